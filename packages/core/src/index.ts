@@ -1,1 +1,13 @@
-export {}
+/**
+ * Long agent runs, as Effect Streams, that survive the process that watches them.
+ *
+ * @since 0.1.0
+ */
+export * as AgentError from "./AgentError.ts"
+export * as BackgroundModel from "./BackgroundModel.ts"
+export * as ContinuationToken from "./ContinuationToken.ts"
+export * as Run from "./Run.ts"
+export * as RunRecord from "./RunRecord.ts"
+export * as Session from "./Session.ts"
+export * as TokenStore from "./TokenStore.ts"
+export * as TokenStoreError from "./TokenStoreError.ts"

@@ -1,0 +1,344 @@
+/**
+ * Everything that can go wrong with a run, as one typed error with a reason.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { AiError } from "effect/ai"
+import { RunStatus } from "./Run.ts"
+import { TokenStoreError } from "./TokenStoreError.ts"
+
+/**
+ * The provider ended the run as failed; `error` says why. Not retryable: the run is over, start another.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", { error: AiError.AiError }) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return `The run failed at the provider: ${this.error.reason.message}`
+  }
+}
+
+/**
+ * The run was cancelled. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return "The run was cancelled. Start a new run if you still want its result."
+  }
+}
+
+/**
+ * The provider no longer knows the run's response: it was deleted there, or kept no longer. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunExpired extends Schema.TaggedError<RunExpired>()("RunExpired", { responseId: Schema.String }) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return `The provider no longer has response '${this.responseId}'. Start a new run under another run id.`
+  }
+}
+
+/**
+ * The run stands still for longer than the policy allows. Retryable: `resume` goes on waiting from the same position.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", {
+  status: RunStatus,
+  description: Schema.String
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = true
+  override get message(): string {
+    return `The run stalled while ${this.status}: ${this.description}. Resume it later, or cancel it.`
+  }
+}
+
+/**
+ * The provider's final output does not begin with what was delivered already, so the rest cannot be told. Not
+ * retryable: read the whole output with `Agent.result`.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunDiverged extends Schema.TaggedError<RunDiverged>()("RunDiverged", { description: Schema.String }) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return `The final output contradicts what was delivered: ${this.description}. Read it whole with Agent.result.`
+  }
+}
+
+/**
+ * The token store has no such run, or it belongs to another agent. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", {
+  runId: Schema.String,
+  description: Schema.optionalKey(Schema.String)
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      this.description ??
+      `The token store knows no run '${this.runId.slice(0, 64)}'. Check the id, and that this process uses the store ` +
+        `the run was started with.`
+    )
+  }
+}
+
+/**
+ * Another worker holds the run's lease. Retryable: once the lease is released or over, the run is free.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunLeased extends Schema.TaggedError<RunLeased>()("RunLeased", {
+  runId: Schema.String,
+  owner: Schema.String,
+  /** When the lease ends unless renewed: milliseconds since the epoch, by the store's clock. */
+  until: Schema.Number
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = true
+  override get message(): string {
+    return (
+      `Worker '${this.owner}' advances run '${this.runId}' until ${new Date(this.until).toISOString()}. ` +
+      `Read along with Agent.watch, or retry later.`
+    )
+  }
+}
+
+/**
+ * This worker lost the run's lease: it was away for longer than the lease, or the run was taken over. It has committed
+ * nothing since. Retryable: the run goes on from its last position.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", { runId: Schema.String }) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = true
+  override get message(): string {
+    return `This worker no longer holds the lease of run '${this.runId}'. Resume the run to go on from its last position.`
+  }
+}
+
+/**
+ * The run id is known with another input. Not retryable: give another run id, or the first input again.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunInputMismatch extends Schema.TaggedError<RunInputMismatch>()("RunInputMismatch", {
+  runId: Schema.String
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      `Run '${this.runId}' was started with another agent, input or session. A run id names one task: use another id ` +
+      `for another input, or continue this run with Agent.resume.`
+    )
+  }
+}
+
+/**
+ * The agent's version changed while the run was under way. Not retryable; `RunPolicy.agentChanged` can allow it.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class AgentChanged extends Schema.TaggedError<AgentChanged>()("AgentChanged", {
+  started: Schema.String,
+  now: Schema.String
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      `The run was started by version '${this.started}' of the agent, and this is version '${this.now}'. ` +
+      `Set RunPolicy.agentChanged to "continue" to go on all the same.`
+    )
+  }
+}
+
+/**
+ * The request that opens the run was sent, and no answer came: the provider may or may not be working on it. Baton does
+ * not send it again by itself, as that could buy the work twice.
+ *
+ * **Details**
+ *
+ * Look for the run's id in the metadata of the provider's responses (`baton_run_id`). Then remove the run, or start it
+ * again with `RunPolicy.unconfirmed` set to `"restart"`.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unconfirmed extends Schema.TaggedError<Unconfirmed>()("Unconfirmed", {
+  runId: Schema.String,
+  error: Schema.optionalKey(AiError.AiError)
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    const cause = this.error === undefined ? "" : ` (${this.error.reason.message})`
+    return (
+      `The request that opens run '${this.runId}' was sent but never answered${cause}, so it may have been bought. ` +
+      `Start it again with RunPolicy.unconfirmed set to "restart", or give up with Agent.remove.`
+    )
+  }
+}
+
+/**
+ * A continuation token cannot be used. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInvalid", {
+  kind: Schema.Literals(["empty", "malformed", "unknown-version", "wrong-agent", "unknown-position", "signature", "expired"]),
+  description: Schema.String
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return `The continuation token is invalid: ${this.description}`
+  }
+}
+
+/**
+ * A background run was asked of a provider or model that cannot run in the background. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class BackgroundUnsupported extends Schema.TaggedError<BackgroundUnsupported>()("BackgroundUnsupported", {
+  provider: Schema.String
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      `The model '${this.provider}' cannot run in the background. Choose one that can, or stream with background: false.`
+    )
+  }
+}
+
+/**
+ * The arguments of a call cannot be used: an empty input, a run id out of bounds, input beside a token. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", { description: Schema.String }) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return this.description
+  }
+}
+
+/**
+ * The token store could not do what the run needs. Retryable when the store's error is.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", { error: TokenStoreError }) {
+  /** Whether the same call again can help. */
+  get isRetryable(): boolean {
+    return this.error.isRetryable
+  }
+  override get message(): string {
+    return `The token store failed: ${this.error.message}`
+  }
+}
+
+/**
+ * Every reason of an `AgentError`. A provider's refusal of a request is `effect/ai`'s own `AiError`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AgentErrorReason = Schema.Union([
+  RunFailed,
+  RunCancelled,
+  RunExpired,
+  RunStalled,
+  RunDiverged,
+  RunNotFound,
+  RunLeased,
+  LeaseLost,
+  RunInputMismatch,
+  AgentChanged,
+  Unconfirmed,
+  TokenInvalid,
+  BackgroundUnsupported,
+  InvalidInput,
+  StoreFailed,
+  AiError.AiError
+])
+
+/**
+ * The type of `AgentErrorReason`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AgentErrorReason = typeof AgentErrorReason.Type
+
+/**
+ * The error of every verb of `Agent`: which run, and why.
+ *
+ * **When to use**
+ *
+ * Match reasons with `Effect.catchReason`, and ask `isRetryable` before a retry.
+ *
+ * **Example** (Handling one reason)
+ *
+ * ```ts
+ * import { AgentError } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * declare const report: Effect.Effect<string, AgentError.AgentError>
+ *
+ * export const program = report.pipe(
+ *   Effect.catchReason("AgentError", "RunLeased", (leased) => Effect.succeed(`${leased.owner} is at it`))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
+  /** The run's id; absent where the call failed before a run had one. */
+  runId: Schema.optionalKey(Schema.String),
+  reason: AgentErrorReason
+}) {
+  override readonly cause: unknown = this.reason
+
+  /** Whether the same call again can help. */
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+  override get message(): string {
+    return this.reason.message
+  }
+}
