@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
-  test: { include: ["test/**/*.test.ts", "examples/**/*.test.ts"] }
+  test: {
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+    reporters: process.env.CI ? ["default", ["json", { outputFile: ".cache/vitest.json" }]] : ["default"]
+  }
 })
