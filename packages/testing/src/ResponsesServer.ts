@@ -1,0 +1,180 @@
+/**
+ * A sandbox on loopback that speaks the Responses API as the official SDK
+ * knows it: create, background, stream, retrieve, `starting_after`, cancel,
+ * delete, input items and errors, over a real socket, with a small rule-based
+ * analyst for a model.
+ *
+ * @since 0.1.0
+ */
+import { NodeHttpServer, NodeServices } from "@effect/platform-node"
+import { Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { HttpRouter, type HttpServerResponse } from "effect/http"
+import * as Http from "node:http"
+import { Responses } from "./internal/sandbox/responses.ts"
+import { routes } from "./internal/sandbox/routes.ts"
+import type { SandboxModel } from "./ResponseScript.ts"
+import * as SalesAnalyst from "./SalesAnalyst.ts"
+import type { SandboxLedger } from "./SandboxLedger.ts"
+import type { Trouble } from "./SandboxTrouble.ts"
+import { readDirectory, type Transcript, type TranscriptError } from "./Transcript.ts"
+
+/**
+ * How a sandbox server is set up.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ResponsesServerOptions {
+  /** The port on 127.0.0.1. Default 0: any free one. */
+  readonly port?: number | undefined
+  /** Time between two deltas. Default 0: as fast as they are read. */
+  readonly pace?: Duration.Input | undefined
+  /** Time that background responses stay queued. Default 0. */
+  readonly queueTime?: Duration.Input | undefined
+  /** How long after its creation a response can be streamed again. Default 5 minutes. */
+  readonly replayWindow?: Duration.Input | undefined
+  /** With a key, any other is refused with 401. Without one, all are accepted. */
+  readonly apiKey?: Redacted.Redacted | undefined
+  /** Recordings for `transcript:<name>`: a directory, or the recordings. */
+  readonly transcripts?: string | ReadonlyArray<Transcript> | undefined
+  /** The model behind every name that the sandbox does not keep for itself. Default: the analyst. */
+  readonly model?: SandboxModel | undefined
+  /** Troubles of the whole server, from its start. */
+  readonly troubles?: ReadonlyArray<Trouble> | undefined
+  /**
+   * Whether a response that is still in progress shows the text so far when
+   * it is retrieved. Default false, as in recordings.
+   */
+  readonly partialSnapshots?: boolean | undefined
+}
+
+/**
+ * The server could not listen.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ResponsesServerError extends Schema.TaggedError<ResponsesServerError>()("ResponsesServerError", {
+  message: Schema.String
+}) {}
+
+/**
+ * A running sandbox server.
+ *
+ * **When to use**
+ *
+ * Wherever code that talks to the Responses API must run without a network or
+ * an account, and where it must meet troubles on purpose.
+ *
+ * **Details**
+ *
+ * Names of models: `lorem:N` streams N deltas; `echo` answers the last
+ * message's text; `transcript:<name>` replays a recording, under the id that
+ * it was recorded with (creating it again replaces the first);
+ * names that begin with `unknown` do not exist; every other name is the
+ * analyst (`SalesAnalyst`), or the model given in the options. For all but
+ * `lorem`, `echo` and transcripts, a line `call: name {json}` in the prompt
+ * calls the offered function tool of that name, and `then call: name {json}`
+ * calls it in a later turn.
+ *
+ * Routes are served under `/v1`, and for Azure under `/openai/v1`, `/openai`
+ * and `/openai/deployments/{deployment}`; `GET /sandbox/ledger` gives the
+ * ledger as JSON, `DELETE /sandbox/ledger` clears it, and
+ * `PUT /sandbox/troubles` sets the server's troubles (a JSON array).
+ *
+ * Time is the Effect Clock: under a `TestClock`, paces, queues and the replay
+ * window pass when the test says so.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import OpenAI from "openai"
+ * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* ResponsesServer
+ *   const client = new OpenAI({ baseURL: server.url, apiKey: "any" })
+ *   const response = yield* Effect.promise(() => client.responses.create({ model: "echo", input: "Hello" }))
+ *   return response.output_text // => "Hello"
+ * }).pipe(Effect.provide(ResponsesServer.layer()))
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ResponsesServer extends Context.Service<ResponsesServer, {
+  /** `http://127.0.0.1:PORT/v1`: the SDK's `baseURL`. */
+  readonly url: string
+  /** `http://127.0.0.1:PORT`: Azure's `endpoint`. */
+  readonly origin: string
+  readonly port: number
+  /** What the server saw so far. */
+  readonly ledger: Effect.Effect<SandboxLedger>
+  /** Forgets what the server saw; responses stay. */
+  readonly clearLedger: Effect.Effect<void>
+  /** Replaces the server's troubles, with fresh counts. */
+  readonly setTroubles: (troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
+  /** Adds troubles to the server's. */
+  readonly addTroubles: (...troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
+  /** Changes the time between deltas, also for responses under way. */
+  readonly setPace: (pace: Duration.Input) => Effect.Effect<void>
+}>()("@effect-baton/testing/ResponsesServer") {
+  /**
+   * Starts a server for as long as the layer lives. Self-contained on Node.
+   * Fails with `ResponsesServerError` when the port is taken, and with
+   * `TranscriptError` when a directory of recordings cannot be read.
+   *
+   * @since 0.1.0
+   */
+  static readonly layer = (
+    options: ResponsesServerOptions = {}
+  ): Layer.Layer<ResponsesServer, ResponsesServerError | TranscriptError> => Layer.effect(ResponsesServer, make(options))
+}
+
+const make = Effect.fnUntraced(function*(options: ResponsesServerOptions) {
+  const responses = yield* Responses.make({
+    pace: Duration.toMillis(options.pace ?? 0),
+    queue: Duration.toMillis(options.queueTime ?? 0),
+    replayWindow: Duration.toMillis(options.replayWindow ?? "5 minutes"),
+    partialSnapshots: options.partialSnapshots ?? false,
+    model: options.model ?? SalesAnalyst.model,
+    transcripts: typeof options.transcripts === "string"
+      ? yield* readDirectory(options.transcripts).pipe(Effect.provide(NodeServices.layer))
+      : options.transcripts ?? []
+  })
+  responses.serverTroubles.add(options.troubles ?? [])
+
+  const node = Http.createServer({ requestTimeout: 0, noDelay: true })
+  const server = yield* NodeHttpServer.make(() => node, {
+    host: "127.0.0.1",
+    port: options.port ?? 0,
+    gracefulShutdownTimeout: 0
+  }).pipe(
+    Effect.mapError((error) => new ResponsesServerError({ message: String(error.cause) }))
+  )
+  const app = yield* HttpRouter.toHttpEffect(routes(responses, options.apiKey))
+  yield* server.serve(app as Effect.Effect<HttpServerResponse.HttpServerResponse, never, never>)
+  // Streams that stall on purpose would hold the server open for ever.
+  yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
+
+  const address = node.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  const origin = `http://127.0.0.1:${port}`
+  return ResponsesServer.of({
+    url: `${origin}/v1`,
+    origin,
+    port,
+    ledger: Effect.sync(() => responses.ledger),
+    clearLedger: Effect.sync(() => responses.clearLedger()),
+    setTroubles: (troubles) =>
+      Effect.sync(() => {
+        responses.serverTroubles.entries = []
+        responses.serverTroubles.add(troubles)
+      }),
+    addTroubles: (...troubles) => Effect.sync(() => responses.serverTroubles.add(troubles)),
+    setPace: (pace) =>
+      Effect.sync(() => {
+        responses.settings.pace = Duration.toMillis(pace)
+      })
+  })
+})

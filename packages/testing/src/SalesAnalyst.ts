@@ -1,0 +1,3 @@
+import { Effect } from "effect"
+import { message, type SandboxModel } from "./ResponseScript.ts"
+export const model: SandboxModel = () => Effect.succeed(message("# Hello"))

@@ -1,0 +1,297 @@
+/**
+ * What can go wrong at the sandbox server, as plain values: switched on for
+ * the whole server, for one request (the header `x-sandbox-trouble`), or for
+ * one response and all later requests about it (the metadata key
+ * `sandbox_trouble` of its create request).
+ *
+ * @since 0.1.0
+ */
+import { Effect, Schema } from "effect"
+
+/**
+ * What a request asks of the server. Troubles can be limited to one of these
+ * with `on`: `"create"` is every `POST /responses`, `"resume"` a streamed
+ * `GET /responses/{id}`, `"retrieve"` one that is not streamed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Operation = Schema.Literals([
+  "create",
+  "resume",
+  "retrieve",
+  "cancel",
+  "delete",
+  "input_items",
+  "models"
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Operation = typeof Operation.Type
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+const limits = {
+  /** Strike this many times, then never again. Without it: every time. */
+  times: Schema.optionalKey(Count),
+  /** Strike at this operation only. Without it: wherever the trouble applies. */
+  on: Schema.optionalKey(Operation)
+}
+
+/**
+ * Everything that can go wrong. Counts are in events of one connection unless
+ * said otherwise, times in milliseconds.
+ *
+ * Answers other than the one asked for:
+ *
+ * - `HttpError`: answers with `status` and an error body, before anything is
+ *   done. `retryAfter` (seconds) becomes the `Retry-After` header.
+ * - `DropBeforeHeaders`: does what was asked (a create creates), then breaks
+ *   the connection before the first header.
+ *
+ * One connection's body:
+ *
+ * - `EndEarly`: the body ends cleanly, without a terminal event, `after` events.
+ * - `HalfEvent`: the body ends cleanly in the middle of the event after `after`.
+ * - `Reset`: the socket is reset in the middle of the event after `after`.
+ * - `Stall`: after `after` events nothing comes any more; the socket stays open.
+ * - `SplitBytes`: the body comes in pieces of `every` bytes (default 1), so
+ *   that characters of several bytes come in pieces.
+ * - `Crlf`: lines end in CR LF.
+ * - `NoFinalBlankLine`: the last event lacks its blank line.
+ * - `DuplicateReplay`: a resume begins `back` events before the one asked for.
+ * - `OutOfOrderReplay`: a resume delivers the events that it replays with
+ *   neighbours swapped.
+ *
+ * A response's whole life (taken when it is created):
+ *
+ * - `Keepalives`: `keepalive` events that take a sequence number and are never
+ *   replayed: `before` of them before `response.created`, and one after every
+ *   `every` events.
+ * - `UnknownEvents`: an event of a type that no SDK knows after every `every`
+ *   events.
+ * - `ErrorEvent`: after `after` events an `error` event, `nested` as in
+ *   recordings or `flat` as in the SDK's types, and then `response.failed`
+ *   unless `thenFailed` is false.
+ * - `End`: the response ends after `after` events (default: at its end) as
+ *   `status`; `cancelled` has no event of its own unless `event` is true.
+ * - `QueueTime`: it stays queued for `millis`.
+ * - `StuckQueued`: it stays queued until it is cancelled.
+ * - `Pace`: its deltas come `millis` apart.
+ *
+ * Operations on a response:
+ *
+ * - `RefuseReplay`: it can be streamed only for `afterMillis` (default 0) after
+ *   its creation.
+ * - `IgnoreCancel`: a cancel is answered as if it were accepted, and the
+ *   response goes on to its end.
+ * - `CancelEvent`: a cancelled stream ends with a `response.cancelled` event
+ *   instead of no event.
+ * - `RefuseCancelFinished`: cancelling a finished response is answered with
+ *   400 instead of the final body.
+ * - `Expired`: it is answered with 404 from `afterMillis` (default 0) after
+ *   its creation on.
+ * - `PollAfter`: retrieving it carries the header `openai-poll-after-ms`.
+ *
+ * @example
+ * ```ts
+ * import type { Trouble } from "@effect-baton/testing/SandboxTrouble"
+ *
+ * const flaky: ReadonlyArray<Trouble> = [
+ *   { _tag: "Reset", after: 10, times: 2 },
+ *   { _tag: "RefuseReplay", afterMillis: 500 }
+ * ]
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Trouble = Schema.TaggedUnion({
+  HttpError: {
+    ...limits,
+    status: Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 })),
+    code: Schema.optionalKey(Schema.NullOr(Schema.String)),
+    type: Schema.optionalKey(Schema.String),
+    message: Schema.optionalKey(Schema.String),
+    retryAfter: Schema.optionalKey(Schema.Finite)
+  },
+  DropBeforeHeaders: limits,
+  EndEarly: { ...limits, after: Count },
+  HalfEvent: { ...limits, after: Count },
+  Reset: { ...limits, after: Count },
+  Stall: { ...limits, after: Count },
+  SplitBytes: { ...limits, every: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))) },
+  Crlf: limits,
+  NoFinalBlankLine: limits,
+  DuplicateReplay: { ...limits, back: Count },
+  OutOfOrderReplay: limits,
+  Keepalives: { ...limits, before: Schema.optionalKey(Count), every: Schema.optionalKey(Count) },
+  UnknownEvents: { ...limits, every: Schema.optionalKey(Count) },
+  ErrorEvent: {
+    ...limits,
+    form: Schema.Literals(["nested", "flat"]),
+    after: Count,
+    code: Schema.optionalKey(Schema.String),
+    message: Schema.optionalKey(Schema.String),
+    thenFailed: Schema.optionalKey(Schema.Boolean)
+  },
+  End: {
+    ...limits,
+    status: Schema.Literals(["failed", "incomplete", "cancelled"]),
+    after: Schema.optionalKey(Count),
+    code: Schema.optionalKey(Schema.String),
+    message: Schema.optionalKey(Schema.String),
+    reason: Schema.optionalKey(Schema.String),
+    event: Schema.optionalKey(Schema.Boolean)
+  },
+  QueueTime: { ...limits, millis: Schema.Finite },
+  StuckQueued: limits,
+  Pace: { ...limits, millis: Schema.Finite },
+  RefuseReplay: { ...limits, afterMillis: Schema.optionalKey(Schema.Finite) },
+  IgnoreCancel: limits,
+  CancelEvent: limits,
+  RefuseCancelFinished: limits,
+  Expired: { ...limits, afterMillis: Schema.optionalKey(Schema.Finite) },
+  PollAfter: { ...limits, millis: Schema.Finite }
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Trouble = typeof Trouble.Type
+
+/**
+ * One kind of trouble, by its tag.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TroubleOf<Tag extends Trouble["_tag"]> = Extract<Trouble, { readonly _tag: Tag }>
+
+/**
+ * A text that names no trouble, or one with wrong fields.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TroubleInvalid extends Schema.TaggedError<TroubleInvalid>()("TroubleInvalid", {
+  text: Schema.String,
+  message: Schema.String
+}) {}
+
+const decodeTroubles = Schema.decodeUnknownEffect(Schema.Array(Trouble))
+const decodeJson = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Unknown))
+
+const scalar = (text: string): unknown =>
+  text === "true" ? true : text === "false" ? false : /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
+
+const fromWords = (text: string): ReadonlyArray<unknown> =>
+  text.split(";").map((part) => part.trim()).filter((part) => part !== "").map((part) => {
+    const [tag, ...fields] = part.split(/\s+/)
+    return {
+      ...Object.fromEntries(fields.map((field) => {
+        const equals = field.indexOf("=")
+        return equals < 0 ? [field, true] : [field.slice(0, equals), scalar(field.slice(equals + 1))]
+      })),
+      _tag: tag
+    }
+  })
+
+/**
+ * Reads troubles from a text, as in the header, the metadata key and the
+ * command line: JSON (a trouble or an array of them), or
+ * `Tag field=value field=value`, several separated by `;`. Fails with
+ * `TroubleInvalid`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { parse } from "@effect-baton/testing/SandboxTrouble"
+ *
+ * Effect.runSync(parse("Reset after=3 times=1; StuckQueued"))
+ * // => [{ _tag: "Reset", after: 3, times: 1 }, { _tag: "StuckQueued" }]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parse = Effect.fnUntraced(
+  function*(text: string) {
+    const value = /^\s*[[{]/.test(text) ? yield* decodeJson(text) : fromWords(text)
+    return yield* decodeTroubles(Array.isArray(value) ? value : [value])
+  },
+  (effect, text) => Effect.mapError(effect, (error) => new TroubleInvalid({ text, message: error.message }))
+)
+
+/**
+ * 429 `rate_limit_exceeded`, by default once, with a `Retry-After` of
+ * `retryAfter` seconds.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const rateLimited = (options?: {
+  readonly retryAfter?: number
+  readonly times?: number
+  readonly on?: Operation
+}): Trouble => ({
+  _tag: "HttpError",
+  status: 429,
+  code: "rate_limit_exceeded",
+  type: "tokens",
+  message: "Rate limit reached. Please try again later.",
+  retryAfter: options?.retryAfter ?? 1,
+  times: options?.times ?? 1,
+  ...(options?.on === undefined ? {} : { on: options.on })
+})
+
+/**
+ * 429 `insufficient_quota`: retrying never helps.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const insufficientQuota: Trouble = {
+  _tag: "HttpError",
+  status: 429,
+  code: "insufficient_quota",
+  type: "insufficient_quota",
+  message: "You exceeded your current quota, please check your plan and billing details."
+}
+
+/**
+ * A burst of `times` answers of 5xx (503 `server_is_overloaded` by default).
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const serverErrors = (
+  times: number,
+  options?: { readonly status?: number; readonly on?: Operation }
+): Trouble => ({
+  _tag: "HttpError",
+  status: options?.status ?? 503,
+  code: (options?.status ?? 503) === 503 ? "server_is_overloaded" : "server_error",
+  type: "server_error",
+  message: "The server had an error while processing your request. Sorry about that!",
+  times,
+  ...(options?.on === undefined ? {} : { on: options.on })
+})
+
+/**
+ * 401 `invalid_api_key`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const unauthorized: Trouble = {
+  _tag: "HttpError",
+  status: 401,
+  code: "invalid_api_key",
+  type: "invalid_request_error",
+  message: "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."
+}

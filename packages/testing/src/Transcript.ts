@@ -1,0 +1,120 @@
+/**
+ * Recordings of the Responses API: what was asked and what was answered, for
+ * the sandbox server to replay and for tests to compare with.
+ *
+ * @since 0.1.0
+ */
+import { Effect, FileSystem, Path, Schema } from "effect"
+
+const JsonRecord = Schema.Record(Schema.String, Schema.Unknown)
+
+/**
+ * One request and its answer. A streamed answer has `events` (the `data:`
+ * payloads in order), any other has `json`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Exchange = Schema.Struct({
+  request: Schema.Struct({
+    method: Schema.String,
+    path: Schema.String,
+    query: Schema.String,
+    body: Schema.NullOr(JsonRecord)
+  }),
+  response: Schema.Struct({
+    status: Schema.Int,
+    headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+    events: Schema.optionalKey(Schema.Array(JsonRecord)),
+    json: Schema.optionalKey(JsonRecord)
+  })
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Exchange = typeof Exchange.Type
+
+/**
+ * A named recording of one or more exchanges.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Transcript = Schema.Struct({
+  name: Schema.String,
+  exchanges: Schema.Array(Exchange)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Transcript = typeof Transcript.Type
+
+/**
+ * A recording that cannot be read or is not one.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TranscriptError extends Schema.TaggedError<TranscriptError>()("TranscriptError", {
+  path: Schema.String,
+  message: Schema.String
+}) {}
+
+const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Transcript))
+
+/**
+ * Reads one recording. Fails with `TranscriptError`.
+ *
+ * @example
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Effect } from "effect"
+ * import * as Transcript from "@effect-baton/testing/Transcript"
+ *
+ * const recording = Transcript.read("transcripts/background-poll.json").pipe(
+ *   Effect.provide(NodeServices.layer)
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const read = Effect.fnUntraced(
+  function*(path: string) {
+    const fs = yield* FileSystem.FileSystem
+    return yield* decode(yield* fs.readFileString(path))
+  },
+  (effect, path) => Effect.mapError(effect, (error) => new TranscriptError({ path, message: error.message }))
+)
+
+/**
+ * Reads every `.json` file of a directory, in the order of their names. Fails
+ * with `TranscriptError` at the first that is not a recording.
+ *
+ * @example
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Effect } from "effect"
+ * import * as Transcript from "@effect-baton/testing/Transcript"
+ *
+ * const recordings = Transcript.readDirectory("transcripts").pipe(Effect.provide(NodeServices.layer))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const readDirectory = Effect.fnUntraced(function*(directory: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const names = yield* fs.readDirectory(directory).pipe(
+    Effect.mapError((error) => new TranscriptError({ path: directory, message: error.message }))
+  )
+  return yield* Effect.forEach(
+    names.filter((name) => name.endsWith(".json")).toSorted(),
+    (name) => read(path.join(directory, name))
+  )
+})

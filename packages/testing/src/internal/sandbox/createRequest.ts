@@ -1,0 +1,178 @@
+import { Effect, Predicate } from "effect"
+import type { ModelInput } from "../../ResponseScript.ts"
+import { type ApiError, badRequest, notFound } from "./apiError.ts"
+
+export interface FunctionTool {
+  readonly name: string
+}
+
+/** The checked body of `POST /responses`; `body` keeps every field for echoing. */
+export interface CreateRequest {
+  readonly body: { readonly [key: string]: unknown }
+  readonly model: string
+  readonly items: ReadonlyArray<{ readonly [key: string]: unknown }>
+  readonly input: ReadonlyArray<ModelInput>
+  readonly instructions: string
+  readonly tools: ReadonlyArray<string>
+  readonly metadata: { readonly [key: string]: string }
+  readonly background: boolean
+  readonly stream: boolean
+  readonly store: boolean
+  readonly obfuscate: boolean
+  readonly previousResponseId: string | undefined
+  readonly conversation: string | undefined
+  readonly maxOutputTokens: number | undefined
+}
+
+const kindOf = (value: unknown): string =>
+  value === null
+    ? "null"
+    : Array.isArray(value)
+    ? "an array"
+    : Predicate.isObject(value)
+    ? "an object"
+    : Predicate.isNumber(value)
+    ? (Number.isInteger(value) ? "an integer" : "a decimal number")
+    : `a ${typeof value}`
+
+const isMetadata = (value: unknown): value is { readonly [key: string]: string } =>
+  Predicate.isObject(value) && !Array.isArray(value) && Object.values(value).every(Predicate.isString)
+
+const checks: ReadonlyArray<readonly [field: string, check: (value: unknown) => boolean, expected: string]> = [
+  ["model", Predicate.isString, "a string"],
+  ["input", Predicate.or(Predicate.isString, Array.isArray), "one of a string or array of input items"],
+  ["stream", Predicate.isBoolean, "a boolean"],
+  ["background", Predicate.isBoolean, "a boolean"],
+  ["store", Predicate.isBoolean, "a boolean"],
+  ["instructions", Predicate.or(Predicate.isString, Array.isArray), "a string"],
+  ["metadata", isMetadata, "an object with string values"],
+  ["previous_response_id", Predicate.isString, "a string"],
+  ["conversation", Predicate.or(Predicate.isString, Predicate.isObject), "one of a string or object"],
+  ["max_output_tokens", Predicate.isNumber, "an integer"],
+  ["tools", Array.isArray, "an array"],
+  ["temperature", Predicate.isNumber, "a number"],
+  ["top_p", Predicate.isNumber, "a number"]
+]
+
+const field = <A>(value: unknown, refine: (value: unknown) => value is A): A | undefined =>
+  refine(value) ? value : undefined
+
+const contentText = (content: unknown): string =>
+  Predicate.isString(content)
+    ? content
+    : Array.isArray(content)
+    ? content.map((part) => Predicate.isObject(part) && Predicate.isString(part["text"]) ? part["text"] : "").join("")
+    : ""
+
+const toInput = (item: { readonly [key: string]: unknown }): ReadonlyArray<ModelInput> => {
+  if (item["type"] === "function_call_output") {
+    return [{
+      type: "function_call_output",
+      callId: String(item["call_id"]),
+      output: Predicate.isString(item["output"]) ? item["output"] : contentText(item["output"])
+    }]
+  }
+  return Predicate.isString(item["role"])
+    ? [{ type: "message", role: item["role"], text: contentText(item["content"]) }]
+    : []
+}
+
+const missing = (name: string) =>
+  badRequest(`Missing required parameter: '${name}'.`, "missing_required_parameter", name)
+
+/** Checks a request's body as the API does, and gathers what the sandbox reads of it. */
+export const parseCreate = Effect.fnUntraced(function*(
+  json: unknown,
+  deployment: string | undefined
+): Effect.fn.Return<CreateRequest, ApiError> {
+  if (!Predicate.isObject(json) || Array.isArray(json)) {
+    return yield* badRequest(`Invalid type for request body: expected an object, but got ${kindOf(json)} instead.`)
+  }
+  const body = json as { readonly [key: string]: unknown }
+  for (const [name, check, expected] of checks) {
+    const value = body[name]
+    if (value !== undefined && value !== null && !check(value)) {
+      return yield* badRequest(
+        `Invalid type for '${name}': expected ${expected}, but got ${kindOf(value)} instead.`,
+        "invalid_type",
+        name
+      )
+    }
+  }
+  const model = field(body["model"], Predicate.isString) ?? deployment ?? ""
+  if (model === "") return yield* missing("model")
+  if (model.startsWith("unknown")) {
+    return yield* notFound(
+      `The model '${model}' does not exist or you do not have access to it.`,
+      "model_not_found"
+    )
+  }
+  const rawInput = body["input"]
+  const rawItems: ReadonlyArray<unknown> = Predicate.isString(rawInput)
+    ? (rawInput === "" ? [] : [{ role: "user", content: rawInput }])
+    : Array.isArray(rawInput)
+    ? rawInput
+    : []
+  const items = rawItems.filter((item): item is { readonly [key: string]: unknown } => Predicate.isObject(item))
+  if (items.length === 0) return yield* missing("input")
+  const previousResponseId = field(body["previous_response_id"], Predicate.isString)
+  const rawConversation = body["conversation"]
+  const conversation = Predicate.isString(rawConversation)
+    ? rawConversation
+    : Predicate.isObject(rawConversation)
+    ? field((rawConversation as { readonly id?: unknown }).id, Predicate.isString)
+    : undefined
+  if (previousResponseId !== undefined && conversation !== undefined) {
+    return yield* badRequest(
+      "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'previous_response_id' or 'conversation'.",
+      "mutually_exclusive_parameters"
+    )
+  }
+  const streamOptions = body["stream_options"]
+  return {
+    body,
+    model,
+    items,
+    input: items.flatMap(toInput),
+    instructions: field(body["instructions"], Predicate.isString) ?? "",
+    tools: Array.isArray(body["tools"])
+      ? body["tools"].flatMap((tool: unknown) =>
+        Predicate.isObject(tool) && (tool as { readonly type?: unknown }).type === "function"
+          ? [String((tool as { readonly name?: unknown }).name)]
+          : []
+      )
+      : [],
+    metadata: field(body["metadata"], isMetadata) ?? {},
+    background: body["background"] === true,
+    stream: body["stream"] === true,
+    store: body["store"] !== false,
+    obfuscate: !(Predicate.isObject(streamOptions) &&
+      (streamOptions as { readonly include_obfuscation?: unknown }).include_obfuscation === false),
+    previousResponseId,
+    conversation,
+    maxOutputTokens: field(body["max_output_tokens"], Predicate.isNumber)
+  }
+})
+
+const contentParts = (role: string, content: unknown): unknown =>
+  Predicate.isString(content)
+    ? [{ type: role === "assistant" ? "output_text" : "input_text", text: content }]
+    : content
+
+/** The items of a request as `GET …/input_items` lists them. */
+export const listedItems = (
+  responseId: string,
+  items: CreateRequest["items"]
+): ReadonlyArray<{ readonly [key: string]: unknown }> =>
+  items.map((item, index) => {
+    const id = item["id"] ?? `${Predicate.isString(item["role"]) ? "msg" : "item"}_${responseId.slice(5)}${index}`
+    return Predicate.isString(item["role"])
+      ? {
+        id,
+        type: "message",
+        status: "completed",
+        content: contentParts(item["role"], item["content"]),
+        role: item["role"]
+      }
+      : { id, status: "completed", ...item }
+  })

@@ -1,0 +1,139 @@
+import type { Deltas, ScriptItem } from "../../ResponseScript.ts"
+import { type Segment, single } from "./segments.ts"
+
+/** One output item of a response, with what its events and snapshots need. */
+export interface OutputItem {
+  readonly id: string
+  readonly index: number
+  readonly script: ScriptItem
+  /** The status that the finished item shows. */
+  readonly doneStatus: "completed" | "incomplete"
+}
+
+const joined = (deltas: Deltas, count: number): string => {
+  const pieces: Array<string> = []
+  for (let index = 0; index < count; index++) pieces.push(deltas.at(index) ?? "")
+  return pieces.join("")
+}
+
+export const itemText = (item: OutputItem, deltas = item.script.deltas.length): string =>
+  joined(item.script.deltas, deltas)
+
+const textPart = (text: string) => ({ type: "output_text", annotations: [], logprobs: [], text })
+
+/** The item as a response object shows it after `deltas` of its deltas. */
+export const itemObject = (
+  item: OutputItem,
+  deltas: number,
+  status: string
+): { readonly [key: string]: unknown } => {
+  const text = itemText(item, deltas)
+  switch (item.script.type) {
+    case "message":
+      return {
+        id: item.id,
+        type: "message",
+        status,
+        content: deltas === 0 && status === "in_progress" ? [] : [textPart(text)],
+        role: "assistant"
+      }
+    case "function_call":
+      return {
+        id: item.id,
+        type: "function_call",
+        status,
+        arguments: text,
+        call_id: item.script.callId,
+        name: item.script.name
+      }
+    case "reasoning":
+      return {
+        id: item.id,
+        type: "reasoning",
+        summary: text === "" ? [] : [{ type: "summary_text", text }]
+      }
+  }
+}
+
+const padding = "hQm3ZrT8xKcVb2NwLpJy6GfDs9AeUoRi4tYkMnXvBzCqWlSj7HdFgPa5EuIO1T0q"
+
+// The padding is a function of the event's position alone, so that a replay
+// equals the original.
+const obfuscation = (sequence: number, length: number): string => {
+  const start = (sequence * 7) % 48
+  return padding.slice(start, start + 16 - length % 16)
+}
+
+const deltaSegment = (
+  type: string,
+  item: OutputItem,
+  place: string,
+  logprobs: boolean,
+  obfuscate: boolean
+): Segment => {
+  const { deltas } = item.script
+  const head = `{"type":"${type}","sequence_number":`
+  const middle = `,"item_id":"${item.id}","output_index":${item.index}${place},"delta":`
+  const tail = logprobs ? ",\"logprobs\":[]" : ""
+  return {
+    count: deltas.length,
+    type,
+    paced: true,
+    ephemeral: false,
+    offset: 0,
+    item: { index: item.index, tells: "delta" },
+    json: (sequence, offset) => {
+      const delta = deltas.at(offset) ?? ""
+      const start = head + sequence + middle + JSON.stringify(delta) + tail
+      return obfuscate ? `${start},"obfuscation":"${obfuscation(sequence, delta.length)}"}` : `${start}}`
+    }
+  }
+}
+
+/** The events of one output item, from its appearance to its end. */
+export const itemSegments = (item: OutputItem, obfuscate: boolean): ReadonlyArray<Segment> => {
+  const place = { item_id: item.id, output_index: item.index }
+  const added = single(
+    "response.output_item.added",
+    () => ({ output_index: item.index, item: itemObject(item, 0, "in_progress") }),
+    { index: item.index, tells: "added" }
+  )
+  const done = single(
+    "response.output_item.done",
+    () => ({ output_index: item.index, item: itemObject(item, item.script.deltas.length, item.doneStatus) }),
+    { index: item.index, tells: "done" }
+  )
+  switch (item.script.type) {
+    case "message": {
+      const inPart = { ...place, content_index: 0 }
+      return [
+        added,
+        single("response.content_part.added", () => ({ ...inPart, part: textPart("") })),
+        deltaSegment("response.output_text.delta", item, ",\"content_index\":0", true, obfuscate),
+        single("response.output_text.done", () => ({ ...inPart, text: itemText(item), logprobs: [] })),
+        single("response.content_part.done", () => ({ ...inPart, part: textPart(itemText(item)) })),
+        done
+      ]
+    }
+    case "function_call":
+      return [
+        added,
+        deltaSegment("response.function_call_arguments.delta", item, "", false, obfuscate),
+        single("response.function_call_arguments.done", () => ({ ...place, arguments: itemText(item) })),
+        done
+      ]
+    case "reasoning": {
+      if (item.script.deltas.length === 0) return [added, done]
+      const inPart = { ...place, summary_index: 0 }
+      const part = (text: string) => ({ type: "summary_text", text })
+      return [
+        added,
+        single("response.reasoning_summary_part.added", () => ({ ...inPart, part: part("") })),
+        deltaSegment("response.reasoning_summary_text.delta", item, ",\"summary_index\":0", false, obfuscate),
+        single("response.reasoning_summary_text.done", () => ({ ...inPart, text: itemText(item) })),
+        single("response.reasoning_summary_part.done", () => ({ ...inPart, part: part(itemText(item)) })),
+        done
+      ]
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import { Clock, Effect, type Fiber } from "effect"
+import type { ModelInput } from "../../ResponseScript.ts"
+import type { LedgerResponse } from "../../SandboxLedger.ts"
+import type { CreateRequest } from "./createRequest.ts"
+import { cancelled, type Timeline } from "./timeline.ts"
+import type { TroubleSet } from "./troubles.ts"
+
+// A foreground response is made as its reader takes it: a reader that goes
+// away early must find that the work stopped early.
+const foregroundWindow = 4096
+
+/** One stored response: its timeline, and how much of it has been made. */
+export class Run {
+  readonly id: string
+  readonly request: CreateRequest
+  readonly history: ReadonlyArray<ModelInput>
+  readonly createdAt: number
+  readonly troubles: TroubleSet
+  timeline: Timeline
+  produced = 0
+  delivered = 0
+  finishedAt: number | undefined
+  fiber: Fiber.Fiber<void> | undefined
+  deleted = false
+  resumes = 0
+  retrieves = 0
+  cancels = 0
+  private readonly waiters = new Set<() => void>()
+
+  constructor(fields: {
+    readonly id: string
+    readonly request: CreateRequest
+    readonly history: ReadonlyArray<ModelInput>
+    readonly createdAt: number
+    readonly troubles: TroubleSet
+    readonly timeline: (run: Run) => Timeline
+  }) {
+    this.id = fields.id
+    this.request = fields.request
+    this.history = fields.history
+    this.createdAt = fields.createdAt
+    this.troubles = fields.troubles
+    this.timeline = fields.timeline(this)
+  }
+
+  get over(): boolean {
+    return this.produced >= this.timeline.length
+  }
+
+  get status(): string {
+    return this.timeline.status(this.produced)
+  }
+
+  snapshot(): { readonly [key: string]: unknown } {
+    return this.timeline.snapshot(this.produced)
+  }
+
+  /** Marks events as made; `now` in milliseconds. */
+  advance(to: number, now: number): void {
+    this.produced = Math.min(to, this.timeline.length)
+    if (this.over) this.finishedAt = now
+    this.notify()
+  }
+
+  /** Ends the response where it is. */
+  cancel(now: number, withEvent: boolean): void {
+    if (this.over) return
+    this.timeline = cancelled(this.timeline, this.produced, withEvent)
+    this.advance(this.timeline.length, now)
+    this.fiber?.interruptUnsafe()
+  }
+
+  notify(): void {
+    const waiting = [...this.waiters]
+    this.waiters.clear()
+    for (const wake of waiting) wake()
+  }
+
+  /** Waits until the condition holds; it is asked again at every change. */
+  until(condition: () => boolean): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const look = () => {
+        if (condition()) resume(Effect.void)
+        else this.waiters.add(look)
+      }
+      look()
+      return Effect.sync(() => this.waiters.delete(look))
+    })
+  }
+
+  get ledger(): LedgerResponse {
+    return {
+      id: this.id,
+      model: this.request.model,
+      background: this.request.background,
+      stream: this.request.stream,
+      metadata: this.request.metadata,
+      createdAt: this.createdAt,
+      status: this.status,
+      eventsProduced: this.produced,
+      outputText: this.timeline.outputText(this.produced),
+      resumes: this.resumes,
+      retrieves: this.retrieves,
+      cancels: this.cancels,
+      deleted: this.deleted
+    }
+  }
+}
+
+/** How fast a response is made; both in milliseconds. */
+export interface Tempo {
+  readonly queue: number
+  readonly pace: () => number
+}
+
+/** Makes a response's events one after the other, to its end. */
+export const produce = Effect.fnUntraced(function*(run: Run, tempo: Tempo) {
+  const clock = yield* Clock.Clock
+  if (run.timeline.queued > 0) run.advance(run.timeline.queued, clock.currentTimeMillisUnsafe())
+  if (tempo.queue === Number.POSITIVE_INFINITY) return yield* Effect.never
+  if (tempo.queue > 0) yield* Effect.sleep(tempo.queue)
+  const window = run.request.stream && !run.request.background ? foregroundWindow : Number.POSITIVE_INFINITY
+  let due = clock.currentTimeMillisUnsafe()
+  while (!run.over) {
+    if (run.produced >= run.delivered + window) {
+      yield* run.until(() => run.over || run.produced < run.delivered + window)
+      continue
+    }
+    const pace = tempo.pace()
+    const now = clock.currentTimeMillisUnsafe()
+    if (pace <= 0) {
+      run.advance(run.produced + 2048, now)
+      due = now
+      yield* Effect.yieldNow
+      continue
+    }
+    // Deltas fall due by the clock, not by counting sleeps, so that paces
+    // shorter than a timer's tick hold on average.
+    let next = run.produced
+    while (next < run.timeline.length) {
+      if (run.timeline.paced(next)) {
+        if (due + pace > now) break
+        due += pace
+      }
+      next++
+    }
+    if (next > run.produced) run.advance(next, now)
+    if (!run.over) yield* Effect.sleep(Math.max(1, due + pace - now))
+  }
+})

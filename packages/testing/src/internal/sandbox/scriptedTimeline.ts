@@ -1,0 +1,247 @@
+import type { ResponseScript, ScriptEnd, ScriptItem } from "../../ResponseScript.ts"
+import type { TroubleOf } from "../../SandboxTrouble.ts"
+import { itemObject, itemSegments, itemText, type OutputItem } from "./itemSegments.ts"
+import { isFinal, responseAt, type Status } from "./responseObject.ts"
+import { interleave, type Segment, single, take, total } from "./segments.ts"
+import type { Timeline } from "./timeline.ts"
+
+/** Troubles that change which events a response has. */
+export interface Shape {
+  readonly keepalives: TroubleOf<"Keepalives"> | undefined
+  readonly unknownEvents: TroubleOf<"UnknownEvents"> | undefined
+  readonly errorEvent: TroubleOf<"ErrorEvent"> | undefined
+  readonly end: TroubleOf<"End"> | undefined
+}
+
+export interface ScriptedOptions {
+  readonly id: string
+  readonly base: { readonly [key: string]: unknown }
+  readonly background: boolean
+  readonly obfuscate: boolean
+  readonly script: ResponseScript
+  readonly maxOutputTokens: number | undefined
+  readonly inputTokens: number
+  readonly partialSnapshots: boolean
+  readonly shape: Shape
+  /** In seconds; asked only once the response is over. */
+  readonly completedAt: () => number | null
+}
+
+interface Plan {
+  readonly items: ReadonlyArray<OutputItem>
+  readonly end: ScriptEnd
+}
+
+const prefixes = { message: "msg", function_call: "fc", reasoning: "rs" } as const
+
+// A limit on tokens ends the item it falls in early, as the API does, and the
+// items after it never appear.
+const limited = (options: ScriptedOptions): Plan => {
+  const items: Array<OutputItem> = []
+  let left = options.maxOutputTokens ?? Number.POSITIVE_INFINITY
+  let cut = false
+  const add = (script: ScriptItem) => {
+    const whole = script.deltas.length <= left
+    const { deltas } = script
+    items.push({
+      id: `${prefixes[script.type]}_${options.id.slice(5)}${items.length.toString(16).padStart(2, "0")}`,
+      index: items.length,
+      script: whole ? script : { ...script, deltas: { length: left, at: (index) => deltas.at(index) } },
+      doneStatus: whole ? "completed" : "incomplete"
+    })
+    left -= script.deltas.length
+    cut = !whole
+  }
+  for (const script of options.script.items) {
+    if (!cut) add(script)
+  }
+  return {
+    items,
+    end: cut ? { status: "incomplete", reason: "max_output_tokens" } : options.script.end ?? { status: "completed" }
+  }
+}
+
+const troubleEnd = (trouble: TroubleOf<"End">): ScriptEnd => {
+  switch (trouble.status) {
+    case "failed":
+      return {
+        status: "failed",
+        code: trouble.code ?? "server_error",
+        message: trouble.message ?? "The model failed to generate a response."
+      }
+    case "incomplete":
+      return { status: "incomplete", reason: trouble.reason ?? "max_output_tokens" }
+    case "cancelled":
+      return { status: "cancelled" }
+  }
+}
+
+const errorFields = (trouble: TroubleOf<"ErrorEvent">) => {
+  const code = trouble.code ?? "server_error"
+  const message = trouble.message ?? "The server had an error while processing your request. Sorry about that!"
+  return trouble.form === "nested"
+    ? { error: { type: code, code, message, param: null } }
+    : { code, message, param: null }
+}
+
+/** The timeline of a script, with the troubles that shape it. */
+export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
+  const { shape } = options
+  const plan = limited(options)
+  const opening = (status: Status) => () => ({
+    response: responseAt(options.base, {
+      status,
+      completedAt: null,
+      output: [],
+      end: undefined,
+      usage: undefined
+    })
+  })
+  const first = options.background ? "queued" : "in_progress"
+  const body: ReadonlyArray<Segment> = [
+    single("response.created", opening(first)),
+    ...(options.background ? [single("response.queued", opening("queued"))] : []),
+    single("response.in_progress", opening("in_progress")),
+    ...plan.items.flatMap((item) => itemSegments(item, options.obfuscate))
+  ]
+  const end: ScriptEnd = shape.errorEvent !== undefined
+    ? {
+      status: "failed",
+      code: shape.errorEvent.code ?? "server_error",
+      message: shape.errorEvent.message ?? "The server had an error while processing your request. Sorry about that!"
+    }
+    : shape.end !== undefined
+    ? troubleEnd(shape.end)
+    : plan.end
+  // `response.created` always comes: without it nobody could name the response.
+  const cutAfter = Math.max(1, shape.errorEvent?.after ?? shape.end?.after ?? Number.POSITIVE_INFINITY)
+  const terminal = single(`response.${end.status}`, () => ({ response: snapshot(segmentsTotal) }))
+  const silent = shape.errorEvent?.thenFailed === false || (end.status === "cancelled" && shape.end?.event !== true)
+  const errored = shape.errorEvent
+  let segments: ReadonlyArray<Segment> = [
+    ...take(body, cutAfter),
+    ...(errored === undefined ? [] : [single("error", () => errorFields(errored))]),
+    ...(silent ? [] : [terminal])
+  ]
+  const unknownEvery = shape.unknownEvents === undefined ? 0 : shape.unknownEvents.every ?? 3
+  if (unknownEvery > 0) {
+    segments = interleave(
+      segments,
+      unknownEvery,
+      single("response.sandbox_novelty.delta", () => ({ delta: "a type that no SDK knows", novelty: { depth: 1 } }))
+    )
+  }
+  const keepalive: Segment = { ...single("keepalive", () => ({})), ephemeral: true }
+  const keepaliveEvery = shape.keepalives?.every ?? 0
+  if (keepaliveEvery > 0) segments = interleave(segments, keepaliveEvery, keepalive)
+  segments = [...Array.from({ length: shape.keepalives?.before ?? 0 }, () => keepalive), ...segments]
+
+  const starts: Array<number> = []
+  let position = 0
+  for (const segment of segments) {
+    starts.push(position)
+    position += segment.count
+  }
+  const segmentsTotal = total(segments)
+  const inProgressAt = segments.findIndex((segment) => segment.type === "response.in_progress")
+
+  let hint = 0
+  const locate = (index: number): number => {
+    const inside = (at: number) => {
+      const start = starts[at]
+      const segment = segments[at]
+      return start !== undefined && segment !== undefined && index >= start && index < start + segment.count
+    }
+    // Events are nearly always read in order.
+    if (inside(hint)) return hint
+    if (inside(hint + 1)) return ++hint
+    let low = 0
+    let high = starts.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((starts[middle] ?? 0) <= index) low = middle
+      else high = middle - 1
+    }
+    hint = low
+    return low
+  }
+  const segmentAt = (index: number): readonly [Segment, number] => {
+    const at = locate(index)
+    return [segments[at] ?? keepalive, starts[at] ?? 0]
+  }
+
+  const progress = (produced: number) => {
+    const reached = plan.items.map(() => ({ added: false, deltas: 0, done: false }))
+    for (let at = 0; at < segments.length && (starts[at] ?? 0) < produced; at++) {
+      const segment = segments[at]
+      const item = segment?.item === undefined ? undefined : reached[segment.item.index]
+      if (segment === undefined || item === undefined) continue
+      switch (segment.item?.tells) {
+        case "added":
+          item.added = true
+          break
+        case "delta":
+          item.deltas += Math.min(segment.count, produced - (starts[at] ?? 0))
+          break
+        case "done":
+          item.done = true
+      }
+    }
+    return reached
+  }
+
+  const status = (produced: number): Status =>
+    produced >= segmentsTotal
+      ? end.status
+      : options.background && (inProgressAt < 0 || produced <= (starts[inProgressAt] ?? 0))
+      ? "queued"
+      : "in_progress"
+
+  const snapshot = (produced: number) => {
+    const now = status(produced)
+    const over = isFinal(now)
+    const reached = over || options.partialSnapshots ? progress(produced) : []
+    const counts = { all: 0, reasoning: 0 }
+    const output = plan.items.flatMap((item) => {
+      const so = reached[item.index]
+      if (so === undefined || !so.added) return []
+      counts.all += so.deltas
+      if (item.script.type === "reasoning") counts.reasoning += so.deltas
+      return [itemObject(item, so.deltas, so.done ? item.doneStatus : over ? "incomplete" : "in_progress")]
+    })
+    return responseAt(options.base, {
+      status: now,
+      completedAt: over ? options.completedAt() : null,
+      output,
+      end: over ? end : undefined,
+      usage: now === "completed" || now === "incomplete"
+        ? { inputTokens: options.inputTokens, outputTokens: counts.all, reasoningTokens: counts.reasoning }
+        : undefined
+    })
+  }
+
+  return {
+    length: segmentsTotal,
+    queued: options.background && inProgressAt >= 0 ? starts[inProgressAt] ?? 0 : 0,
+    at: (index) => {
+      const [segment, start] = segmentAt(index)
+      return {
+        type: segment.type,
+        sequence: index,
+        json: segment.json(index, segment.offset + index - start),
+        ephemeral: segment.ephemeral
+      }
+    },
+    paced: (index) => segmentAt(index)[0].paced,
+    after: (sequence) => Math.min(Math.max(sequence + 1, 0), segmentsTotal),
+    snapshot,
+    status,
+    outputText: (produced) => {
+      const reached = progress(produced)
+      return plan.items
+        .filter((item) => item.script.type === "message")
+        .map((item) => itemText(item, reached[item.index]?.deltas ?? 0))
+        .join("")
+    }
+  }
+}
