@@ -129,9 +129,37 @@ export const message = (text: string): ResponseScript => ({
 })
 
 const loremWords = [
-  "lorem", " ipsum", " dolor", " sit", " amet", ",", " consec", "tetur", " adip", "iscing", " elit", ".",
-  " Sed", " do", " eius", "mod", " tempor", " inci", "didunt", " ut", " labore", " et", " dolore", " magna",
-  " aliqua", ".", " Ut", " enim", " ad", " minim", " veniam"
+  "lorem",
+  " ipsum",
+  " dolor",
+  " sit",
+  " amet",
+  ",",
+  " consec",
+  "tetur",
+  " adip",
+  "iscing",
+  " elit",
+  ".",
+  " Sed",
+  " do",
+  " eius",
+  "mod",
+  " tempor",
+  " inci",
+  "didunt",
+  " ut",
+  " labore",
+  " et",
+  " dolore",
+  " magna",
+  " aliqua",
+  ".",
+  " Ut",
+  " enim",
+  " ad",
+  " minim",
+  " veniam"
 ]
 
 /**
@@ -149,13 +177,15 @@ const loremWords = [
  * @since 0.1.0
  */
 export const lorem = (count: number): ResponseScript => ({
-  items: [{
-    type: "message",
-    deltas: {
-      length: count,
-      // The multiplier keeps neighbouring runs of words from repeating, so
-      // that a misplaced delta changes the text.
-      at: (index) => loremWords[(index + Math.floor(index / loremWords.length) * 7) % loremWords.length]
+  items: [
+    {
+      type: "message",
+      deltas: {
+        length: count,
+        // The multiplier keeps neighbouring runs of words from repeating, so
+        // that a misplaced delta changes the text.
+        at: (index) => loremWords[(index + Math.floor(index / loremWords.length) * 7) % loremWords.length]
+      }
     }
-  }]
+  ]
 })

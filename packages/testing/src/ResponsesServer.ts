@@ -102,23 +102,26 @@ export class ResponsesServerError extends Schema.TaggedError<ResponsesServerErro
  * @category services
  * @since 0.1.0
  */
-export class ResponsesServer extends Context.Service<ResponsesServer, {
-  /** `http://127.0.0.1:PORT/v1`: the SDK's `baseURL`. */
-  readonly url: string
-  /** `http://127.0.0.1:PORT`: Azure's `endpoint`. */
-  readonly origin: string
-  readonly port: number
-  /** What the server saw so far. */
-  readonly ledger: Effect.Effect<SandboxLedger>
-  /** Forgets what the server saw; responses stay. */
-  readonly clearLedger: Effect.Effect<void>
-  /** Replaces the server's troubles, with fresh counts. */
-  readonly setTroubles: (troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
-  /** Adds troubles to the server's. */
-  readonly addTroubles: (...troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
-  /** Changes the time between deltas, also for responses under way. */
-  readonly setPace: (pace: Duration.Input) => Effect.Effect<void>
-}>()("@effect-baton/testing/ResponsesServer") {
+export class ResponsesServer extends Context.Service<
+  ResponsesServer,
+  {
+    /** `http://127.0.0.1:PORT/v1`: the SDK's `baseURL`. */
+    readonly url: string
+    /** `http://127.0.0.1:PORT`: Azure's `endpoint`. */
+    readonly origin: string
+    readonly port: number
+    /** What the server saw so far. */
+    readonly ledger: Effect.Effect<SandboxLedger>
+    /** Forgets what the server saw; responses stay. */
+    readonly clearLedger: Effect.Effect<void>
+    /** Replaces the server's troubles, with fresh counts. */
+    readonly setTroubles: (troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
+    /** Adds troubles to the server's. */
+    readonly addTroubles: (...troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
+    /** Changes the time between deltas, also for responses under way. */
+    readonly setPace: (pace: Duration.Input) => Effect.Effect<void>
+  }
+>()("@effect-baton/testing/ResponsesServer") {
   /**
    * Starts a server for as long as the layer lives. Self-contained on Node.
    * Fails with `ResponsesServerError` when the port is taken, and with
@@ -128,19 +131,21 @@ export class ResponsesServer extends Context.Service<ResponsesServer, {
    */
   static readonly layer = (
     options: ResponsesServerOptions = {}
-  ): Layer.Layer<ResponsesServer, ResponsesServerError | TranscriptError> => Layer.effect(ResponsesServer, make(options))
+  ): Layer.Layer<ResponsesServer, ResponsesServerError | TranscriptError> =>
+    Layer.effect(ResponsesServer, make(options))
 }
 
-const make = Effect.fnUntraced(function*(options: ResponsesServerOptions) {
+const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
   const responses = yield* Responses.make({
     pace: Duration.toMillis(options.pace ?? 0),
     queue: Duration.toMillis(options.queueTime ?? 0),
     replayWindow: Duration.toMillis(options.replayWindow ?? "5 minutes"),
     partialSnapshots: options.partialSnapshots ?? false,
     model: options.model ?? SalesAnalyst.model,
-    transcripts: typeof options.transcripts === "string"
-      ? yield* readDirectory(options.transcripts).pipe(Effect.provide(NodeServices.layer))
-      : options.transcripts ?? []
+    transcripts:
+      typeof options.transcripts === "string"
+        ? yield* readDirectory(options.transcripts).pipe(Effect.provide(NodeServices.layer))
+        : (options.transcripts ?? [])
   })
   responses.serverTroubles.add(options.troubles ?? [])
 
@@ -149,9 +154,7 @@ const make = Effect.fnUntraced(function*(options: ResponsesServerOptions) {
     host: "127.0.0.1",
     port: options.port ?? 0,
     gracefulShutdownTimeout: 0
-  }).pipe(
-    Effect.mapError((error) => new ResponsesServerError({ message: String(error.cause) }))
-  )
+  }).pipe(Effect.mapError((error) => new ResponsesServerError({ message: String(error.cause) })))
   const app = yield* HttpRouter.toHttpEffect(routes(responses, options.apiKey))
   yield* server.serve(app as Effect.Effect<HttpServerResponse.HttpServerResponse, never, never>)
   // Streams that stall on purpose would hold the server open for ever.

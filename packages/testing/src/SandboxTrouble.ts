@@ -16,15 +16,7 @@ import { Effect, Schema } from "effect"
  * @category models
  * @since 0.1.0
  */
-export const Operation = Schema.Literals([
-  "create",
-  "resume",
-  "retrieve",
-  "cancel",
-  "delete",
-  "input_items",
-  "models"
-])
+export const Operation = Schema.Literals(["create", "resume", "retrieve", "cancel", "delete", "input_items", "models"])
 
 /**
  * @category models
@@ -190,16 +182,22 @@ const scalar = (text: string): unknown =>
   text === "true" ? true : text === "false" ? false : /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 
 const fromWords = (text: string): ReadonlyArray<unknown> =>
-  text.split(";").map((part) => part.trim()).filter((part) => part !== "").map((part) => {
-    const [tag, ...fields] = part.split(/\s+/)
-    return {
-      ...Object.fromEntries(fields.map((field) => {
-        const equals = field.indexOf("=")
-        return equals < 0 ? [field, true] : [field.slice(0, equals), scalar(field.slice(equals + 1))]
-      })),
-      _tag: tag
-    }
-  })
+  text
+    .split(";")
+    .map((part) => part.trim())
+    .filter((part) => part !== "")
+    .map((part) => {
+      const [tag, ...fields] = part.split(/\s+/)
+      return {
+        ...Object.fromEntries(
+          fields.map((field) => {
+            const equals = field.indexOf("=")
+            return equals < 0 ? [field, true] : [field.slice(0, equals), scalar(field.slice(equals + 1))]
+          })
+        ),
+        _tag: tag
+      }
+    })
 
 /**
  * Reads troubles from a text, as in the header, the metadata key and the
@@ -220,7 +218,7 @@ const fromWords = (text: string): ReadonlyArray<unknown> =>
  * @since 0.1.0
  */
 export const parse = Effect.fnUntraced(
-  function*(text: string) {
+  function* (text: string) {
     const value = /^\s*[[{]/.test(text) ? yield* decodeJson(text) : fromWords(text)
     return yield* decodeTroubles(Array.isArray(value) ? value : [value])
   },

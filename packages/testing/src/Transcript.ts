@@ -84,7 +84,7 @@ const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Transcript))
  * @since 0.1.0
  */
 export const read = Effect.fnUntraced(
-  function*(path: string) {
+  function* (path: string) {
     const fs = yield* FileSystem.FileSystem
     return yield* decode(yield* fs.readFileString(path))
   },
@@ -107,14 +107,13 @@ export const read = Effect.fnUntraced(
  * @category constructors
  * @since 0.1.0
  */
-export const readDirectory = Effect.fnUntraced(function*(directory: string) {
+export const readDirectory = Effect.fnUntraced(function* (directory: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const names = yield* fs.readDirectory(directory).pipe(
-    Effect.mapError((error) => new TranscriptError({ path: directory, message: error.message }))
-  )
-  return yield* Effect.forEach(
-    names.filter((name) => name.endsWith(".json")).toSorted(),
-    (name) => read(path.join(directory, name))
+  const names = yield* fs
+    .readDirectory(directory)
+    .pipe(Effect.mapError((error) => new TranscriptError({ path: directory, message: error.message })))
+  return yield* Effect.forEach(names.filter((name) => name.endsWith(".json")).toSorted(), (name) =>
+    read(path.join(directory, name))
   )
 })

@@ -28,9 +28,10 @@ const masked = (key: string): string =>
 export const invalidKey = (key: string | undefined) =>
   new ApiError({
     status: 401,
-    message: key === undefined
-      ? "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
-      : `Incorrect API key provided: ${masked(key)}. You can find your API key at https://platform.openai.com/account/api-keys.`,
+    message:
+      key === undefined
+        ? "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+        : `Incorrect API key provided: ${masked(key)}. You can find your API key at https://platform.openai.com/account/api-keys.`,
     type: "invalid_request_error",
     param: null,
     code: key === undefined ? null : "invalid_api_key",

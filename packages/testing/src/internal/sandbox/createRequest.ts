@@ -28,12 +28,14 @@ const kindOf = (value: unknown): string =>
   value === null
     ? "null"
     : Array.isArray(value)
-    ? "an array"
-    : Predicate.isObject(value)
-    ? "an object"
-    : Predicate.isNumber(value)
-    ? (Number.isInteger(value) ? "an integer" : "a decimal number")
-    : `a ${typeof value}`
+      ? "an array"
+      : Predicate.isObject(value)
+        ? "an object"
+        : Predicate.isNumber(value)
+          ? Number.isInteger(value)
+            ? "an integer"
+            : "a decimal number"
+          : `a ${typeof value}`
 
 const isMetadata = (value: unknown): value is { readonly [key: string]: string } =>
   Predicate.isObject(value) && !Array.isArray(value) && Object.values(value).every(Predicate.isString)
@@ -61,16 +63,20 @@ const contentText = (content: unknown): string =>
   Predicate.isString(content)
     ? content
     : Array.isArray(content)
-    ? content.map((part) => Predicate.isObject(part) && Predicate.isString(part["text"]) ? part["text"] : "").join("")
-    : ""
+      ? content
+          .map((part) => (Predicate.isObject(part) && Predicate.isString(part["text"]) ? part["text"] : ""))
+          .join("")
+      : ""
 
 const toInput = (item: { readonly [key: string]: unknown }): ReadonlyArray<ModelInput> => {
   if (item["type"] === "function_call_output") {
-    return [{
-      type: "function_call_output",
-      callId: String(item["call_id"]),
-      output: Predicate.isString(item["output"]) ? item["output"] : contentText(item["output"])
-    }]
+    return [
+      {
+        type: "function_call_output",
+        callId: String(item["call_id"]),
+        output: Predicate.isString(item["output"]) ? item["output"] : contentText(item["output"])
+      }
+    ]
   }
   return Predicate.isString(item["role"])
     ? [{ type: "message", role: item["role"], text: contentText(item["content"]) }]
@@ -81,7 +87,7 @@ const missing = (name: string) =>
   badRequest(`Missing required parameter: '${name}'.`, "missing_required_parameter", name)
 
 /** Checks a request's body as the API does, and gathers what the sandbox reads of it. */
-export const parseCreate = Effect.fnUntraced(function*(
+export const parseCreate = Effect.fnUntraced(function* (
   json: unknown,
   deployment: string | undefined
 ): Effect.fn.Return<CreateRequest, ApiError> {
@@ -102,17 +108,16 @@ export const parseCreate = Effect.fnUntraced(function*(
   const model = field(body["model"], Predicate.isString) ?? deployment ?? ""
   if (model === "") return yield* missing("model")
   if (model.startsWith("unknown")) {
-    return yield* notFound(
-      `The model '${model}' does not exist or you do not have access to it.`,
-      "model_not_found"
-    )
+    return yield* notFound(`The model '${model}' does not exist or you do not have access to it.`, "model_not_found")
   }
   const rawInput = body["input"]
   const rawItems: ReadonlyArray<unknown> = Predicate.isString(rawInput)
-    ? (rawInput === "" ? [] : [{ role: "user", content: rawInput }])
+    ? rawInput === ""
+      ? []
+      : [{ role: "user", content: rawInput }]
     : Array.isArray(rawInput)
-    ? rawInput
-    : []
+      ? rawInput
+      : []
   const items = rawItems.filter((item): item is { readonly [key: string]: unknown } => Predicate.isObject(item))
   if (items.length === 0) return yield* missing("input")
   const previousResponseId = field(body["previous_response_id"], Predicate.isString)
@@ -120,8 +125,8 @@ export const parseCreate = Effect.fnUntraced(function*(
   const conversation = Predicate.isString(rawConversation)
     ? rawConversation
     : Predicate.isObject(rawConversation)
-    ? field((rawConversation as { readonly id?: unknown }).id, Predicate.isString)
-    : undefined
+      ? field((rawConversation as { readonly id?: unknown }).id, Predicate.isString)
+      : undefined
   if (previousResponseId !== undefined && conversation !== undefined) {
     return yield* badRequest(
       "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'previous_response_id' or 'conversation'.",
@@ -137,17 +142,19 @@ export const parseCreate = Effect.fnUntraced(function*(
     instructions: field(body["instructions"], Predicate.isString) ?? "",
     tools: Array.isArray(body["tools"])
       ? body["tools"].flatMap((tool: unknown) =>
-        Predicate.isObject(tool) && (tool as { readonly type?: unknown }).type === "function"
-          ? [String((tool as { readonly name?: unknown }).name)]
-          : []
-      )
+          Predicate.isObject(tool) && (tool as { readonly type?: unknown }).type === "function"
+            ? [String((tool as { readonly name?: unknown }).name)]
+            : []
+        )
       : [],
     metadata: field(body["metadata"], isMetadata) ?? {},
     background: body["background"] === true,
     stream: body["stream"] === true,
     store: body["store"] !== false,
-    obfuscate: !(Predicate.isObject(streamOptions) &&
-      (streamOptions as { readonly include_obfuscation?: unknown }).include_obfuscation === false),
+    obfuscate: !(
+      Predicate.isObject(streamOptions) &&
+      (streamOptions as { readonly include_obfuscation?: unknown }).include_obfuscation === false
+    ),
     previousResponseId,
     conversation,
     maxOutputTokens: field(body["max_output_tokens"], Predicate.isNumber)
@@ -155,9 +162,7 @@ export const parseCreate = Effect.fnUntraced(function*(
 })
 
 const contentParts = (role: string, content: unknown): unknown =>
-  Predicate.isString(content)
-    ? [{ type: role === "assistant" ? "output_text" : "input_text", text: content }]
-    : content
+  Predicate.isString(content) ? [{ type: role === "assistant" ? "output_text" : "input_text", text: content }] : content
 
 /** The items of a request as `GET …/input_items` lists them. */
 export const listedItems = (
@@ -168,11 +173,11 @@ export const listedItems = (
     const id = item["id"] ?? `${Predicate.isString(item["role"]) ? "msg" : "item"}_${responseId.slice(5)}${index}`
     return Predicate.isString(item["role"])
       ? {
-        id,
-        type: "message",
-        status: "completed",
-        content: contentParts(item["role"], item["content"]),
-        role: item["role"]
-      }
+          id,
+          type: "message",
+          status: "completed",
+          content: contentParts(item["role"], item["content"]),
+          role: item["role"]
+        }
       : { id, status: "completed", ...item }
   })

@@ -30,7 +30,7 @@ const ended = (response: Http.ServerResponse): Effect.Effect<void> =>
     response.end(() => resume(Effect.void))
   })
 
-const write = Effect.fnUntraced(function*(response: Http.ServerResponse, text: string, every: number | undefined) {
+const write = Effect.fnUntraced(function* (response: Http.ServerResponse, text: string, every: number | undefined) {
   if (every === undefined) {
     if (!response.write(text)) yield* drained(response)
     return
@@ -54,7 +54,7 @@ const armCut = (troubles: Troubles): Cut | undefined =>
  * Writes a response's events to one connection from `from` on, as they are
  * made, to the end of the response or to the trouble that comes first.
  */
-export const deliver = Effect.fnUntraced(function*(options: {
+export const deliver = Effect.fnUntraced(function* (options: {
   readonly run: Run
   readonly response: Http.ServerResponse
   readonly from: number
@@ -65,7 +65,7 @@ export const deliver = Effect.fnUntraced(function*(options: {
   const newline = troubles.strike("Crlf") === undefined ? "\n" : "\r\n"
   const finalBlankLine = troubles.strike("NoFinalBlankLine") === undefined
   const split = troubles.strike("SplitBytes")
-  const every = split === undefined ? undefined : split.every ?? 1
+  const every = split === undefined ? undefined : (split.every ?? 1)
   const replayEnd = resumed ? run.produced : 0
   const duplicate = resumed ? troubles.strike("DuplicateReplay") : undefined
   const swapped = resumed && troubles.strike("OutOfOrderReplay") !== undefined

@@ -21,7 +21,7 @@ export interface Exchange {
   readonly note: (fields: { readonly responseId?: string; readonly status?: number }) => void
 }
 
-const errorType = (status: number) => status >= 500 ? "server_error" : "invalid_request_error"
+const errorType = (status: number) => (status >= 500 ? "server_error" : "invalid_request_error")
 
 const json = (value: unknown, requestId: string, status: number, headers: { readonly [key: string]: string } = {}) =>
   HttpServerResponse.jsonUnsafe(value, {
@@ -51,20 +51,18 @@ const metadataOf = (body: unknown): { readonly [key: string]: string } | undefin
 }
 
 const troublesFrom = (text: string | undefined): Effect.Effect<TroubleSet, ApiError> =>
-  text === undefined ? Effect.succeed(new TroubleSet()) : parse(text).pipe(
-    Effect.map((troubles) => new TroubleSet(troubles)),
-    Effect.mapError((error) => badRequest(`Not a trouble of the sandbox: ${error.message}`, "sandbox_trouble"))
-  )
-
-const readBody = (
-  request: HttpServerRequest.HttpServerRequest
-): Effect.Effect<unknown, ApiError> =>
-  Effect.mapError(
-    request.json,
-    () =>
-      badRequest(
-        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+  text === undefined
+    ? Effect.succeed(new TroubleSet())
+    : parse(text).pipe(
+        Effect.map((troubles) => new TroubleSet(troubles)),
+        Effect.mapError((error) => badRequest(`Not a trouble of the sandbox: ${error.message}`, "sandbox_trouble"))
       )
+
+const readBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<unknown, ApiError> =>
+  Effect.mapError(request.json, () =>
+    badRequest(
+      "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)"
+    )
   )
 
 /**
@@ -77,7 +75,7 @@ export const endpoint = (
   operation: Operation,
   handler: (exchange: Exchange) => Effect.Effect<HttpServerResponse.HttpServerResponse, ApiError, Scope.Scope>
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const params = yield* HttpRouter.params
     const url = new URL(request.url, "http://127.0.0.1")
@@ -94,7 +92,7 @@ export const endpoint = (
     }
     responses.requests.push(entry)
 
-    const answer = Effect.gen(function*() {
+    const answer = Effect.gen(function* () {
       const key = keyOf(request.headers)
       const own = new TroubleSet()
       const troubles = new Troubles(operation, responses.troubleCounts, [
@@ -141,10 +139,8 @@ export const endpoint = (
       return response
     })
 
-    const response = yield* Effect.catchTag(
-      answer,
-      "ApiError",
-      (error) => Effect.succeed(json(error.body, requestId, error.status, error.headers))
+    const response = yield* Effect.catchTag(answer, "ApiError", (error) =>
+      Effect.succeed(json(error.body, requestId, error.status, error.headers))
     )
     entry.status ??= response.status
     return response

@@ -22,11 +22,7 @@ export const itemText = (item: OutputItem, deltas = item.script.deltas.length): 
 const textPart = (text: string) => ({ type: "output_text", annotations: [], logprobs: [], text })
 
 /** The item as a response object shows it after `deltas` of its deltas. */
-export const itemObject = (
-  item: OutputItem,
-  deltas: number,
-  status: string
-): { readonly [key: string]: unknown } => {
+export const itemObject = (item: OutputItem, deltas: number, status: string): { readonly [key: string]: unknown } => {
   const text = itemText(item, deltas)
   switch (item.script.type) {
     case "message":
@@ -61,7 +57,7 @@ const padding = "hQm3ZrT8xKcVb2NwLpJy6GfDs9AeUoRi4tYkMnXvBzCqWlSj7HdFgPa5EuIO1T0
 // equals the original.
 const obfuscation = (sequence: number, length: number): string => {
   const start = (sequence * 7) % 48
-  return padding.slice(start, start + 16 - length % 16)
+  return padding.slice(start, start + 16 - (length % 16))
 }
 
 const deltaSegment = (
@@ -74,7 +70,7 @@ const deltaSegment = (
   const { deltas } = item.script
   const head = `{"type":"${type}","sequence_number":`
   const middle = `,"item_id":"${item.id}","output_index":${item.index}${place},"delta":`
-  const tail = logprobs ? ",\"logprobs\":[]" : ""
+  const tail = logprobs ? ',"logprobs":[]' : ""
   return {
     count: deltas.length,
     type,
@@ -109,7 +105,7 @@ export const itemSegments = (item: OutputItem, obfuscate: boolean): ReadonlyArra
       return [
         added,
         single("response.content_part.added", () => ({ ...inPart, part: textPart("") })),
-        deltaSegment("response.output_text.delta", item, ",\"content_index\":0", true, obfuscate),
+        deltaSegment("response.output_text.delta", item, ',"content_index":0', true, obfuscate),
         single("response.output_text.done", () => ({ ...inPart, text: itemText(item), logprobs: [] })),
         single("response.content_part.done", () => ({ ...inPart, part: textPart(itemText(item)) })),
         done
@@ -129,7 +125,7 @@ export const itemSegments = (item: OutputItem, obfuscate: boolean): ReadonlyArra
       return [
         added,
         single("response.reasoning_summary_part.added", () => ({ ...inPart, part: part("") })),
-        deltaSegment("response.reasoning_summary_text.delta", item, ",\"summary_index\":0", false, obfuscate),
+        deltaSegment("response.reasoning_summary_text.delta", item, ',"summary_index":0', false, obfuscate),
         single("response.reasoning_summary_text.done", () => ({ ...inPart, text: itemText(item) })),
         single("response.reasoning_summary_part.done", () => ({ ...inPart, part: part(itemText(item)) })),
         done

@@ -20,9 +20,10 @@ const answersTools = (body: Json | null): boolean =>
  * has several, the one that brings tool results is chosen by their presence.
  */
 export const findRecording = (transcript: Transcript, body: Json): Recording | undefined => {
-  const creates = transcript.exchanges.flatMap(({ request }, index) => request.method === "POST" ? [index] : [])
-  const at = creates.find((index) => answersTools(transcript.exchanges[index]?.request.body ?? null) === answersTools(body))
-    ?? creates[0]
+  const creates = transcript.exchanges.flatMap(({ request }, index) => (request.method === "POST" ? [index] : []))
+  const at =
+    creates.find((index) => answersTools(transcript.exchanges[index]?.request.body ?? null) === answersTools(body)) ??
+    creates[0]
   const create = at === undefined ? undefined : transcript.exchanges[at]
   if (at === undefined || create === undefined) return undefined
   const next = creates.find((index) => index > at) ?? transcript.exchanges.length
@@ -47,13 +48,14 @@ const isDelta = (event: Json | undefined): boolean => String(event?.["type"]).en
 /** The timeline of a recording: its payloads, untouched. */
 export const recordedTimeline = (recording: Recording): Timeline => {
   const events = recording.create.response.events ?? []
-  const polls = recording.gets.flatMap(({ response }) => response.json === undefined ? [] : [response.json])
+  const polls = recording.gets.flatMap(({ response }) => (response.json === undefined ? [] : [response.json]))
   let polled = 0
   const latest = (produced: number): Json =>
     responseOf(events.slice(0, produced).findLast((event) => responseOf(event) !== undefined)) ??
-      recording.create.response.json ?? {}
+    recording.create.response.json ??
+    {}
   const status = (produced: number): string =>
-    String((events.length > 0 ? latest(produced) : polls[polled - 1] ?? latest(0))["status"])
+    String((events.length > 0 ? latest(produced) : (polls[polled - 1] ?? latest(0)))["status"])
   const firstInProgress = events.findIndex((event) => responseOf(event)?.["status"] === "in_progress")
   return {
     length: events.length,
@@ -74,20 +76,23 @@ export const recordedTimeline = (recording: Recording): Timeline => {
     },
     status,
     snapshot: (produced) =>
-      produced >= events.length && isFinal(status(produced)) ? polls.at(-1) ?? latest(produced) : latest(produced),
-    ...(events.length > 0 ? {} : {
-      poll: () => {
-        const answer = polls[Math.min(polled, polls.length - 1)] ?? latest(0)
-        polled++
-        return answer
-      }
-    }),
+      produced >= events.length && isFinal(status(produced)) ? (polls.at(-1) ?? latest(produced)) : latest(produced),
+    ...(events.length > 0
+      ? {}
+      : {
+          poll: () => {
+            const answer = polls[Math.min(polled, polls.length - 1)] ?? latest(0)
+            polled++
+            return answer
+          }
+        }),
     outputText: (produced) =>
       events.length > 0
-        ? events.slice(0, produced)
-          .filter((event) => event["type"] === "response.output_text.delta")
-          .map((event) => String(event["delta"]))
-          .join("")
+        ? events
+            .slice(0, produced)
+            .filter((event) => event["type"] === "response.output_text.delta")
+            .map((event) => String(event["delta"]))
+            .join("")
         : ""
   }
 }

@@ -74,19 +74,22 @@ export const responseAt = (
   ...base,
   status: progress.status,
   completed_at: progress.status === "completed" ? progress.completedAt : null,
-  error: progress.status === "failed" && progress.end?.status === "failed"
-    ? { code: progress.end.code, message: progress.end.message }
-    : null,
-  incomplete_details: progress.status === "incomplete" && progress.end?.status === "incomplete"
-    ? { reason: progress.end.reason }
-    : null,
+  error:
+    progress.status === "failed" && progress.end?.status === "failed"
+      ? { code: progress.end.code, message: progress.end.message }
+      : null,
+  incomplete_details:
+    progress.status === "incomplete" && progress.end?.status === "incomplete" ? { reason: progress.end.reason } : null,
   output: progress.output,
   service_tier: isFinal(progress.status) && base["service_tier"] === "auto" ? "default" : base["service_tier"],
-  usage: progress.usage === undefined ? null : {
-    input_tokens: progress.usage.inputTokens,
-    input_tokens_details: { cache_write_tokens: 0, cached_tokens: 0 },
-    output_tokens: progress.usage.outputTokens,
-    output_tokens_details: { reasoning_tokens: progress.usage.reasoningTokens },
-    total_tokens: progress.usage.inputTokens + progress.usage.outputTokens
-  }
+  usage:
+    progress.usage === undefined
+      ? null
+      : {
+          input_tokens: progress.usage.inputTokens,
+          input_tokens_details: { cache_write_tokens: 0, cached_tokens: 0 },
+          output_tokens: progress.usage.outputTokens,
+          output_tokens_details: { reasoning_tokens: progress.usage.reasoningTokens },
+          total_tokens: progress.usage.inputTokens + progress.usage.outputTokens
+        }
 })

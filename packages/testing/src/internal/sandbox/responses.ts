@@ -70,8 +70,9 @@ export class Responses {
     if (expiry !== undefined && this.now - run.createdAt >= (expiry.trouble.afterMillis ?? 0) && expiry.strike()) {
       return Effect.fail(responseNotFound(id))
     }
-    const kept = run.request.store || (run.request.background &&
-      (run.finishedAt === undefined || this.now - run.finishedAt < unstoredRetention))
+    const kept =
+      run.request.store ||
+      (run.request.background && (run.finishedAt === undefined || this.now - run.finishedAt < unstoredRetention))
     return kept ? Effect.succeed(run) : Effect.fail(responseNotFound(id))
   }
 
@@ -85,11 +86,13 @@ export class Responses {
     if (request.previousResponseId !== undefined) {
       const run = this.byId.get(request.previousResponseId)
       return run === undefined || !run.request.store
-        ? Effect.fail(badRequest(
-          `Previous response with id '${request.previousResponseId}' not found.`,
-          "previous_response_not_found",
-          "previous_response_id"
-        ))
+        ? Effect.fail(
+            badRequest(
+              `Previous response with id '${request.previousResponseId}' not found.`,
+              "previous_response_not_found",
+              "previous_response_id"
+            )
+          )
         : Effect.succeed([...run.history, ...run.request.input])
     }
     if (request.conversation === undefined) return Effect.succeed([])
@@ -97,10 +100,12 @@ export class Responses {
     if (run === undefined) return Effect.succeed([])
     return run.over && isFinal(run.status)
       ? Effect.succeed([...run.history, ...run.request.input])
-      : Effect.fail(badRequest(
-        "Another process is currently operating on this conversation. Please retry in a few seconds.",
-        "conversation_locked"
-      ))
+      : Effect.fail(
+          badRequest(
+            "Another process is currently operating on this conversation. Please retry in a few seconds.",
+            "conversation_locked"
+          )
+        )
   }
 
   private script(request: ModelRequest): Effect.Effect<ResponseScript> {
@@ -127,7 +132,7 @@ export class Responses {
   }
 
   /** A new response, stored, with nothing made yet. */
-  create = Effect.fnUntraced(function*(
+  create = Effect.fnUntraced(function* (
     this: Responses,
     request: CreateRequest,
     troubles: Troubles,
@@ -157,8 +162,10 @@ export class Responses {
               script,
               maxOutputTokens: request.maxOutputTokens,
               inputTokens: Math.ceil(
-                [...history, ...request.input]
-                  .reduce((sum, input) => sum + (input.type === "message" ? input.text : input.output).length, 0) / 4
+                [...history, ...request.input].reduce(
+                  (sum, input) => sum + (input.type === "message" ? input.text : input.output).length,
+                  0
+                ) / 4
               ),
               partialSnapshots: this.settings.partialSnapshots,
               shape: {
@@ -167,7 +174,7 @@ export class Responses {
                 errorEvent: troubles.strike("ErrorEvent"),
                 end: troubles.strike("End")
               },
-              completedAt: () => run.finishedAt === undefined ? null : Math.floor(run.finishedAt / 1000)
+              completedAt: () => (run.finishedAt === undefined ? null : Math.floor(run.finishedAt / 1000))
             })
         })
     })
@@ -181,12 +188,12 @@ export class Responses {
    * Starts making a response's events: a background one lives as long as the
    * server, a foreground one as long as the request that it answers.
    */
-  start = Effect.fnUntraced(function*(this: Responses, run: Run, troubles: Troubles) {
+  start = Effect.fnUntraced(function* (this: Responses, run: Run, troubles: Troubles) {
     const pace = troubles.strike("Pace")
     const queue = troubles.strike("QueueTime")
     const stuck = run.request.background && troubles.strike("StuckQueued") !== undefined
     const making = produce(run, {
-      queue: stuck ? Number.POSITIVE_INFINITY : run.request.background ? queue?.millis ?? this.settings.queue : 0,
+      queue: stuck ? Number.POSITIVE_INFINITY : run.request.background ? (queue?.millis ?? this.settings.queue) : 0,
       pace: () => pace?.millis ?? this.settings.pace
     })
     run.fiber = yield* Effect.forkIn(making, this.scope)
@@ -196,8 +203,7 @@ export class Responses {
     return run.fiber
   })
 
-  static make = Effect.fnUntraced(function*(settings: Settings) {
+  static make = Effect.fnUntraced(function* (settings: Settings) {
     return new Responses(settings, yield* Effect.scope, yield* Clock.Clock)
   })
 }
-

@@ -10,7 +10,7 @@ import { isFinal } from "./responseObject.ts"
 import type { Responses } from "./responses.ts"
 import type { Run } from "./run.ts"
 
-const stream = Effect.fnUntraced(function*(exchange: Exchange, run: Run, from: number, resumed: boolean) {
+const stream = Effect.fnUntraced(function* (exchange: Exchange, run: Run, from: number, resumed: boolean) {
   yield* dropIfDue(exchange)
   exchange.node.writeHead(200, {
     "content-type": "text/event-stream; charset=utf-8",
@@ -29,7 +29,7 @@ const stream = Effect.fnUntraced(function*(exchange: Exchange, run: Run, from: n
 const recordedAnswer = (recording: Option.Option<Recording>) =>
   Option.filter(recording, ({ create }) => create.response.events === undefined)
 
-const create = Effect.fnUntraced(function*(exchange: Exchange) {
+const create = Effect.fnUntraced(function* (exchange: Exchange) {
   const { responses, troubles } = exchange
   const request = yield* parseCreate(exchange.body, exchange.params["deployment"])
   const { recording, run } = yield* responses.create(request, troubles, exchange.own)
@@ -57,7 +57,7 @@ const minutes = (millis: number): string => {
   return count === 0 ? `${millis} milliseconds` : `${count} minute${count === 1 ? "" : "s"}`
 }
 
-const resume = Effect.fnUntraced(function*(exchange: Exchange) {
+const resume = Effect.fnUntraced(function* (exchange: Exchange) {
   const { query, responses, troubles } = exchange
   const run = yield* responses.find(exchange.params["id"] ?? "", troubles)
   const cursor = query["starting_after"]
@@ -90,7 +90,7 @@ const resume = Effect.fnUntraced(function*(exchange: Exchange) {
   return yield* stream(exchange, run, cursor === undefined ? 0 : run.timeline.after(Number(cursor)), true)
 })
 
-const retrieve = Effect.fnUntraced(function*(exchange: Exchange) {
+const retrieve = Effect.fnUntraced(function* (exchange: Exchange) {
   const { responses, troubles } = exchange
   const run = yield* responses.find(exchange.params["id"] ?? "", troubles)
   run.retrieves++
@@ -103,7 +103,7 @@ const retrieve = Effect.fnUntraced(function*(exchange: Exchange) {
   )
 })
 
-const cancel = Effect.fnUntraced(function*(exchange: Exchange) {
+const cancel = Effect.fnUntraced(function* (exchange: Exchange) {
   const { responses, troubles } = exchange
   const run = yield* responses.find(exchange.params["id"] ?? "", troubles)
   run.cancels++
@@ -118,13 +118,13 @@ const cancel = Effect.fnUntraced(function*(exchange: Exchange) {
   return yield* ok(exchange, run.snapshot())
 })
 
-const remove = Effect.fnUntraced(function*(exchange: Exchange) {
+const remove = Effect.fnUntraced(function* (exchange: Exchange) {
   const run = yield* exchange.responses.find(exchange.params["id"] ?? "", exchange.troubles)
   exchange.responses.remove(run)
   return yield* ok(exchange, { id: run.id, object: "response", deleted: true })
 })
 
-const inputItems = Effect.fnUntraced(function*(exchange: Exchange) {
+const inputItems = Effect.fnUntraced(function* (exchange: Exchange) {
   const run = yield* exchange.responses.find(exchange.params["id"] ?? "", exchange.troubles)
   const { after, limit, order } = exchange.query
   const items = listedItems(run.id, run.request.items)
@@ -157,7 +157,11 @@ const Troubles = Schema.Array(Trouble)
 
 /** The sandbox's own surface, for other processes; the ledger leaves it out. */
 const control = (responses: Responses) => [
-  HttpRouter.route("GET", "/sandbox/ledger", Effect.sync(() => HttpServerResponse.jsonUnsafe(responses.ledger))),
+  HttpRouter.route(
+    "GET",
+    "/sandbox/ledger",
+    Effect.sync(() => HttpServerResponse.jsonUnsafe(responses.ledger))
+  ),
   HttpRouter.route(
     "DELETE",
     "/sandbox/ledger",
@@ -198,7 +202,8 @@ export const routes = (responses: Responses, apiKey: Redacted.Redacted | undefin
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
         isYes(new URL(request.url, "http://127.0.0.1").searchParams.get("stream") ?? undefined)
           ? endpoint(responses, apiKey, "resume", resume)
-          : endpoint(responses, apiKey, "retrieve", retrieve))
+          : endpoint(responses, apiKey, "retrieve", retrieve)
+      )
     ),
     at("POST", `${prefix}/responses/:id/cancel`, "cancel", cancel),
     at("DELETE", `${prefix}/responses/:id`, "delete", remove),
@@ -212,7 +217,8 @@ export const routes = (responses: Responses, apiKey: Redacted.Redacted | undefin
       HttpServerResponse.jsonUnsafe(
         notFound(`Invalid URL (${request.method} ${new URL(request.url, "http://127.0.0.1").pathname})`).body,
         { status: 404, headers: { "x-request-id": `req_${crypto.randomUUID().replaceAll("-", "")}` } }
-      ))
+      )
+    )
   )
   return HttpRouter.addAll([
     ...under("/v1"),
@@ -223,4 +229,3 @@ export const routes = (responses: Responses, apiKey: Redacted.Redacted | undefin
     unknown
   ])
 }
-

@@ -114,7 +114,7 @@ export interface Tempo {
 }
 
 /** Makes a response's events one after the other, to its end. */
-export const produce = Effect.fnUntraced(function*(run: Run, tempo: Tempo) {
+export const produce = Effect.fnUntraced(function* (run: Run, tempo: Tempo) {
   const clock = yield* Clock.Clock
   if (run.timeline.queued > 0) run.advance(run.timeline.queued, clock.currentTimeMillisUnsafe())
   if (tempo.queue === Number.POSITIVE_INFINITY) return yield* Effect.never

@@ -57,7 +57,7 @@ const limited = (options: ScriptedOptions): Plan => {
   }
   return {
     items,
-    end: cut ? { status: "incomplete", reason: "max_output_tokens" } : options.script.end ?? { status: "completed" }
+    end: cut ? { status: "incomplete", reason: "max_output_tokens" } : (options.script.end ?? { status: "completed" })
   }
 }
 
@@ -104,15 +104,17 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
     single("response.in_progress", opening("in_progress")),
     ...plan.items.flatMap((item) => itemSegments(item, options.obfuscate))
   ]
-  const end: ScriptEnd = shape.errorEvent !== undefined
-    ? {
-      status: "failed",
-      code: shape.errorEvent.code ?? "server_error",
-      message: shape.errorEvent.message ?? "The server had an error while processing your request. Sorry about that!"
-    }
-    : shape.end !== undefined
-    ? troubleEnd(shape.end)
-    : plan.end
+  const end: ScriptEnd =
+    shape.errorEvent !== undefined
+      ? {
+          status: "failed",
+          code: shape.errorEvent.code ?? "server_error",
+          message:
+            shape.errorEvent.message ?? "The server had an error while processing your request. Sorry about that!"
+        }
+      : shape.end !== undefined
+        ? troubleEnd(shape.end)
+        : plan.end
   // `response.created` always comes: without it nobody could name the response.
   const cutAfter = Math.max(1, shape.errorEvent?.after ?? shape.end?.after ?? Number.POSITIVE_INFINITY)
   const terminal = single(`response.${end.status}`, () => ({ response: snapshot(segmentsTotal) }))
@@ -123,7 +125,7 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
     ...(errored === undefined ? [] : [single("error", () => errorFields(errored))]),
     ...(silent ? [] : [terminal])
   ]
-  const unknownEvery = shape.unknownEvents === undefined ? 0 : shape.unknownEvents.every ?? 3
+  const unknownEvery = shape.unknownEvents === undefined ? 0 : (shape.unknownEvents.every ?? 3)
   if (unknownEvery > 0) {
     segments = interleave(
       segments,
@@ -194,8 +196,8 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
     produced >= segmentsTotal
       ? end.status
       : options.background && (inProgressAt < 0 || produced <= (starts[inProgressAt] ?? 0))
-      ? "queued"
-      : "in_progress"
+        ? "queued"
+        : "in_progress"
 
   const snapshot = (produced: number) => {
     const now = status(produced)
@@ -214,15 +216,16 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
       completedAt: over ? options.completedAt() : null,
       output,
       end: over ? end : undefined,
-      usage: now === "completed" || now === "incomplete"
-        ? { inputTokens: options.inputTokens, outputTokens: counts.all, reasoningTokens: counts.reasoning }
-        : undefined
+      usage:
+        now === "completed" || now === "incomplete"
+          ? { inputTokens: options.inputTokens, outputTokens: counts.all, reasoningTokens: counts.reasoning }
+          : undefined
     })
   }
 
   return {
     length: segmentsTotal,
-    queued: options.background && inProgressAt >= 0 ? starts[inProgressAt] ?? 0 : 0,
+    queued: options.background && inProgressAt >= 0 ? (starts[inProgressAt] ?? 0) : 0,
     at: (index) => {
       const [segment, start] = segmentAt(index)
       return {

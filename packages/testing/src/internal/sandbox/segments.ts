@@ -58,7 +58,7 @@ export const interleave = (
   for (const segment of segments) {
     let from = 0
     while (from < segment.count) {
-      const count = Math.min(segment.count - from, every - position % every)
+      const count = Math.min(segment.count - from, every - (position % every))
       out.push(part(segment, from, count))
       from += count
       position += count

@@ -37,14 +37,16 @@ export const cancelled = (inner: Timeline, produced: number, withEvent: boolean)
     length,
     queued: Math.min(inner.queued, produced),
     at: (index) =>
-      index < produced ? inner.at(index) : {
-        type: "response.cancelled",
-        sequence: last + 1,
-        json: JSON.stringify({ type: "response.cancelled", sequence_number: last + 1, response: snapshot() }),
-        ephemeral: false
-      },
+      index < produced
+        ? inner.at(index)
+        : {
+            type: "response.cancelled",
+            sequence: last + 1,
+            json: JSON.stringify({ type: "response.cancelled", sequence_number: last + 1, response: snapshot() }),
+            ephemeral: false
+          },
     paced: inner.paced,
-    after: (sequence) => sequence > last ? length : Math.min(inner.after(sequence), produced),
+    after: (sequence) => (sequence > last ? length : Math.min(inner.after(sequence), produced)),
     snapshot,
     outputText: () => inner.outputText(produced),
     status: () => "cancelled"

@@ -1,0 +1,77 @@
+/**
+ * The sandbox Responses server as a program: `pnpm sandbox --port 4010`.
+ *
+ * It prints one line with its address, listens on 127.0.0.1 alone, and ends
+ * at SIGINT or SIGTERM.
+ *
+ * @since 0.1.0
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Console, Effect, Layer, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { ResponsesServer } from "./ResponsesServer.ts"
+import { parse } from "./SandboxTrouble.ts"
+
+const time = Schema.DurationFromString
+
+const command = Command.make(
+  "sandbox",
+  {
+    port: Flag.Int("port").pipe(Flag.withDescription("Port on 127.0.0.1; 0 takes any free one"), Flag.withDefault(0)),
+    pace: Flag.String("pace").pipe(
+      Flag.withDescription('Time between two deltas, such as "10 millis"; 0 is as fast as they are read'),
+      Flag.withSchema(time),
+      Flag.optional
+    ),
+    queueTime: Flag.String("queue-time").pipe(
+      Flag.withDescription("Time that background responses stay queued"),
+      Flag.withSchema(time),
+      Flag.optional
+    ),
+    replayWindow: Flag.String("replay-window").pipe(
+      Flag.withDescription("How long after its creation a response can be streamed again (default 5 minutes)"),
+      Flag.withSchema(time),
+      Flag.optional
+    ),
+    apiKey: Flag.Redacted("api-key").pipe(Flag.withDescription("Refuse every other key with 401"), Flag.optional),
+    trouble: Flag.String("trouble").pipe(
+      Flag.withDescription('Troubles to switch on, such as "Reset after=10 times=1; StuckQueued" or JSON'),
+      Flag.optional
+    ),
+    transcripts: Flag.Directory("transcripts", { mustExist: true }).pipe(
+      Flag.withDescription("Directory of recordings for models named transcript:<name>"),
+      Flag.optional
+    )
+  },
+  ({ apiKey, pace, port, queueTime, replayWindow, transcripts, trouble }) =>
+    Effect.gen(function* () {
+      const troubles = Option.isSome(trouble) ? yield* parse(trouble.value) : []
+      const announce = Layer.effectDiscard(
+        Effect.flatMap(ResponsesServer, ({ url }) => Console.log(`Sandbox Responses API at ${url}`))
+      )
+      const server = ResponsesServer.layer({
+        port,
+        troubles,
+        pace: Option.getOrUndefined(pace),
+        queueTime: Option.getOrUndefined(queueTime),
+        replayWindow: Option.getOrUndefined(replayWindow),
+        apiKey: Option.getOrUndefined(apiKey),
+        transcripts: Option.getOrUndefined(transcripts)
+      })
+      return yield* Layer.launch(Layer.provide(announce, server))
+    })
+).pipe(
+  Command.withDescription("A sandbox on loopback that speaks the Responses API"),
+  Command.withExamples([
+    {
+      command: 'sandbox --port 4010 --pace "10 millis"',
+      description: "Stream a delta every 10 milliseconds"
+    },
+    {
+      command: 'sandbox --port 4010 --trouble "EndEarly after=20 times=3"',
+      description: "End the first three streams early"
+    }
+  ])
+)
+
+command.pipe(Command.run({ version: "0.1.0" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)
