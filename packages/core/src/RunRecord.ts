@@ -175,3 +175,12 @@ export const ended = (record: RunRecord): Extract<JournalEntry, { _tag: "Ended" 
  * @category getters
  */
 export const cancelRequested = (record: RunRecord): boolean => record.signals.some((signal) => signal._tag === "Cancel")
+
+/**
+ * Tells whether nothing of the run is left to read: its consumer finished, or it ended before a response was opened.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const isFinished = (record: RunRecord): boolean =>
+  record.token === null || (ended(record) !== undefined && responseIds(record).length === 0)

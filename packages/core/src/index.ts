@@ -3,10 +3,14 @@
  *
  * @since 0.1.0
  */
+export * as Agent from "./Agent.ts"
 export * as AgentError from "./AgentError.ts"
+export * as AgentResponse from "./AgentResponse.ts"
+export * as AgentUpdate from "./AgentUpdate.ts"
 export * as BackgroundModel from "./BackgroundModel.ts"
 export * as ContinuationToken from "./ContinuationToken.ts"
 export * as Run from "./Run.ts"
+export * as RunPolicy from "./RunPolicy.ts"
 export * as RunRecord from "./RunRecord.ts"
 export * as Session from "./Session.ts"
 export * as TokenStore from "./TokenStore.ts"

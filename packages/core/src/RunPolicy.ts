@@ -1,0 +1,92 @@
+/**
+ * How runs are followed: schedules, deadlines and limits.
+ *
+ * @since 0.1.0
+ */
+import { Context, Duration, Effect, Layer, Schedule } from "effect"
+
+/**
+ * The settings of the engine.
+ *
+ * **Details**
+ *
+ * | field | meaning | default |
+ * | --- | --- | --- |
+ * | `checkpointEvery` | the acknowledged position is written at most this often | 200 ms |
+ * | `leaseTime` | how long a worker may be out of touch before others take its run | 30 s |
+ * | `finishWithin` | the bound on the last write and the release when a stream is left | 5 s |
+ * | `idleAfter` | a connection silent for this long, keepalives included, is given up | 90 s |
+ * | `request` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
+ * | `reconnect` | repeats the attachment to a run; begins anew with every progress | 20 times, from 0.25 s to 10 s |
+ * | `poll` | when to look at a run that cannot be streamed | every 2 s |
+ * | `unconfirmed` | what a start does with a run whose opening request was never answered | `"fail"` |
+ * | `agentChanged` | what happens to a run that another version of its agent started | `"fail"` |
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunPolicy {
+  readonly checkpointEvery: Duration.Duration
+  readonly leaseTime: Duration.Duration
+  readonly finishWithin: Duration.Duration
+  readonly idleAfter: Duration.Duration
+  readonly request: Schedule.Schedule<unknown>
+  readonly reconnect: Schedule.Schedule<unknown>
+  readonly poll: Schedule.Schedule<unknown>
+  readonly unconfirmed: "fail" | "restart"
+  readonly agentChanged: "fail" | "continue"
+}
+
+/**
+ * The policy when nothing else is said.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const defaults: RunPolicy = {
+  checkpointEvery: Duration.millis(200),
+  leaseTime: Duration.seconds(30),
+  finishWithin: Duration.seconds(5),
+  idleAfter: Duration.seconds(90),
+  request: Schedule.exponential("500 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 4 })),
+  reconnect: Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")]).pipe(
+    Schedule.jittered,
+    Schedule.upTo({ times: 20 })
+  ),
+  poll: Schedule.spaced("2 seconds"),
+  unconfirmed: "fail",
+  agentChanged: "fail"
+}
+
+/**
+ * The policy in force.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const RunPolicy = Context.Reference<RunPolicy>("@effect-baton/core/RunPolicy", { defaultValue: () => defaults })
+
+/**
+ * Changes some settings of the policy in force.
+ *
+ * **When to use**
+ *
+ * Provide it to a whole application, or around one verb.
+ *
+ * **Example** (Polling every five seconds)
+ *
+ * ```ts
+ * import { RunPolicy } from "@effect-baton/core"
+ * import { Schedule } from "effect"
+ *
+ * export const calm = RunPolicy.layer({ poll: Schedule.spaced("5 seconds") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (changes: Partial<RunPolicy>): Layer.Layer<never> =>
+  Layer.effect(
+    RunPolicy,
+    Effect.map(RunPolicy, (policy) => ({ ...policy, ...changes }))
+  )

@@ -1,0 +1,25 @@
+import { Clock, Duration, Effect, Pull, Schedule } from "effect"
+
+/** A schedule that is asked for one wait after another, and can begin anew. */
+export interface Backoff {
+  /** Waits as long as the schedule says, and at least `atLeast`; false when the schedule is exhausted. */
+  readonly wait: (input: unknown, atLeast?: Duration.Duration) => Effect.Effect<boolean>
+  readonly reset: Effect.Effect<void>
+}
+
+export const make = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>): Effect.fn.Return<Backoff> {
+  let step = yield* Schedule.toStep(schedule)
+  return {
+    wait: Effect.fnUntraced(function* (input, atLeast = Duration.zero) {
+      const now = yield* Clock.currentTimeMillis
+      return yield* Pull.matchEffect(step(now, input), {
+        onSuccess: ([, delay]) => Effect.as(Effect.sleep(Duration.max(delay, atLeast)), true),
+        onFailure: Effect.failCause,
+        onDone: () => Effect.succeed(false)
+      })
+    }),
+    reset: Effect.map(Schedule.toStep(schedule), (fresh) => {
+      step = fresh
+    })
+  }
+})

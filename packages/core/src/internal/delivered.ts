@@ -1,0 +1,165 @@
+import { Result } from "effect"
+import type { ModelPart, SnapshotLane } from "../BackgroundModel.ts"
+import type { ContinuationToken, Delivered } from "../ContinuationToken.ts"
+
+// What a position knows of the parts delivered so far (see ContinuationToken.Delivered), as pure functions: `advance`
+// and `close` follow the live stream, `rest` tells what a snapshot has beyond it.
+
+const limit = 16
+const emptyHash = 0x1c9dc5
+
+type Range = readonly [from: number, to: number]
+type Open = Delivered["open"][number]
+
+/** 24 bits of FNV-1a: goes on from the hash of what came before. */
+const fold = (hash: number, text: string): number => {
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) & 0xffffff
+  }
+  return hash
+}
+
+export const advance = (delivered: Delivered, { item, lane, part }: ModelPart): Delivered => {
+  if (item === undefined || lane === undefined) return delivered
+  switch (part.type) {
+    case "text-delta":
+    case "reasoning-delta":
+    case "tool-params-delta":
+      return grow(delivered, item, lane, part.delta.length, part.delta)
+    case "text-start":
+    case "reasoning-start":
+    case "tool-params-start":
+      return grow(delivered, item, lane, 0, "")
+    case "source":
+      return grow(delivered, item, lane, 1, "")
+    default:
+      return closeLane(delivered, item, lane)
+  }
+}
+
+/** The item is finished: its lanes need not be known one by one any more. */
+export const close = (delivered: Delivered, item: number): Delivered => {
+  const items = addTo(delivered.items, item)
+  return {
+    items,
+    lanes: delivered.lanes.some(([of]) => of === item)
+      ? delivered.lanes.filter(([of]) => of !== item)
+      : delivered.lanes,
+    open: delivered.open.some(([of]) => of === item) ? delivered.open.filter(([of]) => of !== item) : delivered.open,
+    overflow: delivered.overflow || items.length > limit
+  }
+}
+
+const grow = (delivered: Delivered, item: number, lane: number, count: number, text: string): Delivered => {
+  const { open } = delivered
+  for (let i = 0; i < open.length; i++) {
+    const known = open[i]!
+    if (known[0] === item && known[1] === lane) {
+      const next = open.slice()
+      next[i] = [item, lane, known[2] + count, fold(known[3], text)]
+      return { items: delivered.items, lanes: delivered.lanes, open: next, overflow: delivered.overflow }
+    }
+  }
+  if (open.length === limit) return delivered.overflow ? delivered : { ...delivered, overflow: true }
+  return { ...delivered, open: [...open, [item, lane, count, fold(emptyHash, text)]] }
+}
+
+const closeLane = (delivered: Delivered, item: number, lane: number): Delivered => {
+  const own = delivered.lanes.filter(([of]) => of === item).map(([, from, to]): Range => [from, to])
+  const lanes = [
+    ...delivered.lanes.filter(([of]) => of !== item),
+    ...addTo(own, lane).map(([from, to]) => [item, from, to] as const)
+  ]
+  return {
+    items: delivered.items,
+    lanes: lanes.slice(0, limit),
+    open: delivered.open.filter((known) => known[0] !== item || known[1] !== lane),
+    overflow: delivered.overflow || lanes.length > limit
+  }
+}
+
+const addTo = (ranges: ReadonlyArray<Range>, value: number): Array<Range> => {
+  const merged: Array<Range> = []
+  let [from, to] = [value, value]
+  for (const range of ranges) {
+    if (range[1] < from - 1 || range[0] > to + 1) merged.push(range)
+    else {
+      from = Math.min(from, range[0])
+      to = Math.max(to, range[1])
+    }
+  }
+  merged.push([from, to])
+  return merged.sort((a, b) => a[0] - b[0])
+}
+
+const within = (ranges: ReadonlyArray<Range>, value: number): boolean =>
+  ranges.some(([from, to]) => from <= value && value <= to)
+
+const hasItem = (delivered: Delivered, item: number): boolean => within(delivered.items, item)
+
+const hasLane = (delivered: Delivered, item: number, lane: number): boolean =>
+  hasItem(delivered, item) || delivered.lanes.some(([of, from, to]) => of === item && from <= lane && lane <= to)
+
+const find = (delivered: Delivered, item: number, lane: number): Open | undefined =>
+  delivered.open.find((known) => known[0] === item && known[1] === lane)
+
+/** A part that a snapshot adds, and the item that it finishes, if it is that item's last. */
+export interface Missing extends ModelPart {
+  readonly closes?: number
+}
+
+/** What the snapshot holds beyond what was delivered, or why that cannot be told. */
+export const rest = (
+  lanes: ReadonlyArray<SnapshotLane>,
+  delivered: Delivered
+): Result.Result<ReadonlyArray<Missing>, string> => {
+  if (delivered.overflow) return Result.fail(`more than ${limit} parts were open at once`)
+  const missing: Array<Missing> = []
+  for (const lane of lanes) {
+    if (hasLane(delivered, lane.item, lane.lane)) continue
+    const known = find(delivered, lane.item, lane.lane)
+    const parts = known === undefined ? lane.parts : remainder(lane, known)
+    if (parts === undefined) return Result.fail(`part ${lane.lane} of output item ${lane.item} begins otherwise`)
+    for (const part of parts) missing.push({ item: lane.item, lane: lane.lane, part })
+  }
+  const contradicted = delivered.open.find(
+    ([item, lane, count]) => count > 0 && !lanes.some((known) => known.item === item && known.lane === lane)
+  )
+  if (contradicted !== undefined) {
+    return Result.fail(`part ${contradicted[1]} of output item ${contradicted[0]} is missing`)
+  }
+  return Result.succeed(
+    missing.map((part, i) => (missing[i + 1]?.item === part.item ? part : { ...part, closes: part.item! }))
+  )
+}
+
+const remainder = (lane: SnapshotLane, [, , count, hash]: Open): SnapshotLane["parts"] | undefined => {
+  const deltas = lane.parts.filter((part) => "delta" in part)
+  if (deltas.length === 0 && lane.parts.every((part) => part.type === "source")) {
+    return count <= lane.parts.length ? lane.parts.slice(count) : undefined
+  }
+  const text = deltas.map((part) => part.delta).join("")
+  if (text.length < count || fold(emptyHash, text.slice(0, count)) !== hash) return undefined
+  const end = lane.parts.slice(lane.parts.findLastIndex((part) => "delta" in part || part.type.endsWith("-start")) + 1)
+  const first = deltas[0]
+  return first === undefined || text.length === count ? end : [{ ...first, delta: text.slice(count) }, ...end]
+}
+
+/** Whether everything that `b` has delivered, `a` has too. */
+const covers = (a: Delivered, b: Delivered): boolean =>
+  b.items.every((range) => a.items.some(([from, to]) => from <= range[0] && range[1] <= to)) &&
+  b.lanes.every(
+    ([item, from, to]) =>
+      hasItem(a, item) || a.lanes.some(([of, start, end]) => of === item && start <= from && to <= end)
+  ) &&
+  b.open.every(([item, lane, count]) => hasLane(a, item, lane) || (find(a, item, lane)?.[2] ?? -1) >= count)
+
+/** Whether position `a` lies at or beyond position `b` of the same run. */
+export const reaches = (a: ContinuationToken, b: ContinuationToken): boolean => {
+  if (a.turn !== b.turn) return a.turn > b.turn
+  if (a.origin === "stream" && b.origin === "stream") {
+    if (a.sequenceNumber !== b.sequenceNumber) return a.sequenceNumber > b.sequenceNumber
+    return a.skip === 0 || (b.skip !== 0 && a.skip >= b.skip)
+  }
+  return covers(a.delivered, b.delivered)
+}

@@ -1,0 +1,245 @@
+import { Cause, Clock, Duration, Effect, Exit, Pull, Schedule, Scope, Stream } from "effect"
+import type { AiError } from "effect/ai"
+import {
+  AgentError,
+  RunCancelled,
+  RunDiverged,
+  RunExpired,
+  RunFailed,
+  RunStalled,
+  Unconfirmed
+} from "../AgentError.ts"
+import type { AgentUpdate } from "../AgentUpdate.ts"
+import type {
+  BackgroundModel,
+  CreateUnconfirmed,
+  ModelEvent,
+  ReplayUnavailable,
+  ResponseGone
+} from "../BackgroundModel.ts"
+import type { ContinuationToken } from "../ContinuationToken.ts"
+import { isOver, type RunId } from "../Run.ts"
+import type { RunPolicy } from "../RunPolicy.ts"
+import * as Backoff from "./backoff.ts"
+import * as Cursor from "./cursor.ts"
+
+type Loss = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone | AgentError
+type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
+type Updates = Pull.Pull<Batch, AgentError>
+
+/** What to follow, and whom to tell. */
+export interface Options {
+  readonly model: BackgroundModel["Service"]
+  readonly policy: RunPolicy
+  readonly runId: RunId
+  readonly background: boolean
+  /** Opens the response, or names the one to attach to. */
+  readonly source:
+    | { readonly _tag: "Create"; readonly events: Stream.Stream<ModelEvent, Loss> }
+    | { readonly _tag: "Attach"; readonly responseId: string; readonly streamed: boolean }
+  /** The position after which the first update comes. */
+  readonly from: ContinuationToken
+  /** The response has a name: called before anything of it is delivered. */
+  readonly accepted: (responseId: string) => Effect.Effect<void, AgentError>
+  /** The request that opens the response was refused, and nothing was bought. */
+  readonly refused: Effect.Effect<void, AgentError>
+  /** The response is over: called before its last update is delivered. */
+  readonly ended: (ending: Cursor.Ending) => void
+  /** Fails when this worker may not go on. */
+  readonly lost: Effect.Effect<never, AgentError>
+}
+
+/**
+ * Follows one response to its true end: attaches, drops what was delivered before, attaches again when the connection
+ * ends without a terminal event, and polls where the provider does not replay. One read becomes one array of updates.
+ */
+export const follow = (options: Options): Stream.Stream<AgentUpdate, AgentError> =>
+  Stream.scoped(Stream.fromPull(makePull(options)))
+
+const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Updates, never, Scope.Scope> {
+  const { model, policy, runId, source } = options
+  const scope = yield* Effect.scope
+  const cursor = Cursor.make({
+    from: options.from,
+    background: options.background,
+    responseId: source._tag === "Attach" ? source.responseId : undefined
+  })
+  const replays = options.background && model.capabilities.resume && (source._tag === "Create" || source.streamed)
+  let mode: "create" | "replay" | "poll" =
+    source._tag === "Create" ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
+
+  const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
+  const reconnect = yield* Backoff.make(policy.reconnect)
+  const request = yield* Backoff.make(policy.request)
+
+  // ---- attaching
+
+  let attachment: { readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Loss>; readonly scope: Scope.Closeable } | undefined
+  let progressed = false
+  let fruitless = 0
+
+  const attach = Effect.gen(function* () {
+    const { sequenceNumber, skip } = cursor.position()
+    const after = skip > 0 ? sequenceNumber - 1 : sequenceNumber
+    const events =
+      source._tag === "Create" && mode === "create"
+        ? source.events
+        : model.resume(cursor.responseId() ?? "", after < 0 ? {} : { after })
+    const child = yield* Scope.fork(scope)
+    const pull = yield* Scope.provide(Stream.toPull(events), child)
+    progressed = false
+    attachment = { pull, scope: child }
+    return attachment
+  })
+
+  const detach = Effect.suspend(() => {
+    const current = attachment
+    attachment = undefined
+    return current === undefined ? Effect.void : Scope.close(current.scope, Exit.void)
+  })
+
+  const idle = Effect.andThen(Effect.sleep(policy.idleAfter), Cause.done())
+
+  const streamed: Updates = Effect.suspend(() =>
+    attachment === undefined ? attach : Effect.succeed(attachment)
+  ).pipe(
+    Effect.flatMap(({ pull }) => Effect.raceAllFirst([pull, options.lost, idle])),
+    Pull.matchEffect({
+      onSuccess: (events) => {
+        const unnamed = cursor.responseId() === undefined
+        const read = cursor.read(events, mode === "create" ? "live" : "replay")
+        const responseId = cursor.responseId()
+        const accepted = unnamed && responseId !== undefined ? options.accepted(responseId) : Effect.void
+        if (!read.progressed || progressed) return Effect.andThen(accepted, deliver(read.updates))
+        progressed = true
+        return Effect.andThen(Effect.andThen(accepted, reconnect.reset), deliver(read.updates))
+      },
+      onDone: () => Effect.andThen(detach, cut(undefined)),
+      onFailure: (cause): Updates => {
+        const failure = cause.reasons.find(Cause.isFailReason)
+        return failure === undefined
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : Effect.andThen(detach, failed(failure.error))
+      }
+    })
+  )
+
+  const failed = (loss: Loss): Updates => {
+    switch (loss._tag) {
+      case "AgentError":
+        return Effect.fail(loss)
+      case "CreateUnconfirmed":
+        return fail(new Unconfirmed({ runId, error: loss.error }))
+      case "ReplayUnavailable":
+        mode = "poll"
+        return next
+      case "ResponseGone":
+        return deliver(cursor.expire())
+      case "AiError":
+        return cursor.responseId() === undefined ? refused(loss) : loss.isRetryable ? cut(loss) : fail(loss)
+    }
+  }
+
+  const refused = Effect.fnUntraced(function* (error: AiError.AiError) {
+    yield* options.refused
+    if (error.isRetryable && (yield* request.wait(error, error.retryAfter))) return yield* next
+    return yield* fail(error)
+  })
+
+  /** The connection ended before the response did. */
+  const cut = Effect.fnUntraced(function* (error: AiError.AiError | undefined): Effect.fn.Return<
+    Batch,
+    AgentError | Cause.Done
+  > {
+    const responseId = cursor.responseId()
+    if (responseId === undefined) return yield* fail(new Unconfirmed({ runId }))
+    fruitless = progressed ? 0 : fruitless + 1
+    if (mode === "replay" && fruitless > 1) {
+      // Replays that bring nothing new may be those of a response that is over without ever saying so.
+      const look = yield* Effect.result(model.retrieve(responseId))
+      if (look._tag === "Success" && isOver(look.success.snapshot.status)) return yield* fill(look.success.snapshot)
+    }
+    if (!(yield* reconnect.wait(error, error?.retryAfter))) {
+      if (error !== undefined) return yield* fail(error)
+      const description = "no connection brought anything new"
+      return yield* fail(new RunStalled({ status: cursor.position().status, description }))
+    }
+    mode = replays ? "replay" : "poll"
+    return yield* next
+  })
+
+  // ---- polling
+
+  const pollStep = yield* Schedule.toStep(policy.poll)
+  let pollAfter: Duration.Duration | undefined
+  let looked = false
+
+  const pause = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const delay = yield* Pull.matchEffect(pollStep(now, undefined), {
+      onSuccess: ([, delay]) => Effect.succeed(delay),
+      onFailure: Effect.failCause,
+      onDone: () =>
+        fail(new RunStalled({ status: cursor.position().status, description: "it was polled as often as the policy says" }))
+    })
+    yield* Effect.sleep(pollAfter ?? delay)
+  })
+
+  const look: Updates = Effect.gen(function* () {
+    const responseId = cursor.responseId() ?? ""
+    if (looked) yield* pause
+    looked = true
+    const result = yield* Effect.result(model.retrieve(responseId))
+    if (result._tag === "Success") {
+      yield* reconnect.reset
+      pollAfter = result.success.pollAfter
+      return yield* fill(result.success.snapshot)
+    }
+    const error = result.failure
+    if (error._tag === "ResponseGone") return yield* deliver(cursor.expire())
+    return yield* error.isRetryable && (yield* reconnect.wait(error, error.retryAfter)) ? next : fail(error)
+  })
+  const polled: Updates = Effect.raceFirst(look, options.lost)
+
+  const fill = (snapshot: Parameters<typeof cursor.fill>[0]): Updates => {
+    const filled = cursor.fill(snapshot)
+    return filled._tag === "Success" ? deliver(filled.success) : fail(new RunDiverged({ description: filled.failure }))
+  }
+
+  // ---- delivering
+
+  let toldEnd = false
+
+  const deliver = (updates: ReadonlyArray<AgentUpdate>): Updates => {
+    const ending = cursor.ending()
+    if (ending !== undefined && !toldEnd) {
+      toldEnd = true
+      options.ended(ending)
+    }
+    return updates.length > 0 ? Effect.succeed(updates as Batch) : next
+  }
+
+  const next: Updates = Effect.suspend(() => {
+    const ending = cursor.ending()
+    if (ending === undefined) return mode === "poll" ? polled : streamed
+    const reason = failure(ending.status, cursor.responseId() ?? "", ending.error)
+    const end: Updates = reason === undefined ? Cause.done() : fail(reason)
+    return Effect.andThen(detach, end)
+  })
+
+  return next
+})
+
+/** Why a run that ended like this fails its stream, if it does. */
+export const failure = (
+  status: Cursor.Ending["status"],
+  responseId: string,
+  error: AiError.AiError | undefined
+): AgentError["reason"] | undefined =>
+  status === "failed" && error !== undefined
+    ? new RunFailed({ error })
+    : status === "cancelled"
+      ? new RunCancelled()
+      : status === "expired"
+        ? new RunExpired({ responseId })
+        : undefined

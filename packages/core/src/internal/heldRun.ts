@@ -1,0 +1,191 @@
+import { Clock, Deferred, Duration, Effect, Exit, Latch, Metric, Scope, Semaphore } from "effect"
+import { AgentError, LeaseLost, StoreFailed } from "../AgentError.ts"
+import type { ContinuationToken } from "../ContinuationToken.ts"
+import type { RunId, RunStatus } from "../Run.ts"
+import type { JournalEntry, RunRecord, Signal } from "../RunRecord.ts"
+import type { RunPolicy } from "../RunPolicy.ts"
+import type { Commit, Lease, TokenStore } from "../TokenStore.ts"
+import * as Delivered from "./delivered.ts"
+
+/**
+ * A run in the hands of this worker: its lease, the position its consumer acknowledged, and the writer that keeps it.
+ */
+export interface HeldRun {
+  /** The record as it was when the lease was acquired. */
+  readonly record: RunRecord
+  /** The consumer finished with everything up to this position. */
+  readonly acknowledge: (token: ContinuationToken) => void
+  /** The consumer finished with the last update. */
+  readonly finish: (end: Extract<JournalEntry, { _tag: "Ended" }>) => void
+  /** Writes these entries at once, and answers the signals that reached the run before them. */
+  readonly write: (status: RunStatus, journal: ReadonlyArray<JournalEntry>) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
+  /** Writes the acknowledged position at once, if it is not written yet. */
+  readonly flush: Effect.Effect<void, AgentError>
+  /** Why this worker may not go on, if it may not. */
+  readonly gone: () => AgentError | undefined
+  /** Fails when the lease is lost. */
+  readonly lost: Effect.Effect<never, AgentError>
+}
+
+const unwritten = Metric.counter("baton_final_write_failures", {
+  description: "Last positions that could not be written when a stream was left: the next worker repeats some updates"
+})
+
+/** Acquires the run's lease for the scope, renews it, and releases it at the end, after a last write. */
+export const acquire = Effect.fnUntraced(function* (
+  store: TokenStore["Service"],
+  runId: RunId,
+  owner: string,
+  policy: RunPolicy
+): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
+  const scope = yield* Scope.Scope
+  const clock = yield* Clock.Clock
+  const failed = (reason: AgentError["reason"]) => new AgentError({ runId, reason })
+  const storeFailed = { TokenStoreError: (error: StoreFailed["error"]) => failed(new StoreFailed({ error })) }
+
+  const ttl = policy.leaseTime
+  const ttlNanos = Duration.toNanosUnsafe(ttl)
+  // The lease runs from before the request: the store may have granted it long before the answer came.
+  let leaseEnd = clock.monotonicTimeNanosUnsafe() + ttlNanos
+  const { lease, record } = yield* Effect.acquireRelease(
+    store.acquire(runId, { owner, ttl }),
+    ({ lease }) => Effect.suspend(() => leave(lease)),
+    { interruptible: true }
+  ).pipe(
+    Effect.catchTags({
+      TokenStoreError: (error) => Effect.fail(storeFailed.TokenStoreError(error)),
+      RunLeased: (reason) => Effect.fail(failed(reason)),
+      RunNotFound: (reason) => Effect.fail(failed(reason))
+    })
+  )
+
+  const lost = Deferred.makeUnsafe<never, AgentError>()
+  let lostBy: AgentError | undefined
+  const lose = (error: AgentError): AgentError => {
+    lostBy ??= error
+    Deferred.doneUnsafe(lost, Exit.fail(lostBy))
+    return lostBy
+  }
+
+  let token = record.token
+  let status = record.status
+  let journal: ReadonlyArray<JournalEntry> = []
+  let ordinal = record.ordinal
+  // A commit without an answer: whether it was applied is not known, so it is sent again as it was before anything else.
+  let unanswered: Commit | undefined
+  const dirty = Latch.makeUnsafe(false)
+  const one = Semaphore.makeUnsafe(1)
+
+  const send = (commit: Commit): Effect.Effect<ReadonlyArray<Signal>, AgentError> =>
+    Effect.suspend(() => {
+      unanswered = commit
+      return store.commit(lease, commit)
+    }).pipe(
+      Effect.map((signals) => {
+        unanswered = undefined
+        return signals
+      }),
+      Effect.catchTags({
+        LeaseLost: (reason) => Effect.fail(lose(failed(reason))),
+        TokenStoreError: (error) => {
+          dirty.openUnsafe()
+          return Effect.fail(storeFailed.TokenStoreError(error))
+        }
+      })
+    )
+
+  const commit = Effect.suspend(function (): Effect.Effect<ReadonlyArray<Signal>, AgentError> {
+    if (lostBy !== undefined) return Effect.fail(lostBy)
+    if (unanswered !== undefined) return Effect.andThen(send(unanswered), commit)
+    dirty.closeUnsafe()
+    const entries = journal
+    journal = []
+    return send({ ordinal: ++ordinal, token, status, ...(entries.length > 0 ? { journal: entries } : {}) })
+  })
+  const commitOne = one.withPermit(commit)
+  const flush = one.withPermit(Effect.suspend(() => (dirty.isOpen() ? Effect.asVoid(commit) : Effect.void)))
+
+  const logged = (what: string) => (error: AgentError) =>
+    Effect.logWarning(`baton: ${what}`, error.message).pipe(Effect.annotateLogs({ runId }))
+
+  const writer = Effect.forever(
+    dirty.await.pipe(
+      Effect.andThen(flush),
+      Effect.catch(logged("the position could not be written, and will be tried again")),
+      Effect.andThen(Effect.sleep(policy.checkpointEvery))
+    )
+  )
+
+  const renewal = Effect.gen(function* () {
+    let pause = Duration.millis(Duration.toMillis(ttl) / 3)
+    while (true) {
+      yield* Effect.sleep(pause)
+      const before = clock.monotonicTimeNanosUnsafe()
+      const renewed = yield* Effect.result(
+        store.renew(lease, ttl).pipe(
+          Effect.timeoutOrElse({ duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n), orElse: () => Effect.fail(undefined) })
+        )
+      )
+      if (renewed._tag === "Success") {
+        leaseEnd = before + ttlNanos
+        pause = Duration.millis(Duration.toMillis(ttl) / 3)
+      } else if (renewed.failure?._tag === "LeaseLost") {
+        return lose(failed(renewed.failure))
+      } else {
+        const error = renewed.failure === undefined ? undefined : storeFailed.TokenStoreError(renewed.failure)
+        const left = leaseEnd - clock.monotonicTimeNanosUnsafe()
+        if (left <= 0n) return lose(error ?? failed(new LeaseLost({ runId })))
+        if (error !== undefined) yield* logged("the lease could not be renewed, and will be tried again")(error)
+        pause = Duration.min(Duration.nanos(left), Duration.millis(Math.min(1000, Duration.toMillis(ttl) / 10)))
+      }
+    }
+  })
+
+  function leave(lease: Lease): Effect.Effect<void> {
+    return Effect.suspend(() => (lostBy === undefined ? flush : Effect.void)).pipe(
+      Effect.catch((error) =>
+        Effect.andThen(Metric.update(unwritten, 1), logged("the last position could not be written")(error))
+      ),
+      Effect.andThen(Effect.suspend(() => (lostBy === undefined ? store.release(lease) : Effect.void))),
+      Effect.catch((error) => logged("the lease could not be released, and ends by itself")(storeFailed.TokenStoreError(error))),
+      Effect.interruptible,
+      Effect.timeoutOrElse({
+        duration: policy.finishWithin,
+        orElse: () => Effect.andThen(Metric.update(unwritten, 1), Effect.logWarning("baton: the last write took too long"))
+      })
+    )
+  }
+
+  yield* Effect.forkIn(writer, scope)
+  yield* Effect.forkIn(renewal, scope)
+
+  return {
+    record,
+    acknowledge: (next) => {
+      // A view from an early token never takes the stored position back.
+      if (token === null || !Delivered.reaches(next, token)) return
+      token = next
+      status = next.status
+      dirty.openUnsafe()
+    },
+    finish: (end) => {
+      if (token === null) return
+      token = null
+      status = end.status
+      journal = [...journal, end]
+      dirty.openUnsafe()
+    },
+    write: (next, entries) =>
+      Effect.suspend(() => {
+        status = next
+        journal = [...journal, ...entries]
+        return commitOne
+      }),
+    flush,
+    gone: () => {
+      if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) lose(failed(new LeaseLost({ runId })))
+      return lostBy
+    },
+    lost: Deferred.await(lost)
+  }
+})

@@ -1,0 +1,186 @@
+import { type Duration, Effect, Option, type Scope, Stream } from "effect"
+import type { AiError } from "effect/ai"
+import { AgentError, RunStalled, Unconfirmed } from "../AgentError.ts"
+import { fromSnapshot, type AgentResponse } from "../AgentResponse.ts"
+import type { ModelSnapshot, ResponseGone } from "../BackgroundModel.ts"
+import * as ContinuationToken from "../ContinuationToken.ts"
+import { isOver } from "../Run.ts"
+import * as RunRecord from "../RunRecord.ts"
+import { extend } from "../Session.ts"
+import { accept, advance, hold, intend, openable } from "./advance.ts"
+import * as Backoff from "./backoff.ts"
+import type { Ending } from "./cursor.ts"
+import { failure } from "./follow.ts"
+import { checkVersion, storeFailed, type OpenRun } from "./openRun.ts"
+
+/** What one look at a run shows. */
+interface Look {
+  readonly response: AgentResponse
+  /** Why a failed run failed. */
+  readonly error?: AiError.AiError
+  /** When the provider wants to be asked again. */
+  readonly pollAfter?: Duration.Duration
+}
+
+type Shown = Pick<ModelSnapshot, "status" | "lanes" | "finish">
+
+const nothing = (status: ModelSnapshot["status"]): Shown => ({ status, lanes: [] })
+
+const respond = (run: OpenRun, record: RunRecord.RunRecord, shown: Shown, responseId: string | undefined): AgentResponse =>
+  fromSnapshot(shown, {
+    runId: run.runId,
+    responseId: Option.fromUndefinedOr(responseId),
+    session: responseId === undefined ? record.session : extend(record.session, responseId),
+    continuationToken:
+      isOver(shown.status) || !record.background
+        ? Option.none()
+        : Option.some(run.from ?? record.token ?? ContinuationToken.start(run.agent.name, run.runId))
+  })
+
+/** Repeats what the provider refused for now, on the policy's schedule and no sooner than it wishes. */
+const patiently = Effect.fnUntraced(function* <A>(run: OpenRun, effect: Effect.Effect<A, AiError.AiError | ResponseGone>) {
+  const backoff = yield* Backoff.make(run.policy.request)
+  const attempt: Effect.Effect<A, AgentError | ResponseGone> = Effect.catchTag(effect, "AiError", (error) =>
+    Effect.flatMap(error.isRetryable ? backoff.wait(error, error.retryAfter) : Effect.succeed(false), (again) =>
+      again ? attempt : Effect.fail(new AgentError({ runId: run.runId, reason: error }))
+    )
+  )
+  return yield* attempt
+})
+
+/** Opens a background run without streaming it. */
+export const submit = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<AgentResponse, AgentError> {
+  yield* checkVersion(run)
+  if (RunRecord.opening(run.record, 0)._tag === "Accepted" || run.record.token === null) {
+    return (yield* glance(run)).response
+  }
+  return yield* Effect.scoped(open(run))
+})
+
+const open = Effect.fnUntraced(function* (run: OpenRun) {
+  const held = yield* hold(run)
+  const opening = RunRecord.opening(held.record, 0)
+  if (opening._tag === "Accepted" || held.record.token === null) return (yield* glance(run)).response
+  const request = yield* openable(run, opening)
+  const create = Effect.andThen(intend(held), run.model.submit(request)).pipe(
+    Effect.tapErrorTag("AiError", () => held.write("queued", [{ _tag: "Refused", turn: 0 }]))
+  )
+  const backoff = yield* Backoff.make(run.policy.request)
+  const attempt: Effect.Effect<ModelSnapshot, AgentError> = Effect.catchTags(create, {
+    AiError: (error) =>
+      Effect.flatMap(error.isRetryable ? backoff.wait(error, error.retryAfter) : Effect.succeed(false), (again) =>
+        again ? attempt : Effect.fail(new AgentError({ runId: run.runId, reason: error }))
+      ),
+    CreateUnconfirmed: ({ error }) =>
+      Effect.fail(new AgentError({ runId: run.runId, reason: new Unconfirmed({ runId: run.runId, error }) }))
+  })
+  const snapshot = yield* attempt
+  yield* accept(run.model, held, snapshot.responseId, false)
+  return respond(run, held.record, snapshot, snapshot.responseId)
+})
+
+/** Looks at a run once, and records its end where nobody else is about to. */
+export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+  const { runId, store } = run
+  const found = yield* store.read(runId).pipe(Effect.mapError(storeFailed(runId)))
+  const record = Option.getOrElse(found, () => run.record)
+  const opening = RunRecord.opening(record, 0)
+  if (opening._tag !== "Accepted") {
+    if (RunRecord.ended(record) === undefined && record.lease === null) yield* openable(run, opening)
+    return { response: respond(run, record, nothing(record.status), undefined) }
+  }
+  const { responseId } = opening
+  const seen = yield* patiently(run, run.model.retrieve(responseId)).pipe(
+    Effect.catchTag("ResponseGone", () =>
+      Effect.succeed({ snapshot: { ...nothing("expired"), responseId } as ModelSnapshot, pollAfter: undefined })
+    )
+  )
+  const { snapshot, pollAfter } = seen
+  if (isOver(snapshot.status) && RunRecord.ended(record) === undefined) {
+    yield* settle(run, snapshot)
+  }
+  return {
+    response: respond(run, record, snapshot, responseId),
+    ...(snapshot.error === undefined ? {} : { error: snapshot.error }),
+    ...(pollAfter === undefined ? {} : { pollAfter })
+  }
+})
+
+// The position stays: whoever streams the run has still to read what is left.
+const settle = (run: OpenRun, { status, error }: ModelSnapshot) =>
+  Effect.scoped(
+    Effect.flatMap(hold(run), (held) =>
+      RunRecord.ended(held.record) === undefined
+        ? held.write(status, [{ _tag: "Ended", status, ...(error === undefined ? {} : { error }) }])
+        : Effect.void
+    )
+  ).pipe(Effect.catchReason("AgentError", "RunLeased", () => Effect.void))
+
+/** Polls on the policy's schedule until the run is over. */
+const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+  const pace = yield* Backoff.make(run.policy.poll)
+  let look = yield* glance(run)
+  while (!isOver(look.response.status)) {
+    if (!(yield* pace.wait(look.response.status, look.pollAfter))) {
+      const description = "it was polled as often as the policy says"
+      return yield* new AgentError({
+        runId: run.runId,
+        reason: new RunStalled({ status: look.response.status, description })
+      })
+    }
+    look = yield* glance(run)
+  }
+  return look
+})
+
+const honest = (run: OpenRun, { response, error }: Look): Effect.Effect<AgentResponse, AgentError> => {
+  const reason = failure(response.status, Option.getOrElse(response.responseId, () => ""), error)
+  return reason === undefined ? Effect.succeed(response) : Effect.fail(new AgentError({ runId: run.runId, reason }))
+}
+
+/** The response of a run that is over; fails as the run did. */
+export const result = (run: OpenRun): Effect.Effect<AgentResponse, AgentError> =>
+  Effect.flatMap(untilOver(run), (look) => honest(run, look))
+
+/** Follows a run to its end, and answers the whole of it. */
+export const complete = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<AgentResponse, AgentError> {
+  let ending: Ending | undefined
+  yield* Stream.runDrain(Stream.unwrap(advance(run, { onEnd: (how) => void (ending = how) })))
+  const snapshot = ending?.snapshot
+  return snapshot === undefined
+    ? yield* result(run)
+    : respond(run, run.record, snapshot, snapshot.responseId)
+})
+
+/** Asks for the end of a run, and follows it to its true end if asked to wait. */
+export const cancel = Effect.fnUntraced(function* (run: OpenRun, wait: boolean): Effect.fn.Return<AgentResponse, AgentError> {
+  const { model, runId, store } = run
+  yield* store.signal(runId, { _tag: "Cancel" }).pipe(
+    Effect.catchTags({
+      TokenStoreError: (error) => Effect.fail(storeFailed(runId)(error)),
+      RunNotFound: (reason) => Effect.fail(new AgentError({ runId, reason }))
+    })
+  )
+  const found = yield* store.read(runId).pipe(Effect.mapError(storeFailed(runId)))
+  const record = Option.getOrElse(found, () => run.record)
+  const opening = RunRecord.opening(record, 0)
+  if (opening._tag === "Accepted") {
+    yield* patiently(run, model.cancel(opening.responseId)).pipe(Effect.catchTag("ResponseGone", () => Effect.void))
+  } else if (opening._tag === "None") {
+    // Nothing was opened, and nothing will be: the holder, if there is one, sees the signal before it opens anything.
+    yield* settle(run, { ...nothing("cancelled"), responseId: "" })
+  }
+  return (yield* wait ? untilOver(run) : glance(run)).response
+})
+
+/** Forgets a run, at the provider and in the store. */
+export const remove = Effect.fnUntraced(
+  function* (run: OpenRun): Effect.fn.Return<void, AgentError, Scope.Scope> {
+    const held = yield* hold(run)
+    for (const responseId of RunRecord.responseIds(held.record)) {
+      yield* patiently(run, run.model.remove(responseId)).pipe(Effect.catchTag("ResponseGone", () => Effect.void))
+    }
+    yield* run.store.remove(run.runId).pipe(Effect.mapError(storeFailed(run.runId)))
+  },
+  Effect.scoped
+)

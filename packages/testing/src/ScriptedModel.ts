@@ -1,0 +1,417 @@
+/**
+ * A background model that plays a script, for tests under `TestClock`.
+ *
+ * @since 0.1.0
+ */
+import { BackgroundModel, type Run } from "@effect-baton/core"
+import { Cause, Clock, Context, Duration, Effect, Layer, Stream } from "effect"
+import { AiError, type Response } from "effect/ai"
+
+/**
+ * One step of a script.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step =
+  | { readonly _tag: "Event"; readonly event: Omit<BackgroundModel.ModelEvent, "sequenceNumber" | "terminal"> }
+  | { readonly _tag: "Text"; readonly item: number; readonly deltas: ReadonlyArray<string> }
+  | { readonly _tag: "Close"; readonly item: number }
+  | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
+  | { readonly _tag: "Disconnect" }
+  | { readonly _tag: "Fail"; readonly error: AiError.AiError }
+  | { readonly _tag: "End"; readonly status: Run.RunStatus; readonly reason?: Response.FinishReason; readonly error?: AiError.AiError }
+
+/**
+ * The model writes text: one event with a delta, or with several. `item` tells which of several texts side by side.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const text = (delta: string | ReadonlyArray<string>, item = 0): Step => ({
+  _tag: "Text",
+  item,
+  deltas: typeof delta === "string" ? [delta] : delta
+})
+
+/**
+ * Finishes one of several texts; all that are open are finished by an end.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const close = (item: number): Step => ({ _tag: "Close", item })
+
+/**
+ * Nothing happens for a while.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const pause = (duration: Duration.Input): Step => ({ _tag: "Pause", duration: Duration.fromInputUnsafe(duration) })
+
+/**
+ * The connection ends here, once, without a word; the run goes on.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const disconnect: Step = { _tag: "Disconnect" }
+
+/**
+ * The connection, or the request where nothing was said yet, fails here, once; the run goes on.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const fail = (error: AiError.AiError | AiError.AiErrorReason): Step => ({
+  _tag: "Fail",
+  error: AiError.isAiError(error) ? error : AiError.make({ module: "ScriptedModel", method: "create", reason: error })
+})
+
+/**
+ * A sign of life that means nothing, and takes a number.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const keepalive: Step = { _tag: "Event", event: { parts: [], keepalive: true } }
+
+/**
+ * An event that nobody knows.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const unknown = (raw: unknown): Step => ({ _tag: "Event", event: { parts: [], raw } })
+
+/**
+ * The run completes.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const completed: Step = { _tag: "End", status: "completed", reason: "stop" }
+
+/**
+ * The run ends early, at a limit or a filter.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const incomplete = (reason: Response.FinishReason = "length"): Step => ({ _tag: "End", status: "incomplete", reason })
+
+/**
+ * The run fails at the provider.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const failed = (description: string): Step => ({
+  _tag: "End",
+  status: "failed",
+  error: AiError.make({
+    module: "ScriptedModel",
+    method: "run",
+    reason: new AiError.InternalProviderError({ description })
+  })
+})
+
+/**
+ * A request that the model saw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LedgerEntry {
+  readonly operation: "create" | "submit" | "resume" | "retrieve" | "cancel" | "remove"
+  readonly responseId?: string
+  readonly runId?: string
+  readonly after?: number
+  readonly request?: BackgroundModel.ModelRequest
+}
+
+/**
+ * What a script's run is played with.
+ *
+ * **Details**
+ *
+ * `replayFor`: how long after its creation a response's stream can be resumed; for ever by default.
+ * `confirms`: with `false` the create request is received, and its answer lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly replayFor?: Duration.Input
+  readonly confirms?: boolean
+  readonly capabilities?: Partial<BackgroundModel.BackgroundModel["Service"]["capabilities"]>
+}
+
+/**
+ * The ledger of a scripted model: every request, in order.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class ScriptedModel extends Context.Service<
+  ScriptedModel,
+  { readonly ledger: Effect.Effect<ReadonlyArray<LedgerEntry>> }
+>()("@effect-baton/testing/ScriptedModel") {}
+
+interface Entry {
+  readonly at: number
+  readonly cut?: "disconnect" | AiError.AiError
+  readonly event?: BackgroundModel.ModelEvent
+}
+
+interface Played {
+  readonly responseId: string
+  readonly createdAt: number
+  readonly entries: ReadonlyArray<Entry>
+  readonly spent: Set<Entry>
+  readonly streamed: boolean
+  cancelledAt: number | undefined
+}
+
+/**
+ * A `BackgroundModel` that plays a script for every run, and keeps a ledger of the requests it saw.
+ *
+ * **When to use**
+ *
+ * In tests of everything that is built on agents: time is the `TestClock`'s, and each step means one thing.
+ *
+ * **Details**
+ *
+ * The run goes on by the clock, whoever watches, as at a real provider: `pause` moves it, `disconnect` and `fail` end a
+ * connection once, and whoever resumes reads on after the number asked for.
+ *
+ * **Example** (A run that is cut once)
+ *
+ * ```ts
+ * import { Agent, TokenStore } from "@effect-baton/core"
+ * import { ScriptedModel } from "@effect-baton/testing"
+ * import { Effect } from "effect"
+ *
+ * const { completed, disconnect, text } = ScriptedModel
+ *
+ * export const program = Agent.run(Agent.make("analyst", { background: true }), { input: "Hello" }).pipe(
+ *   Effect.provide(ScriptedModel.layer([text("Hello, "), disconnect, text("world"), completed])),
+ *   Effect.provide(TokenStore.layerMemory)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  script: ReadonlyArray<Step> | ((request: BackgroundModel.ModelRequest) => ReadonlyArray<Step>),
+  options: Options = {}
+): Layer.Layer<BackgroundModel.BackgroundModel | ScriptedModel> =>
+  Layer.effectContext(
+    Effect.sync(() => {
+      const ledger: Array<LedgerEntry> = []
+      const responses = new Map<string, Played>()
+      const refusals = new Set<Step>()
+      let count = 0
+
+      const play = (request: BackgroundModel.ModelRequest, streamed: boolean): Effect.Effect<Played, AiError.AiError> =>
+        Effect.gen(function* () {
+          const steps = typeof script === "function" ? script(request) : script
+          const first = steps[0]
+          if (first?._tag === "Fail" && !refusals.has(first)) {
+            refusals.add(first)
+            return yield* Effect.fail(first.error)
+          }
+          const responseId = `resp_${++count}`
+          const createdAt = yield* Clock.currentTimeMillis
+          const spent = new Set<Entry>()
+          const entries = compile(responseId, first?._tag === "Fail" ? steps.slice(1) : steps, createdAt)
+          const played: Played = { responseId, createdAt, entries, spent, streamed, cancelledAt: undefined }
+          responses.set(responseId, played)
+          return played
+        })
+
+      const created = (request: BackgroundModel.ModelRequest, operation: "create" | "submit") =>
+        Effect.gen(function* () {
+          ledger.push({ operation, runId: request.runId, request })
+          const played = yield* play(request, operation === "create")
+          if (options.confirms === false) {
+            const reason = new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "scripted:" })
+            return yield* new BackgroundModel.CreateUnconfirmed({
+              error: AiError.make({ module: "ScriptedModel", method: "create", reason })
+            })
+          }
+          return played
+        })
+
+      const find = (responseId: string): Effect.Effect<Played, BackgroundModel.ResponseGone> => {
+        const played = responses.get(responseId)
+        return played === undefined ? Effect.fail(new BackgroundModel.ResponseGone({ responseId })) : Effect.succeed(played)
+      }
+
+      const model = BackgroundModel.BackgroundModel.of({
+        name: "scripted",
+        capabilities: { background: true, resume: true, cancel: true, ...options.capabilities },
+        create: (request) => Stream.unwrap(Effect.map(created(request, "create"), (played) => attach(played, -1))),
+        submit: (request) => Effect.flatMap(created(request, "submit"), snapshot),
+        resume: (responseId, { after = -1 }) =>
+          Stream.unwrap(
+            Effect.gen(function* () {
+              ledger.push({ operation: "resume", responseId, after })
+              const played = yield* find(responseId)
+              const now = yield* Clock.currentTimeMillis
+              const window = Duration.toMillis(Duration.fromInputUnsafe(options.replayFor ?? Duration.infinity))
+              if (!played.streamed || now - played.createdAt > window) {
+                return yield* new BackgroundModel.ReplayUnavailable({ description: "This response can no longer be streamed" })
+              }
+              return attach(played, after)
+            })
+          ),
+        retrieve: (responseId) =>
+          Effect.suspend(() => {
+            ledger.push({ operation: "retrieve", responseId })
+            return Effect.map(Effect.flatMap(find(responseId), snapshot), (snapshot) => ({ snapshot }))
+          }),
+        cancel: (responseId) =>
+          Effect.gen(function* () {
+            ledger.push({ operation: "cancel", responseId })
+            const played = yield* find(responseId)
+            const { status } = yield* snapshot(played)
+            if (status !== "queued" && status !== "in_progress") return "already over"
+            played.cancelledAt = yield* Clock.currentTimeMillis
+            return "requested"
+          }),
+        remove: (responseId) =>
+          Effect.sync(() => {
+            ledger.push({ operation: "remove", responseId })
+            responses.delete(responseId)
+          })
+      })
+
+      return Context.mergeAll(
+        Context.make(BackgroundModel.BackgroundModel, model),
+        Context.make(ScriptedModel, { ledger: Effect.sync(() => [...ledger]) })
+      )
+    })
+  )
+
+const attach = (played: Played, after: number): Stream.Stream<BackgroundModel.ModelEvent, AiError.AiError> =>
+  Stream.fromPull(
+    Effect.sync(() => {
+      let next = 0
+      return Effect.gen(function* () {
+        const batch: Array<BackgroundModel.ModelEvent> = []
+        while (true) {
+          const entry = played.entries[next]
+          if (entry === undefined) return yield* batch.length > 0 ? full(batch) : Cause.done()
+          const now = yield* Clock.currentTimeMillis
+          if (played.cancelledAt !== undefined && entry.at >= played.cancelledAt) return yield* Cause.done()
+          if (entry.at > now) {
+            if (batch.length > 0) return yield* full(batch)
+            yield* Effect.sleep(entry.at - now)
+            continue
+          }
+          const unread = entry.event?.sequenceNumber === undefined || entry.event.sequenceNumber > after
+          if (entry.cut !== undefined && !played.spent.has(entry)) {
+            if (batch.length > 0) return yield* full(batch)
+            played.spent.add(entry)
+            return yield* entry.cut === "disconnect" ? Cause.done() : Effect.fail(entry.cut)
+          }
+          next++
+          if (entry.event !== undefined && unread) batch.push(entry.event)
+        }
+      })
+    })
+  )
+
+type Batch = readonly [BackgroundModel.ModelEvent, ...Array<BackgroundModel.ModelEvent>]
+const full = (batch: ReadonlyArray<BackgroundModel.ModelEvent>) => Effect.succeed(batch as Batch)
+
+const snapshot = Effect.fnUntraced(function* (played: Played) {
+  const now = yield* Clock.currentTimeMillis
+  const until = Math.min(now, played.cancelledAt ?? now)
+  let status: Run.RunStatus = "queued"
+  for (const { at, event } of played.entries) {
+    if (at > until || (played.cancelledAt !== undefined && at >= played.cancelledAt)) break
+    if (event?.terminal !== undefined) return event.terminal
+    status = event?.status ?? status
+  }
+  return {
+    responseId: played.responseId,
+    status: played.cancelledAt === undefined ? status : ("cancelled" as const),
+    lanes: []
+  }
+})
+
+const compile = (responseId: string, steps: ReadonlyArray<Step>, start: number): ReadonlyArray<Entry> => {
+  const entries: Array<Entry> = []
+  const texts = new Map<number, { text: string; open: boolean }>()
+  let at = start
+  let number = 0
+  const say = (event: Omit<BackgroundModel.ModelEvent, "sequenceNumber">) =>
+    entries.push({ at, event: { sequenceNumber: number++, ...event } })
+  const finish = (item: number) => {
+    const known = texts.get(item)
+    if (known === undefined || !known.open) return
+    known.open = false
+    say({ parts: [{ item, lane: 0, part: { type: "text-end", id: `text_${item}` } }], closes: item })
+  }
+  say({ parts: [], status: "queued", responseId })
+  say({ parts: [], status: "in_progress", responseId })
+  for (const step of steps) {
+    switch (step._tag) {
+      case "Pause":
+        at += Duration.toMillis(step.duration)
+        break
+      case "Disconnect":
+        entries.push({ at, cut: "disconnect" })
+        break
+      case "Fail":
+        entries.push({ at, cut: step.error })
+        break
+      case "Event":
+        say(step.event)
+        break
+      case "Text": {
+        const id = `text_${step.item}`
+        const known = texts.get(step.item) ?? { text: "", open: true }
+        if (!texts.has(step.item)) {
+          texts.set(step.item, known)
+          say({ parts: [{ item: step.item, lane: 0, part: { type: "text-start", id } }] })
+        }
+        known.text += step.deltas.join("")
+        say({
+          parts: step.deltas.map((delta) => ({ item: step.item, lane: 0, part: { type: "text-delta", id, delta } }))
+        })
+        break
+      }
+      case "Close":
+        finish(step.item)
+        break
+      case "End": {
+        for (const item of texts.keys()) finish(item)
+        const finishPart: Response.FinishPartEncoded | undefined =
+          step.reason === undefined
+            ? undefined
+            : { type: "finish", reason: step.reason, usage: { inputTokens: {}, outputTokens: {} } }
+        const terminal: BackgroundModel.ModelSnapshot = {
+          responseId,
+          status: step.status,
+          lanes: [...texts].map(([item, { text }]) => ({ item, lane: 0, parts: whole(`text_${item}`, text) })),
+          ...(finishPart === undefined ? {} : { finish: finishPart }),
+          ...(step.error === undefined ? {} : { error: step.error })
+        }
+        say({ parts: finishPart === undefined ? [] : [{ part: finishPart }], status: step.status, responseId, terminal })
+        return entries
+      }
+    }
+  }
+  return entries
+}
+
+const whole = (id: string, text: string): ReadonlyArray<Response.StreamPartEncoded> => [
+  { type: "text-start", id },
+  { type: "text-delta", id, delta: text },
+  { type: "text-end", id }
+]
