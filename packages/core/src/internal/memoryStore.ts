@@ -9,7 +9,10 @@ export const make: Effect.Effect<TokenStore["Service"]> = Effect.sync(() => {
   let fence = 0
 
   const now = Clock.clockWith((clock) =>
-    Effect.succeed<RunTable.Moment>({ millis: clock.currentTimeMillisUnsafe(), nanos: clock.monotonicTimeNanosUnsafe() })
+    Effect.succeed<RunTable.Moment>({
+      millis: clock.currentTimeMillisUnsafe(),
+      nanos: clock.monotonicTimeNanosUnsafe()
+    })
   )
   const keep = <A>(id: RunId, step: RunTable.Step<A>): A => {
     rows.set(id, step.row)
@@ -33,8 +36,8 @@ export const make: Effect.Effect<TokenStore["Service"]> = Effect.sync(() => {
       }),
     renew: (lease, ttl) => update(lease.runId, (row, now) => RunTable.renew(row, lease, ttl, now)),
     release: (lease) =>
-      Effect.map(now, (now) => {
-        const step = RunTable.release(rows.get(lease.runId), lease, now)
+      Effect.sync(() => {
+        const step = RunTable.release(rows.get(lease.runId), lease)
         if (step !== undefined) keep(lease.runId, step)
       }),
     commit: (lease, commit) => update(lease.runId, (row, now) => RunTable.commit(row, lease, commit, now)),

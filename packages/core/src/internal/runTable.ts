@@ -69,7 +69,10 @@ export const acquire = (
   }
   const fence = current !== null && holds(row, now) ? current.fence : options.nextFence
   const next = leased(row, { runId: id, owner: options.owner, fence }, options.ttl, now)
-  return Result.succeed({ value: { lease: { runId: id, owner: options.owner, fence }, record: next.record }, row: next })
+  return Result.succeed({
+    value: { lease: { runId: id, owner: options.owner, fence }, record: next.record },
+    row: next
+  })
 }
 
 export const renew = (
@@ -80,10 +83,10 @@ export const renew = (
 ): Result.Result<Step<Lease>, LeaseLost> =>
   Result.map(held(row, lease, now), (row) => ({ value: lease, row: leased(row, lease, ttl, now) }))
 
-export const release = (row: Row | undefined, lease: Lease, now: Moment): Step<void> | undefined =>
+export const release = (row: Row | undefined, lease: Lease): Step<void> | undefined =>
   row === undefined || row.record.lease?.fence !== lease.fence
     ? undefined
-    : { value: undefined, row: { ...changed(row, { lease: null }, now), leaseEnd: 0n } }
+    : { value: undefined, row: { record: { ...row.record, lease: null }, leaseEnd: 0n } }
 
 export const commit = (
   row: Row | undefined,

@@ -1,0 +1,380 @@
+import {
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  FileSystem,
+  Latch,
+  Option,
+  Path,
+  Result,
+  type Schema,
+  Scope
+} from "effect"
+import type { RunId } from "../Run.ts"
+import type { RunRecord } from "../RunRecord.ts"
+import type { TokenStore } from "../TokenStore.ts"
+import { TokenStoreError } from "../TokenStoreError.ts"
+import * as AppendLog from "./appendLog.ts"
+import * as DirectoryLock from "./directoryLock.ts"
+import * as LogRecord from "./logRecord.ts"
+import * as RunTable from "./runTable.ts"
+import { fromPlatform } from "./storeFailure.ts"
+
+const file = "runs.log"
+// A log below this size is not worth a rewrite, nor is one of which a quarter is needed.
+const smallest = 1 << 20
+const dead = 4
+const closeWithin = Duration.seconds(5)
+
+type Kept = { readonly row: RunTable.Row; readonly bytes: number }
+
+/** What waits for one write, if anything does. `changes` come true with it: `undefined` is a removed run. */
+interface Batch {
+  wanted: boolean
+  readonly lines: Array<string>
+  readonly changes: Map<RunId, Kept | undefined>
+  readonly done: Deferred.Deferred<void, TokenStoreError>
+}
+
+const emptyBatch = (): Batch => ({ wanted: false, lines: [], changes: new Map(), done: Deferred.makeUnsafe() })
+
+/** What an operation leaves behind, for one run. */
+type Outcome<A, E> = {
+  readonly answer: Result.Result<A, E>
+  /** The row as it is now; null where the run is gone, and absent where nothing changed. */
+  readonly row?: RunTable.Row | null
+}
+
+/**
+ * The runs of a directory: a table in memory, and a log from which it can be built again.
+ *
+ * An operation is computed at once, and answers when all that it saw and did is durable: `durable` is what the disk has,
+ * `pending` what is on its way there. A write that fails takes everything computed on top of it along.
+ */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly directory: string
+  readonly heartbeat: Duration.Duration
+}): Effect.fn.Return<TokenStore["Service"], TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const directory = path.resolve(options.directory)
+  const place = path.join(directory, file)
+  const failed = fromPlatform("open", directory)
+
+  yield* fs.makeDirectory(directory, { recursive: true }).pipe(
+    Effect.mapError((error) =>
+      error.reason._tag === "AlreadyExists" || error.reason._tag === "BadResource"
+        ? new TokenStoreError({
+            operation: "open",
+            kind: "denied",
+            description: `'${directory}' is a file, or is below one. Give the path of a directory, which is created where it is missing.`,
+            cause: error
+          })
+        : failed(error)
+    )
+  )
+
+  // The lock is released last, and not before the log is closed.
+  const scope = yield* Scope.make()
+  const release = Scope.close(scope, Exit.void)
+  const lock = yield* DirectoryLock.acquire(fs, path, { directory, heartbeat: options.heartbeat }).pipe(
+    Scope.provide(scope),
+    Effect.onError(() => release)
+  )
+  const {
+    fence: known,
+    length,
+    newer,
+    rows
+  } = yield* Effect.interruptible(recover(fs, place)).pipe(Effect.onError(() => release))
+  const log = yield* AppendLog.open(fs, { directory, path: place, length }).pipe(
+    Effect.mapError(failed),
+    Effect.onError(() => release)
+  )
+
+  const durable = new Map<RunId, Kept>()
+  const pending = new Map<RunId, Kept | undefined>()
+  let live = 0
+  for (const { bytes, row } of rows) {
+    durable.set(row.record.runId, { row, bytes })
+    live += bytes
+  }
+  let fence = known
+  let batch = emptyBatch()
+  let open = true
+  let broken: TokenStoreError | undefined
+  let compactAbove = smallest
+  const work = Latch.makeUnsafe()
+
+  function* image(): Generator<string> {
+    yield LogRecord.fence(fence)
+    for (const lines of newer.values()) yield* lines
+    for (const { row } of durable.values())
+      yield* Result.match(LogRecord.whole(row.record), { onFailure: () => [], onSuccess: (line) => [line] })
+  }
+
+  const compact = Effect.suspend(() => {
+    if (log.length() < compactAbove || log.length() < live * dead) return Effect.void
+    return Effect.matchEffect(log.rewrite(image()), {
+      onSuccess: () =>
+        Effect.sync(() => {
+          live = log.length()
+          compactAbove = Math.max(smallest, live * 2)
+        }),
+      // The old log is as good as before, only long.
+      onFailure: (error) => {
+        compactAbove = log.length() + smallest
+        return Effect.logWarning(`Baton could not rewrite '${place}', and goes on with it as it is`, error)
+      }
+    })
+  })
+
+  const settle = (batch: Batch) => {
+    for (const [id, kept] of batch.changes) {
+      live += (kept?.bytes ?? 0) - (durable.get(id)?.bytes ?? 0)
+      if (kept === undefined) durable.delete(id)
+      else durable.set(id, kept)
+      if (pending.get(id) === kept) pending.delete(id)
+    }
+    Deferred.doneUnsafe(batch.done, Exit.void)
+  }
+  const giveUp = (failing: Batch, error: TokenStoreError) => {
+    const waiting = batch
+    batch = emptyBatch()
+    pending.clear()
+    Deferred.doneUnsafe(failing.done, Exit.fail(error))
+    Deferred.doneUnsafe(waiting.done, Exit.fail(error))
+  }
+  const flush = Effect.suspend(() => {
+    const current = batch
+    batch = emptyBatch()
+    return lock.check.pipe(
+      Effect.andThen(
+        current.lines.length === 0
+          ? Effect.void
+          : Effect.mapError(log.append(current.lines), fromPlatform("write", place))
+      ),
+      Effect.match({
+        onSuccess: () => settle(current),
+        onFailure: (error) => {
+          if (error.kind === "locked") broken = error
+          giveUp(current, error)
+        }
+      }),
+      Effect.andThen(compact)
+    )
+  })
+  const writer = yield* Effect.gen(function* () {
+    // oxlint-disable-next-line no-unmodified-loop-condition
+    while (open || batch.wanted) {
+      if (batch.wanted) {
+        yield* flush
+      } else {
+        work.closeUnsafe()
+        yield* work.await
+      }
+    }
+  }).pipe(Effect.forkDetach({ uninterruptible: true }))
+
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      open = false
+      work.openUnsafe()
+      yield* Fiber.await(writer)
+      yield* log.close
+      yield* release
+    }).pipe(
+      // A disk that hangs must not hang whoever closes the store: the rest is done when it can be.
+      Effect.forkDetach({ uninterruptible: true }),
+      Effect.flatMap((fiber) => Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), closeWithin))),
+      Effect.tap((closed) =>
+        Option.isNone(closed)
+          ? Effect.logWarning(`Baton did not finish closing '${place}' in time, and goes on closing it`)
+          : Effect.void
+      )
+    )
+  )
+
+  const refusal = (operation: string, id?: RunId): TokenStoreError | undefined => {
+    if (broken !== undefined) return renamed(operation)(broken)
+    if (!open) {
+      return new TokenStoreError({
+        operation,
+        kind: "unavailable",
+        description: `the store of '${directory}' is closed. Use it within the scope of its layer.`
+      })
+    }
+    if (id !== undefined && newer.has(id)) {
+      return new TokenStoreError({
+        operation,
+        kind: "newer",
+        description: `run '${id}' in '${place}' was written by a later version of Baton, and is left alone. Update @effect-baton/core to go on with it.`
+      })
+    }
+    return undefined
+  }
+  const moment = (clock: Clock.Clock): RunTable.Moment => ({
+    millis: clock.currentTimeMillisUnsafe(),
+    nanos: clock.monotonicTimeNanosUnsafe()
+  })
+
+  const lineOf = (
+    id: RunId,
+    before: RunTable.Row | undefined,
+    after: RunTable.Row | undefined
+  ): Result.Result<string | undefined, Schema.SchemaError> =>
+    after === undefined
+      ? Result.succeed(LogRecord.gone(id))
+      : before === undefined
+        ? LogRecord.whole(after.record)
+        : LogRecord.difference(before.record, after.record)
+
+  // Computes and queues in one step that nothing can interrupt; only waiting can be interrupted.
+  const perform = <A, E>(
+    operation: string,
+    id: RunId,
+    f: (row: RunTable.Row | undefined, now: RunTable.Moment) => Outcome<A, E>
+  ): Effect.Effect<A, E | TokenStoreError> =>
+    Clock.clockWith((clock) => {
+      const refused = refusal(operation, id)
+      if (refused !== undefined) return Effect.fail(refused)
+      const unsettled = pending.has(id)
+      const before = unsettled ? pending.get(id) : durable.get(id)
+      const { answer, row } = f(before?.row, moment(clock))
+      if (row !== undefined && row !== (before?.row ?? null)) {
+        const line = lineOf(id, before?.row, row ?? undefined)
+        if (Result.isFailure(line)) {
+          return Effect.fail(
+            new TokenStoreError({
+              operation,
+              kind: "corrupt",
+              description: `run '${id}' cannot be written: ${line.failure.message}. Nothing was changed.`,
+              cause: line.failure
+            })
+          )
+        }
+        const kept = row === null ? undefined : { row, bytes: bytesOf(before, row, line.success) }
+        if (line.success === undefined && !unsettled && kept !== undefined) {
+          durable.set(id, kept)
+          return Effect.fromResult(answer)
+        }
+        if (line.success !== undefined) batch.lines.push(line.success)
+        batch.changes.set(id, kept)
+        pending.set(id, kept)
+      } else if (!unsettled) {
+        return Effect.fromResult(answer)
+      }
+      // Also where nothing is to be written: what the answer rests on is, and the next batch comes after that.
+      batch.wanted = true
+      work.openUnsafe()
+      return Effect.flatMap(Effect.mapError(Deferred.await(batch.done), renamed(operation)), () =>
+        Effect.fromResult(answer)
+      )
+    })
+
+  const stepped = <A, E>(step: Result.Result<RunTable.Step<A>, E>): Outcome<A, E> =>
+    Result.match(step, {
+      onFailure: (error) => ({ answer: Result.fail(error) }),
+      onSuccess: ({ row, value }) => ({ answer: Result.succeed(value), row })
+    })
+  // Reads show what is durable, so that nobody acts on what a failing disk takes back.
+  const look = <A>(
+    operation: string,
+    id: RunId | undefined,
+    f: (now: RunTable.Moment) => A
+  ): Effect.Effect<A, TokenStoreError> =>
+    Clock.clockWith((clock) => {
+      const refused = refusal(operation, id)
+      return refused === undefined ? Effect.succeed(f(moment(clock))) : Effect.fail(refused)
+    })
+
+  return {
+    create: (run) =>
+      perform("create", run.runId, (row, now) => stepped(Result.succeed(RunTable.create(row, run, now)))),
+    read: (id) =>
+      look("read", id, (now) =>
+        Option.map(Option.fromUndefinedOr(durable.get(id)), ({ row }): RunRecord => RunTable.read(row, now))
+      ),
+    acquire: (id, options) =>
+      perform("acquire", id, (row, now) => {
+        // Fences come from the clock too, so that they go on rising after the directory was emptied.
+        fence = Math.max(fence + 1, now.millis)
+        return stepped(RunTable.acquire(row, id, { ...options, nextFence: fence }, now))
+      }),
+    renew: (lease, ttl) => perform("renew", lease.runId, (row, now) => stepped(RunTable.renew(row, lease, ttl, now))),
+    release: (lease) =>
+      perform("release", lease.runId, (row) => {
+        const step = RunTable.release(row, lease)
+        return { answer: Result.succeed(undefined), ...(step === undefined ? {} : { row: step.row }) }
+      }),
+    commit: (lease, commit) =>
+      perform("commit", lease.runId, (row, now) => stepped(RunTable.commit(row, lease, commit, now))),
+    signal: (id, signal) => perform("signal", id, (row, now) => stepped(RunTable.signal(row, id, signal, now))),
+    remove: (id) => perform("remove", id, () => ({ answer: Result.succeed(undefined), row: null })),
+    list: (filter) => look("list", undefined, (now) => RunTable.list(rowsOf(durable), filter, now))
+  }
+}, Effect.uninterruptible)
+
+function* rowsOf(kept: Map<RunId, Kept>): Generator<RunTable.Row> {
+  for (const { row } of kept.values()) yield row
+}
+
+const renamed = (operation: string) => (error: TokenStoreError) =>
+  new TokenStoreError({
+    operation,
+    kind: error.kind,
+    description: error.description,
+    ...("cause" in error ? { cause: error.cause } : {})
+  })
+
+// About how long a run's line is after a rewrite: only its journal grows.
+const bytesOf = (before: Kept | undefined, row: RunTable.Row, line: string | undefined): number =>
+  before === undefined
+    ? (line?.length ?? 0)
+    : before.row.record.journal === row.record.journal
+      ? before.bytes
+      : before.bytes + (line?.length ?? 0)
+
+/** Reads the log of a directory, and tells how much of it is sound; changes nothing. */
+const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, place: string) {
+  const replay = LogRecord.replay()
+  const read = (visit: (payload: string, bytes: number) => void) =>
+    Effect.mapError(AppendLog.read(fs, place, visit), fromPlatform("open", place))
+  const damaged = (description: string) => new TokenStoreError({ operation: "open", kind: "corrupt", description })
+
+  const verdict = yield* read(replay.visit)
+  if (verdict?._tag === "Newer") {
+    return yield* new TokenStoreError({
+      operation: "open",
+      kind: "newer",
+      description: `'${place}' is of format ${verdict.version}, later than this version of Baton reads, and is left alone. Update @effect-baton/core.`
+    })
+  }
+  if (verdict?._tag === "Foreign") {
+    return yield* damaged(
+      `'${place}' does not begin (byte 0) as a log of Baton does. Nothing was changed. Restore it from a backup, or move it away to begin anew.`
+    )
+  }
+  if (verdict?._tag === "Damaged") {
+    return yield* damaged(
+      `'${place}' is damaged at byte ${verdict.offset}, with sound lines after it. Nothing was changed. Restore it from a backup, ` +
+        `or cut it there to keep what came before (truncate -s ${verdict.offset}), or move it away to begin anew.`
+    )
+  }
+  const { fence, foreign, newer, rows } = replay.finish()
+  if (foreign) {
+    return yield* damaged(
+      `'${place}' holds lines that Baton did not write. Nothing was changed. Restore it from a backup, or move it away to begin anew.`
+    )
+  }
+  // All lines of a run that a later version wrote are kept as they are.
+  const kept = new Map<string, Array<string>>()
+  if (newer.size > 0) {
+    for (const id of newer) kept.set(id, [])
+    yield* read((payload) => kept.get(LogRecord.runOf(payload) ?? "")?.push(payload))
+  }
+  return { rows, fence, newer: kept, length: verdict?.length ?? 0 }
+})

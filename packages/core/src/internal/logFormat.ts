@@ -1,0 +1,132 @@
+import { crc32 } from "./checksum.ts"
+
+// A log is a header and lines, each `<checksum> <synced> <payload>`: the CRC-32, as eight hex digits, of all behind it,
+// how many bytes of the log were known to be on the disk when the line was written, and one line of text.
+//
+// What was written since the last sync can be damaged by a crash, and nobody was told that it is durable: a damaged line
+// there is a torn write. A damaged line below the `synced` of a later one is damage to what was durable.
+
+const newline = 10
+const space = 32
+const utf8 = new TextEncoder()
+const text = new TextDecoder()
+
+// Read for ever: a later format changes the number alone.
+const prefix = "baton-log/"
+const version = 1
+
+/** What a log of this version begins with. */
+export const header: Uint8Array = utf8.encode(`${prefix}${version}\n`)
+
+/** The lines of a batch, written when `synced` bytes of the log were known to be on the disk. */
+export const encode = (payloads: ReadonlyArray<string>, synced: number): Uint8Array => {
+  const front = `${synced} `
+  let room = 0
+  for (const payload of payloads) room += 10 + front.length + payload.length * 3
+  const bytes = new Uint8Array(room)
+  let at = 0
+  for (const payload of payloads) {
+    const end = at + 9 + utf8.encodeInto(front + payload, bytes.subarray(at + 9)).written
+    utf8.encodeInto(
+      `${crc32(bytes, at + 9, end)
+        .toString(16)
+        .padStart(8, "0")} `,
+      bytes.subarray(at)
+    )
+    bytes[end] = newline
+    at = end + 1
+  }
+  return bytes.subarray(0, at)
+}
+
+interface Line {
+  readonly synced: number
+  readonly payload: string
+}
+
+const decode = (bytes: Uint8Array, from: number, to: number): Line | undefined => {
+  if (to - from < 12 || bytes[from + 8] !== space) return undefined
+  const checksum = text.decode(bytes.subarray(from, from + 8))
+  if (!/^[0-9a-f]{8}$/.test(checksum) || Number.parseInt(checksum, 16) !== crc32(bytes, from + 9, to)) return undefined
+  const gap = bytes.indexOf(space, from + 9)
+  if (gap < 0 || gap >= to) return undefined
+  return {
+    synced: Number(text.decode(bytes.subarray(from + 9, gap))),
+    payload: text.decode(bytes.subarray(gap + 1, to))
+  }
+}
+
+/** What a log turned out to be: `length` is how much of it is sound. */
+export type Verdict =
+  | { readonly _tag: "Intact"; readonly length: number }
+  | { readonly _tag: "Torn"; readonly length: number }
+  | { readonly _tag: "Damaged"; readonly offset: number }
+  | { readonly _tag: "Newer"; readonly version: string }
+  | { readonly _tag: "Foreign" }
+
+/** Reads a log piece by piece. */
+export interface Reader {
+  readonly feed: (bytes: Uint8Array) => void
+  readonly finish: () => Verdict
+}
+
+/** Reads a log, giving each sound line to `visit`, up to the first that is not. */
+export const reader = (visit: (payload: string, bytes: number) => void): Reader => {
+  let rest = new Uint8Array(0)
+  let offset = 0
+  let verdict: Verdict | undefined
+  let bad: { readonly offset: number; zeros: boolean } | undefined
+
+  const first = (bytes: Uint8Array, end: number): void => {
+    const line = text.decode(bytes.subarray(0, end))
+    if (line === `${prefix}${version}`) return
+    verdict =
+      line.startsWith(prefix) && /^\d+$/.test(line.slice(prefix.length))
+        ? { _tag: "Newer", version: line.slice(prefix.length) }
+        : { _tag: "Foreign" }
+  }
+  const next = (bytes: Uint8Array, from: number, end: number): void => {
+    const line = decode(bytes, from, end)
+    if (line === undefined) {
+      bad ??= { offset: offset + from, zeros: false }
+      bad.zeros ||= hasZero(bytes, from, end)
+    } else if (bad === undefined) {
+      visit(line.payload, end + 1 - from)
+    } else if (line.synced > bad.offset || !bad.zeros) {
+      // Sound lines after a bad one: it was durable, or is no hole that a power failure left in an unfinished write.
+      verdict = { _tag: "Damaged", offset: bad.offset }
+    }
+  }
+
+  return {
+    feed: (chunk) => {
+      if (verdict !== undefined) return
+      const bytes = new Uint8Array(rest.length + chunk.length)
+      bytes.set(rest)
+      bytes.set(chunk, rest.length)
+      let from = 0
+      for (let end = bytes.indexOf(newline); end >= 0 && verdict === undefined; end = bytes.indexOf(newline, from)) {
+        if (offset + from === 0) first(bytes, end)
+        else next(bytes, from, end)
+        from = end + 1
+      }
+      rest = bytes.subarray(from)
+      offset += from
+    },
+    finish: () => {
+      if (verdict !== undefined) return verdict
+      if (bad !== undefined) return { _tag: "Torn", length: bad.offset }
+      if (rest.length === 0) return { _tag: "Intact", length: offset }
+      if (offset > 0) return { _tag: "Torn", length: offset }
+      // No whole header: the crash of a process that began the log, or no log at all.
+      return rest.every((byte, i) => byte === 0 || byte === header[i])
+        ? { _tag: "Torn", length: 0 }
+        : { _tag: "Foreign" }
+    }
+  }
+}
+
+const hasZero = (bytes: Uint8Array, from: number, to: number): boolean => {
+  const at = bytes.indexOf(0, from)
+  return at >= 0 && at < to
+}

@@ -1,0 +1,148 @@
+import { Predicate, Result, Schema } from "effect"
+import { JournalEntry, RunRecord } from "../RunRecord.ts"
+import type { RunId } from "../Run.ts"
+import type { Row } from "./runTable.ts"
+
+// A line of the log is `[version, run id, what, …]`. Every later version keeps these three, so that a line that this one
+// does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.
+//
+//   [1, id, "new", record]                a run is created
+//   [1, id, "set", fields, journal?]      fields of its record changed; entries were appended to its journal
+//   [1, id, "gone"]                       it was removed
+//   [1, "", "fence", number]              no fence above this one was given
+//
+// Leases end with the process, so that their ends are not written: only a new fence is.
+
+const version = 1
+
+const journalCodec = Schema.toCodecJson(Schema.Array(JournalEntry))
+const encodeJournal = Schema.encodeResult(journalCodec)
+// A field that this version does not know would be lost when the log is rewritten.
+const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord), { onExcessProperty: "error" })
+
+/** The line that creates a run, or holds all of it. */
+export const whole = (record: RunRecord): Result.Result<string, Schema.SchemaError> =>
+  record.journal.length === 0
+    ? Result.succeed(JSON.stringify([version, record.runId, "new", record]))
+    : Result.map(encodeJournal(record.journal), (journal) =>
+        JSON.stringify([version, record.runId, "new", { ...record, journal }])
+      )
+
+/** The line of a removed run. */
+export const gone = (id: RunId): string => JSON.stringify([version, id, "gone"])
+
+/** The line that keeps fences rising. */
+export const fence = (fence: number): string => JSON.stringify([version, "", "fence", fence])
+
+/** The line of what changed; `undefined` where nothing did that outlives the process. */
+export const difference = (
+  before: RunRecord,
+  after: RunRecord
+): Result.Result<string | undefined, Schema.SchemaError> => {
+  const fields: Record<string, unknown> = {}
+  let changed = false
+  for (const [key, value] of Object.entries(after)) {
+    if (key === "journal" || Reflect.get(before, key) === value) continue
+    if (key === "lease" && (after.lease === null || after.lease.fence === before.lease?.fence)) continue
+    fields[key] = value
+    changed = true
+  }
+  if (after.journal.length > before.journal.length) {
+    return Result.map(encodeJournal(after.journal.slice(before.journal.length)), (journal) =>
+      JSON.stringify([version, after.runId, "set", fields, journal])
+    )
+  }
+  return Result.succeed(changed ? JSON.stringify([version, after.runId, "set", fields]) : undefined)
+}
+
+/** What a log says: its runs, the highest fence it speaks of, and of which runs a later version of Baton wrote. */
+export interface Replay {
+  readonly visit: (payload: string, bytes: number) => void
+  readonly finish: () => {
+    readonly rows: ReadonlyArray<{ readonly row: Row; readonly bytes: number }>
+    readonly fence: number
+    readonly newer: ReadonlySet<string>
+    /** Whether a line is none at all, though its checksum is right. */
+    readonly foreign: boolean
+  }
+}
+
+interface Stored {
+  fields: Record<string, unknown>
+  journal: Array<unknown>
+  bytes: number
+}
+
+/** The run that a line speaks of. */
+export const runOf = (payload: string): string | undefined =>
+  Result.match(parse(payload), { onFailure: () => undefined, onSuccess: ([, id]) => id })
+
+const parse = (payload: string): Result.Result<readonly [number, string, ...Array<unknown>], unknown> =>
+  Result.flatMap(
+    Result.try((): unknown => JSON.parse(payload)),
+    (line) =>
+      Array.isArray(line) && Predicate.isNumber(line[0]) && Predicate.isString(line[1])
+        ? Result.succeed([line[0], line[1], ...line.slice(2)] as const)
+        : Result.fail(undefined)
+  )
+
+/** Reads lines, from the first to the last, into the state that they describe. */
+export const replay = (): Replay => {
+  const runs = new Map<string, Stored>()
+  const newer = new Set<string>()
+  let highest = 0
+  let foreign = false
+
+  const raise = (fields: Record<string, unknown>) => {
+    if (Predicate.hasProperty(fields.lease, "fence") && Predicate.isNumber(fields.lease.fence)) {
+      highest = Math.max(highest, fields.lease.fence)
+    }
+  }
+
+  return {
+    visit: (payload, bytes) => {
+      const line = parse(payload)
+      if (Result.isFailure(line)) {
+        foreign = true
+        return
+      }
+      const [of, id, what, first, second] = line.success
+      const run = runs.get(id)
+      if (of !== version) {
+        newer.add(id)
+      } else if (what === "new" && Predicate.isObject(first)) {
+        const { journal, ...fields } = { journal: [], ...first }
+        raise(fields)
+        runs.set(id, { fields, journal: Array.isArray(journal) ? [...journal] : [journal], bytes })
+      } else if (what === "set" && Predicate.isObject(first) && run !== undefined) {
+        const fields = { ...first }
+        raise(fields)
+        Object.assign(run.fields, fields)
+        if (Array.isArray(second)) {
+          for (const entry of second) run.journal.push(entry)
+          run.bytes += bytes
+        }
+      } else if (what === "gone") {
+        runs.delete(id)
+      } else if (what === "fence" && id === "" && Predicate.isNumber(first)) {
+        highest = Math.max(highest, first)
+      } else {
+        newer.add(id)
+      }
+    },
+    finish: () => {
+      const rows: Array<{ readonly row: Row; readonly bytes: number }> = []
+      for (const [id, { bytes, fields, journal }] of runs) {
+        if (newer.has(id)) continue
+        // The leases of the process that wrote this ended with it.
+        const record = decodeRecord({ ...fields, journal, lease: null })
+        if (Result.isSuccess(record) && record.success.runId === id) {
+          rows.push({ row: { record: record.success, leaseEnd: 0n }, bytes })
+        } else {
+          newer.add(id)
+        }
+      }
+      return { rows, fence: highest, newer, foreign }
+    }
+  }
+}

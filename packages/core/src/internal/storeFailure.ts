@@ -1,0 +1,51 @@
+import { Predicate, type PlatformError } from "effect"
+import { TokenStoreError } from "../TokenStoreError.ts"
+
+type Kind = TokenStoreError["kind"]
+
+const kinds: Readonly<Record<string, Kind>> = {
+  ENOSPC: "full",
+  EDQUOT: "full",
+  EFBIG: "full",
+  EROFS: "denied",
+  EACCES: "denied",
+  EPERM: "denied"
+}
+
+const advice: Readonly<Record<Kind, string>> = {
+  unavailable: "The file system failed; try again, and look at the disk if it goes on",
+  full: "There is no room left: free some, and try again",
+  denied: "This process may not use it: grant it read and write permission, or give another directory",
+  locked: "",
+  corrupt: "",
+  newer: ""
+}
+
+const kindOf = (error: PlatformError.PlatformError): Kind => {
+  const { reason } = error
+  const code =
+    Predicate.hasProperty(reason.cause, "code") && Predicate.isString(reason.cause.code) ? reason.cause.code : undefined
+  const known = code === undefined ? undefined : kinds[code]
+  if (known !== undefined) return known
+  switch (reason._tag) {
+    case "PermissionDenied":
+      return "denied"
+    case "WriteZero":
+      return "full"
+    default:
+      return "unavailable"
+  }
+}
+
+/** A file system's failure as the store's: which kind it is, and what to do about it. */
+export const fromPlatform =
+  (operation: string, path: string) =>
+  (error: PlatformError.PlatformError): TokenStoreError => {
+    const kind = kindOf(error)
+    return new TokenStoreError({
+      operation,
+      kind,
+      description: `'${path}': ${error.message}. ${advice[kind]}.`,
+      cause: error
+    })
+  }
