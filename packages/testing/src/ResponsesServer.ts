@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { NodeHttpServer, NodeServices } from "@effect/platform-node"
-import { Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { Context, Duration, Effect, Layer, type Redacted, Schema } from "effect"
 import { HttpRouter, type HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
 import { Responses } from "./internal/sandbox/responses.ts"
@@ -95,8 +95,10 @@ export class ResponsesServerError extends Schema.TaggedError<ResponsesServerErro
  *   const server = yield* ResponsesServer
  *   const client = new OpenAI({ baseURL: server.url, apiKey: "any" })
  *   const response = yield* Effect.promise(() => client.responses.create({ model: "echo", input: "Hello" }))
- *   return response.output_text // => "Hello"
+ *   return response.output_text
  * }).pipe(Effect.provide(ResponsesServer.layer()))
+ *
+ * await Effect.runPromise(program) // => Hello
  * ```
  *
  * @category services

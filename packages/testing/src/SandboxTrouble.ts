@@ -210,8 +210,7 @@ const fromWords = (text: string): ReadonlyArray<unknown> =>
  * import { Effect } from "effect"
  * import { parse } from "@effect-baton/testing/SandboxTrouble"
  *
- * Effect.runSync(parse("Reset after=3 times=1; StuckQueued"))
- * // => [{ _tag: "Reset", after: 3, times: 1 }, { _tag: "StuckQueued" }]
+ * Effect.runSync(parse("Reset after=3; StuckQueued")) // => [ { after: 3, _tag: "Reset" }, { _tag: "StuckQueued" } ]
  * ```
  *
  * @category constructors
@@ -222,7 +221,15 @@ export const parse = Effect.fnUntraced(
     const value = /^\s*[[{]/.test(text) ? yield* decodeJson(text) : fromWords(text)
     return yield* decodeTroubles(Array.isArray(value) ? value : [value])
   },
-  (effect, text) => Effect.mapError(effect, (error) => new TroubleInvalid({ text, message: error.message }))
+  (effect, text) =>
+    Effect.mapError(effect, (error) => {
+      // Schema lists every member of the union where the tag fits none.
+      const known = Object.keys(Trouble.cases).some((tag) => text.includes(tag))
+      return new TroubleInvalid({
+        text,
+        message: known ? error.message : `No trouble in "${text}": there are ${Object.keys(Trouble.cases).join(", ")}`
+      })
+    })
 )
 
 /**

@@ -26,6 +26,9 @@ const stream = Effect.fnUntraced(function* (exchange: Exchange, run: Run, from: 
   return HttpServerResponse.empty()
 })
 
+const billed = (snapshot: { readonly [key: string]: unknown }) =>
+  isFinal(String(snapshot["status"])) ? { ...snapshot, billing: { payer: "developer" } } : snapshot
+
 const recordedAnswer = (recording: Option.Option<Recording>) =>
   Option.filter(recording, ({ create }) => create.response.events === undefined)
 
@@ -47,7 +50,7 @@ const create = Effect.fnUntraced(function* (exchange: Exchange) {
   if (request.stream) return yield* stream(exchange, run, 0, false)
   if (request.background) return yield* ok(exchange, accepted)
   yield* run.until(() => run.over)
-  return yield* ok(exchange, { ...run.snapshot(), billing: { payer: "developer" } })
+  return yield* ok(exchange, billed(run.snapshot()))
 })
 
 const isYes = (value: string | undefined) => value === "true" || value === "1"
@@ -98,7 +101,7 @@ const retrieve = Effect.fnUntraced(function* (exchange: Exchange) {
   const snapshot = run.timeline.poll?.() ?? run.snapshot()
   return yield* ok(
     exchange,
-    run.status === "queued" ? snapshot : { ...snapshot, billing: { payer: "developer" } },
+    billed(snapshot),
     hint === undefined ? {} : { "openai-poll-after-ms": String(hint.millis) }
   )
 })

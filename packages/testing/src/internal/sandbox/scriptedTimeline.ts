@@ -199,9 +199,9 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
         ? "queued"
         : "in_progress"
 
-  const snapshot = (produced: number) => {
+  const snapshot = (produced: number, cutShort = false) => {
     const now = status(produced)
-    const over = isFinal(now)
+    const over = cutShort || isFinal(now)
     const reached = over || options.partialSnapshots ? progress(produced) : []
     const counts = { all: 0, reasoning: 0 }
     const output = plan.items.flatMap((item) => {

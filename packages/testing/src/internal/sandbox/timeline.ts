@@ -20,8 +20,8 @@ export interface Timeline {
   readonly paced: (index: number) => boolean
   /** The first index whose sequence number is above `sequence`. */
   readonly after: (sequence: number) => number
-  /** The response object once `produced` events were made. */
-  readonly snapshot: (produced: number) => { readonly [key: string]: unknown }
+  /** The response object once `produced` events were made, and no more will be if it is `cutShort`. */
+  readonly snapshot: (produced: number, cutShort?: boolean) => { readonly [key: string]: unknown }
   /** Where a recording says what each look at the response finds. */
   readonly poll?: () => { readonly [key: string]: unknown }
   readonly outputText: (produced: number) => string
@@ -31,7 +31,7 @@ export interface Timeline {
 /** A timeline that was cut short when its response was cancelled. */
 export const cancelled = (inner: Timeline, produced: number, withEvent: boolean): Timeline => {
   const last = produced === 0 ? -1 : inner.at(produced - 1).sequence
-  const snapshot = () => ({ ...inner.snapshot(produced), status: "cancelled", completed_at: null })
+  const snapshot = () => ({ ...inner.snapshot(produced, true), status: "cancelled", completed_at: null })
   const length = withEvent ? produced + 1 : produced
   return {
     length,
