@@ -29,6 +29,8 @@ export const LedgerRequest = Schema.Struct({
 })
 
 /**
+ * The type of the schema `LedgerRequest`.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -58,6 +60,8 @@ export const LedgerResponse = Schema.Struct({
 })
 
 /**
+ * The type of the schema `LedgerResponse`.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -87,6 +91,8 @@ export const SandboxLedger = Schema.Struct({
 })
 
 /**
+ * The type of the schema `SandboxLedger`.
+ *
  * @category models
  * @since 0.1.0
  */

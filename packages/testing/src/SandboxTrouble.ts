@@ -19,6 +19,8 @@ import { Effect, Schema } from "effect"
 export const Operation = Schema.Literals(["create", "resume", "retrieve", "cancel", "delete", "input_items", "models"])
 
 /**
+ * One of the operations of the API.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -151,6 +153,8 @@ export const Trouble = Schema.TaggedUnion({
 })
 
 /**
+ * One thing that can go wrong.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -210,7 +214,7 @@ const fromWords = (text: string): ReadonlyArray<unknown> =>
  * import { Effect } from "effect"
  * import { parse } from "@effect-baton/testing/SandboxTrouble"
  *
- * Effect.runSync(parse("Reset after=3; StuckQueued")) // => [ { after: 3, _tag: "Reset" }, { _tag: "StuckQueued" } ]
+ * Effect.runSync(parse("Reset after=3; StuckQueued")) // => [ { _tag: "Reset", after: 3 }, { _tag: "StuckQueued" } ]
  * ```
  *
  * @category constructors
@@ -236,6 +240,13 @@ export const parse = Effect.fnUntraced(
  * 429 `rate_limit_exceeded`, by default once, with a `Retry-After` of
  * `retryAfter` seconds.
  *
+ * @example
+ * ```ts
+ * import { rateLimited } from "@effect-baton/testing/SandboxTrouble"
+ *
+ * rateLimited({ retryAfter: 90 }).times // => 1
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -257,6 +268,14 @@ export const rateLimited = (options?: {
 /**
  * 429 `insufficient_quota`: retrying never helps.
  *
+ * @example
+ * ```ts
+ * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+ * import { insufficientQuota } from "@effect-baton/testing/SandboxTrouble"
+ *
+ * const server = ResponsesServer.layer({ troubles: [insufficientQuota] })
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -270,6 +289,13 @@ export const insufficientQuota: Trouble = {
 
 /**
  * A burst of `times` answers of 5xx (503 `server_is_overloaded` by default).
+ *
+ * @example
+ * ```ts
+ * import { serverErrors } from "@effect-baton/testing/SandboxTrouble"
+ *
+ * serverErrors(3, { on: "retrieve" }).times // => 3
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -289,6 +315,14 @@ export const serverErrors = (
 
 /**
  * 401 `invalid_api_key`.
+ *
+ * @example
+ * ```ts
+ * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+ * import { unauthorized } from "@effect-baton/testing/SandboxTrouble"
+ *
+ * const server = ResponsesServer.layer({ troubles: [unauthorized] })
+ * ```
  *
  * @category constructors
  * @since 0.1.0

@@ -31,6 +31,8 @@ export const Exchange = Schema.Struct({
 })
 
 /**
+ * The type of the schema `Exchange`.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -48,6 +50,8 @@ export const Transcript = Schema.Struct({
 })
 
 /**
+ * The type of the schema `Transcript`.
+ *
  * @category models
  * @since 0.1.0
  */
