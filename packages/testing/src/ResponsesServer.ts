@@ -183,3 +183,23 @@ const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
       })
   })
 })
+
+/**
+ * Starts a server for as long as the layer lives: `ResponsesServer.layer` of
+ * the class, under the module's name. Fails with `ResponsesServerError` when
+ * the port is taken, and with `TranscriptError` when a directory of recordings
+ * cannot be read.
+ *
+ * @example
+ * ```ts
+ * import * as ResponsesServer from "@effect-baton/testing/ResponsesServer"
+ *
+ * const paced = ResponsesServer.layer({ pace: "10 millis", troubles: [{ _tag: "EndEarly", after: 20, times: 1 }] })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: (
+  options?: ResponsesServerOptions
+) => Layer.Layer<ResponsesServer, ResponsesServerError | TranscriptError> = ResponsesServer.layer
