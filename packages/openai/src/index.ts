@@ -1,1 +1,7 @@
-export {}
+/**
+ * Baton over OpenAI and Azure OpenAI.
+ *
+ * @since 0.1.0
+ */
+export * as OpenAiBackgroundModel from "./OpenAiBackgroundModel.ts"
+export * as OpenAiClient from "./OpenAiClient.ts"

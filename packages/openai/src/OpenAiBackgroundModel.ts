@@ -1,0 +1,261 @@
+/**
+ * `BackgroundModel` over the Responses API of OpenAI and Azure OpenAI.
+ *
+ * @since 0.1.0
+ */
+import {
+  BackgroundModel,
+  type CreateUnconfirmed,
+  type ModelRequest,
+  type ModelSnapshot,
+  ReplayUnavailable,
+  ResponseGone
+} from "@effect-baton/core/BackgroundModel"
+import { isOver } from "@effect-baton/core/Run"
+import { Effect, Layer, Option, Stream } from "effect"
+import { AiError } from "effect/ai"
+import type { Reasoning } from "openai/resources/shared"
+import * as Body from "./internal/body.ts"
+import * as Create from "./internal/create.ts"
+import type { RequestFailure } from "./internal/failures.ts"
+import * as Http from "./internal/http.ts"
+import { pollAfter } from "./internal/reasons.ts"
+import * as Request from "./internal/request.ts"
+import * as Snapshot from "./internal/snapshot.ts"
+import { OpenAiClient } from "./OpenAiClient.ts"
+
+/**
+ * The fields of a create request that are free to choose, by the names and types of the official SDK.
+ *
+ * **Details**
+ *
+ * The run decides the others: `background`, `input`, `instructions`, `previous_response_id` and `stream`. Metadata gets
+ * the run's id under `baton_run_id`. With `conversation`, the response before is not named: the API refuses both.
+ *
+ * **Example** (Options of one agent)
+ *
+ * ```ts
+ * import type { OpenAiBackgroundModel } from "@effect-baton/openai"
+ *
+ * export const options = { service_tier: "flex", tools: [{ type: "web_search" }] } satisfies OpenAiBackgroundModel.Params
+ * ```
+ *
+ * @see https://platform.openai.com/docs/api-reference/responses/create
+ * @since 0.1.0
+ * @category models
+ */
+export type Params = Request.Params
+
+/**
+ * Which model to run, and how.
+ *
+ * **Details**
+ *
+ * An agent's own options (`ModelRequest.options`) are `Params` too, and go over these; the tools of both are offered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The model's name; on Azure, the deployment's. */
+  readonly model: string
+  /** How much a reasoning model thinks, and whether it tells a summary. */
+  readonly reasoning?: Reasoning | undefined
+  /** The most tokens that a response may have, reasoning included. Reaching it ends the response as incomplete. */
+  readonly maxOutputTokens?: number | undefined
+  /** 0 to 2. Reasoning models refuse it. */
+  readonly temperature?: number | undefined
+  /** Whether the provider keeps the response: 30 days, its default, or for about ten minutes of polling. */
+  readonly store?: boolean | undefined
+  /** Everything else. */
+  readonly params?: Params | undefined
+}
+
+const paramsOf = ({ maxOutputTokens, model, params, reasoning, store, temperature }: Options): Params => ({
+  ...params,
+  model,
+  ...(reasoning === undefined ? undefined : { reasoning }),
+  ...(maxOutputTokens === undefined ? undefined : { max_output_tokens: maxOutputTokens }),
+  ...(temperature === undefined ? undefined : { temperature }),
+  ...(store === undefined ? undefined : { store })
+})
+
+const errorOf = (failure: RequestFailure, method: string): AiError.AiError =>
+  AiError.make({ module: Snapshot.module, method, reason: failure.reason })
+
+// A 404 that is not about the response: the base URL, the deployment or the API version is wrong.
+const otherThings: ReadonlySet<string | undefined> = new Set(["404", "model_not_found", "DeploymentNotFound"])
+
+const isGone = ({ api, error }: RequestFailure): boolean =>
+  api === true && error?.status === 404 && !otherThings.has(error.code)
+
+const goneOr =
+  (responseId: string, method: string) =>
+  (failure: RequestFailure): AiError.AiError | ResponseGone =>
+    isGone(failure) ? new ResponseGone({ responseId }) : errorOf(failure, method)
+
+// The document calls cancelling idempotent; in life a response that is over is refused in words like these.
+const alreadyOver =
+  /cannot cancel an? (already )?(completed|failed|cancell?ed|incomplete|finished)|already (been )?(completed|failed|cancell?ed|finished)/i
+
+const make = (client: OpenAiClient["Service"], options: Options): BackgroundModel["Service"] => {
+  const { responses } = client.client
+  const params = paramsOf(options)
+
+  const body = (request: ModelRequest, stream: boolean, method: string) =>
+    Effect.mapError(Request.build(request, params, stream), (reason) =>
+      AiError.make({ module: Snapshot.module, method, reason })
+    )
+
+  const at = (
+    method: string,
+    httpMethod: Http.Exchange["httpMethod"],
+    path: string,
+    call: Http.Exchange["call"]
+  ): Http.Exchange => ({ client, method, httpMethod, path: `/responses${path}`, call })
+
+  const snapshot = (raw: unknown, method: string): Effect.Effect<ModelSnapshot, AiError.AiError> =>
+    Effect.fromResult(Snapshot.decode(raw, { method, redact: client.redact }))
+
+  const create: BackgroundModel["Service"]["create"] = (request) =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const params = yield* body(request, true, "create")
+        const exchange = at("create", "POST", "", (signal) => responses.create(params, { signal }).asResponse())
+        const response = yield* Effect.mapError(Http.open(exchange), (failure) => Create.failed(failure, "create"))
+        const reading = yield* Http.surroundings(exchange)
+        return Stream.fromPull(Effect.succeed(Create.untilNamed(Body.pull(response, reading), reading)))
+      }).pipe(Effect.withSpan("OpenAiBackgroundModel.create"))
+    )
+
+  const submit = Effect.fn("OpenAiBackgroundModel.submit")(function* (
+    request: ModelRequest
+  ): Effect.fn.Return<ModelSnapshot, AiError.AiError | CreateUnconfirmed> {
+    const params = yield* body({ ...request, background: true }, false, "submit")
+    const exchange = at("submit", "POST", "", (signal) => responses.create(params, { signal }).asResponse())
+    const answer = yield* Effect.mapError(Http.json(exchange), (failure) => Create.failed(failure, "submit"))
+    return yield* Effect.mapError(snapshot(answer.body, "submit"), Create.unconfirmed)
+  })
+
+  const resume: BackgroundModel["Service"]["resume"] = (responseId, { after }) =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const query = { stream: true, ...(after === undefined ? undefined : { starting_after: after }) } as const
+        const exchange = at("resume", "GET", `/${responseId}`, (signal) =>
+          responses.retrieve(responseId, query, { signal }).asResponse()
+        )
+        const response = yield* Effect.mapError(Http.open(exchange), (failure) =>
+          // The only thing to refuse in this request is the replay: it is too old, it was not made in the background or
+          // not as a stream. The words change; a poll, which comes next, tells any other trouble.
+          failure.error?.status === 400
+            ? new ReplayUnavailable({ description: failure.error.message })
+            : goneOr(responseId, "resume")(failure)
+        )
+        if (!Body.isEventStream(response)) {
+          return yield* new ReplayUnavailable({ description: "The provider answered without a stream." })
+        }
+        const reading = yield* Http.surroundings(exchange)
+        return Stream.fromPull(Effect.succeed(Body.pull(response, reading)))
+      }).pipe(Effect.withSpan("OpenAiBackgroundModel.resume"))
+    )
+
+  const retrieve = Effect.fn("OpenAiBackgroundModel.retrieve")(function* (responseId: string) {
+    const exchange = at("retrieve", "GET", `/${responseId}`, (signal) =>
+      responses.retrieve(responseId, {}, { signal }).asResponse()
+    )
+    const answer = yield* Effect.mapError(Http.json(exchange), goneOr(responseId, "retrieve"))
+    const wait = pollAfter(answer.headers)
+    return {
+      snapshot: yield* snapshot(answer.body, "retrieve"),
+      ...(Option.isSome(wait) ? { pollAfter: wait.value } : undefined)
+    }
+  })
+
+  const cancel = Effect.fn("OpenAiBackgroundModel.cancel")(function* (
+    responseId: string
+  ): Effect.fn.Return<"requested" | "already over", AiError.AiError | ResponseGone> {
+    const exchange = at("cancel", "POST", `/${responseId}/cancel`, (signal) =>
+      responses.cancel(responseId, { signal }).asResponse()
+    )
+    const answer = yield* Effect.result(Http.json(exchange))
+    if (answer._tag === "Failure") {
+      const { error } = answer.failure
+      if (error?.status === 400 && alreadyOver.test(error.message)) return "already over"
+      return yield* Effect.fail(goneOr(responseId, "cancel")(answer.failure))
+    }
+    const { status } = yield* snapshot(answer.success.body, "cancel")
+    // A response that this very request ended is cancelled, and so is one that an earlier request ended.
+    return isOver(status) && status !== "cancelled" ? "already over" : "requested"
+  })
+
+  const remove = Effect.fn("OpenAiBackgroundModel.remove")(function* (responseId: string) {
+    const exchange = at("remove", "DELETE", `/${responseId}`, (signal) =>
+      responses.delete(responseId, { signal }).asResponse()
+    )
+    yield* Http.open(exchange).pipe(
+      Effect.flatMap((response) => Effect.ignore(Effect.tryPromise(() => response.text()))),
+      Effect.scoped,
+      Effect.catchIf(isGone, () => Effect.void),
+      Effect.mapError((failure) => errorOf(failure, "remove"))
+    )
+  })
+
+  return {
+    name: `${client.provider} ${options.model}`,
+    capabilities: { background: true, resume: true, cancel: true },
+    create,
+    submit,
+    resume,
+    retrieve,
+    cancel,
+    remove
+  }
+}
+
+/**
+ * A background model of OpenAI or Azure OpenAI.
+ *
+ * **When to use**
+ *
+ * Provide it to agents, over a layer of `OpenAiClient`. Background responses need `store` left alone, or true, to be
+ * found for longer than some minutes.
+ *
+ * **Details**
+ *
+ * - `create` and `submit` send exactly one POST. Where the connection could not be made, or the provider refused, they
+ *   fail with an `AiError`, and nothing was bought. Where it may have been (408, 500, 502, 504 and a 503 without a reason,
+ *   a timeout, a connection that broke after the request was sent, a body that ends before it names the response),
+ *   they fail with `CreateUnconfirmed`.
+ * - `resume` replays for about five minutes after the creation of a response that was made as a stream in the background;
+ *   later it fails with `ReplayUnavailable`, and `retrieve` goes on working.
+ * - Bodies are read in batches, one network read at a time. A body that breaks, or holds a damaged event, fails with a
+ *   retryable `NetworkError` after the events before it; half an event at its end is dropped.
+ * - `AiError` reasons: 401 and 403 `AuthenticationError`; `insufficient_quota` and billing codes `QuotaExhaustedError`;
+ *   other 429 `RateLimitError` with the provider's wait, of any length; flagged content `ContentPolicyError`; other 4xx
+ *   `InvalidRequestError`; 5xx, 408, 409 and a locked conversation `InternalProviderError`, or `RateLimitError` where the
+ *   provider says how long to wait. Their metadata holds `openai.errorCode`, `errorType`, `message`, `requestId` and
+ *   `status`. The client's keys are taken out of every text.
+ *
+ * Parts carry `metadata.openai`: `refusal` on the start of a refusal, `callId` on the start of a call's parameters,
+ * `itemId` (and `custom` for custom tools) on a call, and on a finish `responseId`, `model`, `serviceTier` and
+ * `incompleteReason`.
+ *
+ * **Example** (A model from the environment's key)
+ *
+ * ```ts
+ * import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
+ * import { Layer } from "effect"
+ *
+ * export const model = OpenAiBackgroundModel.layer({ model: "gpt-5.1", reasoning: { effort: "high" } }).pipe(
+ *   Layer.provide(OpenAiClient.layerConfig())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<BackgroundModel, never, OpenAiClient> =>
+  Layer.effect(
+    BackgroundModel,
+    Effect.map(OpenAiClient, (client) => make(client, options))
+  )

@@ -1,0 +1,198 @@
+import { Array, Effect } from "effect"
+import { AiError, type Prompt } from "effect/ai"
+import { Base64 } from "effect/encoding"
+import type {
+  ResponseInputFile,
+  ResponseInputImage,
+  ResponseInputItem,
+  ResponseInputText
+} from "openai/resources/responses/responses"
+
+type Content = ResponseInputText | ResponseInputImage | ResponseInputFile
+type Items = ReadonlyArray<ResponseInputItem>
+type Converted<A> = Effect.Effect<A, AiError.AiErrorReason>
+
+const nothing: Converted<Items> = Effect.succeed([])
+const one = (item: ResponseInputItem): Converted<Items> => Effect.succeed([item])
+
+const refuse = (description: string) => Effect.fail(new AiError.InvalidUserInputError({ description }))
+
+// What this package's own response parts carry in their metadata comes back as a prompt part's options.
+const openai = (options: Prompt.ProviderOptions): { readonly [key: string]: unknown } => {
+  const own = options["openai"]
+  return typeof own === "object" && own !== null ? { ...own } : {}
+}
+
+const detailOf = (own: { readonly [key: string]: unknown }) =>
+  own["detail"] === "low" || own["detail"] === "high" ? own["detail"] : "auto"
+
+// Of a part's data, text is base64 unless it says otherwise: base64 has neither a colon nor a hyphen.
+const locate = (
+  part: Prompt.FilePart
+): { readonly id: string } | { readonly url: string } | { readonly data: string } => {
+  const { data } = part
+  if (data instanceof URL) return { url: data.href }
+  if (typeof data !== "string") return { data: Base64.encode(data) }
+  if (data.startsWith("file-")) return { id: data }
+  return /^(https?|data):/.test(data) ? { url: data } : { data }
+}
+
+const file = (part: Prompt.FilePart): Converted<Content> => {
+  const own = openai(part.options)
+  const at = typeof own["fileId"] === "string" ? { id: own["fileId"] } : locate(part)
+  if (part.mediaType.startsWith("image/")) {
+    // A wildcard is no type for a data URL; the API looks at the bytes.
+    const type = part.mediaType === "image/*" ? "image/jpeg" : part.mediaType
+    const where =
+      "id" in at ? { file_id: at.id } : { image_url: "url" in at ? at.url : `data:${type};base64,${at.data}` }
+    return Effect.succeed({ type: "input_image", detail: detailOf(own), ...where })
+  }
+  if (/^(audio|video)\//.test(part.mediaType)) {
+    return refuse(
+      `The Responses API takes no files of type '${part.mediaType}'. Give images, documents or text, or transcribe it first`
+    )
+  }
+  if ("id" in at) return Effect.succeed({ type: "input_file", file_id: at.id })
+  if ("url" in at && !at.url.startsWith("data:")) return Effect.succeed({ type: "input_file", file_url: at.url })
+  return Effect.succeed({
+    type: "input_file",
+    filename: part.fileName ?? "file",
+    file_data: "url" in at ? at.url : `data:${part.mediaType};base64,${at.data}`
+  })
+}
+
+const user = (message: Prompt.UserMessage): Converted<Items> =>
+  Effect.map(
+    Effect.forEach(message.content, (part): Converted<Content> =>
+      part.type === "text" ? Effect.succeed({ type: "input_text", text: part.text }) : file(part)
+    ),
+    (content) => (content.length === 0 ? [] : [{ role: "user", content }])
+  )
+
+const json = (value: unknown, toolName: string): Converted<string> =>
+  Effect.try({
+    // An absent value has no JSON.
+    try: () => JSON.stringify(value) ?? "null",
+    catch: (error) =>
+      new AiError.ToolResultEncodingError({
+        toolName,
+        toolResult: String(value),
+        description: error instanceof Error ? error.message : "it is no JSON"
+      })
+  })
+
+const isCustom = (options: Prompt.ProviderOptions): boolean => openai(options)["custom"] === true
+
+const toolCall = (part: Prompt.ToolCallPart): Converted<Items> => {
+  // The provider has its own record of what it ran itself.
+  if (part.providerExecuted) return nothing
+  const { id: call_id, name } = part
+  if (isCustom(part.options)) {
+    const input = typeof part.params === "string" ? Effect.succeed(part.params) : json(part.params, name)
+    return Effect.map(input, (input) => [{ type: "custom_tool_call", call_id, name, input }])
+  }
+  return Effect.map(json(part.params, name), (text) => [{ type: "function_call", call_id, name, arguments: text }])
+}
+
+const toolOutput = (part: Prompt.ToolResultPart): Converted<string | Array<Content>> => {
+  if (part.modelOutput !== undefined) {
+    return Effect.forEach(part.modelOutput, (part): Converted<Content> =>
+      part.type === "text" ? Effect.succeed({ type: "input_text", text: part.text }) : file(part)
+    )
+  }
+  return typeof part.result === "string" ? Effect.succeed(part.result) : json(part.result, part.name)
+}
+
+const toolResult = (part: Prompt.ToolResultPart, customCalls: ReadonlySet<string>): Converted<Items> => {
+  if (part.providerExecuted) return nothing
+  const custom = isCustom(part.options) || customCalls.has(part.id)
+  return Effect.map(toolOutput(part), (output) => [
+    custom
+      ? { type: "custom_tool_call_output", call_id: part.id, output }
+      : { type: "function_call_output", call_id: part.id, output }
+  ])
+}
+
+const reasoning = (part: Prompt.ReasoningPart): Converted<Items> => {
+  const { encryptedContent, itemId } = openai(part.options)
+  // Reasoning can be given back only as the provider sealed it. Where its response is known there, it is found by that.
+  if (typeof itemId !== "string" || typeof encryptedContent !== "string") return nothing
+  const summary = part.text === "" ? [] : [{ type: "summary_text" as const, text: part.text }]
+  return one({ type: "reasoning", id: itemId, summary, encrypted_content: encryptedContent })
+}
+
+const generatedFile = (part: Prompt.FilePart): Converted<Items> => {
+  const itemId = openai(part.options)["itemId"]
+  const at = locate(part)
+  return typeof itemId === "string" && "data" in at
+    ? one({ type: "image_generation_call", id: itemId, result: at.data, status: "completed" })
+    : refuse("The Responses API takes files of an assistant's message only where it made them. Give them as the user's")
+}
+
+const assistant = (message: Prompt.AssistantMessage, customCalls: ReadonlySet<string>): Converted<Items> =>
+  Effect.map(
+    Effect.forEach(message.content, (part): Converted<Items> => {
+      switch (part.type) {
+        case "text":
+          return part.text === "" ? nothing : one({ role: "assistant", content: part.text })
+        case "reasoning":
+          return reasoning(part)
+        case "file":
+          return generatedFile(part)
+        case "tool-call":
+          return toolCall(part)
+        case "tool-result":
+          return toolResult(part, customCalls)
+        // Asked of people, by whoever runs the tools.
+        case "tool-approval-request":
+          return nothing
+      }
+    }),
+    Array.flatten
+  )
+
+const tool = (message: Prompt.ToolMessage, customCalls: ReadonlySet<string>): Converted<Items> =>
+  Effect.map(
+    Effect.forEach(message.content, (part): Converted<Items> => {
+      if (part.type === "tool-result") return toolResult(part, customCalls)
+      // Only approvals of a remote MCP server's tools are the provider's business.
+      return part.approvalId.startsWith("mcpr_")
+        ? one({
+            type: "mcp_approval_response",
+            approval_request_id: part.approvalId,
+            approve: part.approved,
+            ...(part.reason === undefined ? undefined : { reason: part.reason })
+          })
+        : nothing
+    }),
+    Array.flatten
+  )
+
+const customCallsOf = (prompt: Prompt.Prompt): ReadonlySet<string> =>
+  new Set(
+    prompt.content.flatMap((message) =>
+      message.role === "assistant"
+        ? message.content.flatMap((part) => (part.type === "tool-call" && isCustom(part.options) ? [part.id] : []))
+        : []
+    )
+  )
+
+/** The input items that say what a prompt says. Fails where the API has no words for a part. */
+export const toInput = (prompt: Prompt.Prompt): Converted<Array<ResponseInputItem>> => {
+  const customCalls = customCallsOf(prompt)
+  return Effect.map(
+    Effect.forEach(prompt.content, (message): Converted<Items> => {
+      switch (message.role) {
+        case "system":
+          return one({ role: "system", content: message.content })
+        case "user":
+          return user(message)
+        case "assistant":
+          return assistant(message, customCalls)
+        case "tool":
+          return tool(message, customCalls)
+      }
+    }),
+    (items) => items.flat()
+  )
+}

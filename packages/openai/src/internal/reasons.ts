@@ -1,0 +1,136 @@
+import { Duration, Option } from "effect"
+import { AiError } from "effect/ai"
+
+/** What the provider said about a failure, in an HTTP answer, an event or a failed response. Texts hold no secret. */
+export interface ProviderError {
+  readonly status?: number | undefined
+  readonly code?: string | undefined
+  readonly type?: string | undefined
+  readonly message: string
+  readonly parameter?: string | undefined
+  readonly requestId?: string | undefined
+  readonly retryAfter?: Duration.Duration | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+type Kind = "quota" | "rate" | "key" | "permission" | "policy" | "busy" | "server" | "invalid"
+
+// The codes that the documents, the SDK's types and recordings know. The list is open: what is missing here goes by its
+// HTTP status.
+const kinds: Readonly<Record<string, Kind>> = {
+  insufficient_quota: "quota",
+  quota_exceeded: "quota",
+  billing_hard_limit_reached: "quota",
+  billing_not_active: "quota",
+  rate_limit_exceeded: "rate",
+  slow_down: "rate",
+  invalid_api_key: "key",
+  account_deactivated: "permission",
+  invalid_organization: "permission",
+  mismatched_organization: "permission",
+  unsupported_country_region_territory: "permission",
+  // Given for prompts that were flagged, not for malformed ones.
+  invalid_prompt: "policy",
+  content_filter: "policy",
+  content_policy_violation: "policy",
+  image_content_policy_violation: "policy",
+  bio_policy: "policy",
+  misalignment_policy_violation: "policy",
+  server_is_overloaded: "busy",
+  // Another response is being made in the conversation: the same request passes once that one is over.
+  conversation_locked: "busy",
+  server_error: "server",
+  internal_error: "server",
+  internal_server_error: "server",
+  vector_store_timeout: "server",
+  model_not_found: "invalid",
+  DeploymentNotFound: "invalid",
+  previous_response_not_found: "invalid",
+  mutually_exclusive_parameters: "invalid",
+  unknown_parameter: "invalid",
+  unsupported_parameter: "invalid",
+  missing_required_parameter: "invalid",
+  context_length_exceeded: "invalid",
+  string_above_max_length: "invalid",
+  data_residency_mismatch: "invalid"
+}
+
+const kindOfStatus = (status: number | undefined): Kind | undefined => {
+  if (status === undefined) return undefined
+  if (status === 401) return "key"
+  if (status === 403) return "permission"
+  if (status === 429) return "rate"
+  if (status === 408 || status === 409 || status === 503) return "busy"
+  if (status >= 500) return "server"
+  return status >= 400 ? "invalid" : undefined
+}
+
+const kindOf = ({ code = "", type = "", status }: ProviderError): Kind | undefined => {
+  if (code.startsWith("billing_") || type.startsWith("billing_") || type === "insufficient_quota") return "quota"
+  if (Object.hasOwn(kinds, code)) return kinds[code]
+  return code.startsWith("invalid_") || /^(empty_)?image_/.test(code) ? "invalid" : kindOfStatus(status)
+}
+
+/**
+ * Whether the provider says that it did not take the work, whatever the HTTP status: it was full, or the request or the
+ * account was at fault.
+ */
+export const isRefusal = (error: ProviderError): boolean => {
+  const kind = kindOf({ ...error, status: undefined })
+  return kind !== undefined && kind !== "server"
+}
+
+/**
+ * The reason of an `AiError`. Overload and a locked conversation are retryable `InternalProviderError`s, unless the
+ * provider says how long to wait: only `RateLimitError` can carry that.
+ */
+export const reasonOf = (error: ProviderError): AiError.AiErrorReason => {
+  const { code, headers, message, parameter, requestId, retryAfter, status, type } = error
+  const details = Object.entries({ errorCode: code, errorType: type, message, requestId, status })
+  const common = {
+    metadata: { openai: Object.fromEntries(details.filter(([, value]) => value !== undefined)) },
+    ...(status === undefined ? undefined : { http: { response: { status, headers: headers ?? {} } } })
+  }
+  const described = { ...common, description: message }
+  switch (kindOf(error)) {
+    case "quota":
+      return new AiError.QuotaExhaustedError(common)
+    case "rate":
+      return new AiError.RateLimitError(retryAfter === undefined ? common : { ...common, retryAfter })
+    case "busy":
+      return retryAfter === undefined
+        ? new AiError.InternalProviderError(described)
+        : new AiError.RateLimitError({ ...common, retryAfter })
+    case "server":
+      return new AiError.InternalProviderError(described)
+    case "key":
+      return new AiError.AuthenticationError({ kind: "InvalidKey", ...described })
+    case "permission":
+      return new AiError.AuthenticationError({ kind: "InsufficientPermissions", ...described })
+    case "policy":
+      return new AiError.ContentPolicyError(described)
+    case "invalid":
+      return new AiError.InvalidRequestError(parameter === undefined ? described : { ...described, parameter })
+    case undefined:
+      return new AiError.UnknownError(described)
+  }
+}
+
+/**
+ * The wait that `retry-after-ms` or `Retry-After` (seconds, or an HTTP date) asks for. The SDK ignores more than a
+ * minute; here any length counts.
+ */
+export const retryAfter = (headers: Headers, nowMillis: number): Duration.Duration | undefined => {
+  const millis = Number.parseFloat(headers.get("retry-after-ms") ?? "")
+  if (millis >= 0) return Duration.millis(millis)
+  const value = headers.get("retry-after")?.trim() ?? ""
+  if (/^\d+(\.\d+)?$/.test(value)) return Duration.seconds(Number(value))
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - nowMillis))
+}
+
+/** `openai-poll-after-ms`: when the provider wants to be asked again. */
+export const pollAfter = (headers: Headers): Option.Option<Duration.Duration> => {
+  const millis = Number.parseFloat(headers.get("openai-poll-after-ms") ?? "")
+  return millis >= 0 ? Option.some(Duration.millis(millis)) : Option.none()
+}

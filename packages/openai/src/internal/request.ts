@@ -1,0 +1,40 @@
+import type { ModelRequest } from "@effect-baton/core/BackgroundModel"
+import { Effect } from "effect"
+import type { AiError } from "effect/ai"
+import type { ResponseCreateParamsBase } from "openai/resources/responses/responses"
+import { toInput } from "./prompt.ts"
+
+/** The fields that a run decides. */
+export type Owned = "background" | "input" | "instructions" | "previous_response_id" | "stream"
+
+/** The fields of a create request that are free to choose. */
+export type Params = Omit<ResponseCreateParamsBase, Owned>
+
+/** The key in a response's metadata that names the run it was made for. */
+export const runIdKey = "baton_run_id"
+
+/** The body of a create request: the layer's parameters, over them the request's, over them what the run decides. */
+export const build = (
+  request: ModelRequest,
+  params: Params,
+  stream: boolean
+): Effect.Effect<ResponseCreateParamsBase, AiError.AiErrorReason> => {
+  // Open by its type, because core knows no provider: the provider refuses what it does not know.
+  const own = request.options as Params | undefined
+  const tools = [...(params.tools ?? []), ...(own?.tools ?? [])]
+  const conversation = own?.conversation ?? params.conversation
+  return Effect.map(toInput(request.prompt), (input) => ({
+    ...params,
+    ...own,
+    ...(tools.length === 0 ? undefined : { tools }),
+    metadata: { ...params.metadata, ...own?.metadata, [runIdKey]: request.runId },
+    ...(request.instructions === undefined ? undefined : { instructions: request.instructions }),
+    // A conversation knows what came before, and the API refuses both.
+    ...(request.previousResponseId === undefined || conversation != null
+      ? undefined
+      : { previous_response_id: request.previousResponseId }),
+    input,
+    background: request.background,
+    stream
+  }))
+}
