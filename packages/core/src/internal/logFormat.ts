@@ -18,25 +18,21 @@ const version = 1
 /** What a log of this version begins with. */
 export const header: Uint8Array = utf8.encode(`${prefix}${version}\n`)
 
+const digits = utf8.encode("0123456789abcdef")
+
 /** The lines of a batch, written when `synced` bytes of the log were known to be on the disk. */
 export const encode = (payloads: ReadonlyArray<string>, synced: number): Uint8Array => {
-  const front = `${synced} `
-  let room = 0
-  for (const payload of payloads) room += 10 + front.length + payload.length * 3
-  const bytes = new Uint8Array(room)
-  let at = 0
-  for (const payload of payloads) {
-    const end = at + 9 + utf8.encodeInto(front + payload, bytes.subarray(at + 9)).written
-    utf8.encodeInto(
-      `${crc32(bytes, at + 9, end)
-        .toString(16)
-        .padStart(8, "0")} `,
-      bytes.subarray(at)
-    )
-    bytes[end] = newline
-    at = end + 1
+  const front = `00000000 ${synced} `
+  let lines = ""
+  for (const payload of payloads) lines += front + payload + "\n"
+  const bytes = utf8.encode(lines)
+  let from = 0
+  for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
+    const checksum = crc32(bytes, from + 9, end)
+    for (let i = 0; i < 8; i++) bytes[from + i] = digits[(checksum >>> (28 - 4 * i)) & 15] ?? 0
+    from = end + 1
   }
-  return bytes.subarray(0, at)
+  return bytes
 }
 
 interface Line {
@@ -105,9 +101,10 @@ export const reader = (visit: (payload: string, bytes: number) => void): Reader 
       bytes.set(rest)
       bytes.set(chunk, rest.length)
       let from = 0
-      for (let end = bytes.indexOf(newline); end >= 0 && verdict === undefined; end = bytes.indexOf(newline, from)) {
+      for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
         if (offset + from === 0) first(bytes, end)
         else next(bytes, from, end)
+        if (verdict !== undefined) return
         from = end + 1
       }
       rest = bytes.subarray(from)

@@ -1,4 +1,4 @@
-import { Predicate, Result, Schema } from "effect"
+import { Predicate, Result, Schema, Struct } from "effect"
 import { JournalEntry, RunRecord } from "../RunRecord.ts"
 import type { RunId } from "../Run.ts"
 import type { Row } from "./runTable.ts"
@@ -7,7 +7,8 @@ import type { Row } from "./runTable.ts"
 // does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.
 //
 //   [1, id, "new", record]                a run is created
-//   [1, id, "set", fields, journal?]      fields of its record changed; entries were appended to its journal
+//   [1, id, "set", fields, token?, journal?]
+//                                         fields of its record changed, fields of its token, and its journal grew by these
 //   [1, id, "gone"]                       it was removed
 //   [1, "", "fence", number]              no fence above this one was given
 //
@@ -34,25 +35,46 @@ export const gone = (id: RunId): string => JSON.stringify([version, id, "gone"])
 /** The line that keeps fences rising. */
 export const fence = (fence: number): string => JSON.stringify([version, "", "fence", fence])
 
+const some = (fields: object): boolean => {
+  for (const _ in fields) return true
+  return false
+}
+
+// The fields of a position that are not as they were; `undefined` where they do not make the one out of the other.
+const moved = (before: RunRecord["token"], after: RunRecord["token"]): Record<string, unknown> | undefined => {
+  if (before === null || after === null) return undefined
+  const fields: Record<string, unknown> = {}
+  for (const key of Struct.keys(after)) {
+    if (after[key] !== before[key]) fields[key] = after[key]
+  }
+  return Struct.keys(before).every((key) => key in after) ? fields : undefined
+}
+
 /** The line of what changed; `undefined` where nothing did that outlives the process. */
 export const difference = (
   before: RunRecord,
   after: RunRecord
 ): Result.Result<string | undefined, Schema.SchemaError> => {
   const fields: Record<string, unknown> = {}
-  let changed = false
-  for (const [key, value] of Object.entries(after)) {
-    if (key === "journal" || Reflect.get(before, key) === value) continue
+  let token: Record<string, unknown> | undefined
+  for (const key of Struct.keys(after)) {
+    const value = after[key]
+    if (value === before[key] || key === "journal") continue
     if (key === "lease" && (after.lease === null || after.lease.fence === before.lease?.fence)) continue
+    if (key === "token") {
+      token = moved(before.token, after.token)
+      if (token !== undefined) continue
+    }
     fields[key] = value
-    changed = true
   }
   if (after.journal.length > before.journal.length) {
     return Result.map(encodeJournal(after.journal.slice(before.journal.length)), (journal) =>
-      JSON.stringify([version, after.runId, "set", fields, journal])
+      JSON.stringify([version, after.runId, "set", fields, token ?? {}, journal])
     )
   }
-  return Result.succeed(changed ? JSON.stringify([version, after.runId, "set", fields]) : undefined)
+  if (token !== undefined && some(token))
+    return Result.succeed(JSON.stringify([version, after.runId, "set", fields, token]))
+  return Result.succeed(some(fields) ? JSON.stringify([version, after.runId, "set", fields]) : undefined)
 }
 
 /** What a log says: its runs, the highest fence it speaks of, and of which runs a later version of Baton wrote. */
@@ -106,7 +128,7 @@ export const replay = (): Replay => {
         foreign = true
         return
       }
-      const [of, id, what, first, second] = line.success
+      const [of, id, what, first, second, third] = line.success
       const run = runs.get(id)
       if (of !== version) {
         newer.add(id)
@@ -118,8 +140,12 @@ export const replay = (): Replay => {
         const fields = { ...first }
         raise(fields)
         Object.assign(run.fields, fields)
-        if (Array.isArray(second)) {
-          for (const entry of second) run.journal.push(entry)
+        if (Predicate.isObject(second) && some(second)) {
+          const token = run.fields.token
+          run.fields.token = { ...(Predicate.isObject(token) ? token : {}), ...second }
+        }
+        if (Array.isArray(third)) {
+          for (const entry of third) run.journal.push(entry)
           run.bytes += bytes
         }
       } else if (what === "gone") {

@@ -127,28 +127,28 @@ export const signal = (
       })
 
 export const list = (rows: Iterable<Row>, filter: RunFilter, now: Moment): Page<RunRecord> => {
-  const position = (record: RunRecord) => `${String(record.createdAt).padStart(16, "0")}:${record.runId}`
-  const matching: Array<{ readonly at: string; readonly record: RunRecord }> = []
+  const matching: Array<{ readonly at: string; readonly row: Row }> = []
   for (const row of rows) {
-    const record = shown(row, now)
-    const at = position(record)
     if (
-      (filter.cursor === undefined || at > filter.cursor) &&
-      (filter.status === undefined || filter.status.includes(record.status)) &&
-      (filter.agent === undefined || filter.agent === record.agent) &&
-      (filter.unleased !== true || record.lease === null)
+      (filter.status === undefined || filter.status.includes(row.record.status)) &&
+      (filter.agent === undefined || filter.agent === row.record.agent) &&
+      (filter.unleased !== true || !holds(row, now))
     ) {
-      matching.push({ at, record })
+      const at = position(row.record)
+      if (filter.cursor === undefined || at > filter.cursor) matching.push({ at, row })
     }
   }
   matching.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
-  const items = matching.slice(0, filter.limit)
-  const last = items.at(-1)
+  const page = matching.slice(0, Math.max(1, Math.trunc(filter.limit)))
+  const last = page.at(-1)
   return {
-    items: items.map(({ record }) => record),
-    ...(matching.length > items.length && last !== undefined ? { cursor: last.at } : {})
+    items: page.map(({ row }) => shown(row, now)),
+    ...(matching.length > page.length && last !== undefined ? { cursor: last.at } : {})
   }
 }
+
+// Where a run stands in a listing: oldest first, and as text, so that the last one's is the cursor.
+const position = (record: RunRecord): string => `${String(record.createdAt).padStart(16, "0")}:${record.runId}`
 
 const held = (row: Row | undefined, lease: Lease, now: Moment): Result.Result<Row, LeaseLost> =>
   row !== undefined && row.record.lease?.fence === lease.fence && holds(row, now)
