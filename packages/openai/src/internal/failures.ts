@@ -88,16 +88,16 @@ const fromConnection = (error: unknown, at: Surroundings): RequestFailure => {
 // What may be told of an answer's headers: what helps to find or wait, and no cookies.
 const kept = /^(x-request-id|apim-request-id|retry-after|retry-after-ms|x-ratelimit-[a-z-]+|openai-processing-ms)$/
 
-const keptHeaders = (headers: Headers): Record<string, string> => {
+const keptHeaders = (headers: Headers, redact: (text: string) => string): Record<string, string> => {
   const all: Record<string, string> = {}
   headers.forEach((value, name) => {
-    if (kept.test(name)) all[name] = value
+    if (kept.test(name)) all[name] = redact(value)
   })
   return all
 }
 
 const fromAnswer = (status: number, headers: Headers, error: APIError, at: Surroundings) => {
-  const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined)
+  const text = (value: unknown) => (typeof value === "string" && value !== "" ? at.redact(value) : undefined)
   const body: { readonly [key: string]: unknown } = Predicate.isObject(error.error) ? { ...error.error } : {}
   const message = text(body["message"])
   const wait = retryAfter(headers, at.nowMillis)
@@ -106,10 +106,10 @@ const fromAnswer = (status: number, headers: Headers, error: APIError, at: Surro
     code: text(body["code"]),
     type: text(body["type"]),
     parameter: text(body["param"]),
-    message: clip(at.redact(message ?? error.message)),
-    requestId: headers.get("x-request-id") ?? headers.get("apim-request-id") ?? undefined,
+    message: clip(message ?? at.redact(error.message)),
+    requestId: text(headers.get("x-request-id")) ?? text(headers.get("apim-request-id")),
     retryAfter: wait,
-    headers: keptHeaders(headers)
+    headers: keptHeaders(headers, at.redact)
   }
   const reason = reasonOf(provider)
   return new RequestFailure({ kind: "answered", reason, error: provider, api: message !== undefined })

@@ -14,8 +14,9 @@ const letterD = 100
  * A splitter for one body.
  *
  * It exists beside `effect/encoding/Sse` because of a measured need: deltas come by the hundred thousand, and one array
- * per network read, without an object and a Schema per event, reads about 1.7 times as many of them per second. It
- * knows of the format what this API uses: data lines. Names, ids and comments are read over.
+ * per network read, without an object and a Schema per event, reads about 1.5 times as many of them per second (200,000
+ * deltas over loopback: as fast as splitting the text by hand, where `Sse` comes to two thirds of that). It knows of the
+ * format what this API uses: data lines. Names, ids and comments are read over.
  */
 export const make = (): Splitter => {
   const decoder = new TextDecoder()
