@@ -73,7 +73,7 @@ export const open = Effect.fnUntraced(function* (
       yield* current.file.sync
       length += bytes.length
       torn = false
-    }).pipe(Effect.tapError(() => Effect.ignore(repair)))
+    }).pipe(Effect.onError(() => Effect.ignore(repair)))
 
   const rewrite = (payloads: Iterable<string>) =>
     Effect.gen(function* () {
@@ -92,7 +92,7 @@ export const open = Effect.fnUntraced(function* (
         yield* next.file.sync
         yield* fs.rename(temporary, path)
       }).pipe(
-        Effect.tapError(() => Effect.andThen(close(next.scope), Effect.ignore(fs.remove(temporary, { force: true }))))
+        Effect.onError(() => Effect.andThen(close(next.scope), Effect.ignore(fs.remove(temporary, { force: true }))))
       )
       const old = current
       current = next
@@ -111,7 +111,7 @@ export const open = Effect.fnUntraced(function* (
     } else {
       yield* current.file.sync
     }
-  }).pipe(Effect.tapError(() => close(current.scope)))
+  }).pipe(Effect.onError(() => close(current.scope)))
 
   return {
     length: () => length,

@@ -1,4 +1,5 @@
 import {
+  Cause,
   Clock,
   Deferred,
   Duration,
@@ -119,16 +120,16 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const compact = Effect.suspend(() => {
     if (log.length() < compactAbove || log.length() < live * dead) return Effect.void
-    return Effect.matchEffect(log.rewrite(image()), {
+    return Effect.matchCauseEffect(log.rewrite(image()), {
       onSuccess: () =>
         Effect.sync(() => {
           live = log.length()
           compactAbove = Math.max(smallest, live * 2)
         }),
       // The old log is as good as before, only long.
-      onFailure: (error) => {
+      onFailure: (cause) => {
         compactAbove = log.length() + smallest
-        return Effect.logWarning(`Baton could not rewrite '${place}', and goes on with it as it is`, error)
+        return Effect.logWarning(`Baton could not rewrite '${place}', and goes on with it as it is`, cause)
       }
     })
   })
@@ -158,9 +159,10 @@ export const make = Effect.fnUntraced(function* (options: {
           ? Effect.void
           : Effect.mapError(log.append(current.lines), fromPlatform("write", place))
       ),
-      Effect.match({
+      Effect.matchCause({
         onSuccess: () => settle(current),
-        onFailure: (error) => {
+        onFailure: (cause) => {
+          const error = Option.getOrElse(Cause.findErrorOption(cause), () => unforeseen(place, cause))
           if (error.kind === "locked") broken = error
           giveUp(current, error)
         }
@@ -176,6 +178,8 @@ export const make = Effect.fnUntraced(function* (options: {
       } else {
         work.closeUnsafe()
         yield* work.await
+        // Whoever else is about to write shall share the write.
+        yield* Effect.yieldNow
       }
     }
   }).pipe(Effect.forkDetach({ uninterruptible: true }))
@@ -269,11 +273,10 @@ export const make = Effect.fnUntraced(function* (options: {
         return Effect.fromResult(answer)
       }
       // Also where nothing is to be written: what the answer rests on is, and the next batch comes after that.
+      const { done } = batch
       batch.wanted = true
       work.openUnsafe()
-      return Effect.flatMap(Effect.mapError(Deferred.await(batch.done), renamed(operation)), () =>
-        Effect.fromResult(answer)
-      )
+      return Effect.flatMap(Effect.mapError(Deferred.await(done), renamed(operation)), () => Effect.fromResult(answer))
     })
 
   const stepped = <A, E>(step: Result.Result<RunTable.Step<A>, E>): Outcome<A, E> =>
@@ -322,6 +325,15 @@ export const make = Effect.fnUntraced(function* (options: {
 function* rowsOf(kept: Map<RunId, Kept>): Generator<RunTable.Row> {
   for (const { row } of kept.values()) yield row
 }
+
+// A file system that does not keep to its types must not leave anybody waiting.
+const unforeseen = (place: string, cause: Cause.Cause<unknown>) =>
+  new TokenStoreError({
+    operation: "write",
+    kind: "unavailable",
+    description: `'${place}' could not be written`,
+    cause: Cause.squash(cause)
+  })
 
 const renamed = (operation: string) => (error: TokenStoreError) =>
   new TokenStoreError({
