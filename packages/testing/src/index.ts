@@ -1,6 +1,12 @@
 /**
- * Test doubles for Baton: a scripted model and a sandbox Responses server.
+ * Test doubles for Baton: a scripted model for tests under `TestClock`, and a sandbox Responses server on loopback.
  *
  * @since 0.1.0
  */
+export * as ResponseScript from "./ResponseScript.ts"
+export * as ResponsesServer from "./ResponsesServer.ts"
+export * as SalesAnalyst from "./SalesAnalyst.ts"
+export * as SandboxLedger from "./SandboxLedger.ts"
+export * as SandboxTrouble from "./SandboxTrouble.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
+export * as Transcript from "./Transcript.ts"
