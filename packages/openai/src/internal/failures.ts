@@ -124,14 +124,14 @@ export const fromSdk = (error: unknown, at: Surroundings): RequestFailure => {
   if (error instanceof APIError && error.status !== undefined && error.headers !== undefined) {
     return fromAnswer(error.status, error.headers, error, at)
   }
-  // Everything else is thrown while the request is built: no token to be had, a header or a URL that cannot be.
+  // Everything else is thrown while the request is built: no token to be had, a header, a path or a URL that cannot be.
   const description = at.redact(leaves(error).map(told).join("; "))
+  const tokenless = error instanceof OpenAIError && error.message.includes("'apiKey' function")
   return new RequestFailure({
     kind: "unsent",
-    reason:
-      error instanceof OpenAIError
-        ? new AiError.AuthenticationError({ kind: "Unknown", description })
-        : new AiError.InvalidRequestError({ description: `The request could not be built: ${description}` })
+    reason: tokenless
+      ? new AiError.AuthenticationError({ kind: "Unknown", description: `No token was to be had: ${description}` })
+      : new AiError.InvalidRequestError({ description: `The request could not be built: ${description}` })
   })
 }
 

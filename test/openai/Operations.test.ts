@@ -1,0 +1,310 @@
+import { BackgroundModel } from "@effect-baton/core/BackgroundModel"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Stream } from "effect"
+import {
+  answers,
+  at,
+  chunks,
+  completed,
+  create,
+  delta,
+  eventually,
+  heard,
+  over,
+  reasonOf,
+  response,
+  serve,
+  sse,
+  stream
+} from "./support.ts"
+
+const model = BackgroundModel
+
+const failing = (message: string, code: string | null = null) => ({
+  error: { message, type: "invalid_request_error", param: null, code }
+})
+
+const notFound = failing("Response with id 'resp_1' not found.")
+
+// Every 404 that is not about the response.
+const wrongPlaces = [
+  ["a page", "<html>not found</html>"],
+  ["nothing", ""],
+  ["another service's error", { detail: "Not Found" }],
+  ["Azure's wrong path", { error: { code: "404", message: "Resource not found" } }],
+  ["Azure's unknown deployment", { error: { code: "DeploymentNotFound", message: "The deployment does not exist" } }]
+] as const
+
+describe("resume", () => {
+  const resume = (options: { readonly after?: number } = {}) =>
+    heard(Stream.unwrap(Effect.map(model, (model) => model.resume("resp_1", options))))
+
+  it.live("asks for what comes after the position, and streams it", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing) => {
+        stream(outgoing, delta(8, "b"), completed(9))
+        outgoing.end()
+      })
+      const { error, events } = yield* resume({ after: 7 }).pipe(Effect.provide(at(server.url)))
+      assert.isUndefined(error)
+      assert.deepEqual(
+        events.map(({ sequenceNumber }) => sequenceNumber),
+        [8, 9]
+      )
+      yield* resume().pipe(Effect.provide(at(server.url)))
+      yield* resume({ after: 0 }).pipe(Effect.provide(at(server.url)))
+      const queries = server.seen.map(({ method, url }) => {
+        const { pathname, searchParams } = new URL(url, server.url)
+        return [method, pathname, searchParams.get("stream"), searchParams.get("starting_after")]
+      })
+      assert.deepEqual(queries, [
+        ["GET", "/v1/responses/resp_1", "true", "7"],
+        ["GET", "/v1/responses/resp_1", "true", null],
+        ["GET", "/v1/responses/resp_1", "true", "0"]
+      ])
+    })
+  )
+
+  it.effect.each([
+    "This response can no longer be streamed because it is more than 5 minutes old",
+    "This response was not created with background=true and cannot be streamed.",
+    "Response was not created with stream=true."
+  ])("is refused: %s", (message) =>
+    Effect.gen(function* () {
+      const { error } = yield* resume({ after: 1 }).pipe(Effect.provide(over(answers(400, failing(message)))))
+      assert.strictEqual(error?._tag, "ReplayUnavailable")
+      assert.strictEqual(error?._tag === "ReplayUnavailable" && error.description, message)
+    })
+  )
+
+  it.effect("an answer that is no stream is a replay that is not to be had", () =>
+    Effect.gen(function* () {
+      const { error } = yield* resume().pipe(Effect.provide(over(answers(200, response()))))
+      assert.strictEqual(error?._tag, "ReplayUnavailable")
+    })
+  )
+
+  it.effect("an unknown response is gone", () =>
+    Effect.gen(function* () {
+      const { error } = yield* resume().pipe(Effect.provide(over(answers(404, notFound))))
+      assert.strictEqual(error?._tag, "ResponseGone")
+    })
+  )
+
+  it.effect.each([
+    [401, "AuthenticationError"],
+    [429, "RateLimitError"],
+    [500, "InternalProviderError"],
+    [503, "InternalProviderError"]
+  ] as const)("%s is %s", ([status, tag]) =>
+    Effect.gen(function* () {
+      const { error } = yield* resume().pipe(Effect.provide(over(answers(status, failing("no")))))
+      assert.strictEqual(error?._tag, "AiError")
+      assert.strictEqual(reasonOf(error)?._tag, tag)
+    })
+  )
+
+  it.live("a body that breaks is a retryable NetworkError, after the events before", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing, socket) => {
+        stream(outgoing)
+        outgoing.write(sse(delta(8, "b")) + sse(delta(9, "c")).slice(0, 40), () =>
+          setTimeout(() => socket.resetAndDestroy(), 20)
+        )
+      })
+      const { error, events } = yield* resume({ after: 7 }).pipe(Effect.provide(at(server.url)))
+      assert.strictEqual(events.length, 1)
+      assert.strictEqual(error?._tag, "AiError")
+      assert.strictEqual(reasonOf(error)?._tag, "NetworkError")
+      assert.isTrue(reasonOf(error)?.isRetryable)
+    })
+  )
+
+  it.live("is one GET, also where it fails", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing) => void outgoing.writeHead(500).end("{}"))
+      yield* resume().pipe(Effect.provide(at(server.url)))
+      assert.strictEqual(server.seen.length, 1)
+    })
+  )
+})
+
+describe("retrieve", () => {
+  const retrieve = Effect.flatMap(model, (model) => model.retrieve("resp_1"))
+
+  it.effect("gives the snapshot, and the provider's wish for the next look", () =>
+    Effect.gen(function* () {
+      const inProgress = response({ status: "in_progress" })
+      const plain = yield* retrieve.pipe(Effect.provide(over(answers(200, inProgress))))
+      assert.strictEqual(plain.snapshot.status, "in_progress")
+      assert.deepEqual(plain.snapshot.raw, inProgress)
+      assert.isUndefined(plain.snapshot.finish)
+      assert.notProperty(plain, "pollAfter")
+      const told = yield* retrieve.pipe(
+        Effect.provide(over(answers(200, inProgress, { "openai-poll-after-ms": "1500" })))
+      )
+      assert.deepEqual(told.pollAfter, Duration.millis(1500))
+      const odd = yield* retrieve.pipe(
+        Effect.provide(over(answers(200, inProgress, { "openai-poll-after-ms": "soon" })))
+      )
+      assert.notProperty(odd, "pollAfter")
+    })
+  )
+
+  it.effect("an unknown response is gone", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(retrieve).pipe(Effect.provide(over(answers(404, notFound))))
+      assert.strictEqual(error._tag, "ResponseGone")
+      assert.strictEqual(error._tag === "ResponseGone" && error.responseId, "resp_1")
+    })
+  )
+
+  it.effect.each(wrongPlaces)("a 404 that is %s is not the response's", ([, body]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(retrieve).pipe(Effect.provide(over(answers(404, body))))
+      assert.strictEqual(error._tag, "AiError")
+      assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
+    })
+  )
+
+  it.effect.each(["<html>welcome to our wifi</html>", "", '{"id":'])("an answer that is no JSON: %j", (body) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(retrieve).pipe(
+        Effect.provide(over(answers(200, body, { "content-type": "text/html" })))
+      )
+      assert.strictEqual(reasonOf(error)?._tag, "InvalidResponseError")
+      assert.include(String(error), "Check that the base URL is that of the API")
+    })
+  )
+
+  it.effect.each([{}, null, [], { id: "resp_1" }, { id: "resp_1", status: "sideways" }])(
+    "JSON that is no response: %j",
+    (body) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(retrieve).pipe(Effect.provide(over(answers(200, body))))
+        assert.strictEqual(reasonOf(error)?._tag, "InvalidResponseError")
+      })
+  )
+
+  it.live("an answer that breaks off is a NetworkError", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing, socket) => {
+        outgoing.writeHead(200, { "content-type": "application/json", "content-length": "5000" })
+        outgoing.write('{"id":', () => setTimeout(() => socket.resetAndDestroy(), 20))
+      })
+      const error = yield* Effect.flip(retrieve).pipe(Effect.provide(at(server.url)))
+      assert.strictEqual(reasonOf(error)?._tag, "NetworkError")
+    })
+  )
+
+  it.live("ids are kept inside their path", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing) => void outgoing.writeHead(404).end(JSON.stringify(notFound)))
+      const { retrieve } = yield* Effect.provide(model, at(server.url))
+      yield* Effect.flip(retrieve("../models?x=/y"))
+      assert.match(server.seen[0]?.url ?? "", /^\/v1\/responses\/[^/?]+$/)
+      const error = yield* Effect.flip(retrieve(".."))
+      assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
+      assert.strictEqual(server.seen.length, 1)
+    })
+  )
+})
+
+describe("cancel", () => {
+  const cancel = Effect.flatMap(model, (model) => model.cancel("resp_1"))
+
+  it.effect.each([
+    ["queued", "requested"],
+    ["in_progress", "requested"],
+    ["cancelled", "requested"],
+    ["completed", "already over"],
+    ["incomplete", "already over"],
+    ["failed", "already over"]
+  ] as const)("answered with a response that is %s: %s", ([status, outcome]) =>
+    Effect.gen(function* () {
+      const result = yield* cancel.pipe(Effect.provide(over(answers(200, response({ status })))))
+      assert.strictEqual(result, outcome)
+    })
+  )
+
+  it.effect.each([
+    "Cannot cancel a completed response.",
+    "Cannot cancel a failed response.",
+    "Cannot cancel an incomplete response.",
+    "This response has already been cancelled."
+  ])("answered with 400 '%s': already over", (message) =>
+    Effect.gen(function* () {
+      const result = yield* cancel.pipe(Effect.provide(over(answers(400, failing(message)))))
+      assert.strictEqual(result, "already over")
+    })
+  )
+
+  it.effect("a foreground response cannot be cancelled, and is not said to be over", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(cancel).pipe(
+        Effect.provide(over(answers(400, failing("Cannot cancel a synchronous response."))))
+      )
+      assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
+    })
+  )
+
+  it.live("posts once; an unknown response is gone", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing) => void outgoing.writeHead(404).end(JSON.stringify(notFound)))
+      const error = yield* Effect.flip(cancel).pipe(Effect.provide(at(server.url)))
+      assert.strictEqual(error._tag, "ResponseGone")
+      assert.deepEqual(
+        server.seen.map(({ method, url }) => `${method} ${url}`),
+        ["POST /v1/responses/resp_1/cancel"]
+      )
+    })
+  )
+})
+
+describe("remove", () => {
+  const remove = Effect.flatMap(model, (model) => model.remove("resp_1"))
+
+  it.live("deletes, and what is not there is done", () =>
+    Effect.gen(function* () {
+      let status = 200
+      const server = yield* serve((_, outgoing) => {
+        outgoing.writeHead(status, { "content-type": "application/json" })
+        outgoing.end(JSON.stringify(status === 200 ? { id: "resp_1", object: "response", deleted: true } : notFound))
+      })
+      yield* remove.pipe(Effect.provide(at(server.url)))
+      status = 404
+      yield* remove.pipe(Effect.provide(at(server.url)))
+      assert.deepEqual(
+        server.seen.map(({ method, url }) => `${method} ${url}`),
+        ["DELETE /v1/responses/resp_1", "DELETE /v1/responses/resp_1"]
+      )
+      assert.isTrue(yield* eventually(() => server.connections() >= 1))
+    })
+  )
+
+  it.effect.each(wrongPlaces)("a 404 that is %s is not done", ([, body]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(remove).pipe(Effect.provide(over(answers(404, body))))
+      assert.strictEqual(error._tag, "AiError")
+    })
+  )
+})
+
+describe("the model", () => {
+  it.effect("says what it is", () =>
+    Effect.gen(function* () {
+      const { capabilities, name } = yield* model
+      assert.strictEqual(name, "openai gpt-test")
+      assert.deepEqual(capabilities, { background: true, resume: true, cancel: true })
+    }).pipe(Effect.provide(over(chunks())))
+  )
+
+  it.effect("a create without a body leaves it open", () =>
+    Effect.gen(function* () {
+      const { error } = yield* heard(create()).pipe(
+        Effect.provide(over(() => Promise.resolve(new Response(null, { status: 200 }))))
+      )
+      assert.strictEqual(error?._tag, "CreateUnconfirmed")
+    })
+  )
+})
