@@ -279,21 +279,22 @@ export const remove = (
  *
  * **Details**
  *
- * Fails with `InvalidInput` for an update that did not come from such a stream of this process.
+ * After the stream has ended it takes the run's lease once more to write the position. Fails with `InvalidInput` for an
+ * update that did not come from such a stream of this process, and with `LeaseLost` where this worker lost the run.
  *
  * @since 0.1.0
  * @category verbs
  */
 export const acknowledge = (update: AgentUpdate): Effect.Effect<void, AgentError> =>
-  Effect.suspend(() =>
-    Acknowledge.byHand(update)
-      ? Effect.void
-      : Effect.fail(
-          new AgentError({
-            runId: update.runId,
-            reason: new InvalidInput({
-              description: 'Only updates of a stream with acknowledge: "manual", in the same process, can be acknowledged.'
-            })
+  Effect.suspend(
+    () =>
+      Acknowledge.byHand(update) ??
+      Effect.fail(
+        new AgentError({
+          runId: update.runId,
+          reason: new InvalidInput({
+            description: 'Only updates of a stream with acknowledge: "manual", in the same process, can be acknowledged.'
           })
-        )
+        })
+      )
   )

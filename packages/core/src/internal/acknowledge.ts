@@ -1,31 +1,27 @@
-import { Effect, Exit, Option, type Pull, Scope, Stream } from "effect"
+import { Effect, Exit, Option, type Pull, Scope, Semaphore, Stream } from "effect"
 import type { AgentError } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type { HeldRun } from "./heldRun.ts"
 
-// Which run an update belongs to, for those who acknowledge by hand. Kept beside the update, which is plain data.
-const holders = new WeakMap<AgentUpdate, (update: AgentUpdate) => void>()
+// How an update is acknowledged by hand. Kept beside the update, which is plain data.
+const hands = new WeakMap<AgentUpdate, (update: AgentUpdate) => Effect.Effect<void, AgentError>>()
 
-/** Acknowledges an update by hand; false where it did not come from a stream of this process. */
-export const byHand = (update: AgentUpdate): boolean => {
-  const acknowledge = holders.get(update)
-  acknowledge?.(update)
-  return acknowledge !== undefined
-}
+/** Acknowledges an update by hand; undefined where it did not come from a stream of this process. */
+export const byHand = (update: AgentUpdate): Effect.Effect<void, AgentError> | undefined => hands.get(update)?.(update)
 
 /**
  * Delivers one update at a time, and acknowledges each when the next is pulled, or when the scope closes with success.
  */
-export const onPull = (held: HeldRun, finish: () => void): Acknowledging => {
-  const settle = settler(held, finish)
-  return (stream) =>
+export const onPull =
+  (held: HeldRun, finish: Finish): Acknowledging =>
+  (stream) =>
     Stream.transformPull(stream, (pull, scope) => {
       let batch: ReadonlyArray<AgentUpdate> = []
       let next = 0
       let inHand: AgentUpdate | undefined
       const settleInHand = () => {
         if (inHand === undefined) return
-        settle(inHand)
+        settle(held, finish, inHand)
         inHand = undefined
       }
       const one: One = Effect.suspend((): One => {
@@ -48,15 +44,29 @@ export const onPull = (held: HeldRun, finish: () => void): Acknowledging => {
         one
       )
     })
-}
 
-/** Delivers updates as they come, for a consumer that calls `Agent.acknowledge`. */
-export const manually = (held: HeldRun, finish: () => void): Acknowledging => {
-  const settle = settler(held, finish)
+/**
+ * Delivers updates as they come, for a consumer that calls `Agent.acknowledge`. What pulls ahead can be done with the
+ * stream, and have left the run, long before its consumer is done with the updates: `again` takes the run once more.
+ */
+export const manually = (
+  held: HeldRun,
+  finish: Finish,
+  again: Effect.Effect<HeldRun, AgentError, Scope.Scope>
+): Acknowledging => {
+  const one = Semaphore.makeUnsafe(1)
+  const byHand = (update: AgentUpdate) =>
+    Effect.flatMap(held.left, (left) => {
+      const gone = left ? undefined : held.gone()
+      if (gone !== undefined) return Effect.fail(gone)
+      return left
+        ? one.withPermit(Effect.scoped(Effect.map(again, (held) => settle(held, finish, update))))
+        : Effect.sync(() => settle(held, finish, update))
+    })
   return Stream.mapArrayEffect((updates) => {
     const gone = held.gone()
     if (gone !== undefined) return Effect.fail(gone)
-    for (const update of updates) holders.set(update, settle)
+    for (const update of updates) hands.set(update, byHand)
     return Effect.succeed(updates)
   })
 }
@@ -67,5 +77,8 @@ export type Acknowledging = (
   stream: Stream.Stream<AgentUpdate, AgentError>
 ) => Stream.Stream<AgentUpdate, AgentError>
 
-const settler = (held: HeldRun, finish: () => void) => (update: AgentUpdate) =>
-  Option.match(update.continuationToken, { onNone: () => finish(), onSome: held.acknowledge })
+/** Tells the run that its consumer finished with the last update. */
+export type Finish = (held: HeldRun) => void
+
+const settle = (held: HeldRun, finish: Finish, update: AgentUpdate): void =>
+  Option.match(update.continuationToken, { onNone: () => finish(held), onSome: held.acknowledge })

@@ -39,7 +39,7 @@ export const advance = Effect.fnUntraced(function* (
 
   const source = yield* sourceOf(run, held)
   let ending: Ending | undefined
-  const finish = () => {
+  const finish: Acknowledge.Finish = (held) => {
     if (ending === undefined) return
     const { status, error } = ending
     held.finish({ _tag: "Ended", status, ...(error === undefined ? {} : { error }) })
@@ -60,7 +60,7 @@ export const advance = Effect.fnUntraced(function* (
     lost: held.lost
   })
   return options.acknowledge === "manual"
-    ? Acknowledge.manually(held, finish)(updates)
+    ? Acknowledge.manually(held, finish, hold(run))(updates)
     : Acknowledge.onPull(held, finish)(updates)
 })
 

@@ -23,6 +23,8 @@ export interface HeldRun {
   readonly flush: Effect.Effect<void, AgentError>
   /** Why this worker may not go on, if it may not. */
   readonly gone: () => AgentError | undefined
+  /** False while the run is held; when it is being left, waits until it was, and is true then. */
+  readonly left: Effect.Effect<boolean>
   /** Fails when the lease is lost. */
   readonly lost: Effect.Effect<never, AgentError>
 }
@@ -59,6 +61,8 @@ export const acquire = Effect.fnUntraced(function* (
     })
   )
 
+  let leaving = false
+  const left = Deferred.makeUnsafe<void>()
   const lost = Deferred.makeUnsafe<never, AgentError>()
   let lostBy: AgentError | undefined
   const lose = (error: AgentError): AgentError => {
@@ -142,7 +146,10 @@ export const acquire = Effect.fnUntraced(function* (
   })
 
   function leave(lease: Lease): Effect.Effect<void> {
-    return Effect.suspend(() => (lostBy === undefined ? flush : Effect.void)).pipe(
+    return Effect.suspend(() => {
+      leaving = true
+      return lostBy === undefined ? flush : Effect.void
+    }).pipe(
       Effect.catch((error) =>
         Effect.andThen(Metric.update(unwritten, 1), logged("the last position could not be written")(error))
       ),
@@ -152,7 +159,8 @@ export const acquire = Effect.fnUntraced(function* (
       Effect.timeoutOrElse({
         duration: policy.finishWithin,
         orElse: () => Effect.andThen(Metric.update(unwritten, 1), Effect.logWarning("baton: the last write took too long"))
-      })
+      }),
+      Effect.ensuring(Deferred.succeed(left, undefined))
     )
   }
 
@@ -186,6 +194,7 @@ export const acquire = Effect.fnUntraced(function* (
       if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) lose(failed(new LeaseLost({ runId })))
       return lostBy
     },
+    left: Effect.suspend(() => (leaving ? Effect.as(Deferred.await(left), true) : Effect.succeed(false))),
     lost: Deferred.await(lost)
   }
 })
