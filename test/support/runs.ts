@@ -1,0 +1,51 @@
+import { Agent, type AgentUpdate, type ContinuationToken, Run, type RunRecord, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { Effect, Option, Stream } from "effect"
+import { passing } from "./time.ts"
+
+type Update = AgentUpdate.AgentUpdate
+
+export const analyst = Agent.make("analyst", { instructions: "Write reports.", background: true })
+
+/** The record of a run that must be there. */
+export const recordOf = (runId: string): Effect.Effect<RunRecord.RunRecord, never, TokenStore.TokenStore> =>
+  Effect.gen(function* () {
+    const store = yield* TokenStore.TokenStore
+    return Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId))))
+  })
+
+/** The requests that the scripted model saw, by name. */
+export const requests = Effect.gen(function* () {
+  const model = yield* ScriptedModel.ScriptedModel
+  return (yield* model.ledger).map((entry) => entry.operation)
+})
+
+/** How often the model was asked to do this. */
+export const count = (operation: ScriptedModel.LedgerEntry["operation"]) =>
+  Effect.map(requests, (operations) => operations.filter((known) => known === operation).length)
+
+/** The text of these updates. */
+export const textOf = (updates: ReadonlyArray<Update>): string => updates.map((update) => update.text).join("")
+
+/** Updates without what tells one run, or one way to read it, from another. */
+export const plain = (updates: ReadonlyArray<Update>) =>
+  updates.map(({ continuationToken, origin: _, responseId: __, runId: ___, ...update }) => ({
+    ...update,
+    token: Option.map(continuationToken, ({ runId: _, ...token }) => token)
+  }))
+
+/** A run of the analyst from start to end, uninterrupted. */
+export const uninterrupted = (runId: string) =>
+  passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId })))
+
+/** Tells how many updates lie before a position, counted in an uninterrupted run; null is the end. */
+export const counter = (whole: ReadonlyArray<Update>) => {
+  const key = (token: ContinuationToken.ContinuationToken) => `${token.sequenceNumber}:${token.skip}`
+  const positions = new Map(
+    whole.flatMap((update, i) =>
+      Option.match(update.continuationToken, { onNone: () => [], onSome: (token) => [[key(token), i + 1] as const] })
+    )
+  )
+  return (token: ContinuationToken.ContinuationToken | null): number =>
+    token === null ? whole.length : token.sequenceNumber < 0 ? 0 : (positions.get(key(token)) ?? Number.NaN)
+}
