@@ -23,7 +23,7 @@ import * as DirectoryLock from "./directoryLock.ts"
 import * as LogRecord from "./logRecord.ts"
 import { recover } from "./logRecovery.ts"
 import * as RunTable from "./runTable.ts"
-import { fromPlatform } from "./storeFailure.ts"
+import { fromPlatform, renamed, unforeseen } from "./storeFailure.ts"
 
 const file = "runs.log"
 // A log below this size is not worth a rewrite, nor is one of which a quarter is needed.
@@ -325,23 +325,6 @@ export const make = Effect.fnUntraced(function* (options: {
 function* rowsOf(kept: Map<RunId, Kept>): Generator<RunTable.Row> {
   for (const { row } of kept.values()) yield row
 }
-
-// A file system that does not keep to its types must not leave anybody waiting.
-const unforeseen = (place: string, cause: Cause.Cause<unknown>) =>
-  new TokenStoreError({
-    operation: "write",
-    kind: "unavailable",
-    description: `'${place}' could not be written`,
-    cause: Cause.squash(cause)
-  })
-
-const renamed = (operation: string) => (error: TokenStoreError) =>
-  new TokenStoreError({
-    operation,
-    kind: error.kind,
-    description: error.description,
-    ...("cause" in error ? { cause: error.cause } : {})
-  })
 
 // About how long a run's line is after a rewrite: only its journal grows.
 const bytesOf = (before: Kept | undefined, row: RunTable.Row, line: string | undefined): number =>

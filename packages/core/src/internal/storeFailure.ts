@@ -1,4 +1,4 @@
-import { Predicate, type PlatformError } from "effect"
+import { Cause, type PlatformError, Predicate } from "effect"
 import { TokenStoreError } from "../TokenStoreError.ts"
 
 type Kind = TokenStoreError["kind"]
@@ -49,3 +49,23 @@ export const fromPlatform =
       cause: error
     })
   }
+
+/** What a file system that does not keep to its types comes to: nobody is left waiting. */
+export const unforeseen = (place: string, cause: Cause.Cause<unknown>): TokenStoreError =>
+  new TokenStoreError({
+    operation: "write",
+    kind: "unavailable",
+    description: `'${place}' could not be written`,
+    cause: Cause.squash(cause)
+  })
+
+/** The same failure, for who asked for another operation. */
+export const renamed =
+  (operation: string) =>
+  (error: TokenStoreError): TokenStoreError =>
+    new TokenStoreError({
+      operation,
+      kind: error.kind,
+      description: error.description,
+      ...("cause" in error ? { cause: error.cause } : {})
+    })
