@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { Run, type RunRecord, TokenStore, TokenStoreError } from "@effect-baton/core"
-import { Duration, Effect, Exit, FileSystem, Layer, Option, type Path, Result, Scope } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, type Path, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmdirSync } from "node:fs"
@@ -506,6 +506,30 @@ describe("file store: troubles of the disk", () => {
       const error = yield* Effect.flip(store.create(newRun("r-4")))
       assert.strictEqual(error.kind, "unavailable")
       assert.include(error.message, "closed")
+    })
+  )
+
+  test(
+    "closing does not wait for a disk that hangs, and goes on when it comes back",
+    Effect.gen(function* () {
+      const disk = yield* Disks.Disk
+      const directory = yield* temporary
+      const scope = yield* Scope.make()
+      const store = yield* Effect.provide(
+        TokenStore.TokenStore,
+        yield* Layer.buildWithScope(layerFile(directory), scope)
+      )
+      const back = yield* Deferred.make<void>()
+      disk.waits = Deferred.await(back)
+      const creating = yield* Effect.forkChild(store.create(newRun("r-1")), { startImmediately: true })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.isUndefined(creating.pollUnsafe())
+      yield* Deferred.succeed(back, undefined)
+      assert.isTrue((yield* Fiber.join(creating)).created)
     })
   )
 

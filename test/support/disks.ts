@@ -21,6 +21,8 @@ export class Disk extends Context.Service<
     steps: number
     /** Which calls fail, and how. */
     refuses: (method: string, path: string) => Failure | undefined
+    /** What every sync waits for. */
+    waits: Effect.Effect<void>
     /** The changes that were made. */
     readonly log: Array<string>
   }
@@ -30,7 +32,7 @@ export class Disk extends Context.Service<
 export const layer: Layer.Layer<Disk | FileSystem.FileSystem, never, FileSystem.FileSystem> = Layer.effectContext(
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
-    const disk = Disk.of({ room: Infinity, steps: Infinity, refuses: () => undefined, log: [] })
+    const disk = Disk.of({ room: Infinity, steps: Infinity, refuses: () => undefined, waits: Effect.void, log: [] })
 
     const change = <A>(
       method: string,
@@ -71,7 +73,7 @@ export const layer: Layer.Layer<Disk | FileSystem.FileSystem, never, FileSystem.
       read: (buffer, options) => file.read(buffer, options),
       readAlloc: (size, options) => file.readAlloc(size, options),
       write: (buffer) => file.write(buffer),
-      sync: change("sync", path, file.sync),
+      sync: Effect.suspend(() => Effect.andThen(disk.waits, change("sync", path, file.sync))),
       truncate: (length) => change("truncate", path, file.truncate(length)),
       writeAll: (bytes) => writing(path, bytes, (bytes) => file.writeAll(bytes))
     })
