@@ -222,6 +222,13 @@ describe("file store: recovery", () => {
       torn.fill(0, head.length + 20, head.length + 90)
       yield* fs.writeFile(log, torn)
       assert.strictEqual((yield* using(directory, stateOf)).length, 3)
+      // Other damage is no hole, also in the last write.
+      const flipped = new Uint8Array([...head, ...tail])
+      flipped[head.length + 20] = 33
+      yield* fs.writeFile(log, flipped)
+      const damage = yield* Effect.flip(using(directory, stateOf))
+      assert.strictEqual(damage.kind, "corrupt")
+      assert.include(damage.message, `byte ${head.length}`)
       const durable = Uint8Array.from(bytes).fill(0, (second ?? 0) + 20, (third ?? 0) - 1)
       yield* fs.writeFile(log, durable)
       const error = yield* Effect.flip(using(directory, stateOf))
@@ -414,6 +421,29 @@ describe("file store: troubles of the disk", () => {
   )
 
   test(
+    "a commit is one write and one sync, however many are made at once",
+    Effect.gen(function* () {
+      const disk = yield* Disks.Disk
+      const store = yield* opened(yield* temporary)
+      const leases = yield* Effect.forEach(
+        Array.from({ length: 64 }, (_, i) => `r-${i}`),
+        (id) => start(store, id)
+      )
+      disk.log.length = 0
+      yield* Effect.forEach(leases, (lease) => store.commit(lease, commitOf(lease.runId, 1)), {
+        concurrency: "unbounded",
+        discard: true
+      })
+      assert.deepStrictEqual(disk.log, ["write runs.log", "sync runs.log"])
+      // Leases end with the process: keeping one writes nothing.
+      disk.log.length = 0
+      yield* Effect.forEach(leases, (lease) => store.renew(lease, ttl))
+      yield* Effect.forEach(leases, (lease) => store.release(lease))
+      assert.deepStrictEqual(disk.log, [])
+    })
+  )
+
+  test(
     "what was computed on a write that fails fails with it",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
@@ -586,6 +616,10 @@ describe("file store: troubles of the disk", () => {
       })
       const whole = yield* attempt(Infinity)
       assert.isTrue(whole.rewritten)
+      // The new log is on the disk before it takes the old one's place, and the directory before anything follows.
+      const renamed = whole.done.indexOf("rename runs.log.new")
+      assert.strictEqual(whole.done[renamed - 1], "sync runs.log.new")
+      assert.strictEqual(whole.done[renamed + 1], "sync after-Infinity")
       for (let steps = 0; steps <= whole.done.length; steps++) yield* attempt(steps)
     }),
     120_000
