@@ -2,6 +2,7 @@ import { Agent, Run, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Stream } from "effect"
+import { plain } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
 const { completed, disconnect, pause, text } = ScriptedModel
@@ -27,24 +28,24 @@ describe("Agent", () => {
       assert.strictEqual(Option.getOrThrow(record).status, "completed")
       assert.strictEqual(Option.getOrThrow(record).lease, null)
       const ledger = yield* Effect.flatMap(ScriptedModel.ScriptedModel, (model) => model.ledger)
-      assert.deepStrictEqual(ledger.map((entry) => entry.operation), ["create", "resume"])
+      assert.deepStrictEqual(
+        ledger.map((entry) => entry.operation),
+        ["create", "resume"]
+      )
     }).pipe(Effect.provide(over(script)))
   )
 
   it.effect("continues at every cut exactly where it was left", () =>
     Effect.gen(function* () {
       const whole = yield* passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId: "whole" })))
-      const plain = (updates: ReadonlyArray<(typeof whole)[number]>) =>
-        updates.map(({ origin: _, continuationToken, runId: __, responseId: ___, ...update }) => ({
-          ...update,
-          token: Option.map(continuationToken, ({ runId: _, ...token }) => token)
-        }))
       for (let k = 0; k <= whole.length; k++) {
         const runId = `cut-${k}`
-        const head = yield* passing(
-          Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId }), k))
+        const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId }), k)))
+        const tail = yield* passing(
+          Stream.runCollect(
+            k === 0 ? Agent.stream(analyst, { input: "Hello", runId }) : Agent.resume(analyst, { runId })
+          )
         )
-        const tail = yield* passing(Stream.runCollect(k === 0 ? Agent.stream(analyst, { input: "Hello", runId }) : Agent.resume(analyst, { runId })))
         assert.deepStrictEqual(plain([...head, ...tail]), plain(whole), `cut after ${k}`)
       }
     }).pipe(Effect.provide(over(script)))

@@ -5,7 +5,7 @@ import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { ResponsesServer, Transcript } from "@effect-baton/testing"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, Duration, Effect, Exit, Layer, Option, Redacted, Result, Schedule, Stream } from "effect"
+import { Config, Duration, Effect, Exit, Layer, Option, Redacted, Result, Schedule, Stream, Struct } from "effect"
 
 const directory = Effect.runSync(Effect.option(Config.NonEmptyString("BATON_TRANSCRIPTS")))
 const inCi = Effect.runSync(Config.Boolean("CI").pipe(Config.withDefault(false)))
@@ -39,9 +39,9 @@ const heard = Effect.fnUntraced(function* <E, R>(stream: Stream.Stream<AgentUpda
 })
 
 /** An update but for what must differ: the run's id, and how it came. */
-const content = ({ continuationToken, origin: _, runId: __, ...update }: AgentUpdate.AgentUpdate) => ({
-  ...update,
-  token: Option.map(continuationToken, ({ runId: _, ...token }) => token)
+const content = (update: AgentUpdate.AgentUpdate) => ({
+  ...Struct.omit(update, ["continuationToken", "origin", "runId"]),
+  token: Option.map(update.continuationToken, Struct.omit(["runId"]))
 })
 
 const streamed = (recording: Transcript.Transcript) => recording.exchanges[0]?.response.events !== undefined

@@ -1,6 +1,6 @@
 import { Agent, type AgentUpdate, type ContinuationToken, Run, type RunRecord, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
-import { Effect, Option, Stream } from "effect"
+import { Effect, Option, Stream, Struct } from "effect"
 import { passing } from "./time.ts"
 
 type Update = AgentUpdate.AgentUpdate
@@ -29,9 +29,9 @@ export const textOf = (updates: ReadonlyArray<Update>): string => updates.map((u
 
 /** Updates without what tells one run, or one way to read it, from another. */
 export const plain = (updates: ReadonlyArray<Update>) =>
-  updates.map(({ continuationToken, origin: _, responseId: __, runId: ___, ...update }) => ({
-    ...update,
-    token: Option.map(continuationToken, ({ runId: _, ...token }) => token)
+  updates.map((update) => ({
+    ...Struct.omit(update, ["continuationToken", "origin", "responseId", "runId"]),
+    token: Option.map(update.continuationToken, Struct.omit(["runId"]))
   }))
 
 /** A run of the analyst from start to end, uninterrupted. */

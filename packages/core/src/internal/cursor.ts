@@ -1,5 +1,5 @@
 import { Option, Result } from "effect"
-import { AiError, Response } from "effect/ai"
+import { AiError, type Response } from "effect/ai"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type { ModelEvent, ModelSnapshot } from "../BackgroundModel.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"

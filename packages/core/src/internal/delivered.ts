@@ -89,7 +89,7 @@ const addTo = (ranges: ReadonlyArray<Range>, value: number): Array<Range> => {
     }
   }
   merged.push([from, to])
-  return merged.sort((a, b) => a[0] - b[0])
+  return merged.toSorted((a, b) => a[0] - b[0])
 }
 
 const within = (ranges: ReadonlyArray<Range>, value: number): boolean =>

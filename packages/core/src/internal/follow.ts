@@ -1,14 +1,6 @@
-import { Cause, Clock, Duration, Effect, Exit, Pull, Schedule, Scope, Stream } from "effect"
+import { Cause, Clock, type Duration, Effect, Exit, Pull, Schedule, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
-import {
-  AgentError,
-  RunCancelled,
-  RunDiverged,
-  RunExpired,
-  RunFailed,
-  RunStalled,
-  Unconfirmed
-} from "../AgentError.ts"
+import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, RunStalled, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type {
   BackgroundModel,
@@ -74,7 +66,9 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   // ---- attaching
 
-  let attachment: { readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Loss>; readonly scope: Scope.Closeable } | undefined
+  let attachment:
+    | { readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Loss>; readonly scope: Scope.Closeable }
+    | undefined
   let progressed = false
   let fruitless = 0
 
@@ -100,9 +94,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   const idle = Effect.andThen(Effect.sleep(policy.idleAfter), Cause.done())
 
-  const streamed: Updates = Effect.suspend(() =>
-    attachment === undefined ? attach : Effect.succeed(attachment)
-  ).pipe(
+  const streamed: Updates = Effect.suspend(() => (attachment === undefined ? attach : Effect.succeed(attachment))).pipe(
     Effect.flatMap(({ pull }) => Effect.raceAllFirst([pull, options.lost, idle])),
     Pull.matchEffect({
       onSuccess: (events) => {
@@ -147,10 +139,9 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   })
 
   /** The connection ended before the response did. */
-  const cut = Effect.fnUntraced(function* (error: AiError.AiError | undefined): Effect.fn.Return<
-    Batch,
-    AgentError | Cause.Done
-  > {
+  const cut = Effect.fnUntraced(function* (
+    error: AiError.AiError | undefined
+  ): Effect.fn.Return<Batch, AgentError | Cause.Done> {
     const responseId = cursor.responseId()
     if (responseId === undefined) return yield* fail(new Unconfirmed({ runId }))
     fruitless = progressed ? 0 : fruitless + 1
@@ -180,7 +171,9 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       onSuccess: ([, delay]) => Effect.succeed(delay),
       onFailure: Effect.failCause,
       onDone: () =>
-        fail(new RunStalled({ status: cursor.position().status, description: "it was polled as often as the policy says" }))
+        fail(
+          new RunStalled({ status: cursor.position().status, description: "it was polled as often as the policy says" })
+        )
     })
     yield* Effect.sleep(pollAfter ?? delay)
   })
