@@ -268,10 +268,7 @@ export const cancel = (
  * @since 0.1.0
  * @category verbs
  */
-export const remove = (
-  agent: Agent,
-  ref: RunRef
-): Effect.Effect<void, AgentError, BackgroundModel | TokenStore> =>
+export const remove = (agent: Agent, ref: RunRef): Effect.Effect<void, AgentError, BackgroundModel | TokenStore> =>
   Effect.flatMap(OpenRun.find(agent, ref), Verbs.remove)
 
 /**
@@ -293,7 +290,8 @@ export const acknowledge = (update: AgentUpdate): Effect.Effect<void, AgentError
         new AgentError({
           runId: update.runId,
           reason: new InvalidInput({
-            description: 'Only updates of a stream with acknowledge: "manual", in the same process, can be acknowledged.'
+            description:
+              'Only updates of a stream with acknowledge: "manual", in the same process, can be acknowledged.'
           })
         })
       )

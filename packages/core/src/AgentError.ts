@@ -213,7 +213,15 @@ export class Unconfirmed extends Schema.TaggedError<Unconfirmed>()("Unconfirmed"
  * @category reasons
  */
 export class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInvalid", {
-  kind: Schema.Literals(["empty", "malformed", "unknown-version", "wrong-agent", "unknown-position", "signature", "expired"]),
+  kind: Schema.Literals([
+    "empty",
+    "malformed",
+    "unknown-version",
+    "wrong-agent",
+    "unknown-position",
+    "signature",
+    "expired"
+  ]),
   description: Schema.String
 }) {
   /** Whether the same call again can help. */
@@ -235,9 +243,7 @@ export class BackgroundUnsupported extends Schema.TaggedError<BackgroundUnsuppor
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return (
-      `The model '${this.provider}' cannot run in the background. Choose one that can, or stream with background: false.`
-    )
+    return `The model '${this.provider}' cannot run in the background. Choose one that can, or stream with background: false.`
   }
 }
 

@@ -225,9 +225,9 @@ export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Retu
   const json = yield* Effect.fromResult(Base64Url.decodeString(payload.slice(prefix.length))).pipe(
     Effect.mapError(() => malformed("it is damaged or cut short"))
   )
-  const [agent, runId, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = yield* decodeWire(json).pipe(
-    Effect.mapError(() => malformed("it is damaged or cut short"))
-  )
+  const [agent, runId, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = yield* decodeWire(
+    json
+  ).pipe(Effect.mapError(() => malformed("it is damaged or cut short")))
   return {
     version: 1,
     agent,

@@ -69,4 +69,7 @@ export const make = (options: { readonly previousResponseId?: string } = {}): Se
  * @since 0.1.0
  * @category combinators
  */
-export const extend = (session: Session, responseId: string): Session => ({ ...session, previousResponseId: responseId })
+export const extend = (session: Session, responseId: string): Session => ({
+  ...session,
+  previousResponseId: responseId
+})

@@ -20,7 +20,12 @@ export type Step =
   | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
   | { readonly _tag: "Disconnect" }
   | { readonly _tag: "Fail"; readonly error: AiError.AiError }
-  | { readonly _tag: "End"; readonly status: Run.RunStatus; readonly reason?: Response.FinishReason; readonly error?: AiError.AiError }
+  | {
+      readonly _tag: "End"
+      readonly status: Run.RunStatus
+      readonly reason?: Response.FinishReason
+      readonly error?: AiError.AiError
+    }
 
 /**
  * The model writes text: one event with a delta, or with several. `item` tells which of several texts side by side.
@@ -48,7 +53,10 @@ export const close = (item: number): Step => ({ _tag: "Close", item })
  * @since 0.1.0
  * @category steps
  */
-export const pause = (duration: Duration.Input): Step => ({ _tag: "Pause", duration: Duration.fromInputUnsafe(duration) })
+export const pause = (duration: Duration.Input): Step => ({
+  _tag: "Pause",
+  duration: Duration.fromInputUnsafe(duration)
+})
 
 /**
  * The connection ends here, once, without a word; the run goes on.
@@ -99,7 +107,11 @@ export const completed: Step = { _tag: "End", status: "completed", reason: "stop
  * @since 0.1.0
  * @category steps
  */
-export const incomplete = (reason: Response.FinishReason = "length"): Step => ({ _tag: "End", status: "incomplete", reason })
+export const incomplete = (reason: Response.FinishReason = "length"): Step => ({
+  _tag: "End",
+  status: "incomplete",
+  reason
+})
 
 /**
  * The run fails at the provider.
@@ -247,7 +259,9 @@ export const layer = (
 
       const find = (responseId: string): Effect.Effect<Played, BackgroundModel.ResponseGone> => {
         const played = responses.get(responseId)
-        return played === undefined ? Effect.fail(new BackgroundModel.ResponseGone({ responseId })) : Effect.succeed(played)
+        return played === undefined
+          ? Effect.fail(new BackgroundModel.ResponseGone({ responseId }))
+          : Effect.succeed(played)
       }
 
       const model = BackgroundModel.BackgroundModel.of({
@@ -263,7 +277,9 @@ export const layer = (
               const now = yield* Clock.currentTimeMillis
               const window = Duration.toMillis(Duration.fromInputUnsafe(options.replayFor ?? Duration.infinity))
               if (!played.streamed || now - played.createdAt > window) {
-                return yield* new BackgroundModel.ReplayUnavailable({ description: "This response can no longer be streamed" })
+                return yield* new BackgroundModel.ReplayUnavailable({
+                  description: "This response can no longer be streamed"
+                })
               }
               return attach(played, after)
             })
@@ -402,7 +418,12 @@ const compile = (responseId: string, steps: ReadonlyArray<Step>, start: number):
           ...(finishPart === undefined ? {} : { finish: finishPart }),
           ...(step.error === undefined ? {} : { error: step.error })
         }
-        say({ parts: finishPart === undefined ? [] : [{ part: finishPart }], status: step.status, responseId, terminal })
+        say({
+          parts: finishPart === undefined ? [] : [{ part: finishPart }],
+          status: step.status,
+          responseId,
+          terminal
+        })
         return entries
       }
     }

@@ -73,9 +73,7 @@ export const manually = (
 
 type One = Pull.Pull<readonly [AgentUpdate], AgentError>
 
-export type Acknowledging = (
-  stream: Stream.Stream<AgentUpdate, AgentError>
-) => Stream.Stream<AgentUpdate, AgentError>
+export type Acknowledging = (stream: Stream.Stream<AgentUpdate, AgentError>) => Stream.Stream<AgentUpdate, AgentError>
 
 /** Tells the run that its consumer finished with the last update. */
 export type Finish = (held: HeldRun) => void

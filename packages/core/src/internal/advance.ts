@@ -21,7 +21,9 @@ const finished = (record: RunRecord.RunRecord): Updates => {
 }
 
 /** Takes the run's lease for the scope. */
-export const hold = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<HeldRun.HeldRun, AgentError, Scope.Scope> {
+export const hold = Effect.fnUntraced(function* (
+  run: OpenRun
+): Effect.fn.Return<HeldRun.HeldRun, AgentError, Scope.Scope> {
   const owner = yield* freshId
   return yield* HeldRun.acquire(run.store, run.runId, owner, run.policy)
 })

@@ -18,7 +18,10 @@ export interface HeldRun {
   /** The consumer finished with the last update. */
   readonly finish: (end: Extract<JournalEntry, { _tag: "Ended" }>) => void
   /** Writes these entries at once, and answers the signals that reached the run before them. */
-  readonly write: (status: RunStatus, journal: ReadonlyArray<JournalEntry>) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
+  readonly write: (
+    status: RunStatus,
+    journal: ReadonlyArray<JournalEntry>
+  ) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
   /** Writes the acknowledged position at once, if it is not written yet. */
   readonly flush: Effect.Effect<void, AgentError>
   /** Why this worker may not go on, if it may not. */
@@ -126,9 +129,14 @@ export const acquire = Effect.fnUntraced(function* (
       yield* Effect.sleep(pause)
       const before = clock.monotonicTimeNanosUnsafe()
       const renewed = yield* Effect.result(
-        store.renew(lease, ttl).pipe(
-          Effect.timeoutOrElse({ duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n), orElse: () => Effect.fail(undefined) })
-        )
+        store
+          .renew(lease, ttl)
+          .pipe(
+            Effect.timeoutOrElse({
+              duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
+              orElse: () => Effect.fail(undefined)
+            })
+          )
       )
       if (renewed._tag === "Success") {
         leaseEnd = before + ttlNanos
@@ -154,11 +162,14 @@ export const acquire = Effect.fnUntraced(function* (
         Effect.andThen(Metric.update(unwritten, 1), logged("the last position could not be written")(error))
       ),
       Effect.andThen(Effect.suspend(() => (lostBy === undefined ? store.release(lease) : Effect.void))),
-      Effect.catch((error) => logged("the lease could not be released, and ends by itself")(storeFailed.TokenStoreError(error))),
+      Effect.catch((error) =>
+        logged("the lease could not be released, and ends by itself")(storeFailed.TokenStoreError(error))
+      ),
       Effect.interruptible,
       Effect.timeoutOrElse({
         duration: policy.finishWithin,
-        orElse: () => Effect.andThen(Metric.update(unwritten, 1), Effect.logWarning("baton: the last write took too long"))
+        orElse: () =>
+          Effect.andThen(Metric.update(unwritten, 1), Effect.logWarning("baton: the last write took too long"))
       }),
       Effect.ensuring(Deferred.succeed(left, undefined))
     )

@@ -26,7 +26,12 @@ type Shown = Pick<ModelSnapshot, "status" | "lanes" | "finish">
 
 const nothing = (status: ModelSnapshot["status"]): Shown => ({ status, lanes: [] })
 
-const respond = (run: OpenRun, record: RunRecord.RunRecord, shown: Shown, responseId: string | undefined): AgentResponse =>
+const respond = (
+  run: OpenRun,
+  record: RunRecord.RunRecord,
+  shown: Shown,
+  responseId: string | undefined
+): AgentResponse =>
   fromSnapshot(shown, {
     runId: run.runId,
     responseId: Option.fromUndefinedOr(responseId),
@@ -38,7 +43,10 @@ const respond = (run: OpenRun, record: RunRecord.RunRecord, shown: Shown, respon
   })
 
 /** Repeats what the provider refused for now, on the policy's schedule and no sooner than it wishes. */
-const patiently = Effect.fnUntraced(function* <A>(run: OpenRun, effect: Effect.Effect<A, AiError.AiError | ResponseGone>) {
+const patiently = Effect.fnUntraced(function* <A>(
+  run: OpenRun,
+  effect: Effect.Effect<A, AiError.AiError | ResponseGone>
+) {
   const backoff = yield* Backoff.make(run.policy.request)
   const attempt: Effect.Effect<A, AgentError | ResponseGone> = Effect.catchTag(effect, "AiError", (error) =>
     Effect.flatMap(error.isRetryable ? backoff.wait(error, error.retryAfter) : Effect.succeed(false), (again) =>
@@ -134,7 +142,11 @@ const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<L
 })
 
 const honest = (run: OpenRun, { response, error }: Look): Effect.Effect<AgentResponse, AgentError> => {
-  const reason = failure(response.status, Option.getOrElse(response.responseId, () => ""), error)
+  const reason = failure(
+    response.status,
+    Option.getOrElse(response.responseId, () => ""),
+    error
+  )
   return reason === undefined ? Effect.succeed(response) : Effect.fail(new AgentError({ runId: run.runId, reason }))
 }
 
@@ -147,13 +159,14 @@ export const complete = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
   let ending: Ending | undefined
   yield* Stream.runDrain(Stream.unwrap(advance(run, { onEnd: (how) => void (ending = how) })))
   const snapshot = ending?.snapshot
-  return snapshot === undefined
-    ? yield* result(run)
-    : respond(run, run.record, snapshot, snapshot.responseId)
+  return snapshot === undefined ? yield* result(run) : respond(run, run.record, snapshot, snapshot.responseId)
 })
 
 /** Asks for the end of a run, and follows it to its true end if asked to wait. */
-export const cancel = Effect.fnUntraced(function* (run: OpenRun, wait: boolean): Effect.fn.Return<AgentResponse, AgentError> {
+export const cancel = Effect.fnUntraced(function* (
+  run: OpenRun,
+  wait: boolean
+): Effect.fn.Return<AgentResponse, AgentError> {
   const { model, runId, store } = run
   yield* store.signal(runId, { _tag: "Cancel" }).pipe(
     Effect.catchTags({
@@ -174,13 +187,10 @@ export const cancel = Effect.fnUntraced(function* (run: OpenRun, wait: boolean):
 })
 
 /** Forgets a run, at the provider and in the store. */
-export const remove = Effect.fnUntraced(
-  function* (run: OpenRun): Effect.fn.Return<void, AgentError, Scope.Scope> {
-    const held = yield* hold(run)
-    for (const responseId of RunRecord.responseIds(held.record)) {
-      yield* patiently(run, run.model.remove(responseId)).pipe(Effect.catchTag("ResponseGone", () => Effect.void))
-    }
-    yield* run.store.remove(run.runId).pipe(Effect.mapError(storeFailed(run.runId)))
-  },
-  Effect.scoped
-)
+export const remove = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<void, AgentError, Scope.Scope> {
+  const held = yield* hold(run)
+  for (const responseId of RunRecord.responseIds(held.record)) {
+    yield* patiently(run, run.model.remove(responseId)).pipe(Effect.catchTag("ResponseGone", () => Effect.void))
+  }
+  yield* run.store.remove(run.runId).pipe(Effect.mapError(storeFailed(run.runId)))
+}, Effect.scoped)
