@@ -28,7 +28,7 @@ export const lanesOfEvents = (events: ReadonlyArray<ModelEvent>) => {
   return Object.fromEntries([...lanes].map(([key, parts]) => [key, joined(parts)]))
 }
 
-export const lanesOfSnapshot = (snapshot: ModelSnapshot | undefined) =>
+const lanesOfSnapshot = (snapshot: ModelSnapshot | undefined) =>
   Object.fromEntries((snapshot?.lanes ?? []).map(({ item, lane, parts }) => [`${item}/${lane}`, joined(parts)]))
 
 export const retrieved = (body: unknown) =>

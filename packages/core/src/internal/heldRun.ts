@@ -129,14 +129,12 @@ export const acquire = Effect.fnUntraced(function* (
       yield* Effect.sleep(pause)
       const before = clock.monotonicTimeNanosUnsafe()
       const renewed = yield* Effect.result(
-        store
-          .renew(lease, ttl)
-          .pipe(
-            Effect.timeoutOrElse({
-              duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
-              orElse: () => Effect.fail(undefined)
-            })
-          )
+        store.renew(lease, ttl).pipe(
+          Effect.timeoutOrElse({
+            duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
+            orElse: () => Effect.fail(undefined)
+          })
+        )
       )
       if (renewed._tag === "Success") {
         leaseEnd = before + ttlNanos

@@ -23,7 +23,7 @@ export const callItemId = (itemId: unknown, item: number): string => (typeof ite
 
 type Part = Response.StreamPartEncoded
 
-export const textStart = (id: string, refusal: boolean): Part =>
+const textStart = (id: string, refusal: boolean): Part =>
   refusal ? { type: "text-start", id, metadata: { openai: { refusal: true } } } : { type: "text-start", id }
 
 /** A lane of text as a snapshot gives it; `open` where more may come. */
@@ -48,7 +48,7 @@ export interface Call {
   readonly custom: boolean
 }
 
-export const paramsStart = (call: Call, item: number): Part => ({
+const paramsStart = (call: Call, item: number): Part => ({
   type: "tool-params-start",
   id: callItemId(call.itemId, item),
   name: call.name,

@@ -5,13 +5,13 @@ import type { ResponseCreateParamsBase } from "openai/resources/responses/respon
 import { toInput } from "./prompt.ts"
 
 /** The fields that a run decides. */
-export type Owned = "background" | "input" | "instructions" | "previous_response_id" | "stream"
+type Owned = "background" | "input" | "instructions" | "previous_response_id" | "stream"
 
 /** The fields of a create request that are free to choose. */
 export type Params = Omit<ResponseCreateParamsBase, Owned>
 
 /** The key in a response's metadata that names the run it was made for. */
-export const runIdKey = "baton_run_id"
+const runIdKey = "baton_run_id"
 
 /** The body of a create request: the layer's parameters, over them the request's, over them what the run decides. */
 export const build = (

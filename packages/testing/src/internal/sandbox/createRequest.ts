@@ -2,10 +2,6 @@ import { Effect, Predicate } from "effect"
 import type { ModelInput } from "../../ResponseScript.ts"
 import { type ApiError, badRequest, notFound } from "./apiError.ts"
 
-export interface FunctionTool {
-  readonly name: string
-}
-
 /** The checked body of `POST /responses`; `body` keeps every field for echoing. */
 export interface CreateRequest {
   readonly body: { readonly [key: string]: unknown }

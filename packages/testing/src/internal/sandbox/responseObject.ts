@@ -5,7 +5,7 @@ export type Status = "queued" | "in_progress" | ScriptEnd["status"]
 
 export const isFinal = (status: string): boolean => status !== "queued" && status !== "in_progress"
 
-export interface Usage {
+interface Usage {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly reasoningTokens: number

@@ -6,7 +6,7 @@ import { interleave, type Segment, single, take, total } from "./segments.ts"
 import type { Timeline } from "./timeline.ts"
 
 /** Troubles that change which events a response has. */
-export interface Shape {
+interface Shape {
   readonly keepalives: TroubleOf<"Keepalives"> | undefined
   readonly unknownEvents: TroubleOf<"UnknownEvents"> | undefined
   readonly errorEvent: TroubleOf<"ErrorEvent"> | undefined
