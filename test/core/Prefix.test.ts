@@ -1,0 +1,210 @@
+// Guarantee 1: cut anywhere, however often, and what was read before and after is the whole.
+import { Agent, type AgentUpdate, Run, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { analyst, plain, recordOf, textOf, uninterrupted } from "../support/runs.ts"
+import { stores } from "../support/stores.ts"
+import { passing } from "../support/time.ts"
+
+const { close, completed, disconnect, failed, keepalive, pause, text, unknown } = ScriptedModel
+
+const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 17 }))
+const Word = Schema.Literals(["a", "bc", "é", "\ud83d", "\udc4d", " ", ""])
+
+const Piece = Schema.TaggedUnion({
+  Text: { item: Small, deltas: Schema.NonEmptyArray(Word).check(Schema.isMaxLength(4)) },
+  Close: { item: Small },
+  Pause: { millis: Schema.Literals([1, 300, 2000]) },
+  Disconnect: {},
+  Keepalive: {},
+  Unknown: {}
+})
+
+const stepOf = (piece: typeof Piece.Type): ScriptedModel.Step => {
+  switch (piece._tag) {
+    case "Text":
+      return text(piece.deltas, piece.item)
+    case "Close":
+      return close(piece.item)
+    case "Pause":
+      return pause(piece.millis)
+    case "Disconnect":
+      return disconnect
+    case "Keepalive":
+      return keepalive
+    case "Unknown":
+      return unknown({ type: "something.new" })
+  }
+}
+
+const Pieces = Schema.Array(Piece).check(Schema.isMaxLength(25))
+const Cuts = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 12 }))).check(Schema.isMaxLength(4))
+
+/** Reads a run in pieces of the given lengths, and then to its end; by its id, or by the token of the last update. */
+const inPieces = Effect.fnUntraced(function* (runId: string, cuts: ReadonlyArray<number>, by: "id" | "token") {
+  const read: Array<AgentUpdate.AgentUpdate> = []
+  for (const cut of [...cuts, Number.POSITIVE_INFINITY]) {
+    const token = Option.flatMap(Option.fromUndefinedOr(read.at(-1)), (update) => update.continuationToken)
+    const stream =
+      by === "token" && Option.isSome(token)
+        ? Agent.resume(analyst, { continuationToken: token.value })
+        : Agent.stream(analyst, { input: "Hello", runId })
+    read.push(
+      ...(yield* passing(Stream.runCollect(cut < Number.POSITIVE_INFINITY ? Stream.take(stream, cut) : stream)))
+    )
+    if (read.length > 0 && Option.isNone(read.at(-1)!.continuationToken)) break
+  }
+  return read
+})
+
+/** What each part of the output came to, its deltas joined. */
+const joined = (updates: ReadonlyArray<AgentUpdate.AgentUpdate>) => {
+  const parts = new Map<string, string>()
+  for (const { part } of updates) {
+    if (part === undefined) continue
+    const id = "id" in part ? String(part.id) : part.type
+    parts.set(id, (parts.get(id) ?? "") + (part.type === "text-delta" ? part.delta : `<${part.type}>`))
+  }
+  return Object.fromEntries([...parts].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+const over = (steps: ReadonlyArray<ScriptedModel.Step>, store: Layer.Layer<TokenStore.TokenStore>) =>
+  Layer.merge(ScriptedModel.layer(steps), store)
+
+describe.each(stores)("the prefix law, over the $name store", ({ layer, name }) => {
+  it.effect.prop(
+    "whole.slice(0, k) ++ resume(token k) = whole, for random runs and cuts",
+    [Pieces, Cuts, Schema.Literals(["id", "token"])],
+    ([pieces, cuts, by]) =>
+      Effect.gen(function* () {
+        const whole = yield* uninterrupted("whole")
+        const read = yield* inPieces("cut", cuts, by)
+        // Two replays in a row that bring nothing make Baton look, and a run that is over by then comes as a snapshot.
+        if (read.some((update) => update.origin === "snapshot")) assert.deepStrictEqual(joined(read), joined(whole))
+        else assert.deepStrictEqual(plain(read), plain(whole))
+      }).pipe(Effect.provide(over([...pieces.map(stepOf), completed], layer))),
+    { arbitrary: { runs: name === "memory" ? 300 : 40 }, timeout: 120_000 }
+  )
+})
+
+describe("the prefix law", () => {
+  it.effect.prop(
+    "holds part for part where the replay is refused and a snapshot fills in",
+    [Pieces, Cuts, Schema.Literals(["id", "token"])],
+    ([pieces, cuts, by]) =>
+      Effect.gen(function* () {
+        const whole = yield* uninterrupted("whole").pipe(
+          Effect.provide(over([...pieces.map(stepOf), completed], TokenStore.layerMemory))
+        )
+        // More than 16 parts open at once are told apart by events, but no snapshot can be continued then.
+        if (
+          whole.some(({ continuationToken }) => Option.exists(continuationToken, (token) => token.delivered.overflow))
+        )
+          return
+        const read = yield* inPieces("cut", cuts, by).pipe(
+          Effect.provide(
+            Layer.merge(
+              ScriptedModel.layer([...pieces.map(stepOf), completed], { replayFor: "1 millis" }),
+              TokenStore.layerMemory
+            )
+          )
+        )
+        assert.deepStrictEqual(joined(read), joined(whole))
+      }),
+    { arbitrary: { runs: 300 }, timeout: 120_000 }
+  )
+
+  it.effect("an early token is a view: it reads again, and never takes the stored position back", () =>
+    Effect.gen(function* () {
+      const whole = yield* uninterrupted("whole")
+      const head = yield* passing(
+        Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 6))
+      )
+      const early = Option.getOrThrow(head[1]!.continuationToken)
+      const again = yield* passing(
+        Stream.runCollect(Stream.take(Agent.resume(analyst, { continuationToken: early }), 2))
+      )
+      assert.deepStrictEqual(plain(again), plain(whole.slice(2, 4)))
+      assert.deepStrictEqual((yield* recordOf("r")).token, Option.getOrThrow(head[5]!.continuationToken))
+      const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: "r" })))
+      assert.deepStrictEqual(plain(rest), plain(whole.slice(6)))
+      const over = yield* passing(Stream.runCollect(Agent.resume(analyst, { continuationToken: early })))
+      assert.deepStrictEqual(plain(over), plain(whole.slice(2)))
+      assert.isNull((yield* recordOf("r")).token)
+    }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), text("d"), completed], TokenStore.layerMemory)))
+  )
+
+  it.effect("a resume that is cut before its first update, or while it waits, changes nothing", () =>
+    Effect.gen(function* () {
+      const read = [
+        ...(yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 4))))
+      ]
+      const collect = Stream.runForEach(Agent.resume(analyst, { runId: "r" }), (update) =>
+        Effect.sync(() => void read.push(update))
+      )
+      yield* passing(Stream.runDrain(Stream.take(Agent.resume(analyst, { runId: "r" }), 0)))
+      for (const steps of [0, 1, 2, 5, 20, 100]) {
+        const fiber = yield* Effect.forkChild(collect)
+        for (let i = 0; i < steps; i++) yield* Effect.yieldNow
+        yield* passing(Fiber.interrupt(fiber))
+      }
+      yield* passing(collect)
+      assert.strictEqual(textOf(read), "abc")
+    }).pipe(
+      Effect.provide(over([text("a"), text("b"), pause("1 second"), text("c"), completed], TokenStore.layerMemory))
+    )
+  )
+
+  it.effect("a snapshot that contradicts what was delivered is RunDiverged", () =>
+    Effect.gen(function* () {
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 5)))
+      const { token } = yield* recordOf("r")
+      const [item, lane, count, hash] = token!.delivered.open[0]!
+      const delivered = { ...token!.delivered, open: [[item, lane, count, hash ^ 1] as const] }
+      const error = yield* passing(
+        Effect.flip(Stream.runDrain(Agent.resume(analyst, { continuationToken: { ...token!, delivered } })))
+      )
+      assert.strictEqual(error.reason._tag, "RunDiverged")
+      assert.isFalse(error.isRetryable)
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          ScriptedModel.layer([text("abc"), text("def"), pause("1 second"), text("g"), completed], {
+            replayFor: "1 millis"
+          }),
+          TokenStore.layerMemory
+        )
+      )
+    )
+  )
+
+  it.effect("a failed run gives the same updates and the same failure at every cut", () =>
+    Effect.gen(function* () {
+      const whole: Array<AgentUpdate.AgentUpdate> = []
+      const failure = yield* passing(
+        Effect.flip(
+          Stream.runForEach(Agent.stream(analyst, { input: "Hello", runId: "whole" }), (update) =>
+            Effect.sync(() => void whole.push(update))
+          )
+        )
+      )
+      assert.strictEqual(failure.reason._tag, "RunFailed")
+      assert.strictEqual(whole.at(-1)?.status, "failed")
+      for (let k = 1; k < whole.length; k++) {
+        const runId = `cut-${k}`
+        const read = [
+          ...(yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId }), k))))
+        ]
+        const again = yield* passing(
+          Effect.flip(
+            Stream.runForEach(Agent.resume(analyst, { runId }), (update) => Effect.sync(() => void read.push(update)))
+          )
+        )
+        assert.deepStrictEqual(plain(read), plain(whole))
+        assert.deepStrictEqual(again.reason, failure.reason)
+        assert.strictEqual(Run.isOver((yield* recordOf(runId)).status), true)
+      }
+    }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), failed("out of order")], TokenStore.layerMemory)))
+  )
+})
