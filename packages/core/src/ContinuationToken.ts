@@ -16,8 +16,8 @@ import { RunId, RunStatus } from "./Run.ts"
  * A response's output is a list of *items*; an item has *lanes* (a text, its citations, a call's parameters), which fill
  * one part at a time. `items` are ranges of items that are wholly delivered, `lanes` ranges of finished lanes of the
  * other items as `[item, from, to]`, and `open` the unfinished lanes as `[item, lane, count, hash]`: how much of it was
- * delivered (UTF-16 units of text, or parts) and a 24-bit hash of that text. At most 16 of each are kept; `overflow`
- * says that there were more.
+ * delivered (UTF-16 units of text, or parts) and a 24-bit hash of that text. At most 8 ranges and 16 open lanes are kept;
+ * `overflow` says that there were more.
  *
  * @since 0.1.0
  * @category models
@@ -145,14 +145,22 @@ const Wire = Schema.fromJsonString(
     Schema.Natural,
     RunStatus,
     Schema.Literals(["stream", "snapshot"]),
-    Delivered.fields.items,
-    Delivered.fields.lanes,
-    Delivered.fields.open,
+    Schema.String,
+    Schema.String,
+    Schema.String,
     Schema.Boolean
   ])
 )
 const encodeWire = Schema.encodeEffect(Wire)
 const decodeWire = Schema.decodeUnknownEffect(Wire)
+const decodeDelivered = Schema.decodeUnknownEffect(Delivered)
+
+// Rows of small numbers take half the room in base 36 that they take in JSON.
+const pack = (rows: ReadonlyArray<ReadonlyArray<number>>): string =>
+  rows.map((row) => row.map((n) => n.toString(36)).join(".")).join("_")
+
+const unpack = (text: string): ReadonlyArray<ReadonlyArray<number>> =>
+  text === "" ? [] : text.split("_").map((row) => row.split(".").map((n) => Number.parseInt(n, 36)))
 
 /**
  * Encodes a token as a URL-safe string of at most one kilobyte.
@@ -181,9 +189,9 @@ export const encode = Effect.fnUntraced(function* (token: ContinuationToken) {
     token.skip,
     token.status,
     token.origin,
-    delivered.items,
-    delivered.lanes,
-    delivered.open,
+    pack(delivered.items),
+    pack(delivered.lanes),
+    pack(delivered.open),
     delivered.overflow
   ]).pipe(Effect.orDie)
   const codec = yield* TokenCodec
@@ -222,21 +230,15 @@ export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Retu
   if (!payload.startsWith(prefix)) {
     return yield* malformed("it is not one of Baton's")
   }
+  const damaged = () => malformed("it is damaged or cut short")
   const json = yield* Effect.fromResult(Base64Url.decodeString(payload.slice(prefix.length))).pipe(
-    Effect.mapError(() => malformed("it is damaged or cut short"))
+    Effect.mapError(damaged)
   )
-  const [agent, runId, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = yield* decodeWire(
-    json
-  ).pipe(Effect.mapError(() => malformed("it is damaged or cut short")))
-  return {
-    version: 1,
-    agent,
-    runId,
-    turn,
-    sequenceNumber,
-    skip,
-    status,
-    origin,
-    delivered: { items, lanes, open, overflow }
-  }
+  const wire = yield* Effect.mapError(decodeWire(json), damaged)
+  const [agent, runId, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = wire
+  const delivered = yield* Effect.mapError(
+    decodeDelivered({ items: unpack(items), lanes: unpack(lanes), open: unpack(open), overflow }),
+    damaged
+  )
+  return { version: 1, agent, runId, turn, sequenceNumber, skip, status, origin, delivered }
 })

@@ -5,7 +5,9 @@ import type { ContinuationToken, Delivered } from "../ContinuationToken.ts"
 // What a position knows of the parts delivered so far (see ContinuationToken.Delivered), as pure functions: `advance`
 // and `close` follow the live stream, `rest` tells what a snapshot has beyond it.
 
-const limit = 16
+// A token that holds this much of each stays below a kilobyte.
+const maxOpen = 16
+const maxRanges = 8
 const emptyHash = 0x1c9dc5
 
 type Range = readonly [from: number, to: number]
@@ -41,12 +43,12 @@ export const advance = (delivered: Delivered, { item, lane, part }: ModelPart): 
 export const close = (delivered: Delivered, item: number): Delivered => {
   const items = addTo(delivered.items, item)
   return {
-    items,
+    items: items.slice(0, maxRanges),
     lanes: delivered.lanes.some(([of]) => of === item)
       ? delivered.lanes.filter(([of]) => of !== item)
       : delivered.lanes,
     open: delivered.open.some(([of]) => of === item) ? delivered.open.filter(([of]) => of !== item) : delivered.open,
-    overflow: delivered.overflow || items.length > limit
+    overflow: delivered.overflow || items.length > maxRanges
   }
 }
 
@@ -60,7 +62,7 @@ const grow = (delivered: Delivered, item: number, lane: number, count: number, t
       return { items: delivered.items, lanes: delivered.lanes, open: next, overflow: delivered.overflow }
     }
   }
-  if (open.length === limit) return delivered.overflow ? delivered : { ...delivered, overflow: true }
+  if (open.length === maxOpen) return delivered.overflow ? delivered : { ...delivered, overflow: true }
   return { ...delivered, open: [...open, [item, lane, count, fold(emptyHash, text)]] }
 }
 
@@ -72,9 +74,9 @@ const closeLane = (delivered: Delivered, item: number, lane: number): Delivered 
   ]
   return {
     items: delivered.items,
-    lanes: lanes.slice(0, limit),
+    lanes: lanes.slice(0, maxRanges),
     open: delivered.open.filter((known) => known[0] !== item || known[1] !== lane),
-    overflow: delivered.overflow || lanes.length > limit
+    overflow: delivered.overflow || lanes.length > maxRanges
   }
 }
 
@@ -113,7 +115,7 @@ export const rest = (
   lanes: ReadonlyArray<SnapshotLane>,
   delivered: Delivered
 ): Result.Result<ReadonlyArray<Missing>, string> => {
-  if (delivered.overflow) return Result.fail(`more than ${limit} parts were open at once`)
+  if (delivered.overflow) return Result.fail("more parts were open at once than a position can hold")
   const missing: Array<Missing> = []
   for (const lane of lanes) {
     if (hasLane(delivered, lane.item, lane.lane)) continue
