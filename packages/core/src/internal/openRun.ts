@@ -77,11 +77,12 @@ const readPrompt = (input: Prompt.RawInput): Effect.Effect<Prompt.Prompt, AgentE
   }).pipe(
     Effect.filterOrFail(
       (prompt) =>
+        Prompt.isPrompt(prompt) &&
         prompt.content.some(
           (message) =>
             message.role !== "system" && message.content.some((part) => part.type !== "text" || part.text.trim() !== "")
         ),
-      () => invalid("The input is empty. Say what the agent is to do.")
+      () => invalid("The input is empty, or no prompt. Say what the agent is to do.")
     )
   )
 
