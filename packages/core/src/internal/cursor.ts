@@ -116,7 +116,10 @@ export const make = (options: {
       move(snapshot.status, position.delivered)
       return Result.succeed([update(undefined, "snapshot", false, snapshot.raw)])
     }
-    return Result.map(Delivered.rest(snapshot.lanes, position.delivered), (missing) => {
+    const rest = Delivered.rest(snapshot.lanes, position.delivered)
+    // A response that failed or was cancelled may be shown without the output that it had: its end is still its end.
+    const whole = snapshot.status === "completed" || snapshot.status === "incomplete"
+    return Result.map(whole ? rest : Result.orElse(rest, () => Result.succeed([])), (missing) => {
       const updates = missing.map((part) => {
         const delivered = Delivered.advance(position.delivered, part)
         move("in_progress", part.closes === undefined ? delivered : Delivered.close(delivered, part.closes))
