@@ -1,0 +1,174 @@
+// Guarantee 4: a stream ends only at a terminal event, and only progress resets the schedule.
+import { Agent, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Ref, Schedule, Stream } from "effect"
+import { AiError } from "effect/ai"
+import { analyst, count, requests, textOf } from "../support/runs.ts"
+import { passing } from "../support/time.ts"
+
+const { completed, disconnect, fail, keepalive, pause, text } = ScriptedModel
+const over = (steps: ReadonlyArray<ScriptedModel.Step>, options?: ScriptedModel.Options) =>
+  Layer.merge(ScriptedModel.layer(steps, options), TokenStore.layerMemory)
+const input = { input: "Hello", runId: "r" }
+const read = passing(Stream.runCollect(Agent.stream(analyst, input)), 500)
+
+const network = new AiError.NetworkError({ reason: "TransportError", method: "GET", url: "https://example.com" })
+
+describe("an attachment", () => {
+  it.effect("that ends, breaks, or ends again is made anew where it was", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(textOf(yield* read), "abcd")
+      const { ledger } = yield* ScriptedModel.ScriptedModel
+      const afters = (yield* ledger).flatMap(({ operation, after }) => (operation === "resume" ? [after] : []))
+      // created 0, in progress 1, start 2, a 3 | b 4 | c 5
+      assert.deepStrictEqual(afters, [3, 4, 5])
+    }).pipe(
+      Effect.provide(
+        over([text("a"), disconnect, text("b"), fail(network), text("c"), disconnect, text("d"), completed])
+      )
+    )
+  )
+
+  it.effect("in the middle of an event of several parts goes on with the part after", () =>
+    Effect.gen(function* () {
+      const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, input), 5)))
+      const tail = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: "r" })))
+      assert.deepStrictEqual([textOf(head), textOf(tail)], ["ab", "cd"])
+      const { ledger } = yield* ScriptedModel.ScriptedModel
+      assert.strictEqual((yield* ledger).at(-1)?.after, 2)
+    }).pipe(Effect.provide(over([text(["a", "b", "c"]), text("d"), completed])))
+  )
+
+  it.effect("that is silent for longer than the policy allows is given up, and keepalives are signs of life", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(textOf(yield* read), "ab")
+      // 80 s between keepalives is life; 200 s of silence is given up twice.
+      assert.deepStrictEqual(yield* requests, ["create", "resume", "resume"])
+    }).pipe(
+      Effect.provide(
+        over([
+          text("a"),
+          ...Array.from({ length: 10 }, () => [pause("80 seconds"), keepalive]).flat(),
+          pause("200 seconds"),
+          text("b"),
+          completed
+        ])
+      )
+    )
+  )
+
+  it.effect("that brings only keepalives makes no progress: the schedule comes to its end", () =>
+    Effect.gen(function* () {
+      const error = yield* passing(Effect.flip(Agent.run(analyst, input)), 500)
+      assert.strictEqual(error.reason._tag, "RunStalled")
+      assert.isTrue(error.isRetryable)
+      assert.strictEqual(yield* count("resume"), 5)
+    }).pipe(
+      Effect.provide(RunPolicy.layer({ reconnect: Schedule.recurs(5) })),
+      Effect.provide(
+        over([...Array.from({ length: 50 }, () => [keepalive, disconnect]).flat(), pause("1 hour"), completed])
+      )
+    )
+  )
+
+  it.effect("that brings one event each time goes on for ever", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(textOf(yield* read), "x".repeat(60))
+      assert.strictEqual(yield* count("resume"), 60)
+    }).pipe(
+      Effect.provide(RunPolicy.layer({ reconnect: Schedule.recurs(2) })),
+      Effect.provide(over([...Array.from({ length: 60 }, () => [text("x"), disconnect]).flat(), completed]))
+    )
+  )
+
+  it.effect("waits as long as the provider asks, above a minute too", () =>
+    Effect.gen(function* () {
+      const [duration] = yield* passing(Effect.timed(Stream.runDrain(Agent.stream(analyst, input))), 500)
+      assert.isAtLeast(Duration.toSeconds(duration), 600)
+      assert.isAtMost(Duration.toSeconds(duration), 610)
+    }).pipe(
+      Effect.provide(
+        over([text("a"), fail(new AiError.RateLimitError({ retryAfter: Duration.minutes(10) })), text("b"), completed])
+      )
+    )
+  )
+
+  it.effect("that is refused for good fails the stream, and the run can be resumed later", () =>
+    Effect.gen(function* () {
+      const error = yield* passing(Effect.flip(Agent.run(analyst, input)))
+      assert.strictEqual(error.reason._tag === "AiError" && error.reason.reason._tag, "AuthenticationError")
+      assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "ab")
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(
+      Effect.provide(
+        over([text("a"), fail(new AiError.AuthenticationError({ kind: "ExpiredKey" })), text("b"), completed])
+      )
+    )
+  )
+
+  it.effect("whose events come twice, and once more, delivers each once", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(textOf(yield* read), "abc")
+    }).pipe(Effect.provide(twice(over([text("a"), disconnect, text(["b", "c"]), completed]))))
+  )
+
+  it.effect("falls back to polling where the replay is refused, and polls on the policy's schedule", () =>
+    Effect.gen(function* () {
+      const [duration, updates] = yield* passing(Effect.timed(Stream.runCollect(Agent.stream(analyst, input))), 500)
+      assert.strictEqual(textOf(updates), "abc")
+      assert.deepStrictEqual(
+        updates.map(({ origin }) => origin).filter((origin, i, all) => origin !== all[i - 1]),
+        ["live", "snapshot"]
+      )
+      assert.isAtMost(Duration.toSeconds(duration), 65)
+      assert.isAtMost(yield* count("retrieve"), 31)
+    }).pipe(
+      Effect.provide(
+        over([text("a"), pause("10 seconds"), disconnect, text("b"), pause("50 seconds"), text("c"), completed], {
+          replayFor: "1 second"
+        })
+      )
+    )
+  )
+
+  it.effect("polled for longer than the policy says is stalled, and can be resumed", () =>
+    Effect.gen(function* () {
+      yield* Agent.start(analyst, input)
+      const error = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, { runId: "r" }))), 500)
+      assert.strictEqual(error.reason._tag, "RunStalled")
+      assert.strictEqual(yield* count("retrieve"), 4)
+      const result = yield* passing(Effect.flip(Agent.result(analyst, { runId: "r" })), 500)
+      assert.strictEqual(result.reason._tag, "RunStalled")
+    }).pipe(
+      Effect.provide(RunPolicy.layer({ poll: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) })),
+      Effect.provide(over([pause("1 hour"), completed]))
+    )
+  )
+})
+
+/** A model whose every connection says all of the last ten events again, and everything twice. */
+const twice = <R>(layer: Layer.Layer<BackgroundModel.BackgroundModel | R>) =>
+  Layer.effect(
+    BackgroundModel.BackgroundModel,
+    Effect.gen(function* () {
+      const model = yield* BackgroundModel.BackgroundModel
+      const said = yield* Ref.make<ReadonlyArray<BackgroundModel.ModelEvent>>([])
+      const repeating = <E, R>(events: Stream.Stream<BackgroundModel.ModelEvent, E, R>) =>
+        Stream.fromEffect(Ref.get(said)).pipe(
+          Stream.flatMap(Stream.fromIterable),
+          Stream.concat(
+            events.pipe(
+              Stream.tap((event) => Ref.update(said, (all) => [...all, event].slice(-10))),
+              Stream.flatMap((event) => Stream.make(event, event))
+            )
+          )
+        )
+      return {
+        ...model,
+        create: (request: BackgroundModel.ModelRequest) => repeating(model.create(request)),
+        resume: (responseId: string, options: { readonly after?: number }) =>
+          repeating(model.resume(responseId, options))
+      }
+    })
+  ).pipe(Layer.provideMerge(layer))
