@@ -139,9 +139,15 @@ export const openable = Effect.fnUntraced(function* (run: OpenRun, opening: RunR
 
 /** Records that a request is about to open a response; from a cancelled run none is opened. */
 export const intend = Effect.fnUntraced(function* (held: HeldRun.HeldRun): Effect.fn.Return<void, AgentError> {
-  const signals = yield* held.write("queued", [{ _tag: "Requested", turn: 0 }])
+  const refused = [{ _tag: "Refused", turn: 0 }] as const
+  const signals = yield* (
+    held
+      .write("queued", [{ _tag: "Requested", turn: 0 }])
+      // The intent may have been written all the same, and nothing was requested.
+      .pipe(Effect.tapError(() => Effect.ignore(held.write("queued", refused))))
+  )
   if (!signals.some((signal) => signal._tag === "Cancel")) return
-  yield* held.write("cancelled", [{ _tag: "Refused", turn: 0 }])
+  yield* held.write("cancelled", refused)
   held.finish({ _tag: "Ended", status: "cancelled" })
   yield* held.flush
   return yield* new AgentError({ runId: held.record.runId, reason: new RunCancelled() })

@@ -1,0 +1,207 @@
+// Guarantee 7: starting is safe to repeat, and a request that could buy the work twice is never sent again.
+import { Agent, RunPolicy, RunRecord, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { AiError } from "effect/ai"
+import { analyst, count, recordOf, requests, textOf } from "../support/runs.ts"
+import { changing, Recorder, recording, stores } from "../support/stores.ts"
+import { passing } from "../support/time.ts"
+
+const { completed, disconnect, fail, pause, text } = ScriptedModel
+const input = { input: "Hello", runId: "r" }
+const script = [text("a"), text("b"), disconnect, text("c"), completed]
+const over = (
+  steps: ReadonlyArray<ScriptedModel.Step>,
+  options?: ScriptedModel.Options,
+  store: Layer.Layer<TokenStore.TokenStore> = TokenStore.layerMemory
+) => Layer.merge(ScriptedModel.layer(steps, options), store)
+
+describe.each(stores)("a run id is an idempotency key, over the $name store", ({ layer }) => {
+  it.effect("under Effect.retry, Stream.retry and Effect.repeat: one create", () =>
+    Effect.gen(function* () {
+      const read: Array<string> = []
+      let failures = 0
+      const flaky = (update: { readonly text: string }) =>
+        failures < 4 && update.text !== "" && Math.floor(failures / 2) < read.length + 1 && failures++ % 2 === 0
+          ? Effect.fail("the consumer failed")
+          : Effect.sync(() => void read.push(update.text))
+      yield* passing(Stream.runForEach(Agent.stream(analyst, input), flaky).pipe(Effect.retry({ times: 10 })))
+      assert.strictEqual(read.join(""), "abc")
+      const again = Agent.stream(analyst, input).pipe(Stream.retry(Schedule.recurs(3)))
+      assert.strictEqual(textOf(yield* passing(Stream.runCollect(again))), "")
+      yield* passing(Effect.repeat(Agent.run(analyst, input), { times: 2 }))
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over(script, {}, layer)))
+  )
+
+  it.effect("for those who start at the same time: one create, the others are told who is at it", () =>
+    Effect.gen(function* () {
+      const outcomes = yield* passing(
+        Effect.forEach([1, 2, 3, 4, 5], () => Effect.result(Agent.run(analyst, input)), { concurrency: "unbounded" })
+      )
+      assert.strictEqual(yield* count("create"), 1)
+      assert.strictEqual(outcomes.filter((outcome) => outcome._tag === "Success").length, 1)
+      for (const outcome of outcomes) {
+        if (outcome._tag === "Failure") assert.strictEqual(outcome.failure.reason._tag, "RunLeased")
+      }
+    }).pipe(Effect.provide(over([...script.slice(0, -1), pause("1 second"), completed], {}, layer)))
+  )
+
+  it.effect("another input or session under the same id is refused, and buys nothing", () =>
+    Effect.gen(function* () {
+      yield* passing(Agent.run(analyst, input))
+      for (const other of [
+        { ...input, input: "Something else" },
+        { ...input, session: { previousResponseId: "resp_0" } }
+      ]) {
+        const error = yield* Effect.flip(Agent.run(analyst, other))
+        assert.strictEqual(error.reason._tag, "RunInputMismatch")
+      }
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over(script, {}, layer)))
+  )
+})
+
+describe("starting", () => {
+  it.effect("without a run id, each execution starts and buys a run of its own", () =>
+    Effect.gen(function* () {
+      const ids = new Set<string>()
+      const run = Effect.tap(Agent.run(analyst, { input: "Hello" }), ({ runId }) => Effect.sync(() => ids.add(runId)))
+      yield* passing(Effect.repeat(run, { times: 2 }))
+      assert.strictEqual(yield* count("create"), 3)
+      assert.strictEqual(ids.size, 3)
+    }).pipe(Effect.provide(over(script)))
+  )
+
+  it.effect("records the intent before the request, and the response's name before anything is delivered", () =>
+    Effect.gen(function* () {
+      const recorder = yield* Recorder
+      const order: Array<string> = []
+      recorder.onCommit = ({ journal, token }) => {
+        for (const entry of journal ?? []) {
+          order.push(entry._tag)
+          if (entry._tag === "Accepted") assert.strictEqual(token?.sequenceNumber, -1, "no position is claimed")
+        }
+      }
+      const model = yield* ScriptedModel.ScriptedModel
+      yield* passing(
+        Stream.runForEach(Agent.stream(analyst, input), () =>
+          Effect.map(model.ledger, (ledger) => {
+            if (!order.includes("delivered")) order.push(...ledger.map((entry) => entry.operation), "delivered")
+          })
+        )
+      )
+      assert.deepStrictEqual(order, ["Requested", "Accepted", "create", "delivered", "Ended"])
+      assert.deepStrictEqual(recorder.operations.slice(0, 3), ["create", "acquire", "commit"])
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), completed]), recording(TokenStore.layerMemory))))
+  )
+
+  it.effect("the run's id travels with the request", () =>
+    Effect.gen(function* () {
+      yield* passing(Agent.run(analyst, input))
+      const { ledger } = yield* ScriptedModel.ScriptedModel
+      assert.strictEqual((yield* ledger)[0]?.request?.runId, "r")
+    }).pipe(Effect.provide(over(script)))
+  )
+
+  it.effect("a request without an answer leaves the run Unconfirmed: it is not sent again by itself", () =>
+    Effect.gen(function* () {
+      for (const attempt of [
+        Agent.run(analyst, input),
+        Agent.run(analyst, input),
+        Agent.start(analyst, input),
+        Stream.runDrain(Agent.resume(analyst, { runId: "r" })),
+        Agent.poll(analyst, { runId: "r" })
+      ]) {
+        const error = yield* passing(
+          Effect.flip<unknown, Effect.Error<typeof attempt>, Effect.Services<typeof attempt>>(attempt)
+        )
+        assert.strictEqual(error.reason._tag, "Unconfirmed")
+        assert.isFalse(error.isRetryable)
+        assert.match(error.message, /restart|remove/)
+      }
+      assert.deepStrictEqual(yield* requests, ["create"])
+      const restart = Agent.run(analyst, input).pipe(Effect.provide(RunPolicy.layer({ unconfirmed: "restart" })))
+      yield* passing(Effect.exit(restart))
+      assert.deepStrictEqual(yield* requests, ["create", "create"])
+    }).pipe(Effect.provide(over(script, { confirms: false })))
+  )
+
+  it.effect.each([1, 2, 3])("a store that fails at write %i never leads to a second create", (failing) =>
+    Effect.gen(function* () {
+      const first = yield* passing(Effect.result(Agent.run(analyst, input)))
+      assert.strictEqual(
+        first._tag === "Failure" ? first.failure.reason._tag : "Success",
+        failing === 3 ? "Success" : "StoreFailed"
+      )
+      const second = yield* passing(Effect.result(Agent.run(analyst, input)))
+      // What could not be written at once was written when the run was left.
+      assert.strictEqual(second._tag, "Success")
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over([text("a"), completed], {}, failingOnce(failing))))
+  )
+
+  it.effect("what the provider refused for now is asked again, no sooner than it says", () =>
+    Effect.gen(function* () {
+      const [duration, response] = yield* passing(Effect.timed(Agent.run(analyst, input)), 500)
+      assert.strictEqual(response.text, "a")
+      assert.isAtLeast(Duration.toSeconds(duration), 300)
+      assert.strictEqual(yield* count("create"), 2)
+      assert.deepStrictEqual(
+        (yield* recordOf("r")).journal.map((entry) => entry._tag),
+        ["Requested", "Refused", "Requested", "Accepted", "Ended"]
+      )
+    }).pipe(
+      Effect.provide(
+        over([fail(new AiError.RateLimitError({ retryAfter: Duration.minutes(5) })), text("a"), completed])
+      )
+    )
+  )
+
+  const final: ReadonlyArray<AiError.AiErrorReason> = [
+    new AiError.QuotaExhaustedError({}),
+    new AiError.AuthenticationError({ kind: "InvalidKey" }),
+    new AiError.InvalidRequestError({ description: "no such model" })
+  ]
+  it.effect.each(final.map((reason) => [reason._tag, reason] as const))(
+    "%s is never asked again by itself",
+    ([, reason]) =>
+      Effect.gen(function* () {
+        for (const verb of [Agent.run(analyst, input), Agent.start(analyst, { ...input, runId: "s" })]) {
+          const error = yield* passing(Effect.flip(verb))
+          assert.strictEqual(error.reason._tag === "AiError" && error.reason.reason._tag, reason._tag)
+          break
+        }
+        assert.strictEqual(yield* count("create"), 1)
+        assert.deepStrictEqual(RunRecord.opening(yield* recordOf("r"), 0), { _tag: "None" })
+        // Mended, the same run can be started.
+        assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "a")
+      }).pipe(Effect.provide(over([fail(reason), text("a"), completed])))
+  )
+
+  it.effect("an interrupted start can be resumed once its response is known", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Stream.runDrain(Agent.stream(analyst, input)))
+      for (let i = 0; i < 100; i++) yield* Effect.yieldNow
+      yield* passing(Fiber.interrupt(fiber))
+      yield* passing(Agent.run(analyst, input))
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over([text("a"), pause("1 second"), completed])))
+  )
+})
+
+/** A store in memory whose n-th commit fails, once, without being applied. */
+const failingOnce = (nth: number) => {
+  let commits = 0
+  return changing(TokenStore.layerMemory, (inner) => ({
+    commit: (lease, commit) =>
+      Effect.suspend(() =>
+        ++commits === nth
+          ? Effect.fail(
+              new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
+            )
+          : inner.commit(lease, commit)
+      )
+  }))
+}
