@@ -61,6 +61,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     source._tag === "Create" ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
 
   const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
+  const orLost = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceFirst(effect, options.lost)
   const reconnect = yield* Backoff.make(policy.reconnect)
   const request = yield* Backoff.make(policy.request)
 
@@ -134,7 +135,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   const refused = Effect.fnUntraced(function* (error: AiError.AiError) {
     yield* options.refused
-    if (error.isRetryable && (yield* request.wait(error, error.retryAfter))) return yield* next
+    if (error.isRetryable && (yield* orLost(request.wait(error, error.retryAfter)))) return yield* next
     return yield* fail(error)
   })
 
@@ -147,10 +148,10 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     fruitless = progressed ? 0 : fruitless + 1
     if (mode === "replay" && fruitless > 1) {
       // Replays that bring nothing new may be those of a response that is over without ever saying so.
-      const look = yield* Effect.result(model.retrieve(responseId))
+      const look = yield* Effect.result(orLost(model.retrieve(responseId)))
       if (look._tag === "Success" && isOver(look.success.snapshot.status)) return yield* fill(look.success.snapshot)
     }
-    if (!(yield* reconnect.wait(error, error?.retryAfter))) {
+    if (!(yield* orLost(reconnect.wait(error, error?.retryAfter)))) {
       if (error !== undefined) return yield* fail(error)
       const description = "no connection brought anything new"
       return yield* fail(new RunStalled({ status: cursor.position().status, description }))
@@ -192,7 +193,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     if (error._tag === "ResponseGone") return yield* deliver(cursor.expire())
     return yield* error.isRetryable && (yield* reconnect.wait(error, error.retryAfter)) ? next : fail(error)
   })
-  const polled: Updates = Effect.raceFirst(look, options.lost)
+  const polled: Updates = orLost(look)
 
   const fill = (snapshot: Parameters<typeof cursor.fill>[0]): Updates => {
     const filled = cursor.fill(snapshot)
