@@ -192,6 +192,43 @@ describe("the lease", () => {
     )
   })
 
+  it.effect("taken over while this worker believes in its own: the next write is refused, and ends it", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const stale = yield* Effect.forkChild(Stream.runDrain(Agent.stream(analyst, input)))
+      yield* elapse(1000)
+      const { lease, runId } = yield* recordOf("r")
+      yield* store.release({ runId, ...lease! })
+      const ttl = Duration.minutes(1)
+      const taken = yield* store.acquire(runId, { owner: "other", ttl })
+      assert.isAbove(taken.lease.fence, lease!.fence)
+      const error = yield* passing(Effect.flip(Fiber.join(stale)))
+      assert.strictEqual(error.reason._tag, "LeaseLost")
+      assert.strictEqual((yield* recordOf("r")).ordinal, taken.record.ordinal)
+    }).pipe(Effect.provide(over(paced)))
+  )
+
+  it.live("over while the process stood still: noticed before the next update is delivered", () =>
+    Effect.gen(function* () {
+      const delivered: Array<string> = []
+      const standStill = Effect.sync(() => {
+        const until = performance.now() + 300
+        while (performance.now() < until);
+      })
+      const error = yield* Effect.flip(
+        Stream.runForEach(Agent.stream(analyst, input), (update) => {
+          delivered.push(update.text)
+          return update.text === "a" ? standStill : Effect.void
+        })
+      )
+      assert.strictEqual(error.reason._tag, "LeaseLost")
+      assert.strictEqual(delivered.join(""), "a")
+    }).pipe(
+      Effect.provide(RunPolicy.layer({ leaseTime: Duration.millis(200) })),
+      Effect.provide(over([text("a"), text("b"), text("c"), completed]))
+    )
+  )
+
   it.effect("lost while the network is silent: noticed without waiting for the model", () => {
     const cutOff = changing(TokenStore.layerMemory, () => ({ renew: () => Effect.never }))
     return Effect.gen(function* () {
