@@ -1,4 +1,5 @@
 import { Clock, Duration, Effect, Pull, Schedule } from "effect"
+import { AiError } from "effect/ai"
 
 /** A schedule that is asked for one wait after another, and can begin anew. */
 export interface Backoff {
@@ -23,3 +24,12 @@ export const make = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unk
     })
   }
 })
+
+/** Repeats what a provider refused for now, on the schedule, and no sooner than the provider wishes. */
+export const patiently = (schedule: Schedule.Schedule<unknown>): Schedule.Schedule<unknown, unknown> =>
+  schedule.pipe(
+    Schedule.while(({ input }) => AiError.isAiError(input) && input.isRetryable),
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.succeed(Duration.max(duration, (AiError.isAiError(input) ? input.retryAfter : undefined) ?? Duration.zero))
+    )
+  )

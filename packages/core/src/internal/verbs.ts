@@ -2,7 +2,7 @@ import { type Duration, Effect, Option, type Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import { AgentError, RunStalled, Unconfirmed } from "../AgentError.ts"
 import { fromSnapshot, type AgentResponse } from "../AgentResponse.ts"
-import type { ModelSnapshot, ResponseGone } from "../BackgroundModel.ts"
+import type { ModelSnapshot } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
 import { isOver } from "../Run.ts"
 import * as RunRecord from "../RunRecord.ts"
@@ -42,19 +42,8 @@ const respond = (
         : Option.some(run.from ?? record.token ?? ContinuationToken.start(run.agent.name, run.runId))
   })
 
-/** Repeats what the provider refused for now, on the policy's schedule and no sooner than it wishes. */
-const patiently = Effect.fnUntraced(function* <A>(
-  run: OpenRun,
-  effect: Effect.Effect<A, AiError.AiError | ResponseGone>
-) {
-  const backoff = yield* Backoff.make(run.policy.request)
-  const attempt: Effect.Effect<A, AgentError | ResponseGone> = Effect.catchTag(effect, "AiError", (error) =>
-    Effect.flatMap(error.isRetryable ? backoff.wait(error, error.retryAfter) : Effect.succeed(false), (again) =>
-      again ? attempt : Effect.fail(new AgentError({ runId: run.runId, reason: error }))
-    )
-  )
-  return yield* attempt
-})
+const refusal = (run: OpenRun) => (error: AiError.AiError) =>
+  Effect.fail(new AgentError({ runId: run.runId, reason: error }))
 
 /** Opens a background run without streaming it. */
 export const submit = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<AgentResponse, AgentError> {
@@ -70,19 +59,15 @@ const open = Effect.fnUntraced(function* (run: OpenRun) {
   const opening = RunRecord.opening(held.record, 0)
   if (opening._tag === "Accepted" || held.record.token === null) return (yield* glance(run)).response
   const request = yield* openable(run, opening)
-  const create = Effect.andThen(intend(held), run.model.submit(request)).pipe(
-    Effect.tapErrorTag("AiError", () => held.write("queued", [{ _tag: "Refused", turn: 0 }]))
+  const snapshot = yield* Effect.andThen(intend(held), run.model.submit(request)).pipe(
+    Effect.tapErrorTag("AiError", () => held.write("queued", [{ _tag: "Refused", turn: 0 }])),
+    Effect.retry(Backoff.patiently(run.policy.request)),
+    Effect.catchTags({
+      AiError: refusal(run),
+      CreateUnconfirmed: ({ error }) =>
+        Effect.fail(new AgentError({ runId: run.runId, reason: new Unconfirmed({ runId: run.runId, error }) }))
+    })
   )
-  const backoff = yield* Backoff.make(run.policy.request)
-  const attempt: Effect.Effect<ModelSnapshot, AgentError> = Effect.catchTags(create, {
-    AiError: (error) =>
-      Effect.flatMap(error.isRetryable ? backoff.wait(error, error.retryAfter) : Effect.succeed(false), (again) =>
-        again ? attempt : Effect.fail(new AgentError({ runId: run.runId, reason: error }))
-      ),
-    CreateUnconfirmed: ({ error }) =>
-      Effect.fail(new AgentError({ runId: run.runId, reason: new Unconfirmed({ runId: run.runId, error }) }))
-  })
-  const snapshot = yield* attempt
   yield* accept(run.model, held, snapshot.responseId, false)
   return respond(run, held.record, snapshot, snapshot.responseId)
 })
@@ -98,10 +83,13 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
     return { response: respond(run, record, nothing(record.status), undefined) }
   }
   const { responseId } = opening
-  const seen = yield* patiently(run, run.model.retrieve(responseId)).pipe(
-    Effect.catchTag("ResponseGone", () =>
-      Effect.succeed({ snapshot: { ...nothing("expired"), responseId } as ModelSnapshot, pollAfter: undefined })
-    )
+  const seen = yield* run.model.retrieve(responseId).pipe(
+    Effect.retry(Backoff.patiently(run.policy.request)),
+    Effect.catchTags({
+      AiError: refusal(run),
+      ResponseGone: () =>
+        Effect.succeed({ snapshot: { ...nothing("expired"), responseId } as ModelSnapshot, pollAfter: undefined })
+    })
   )
   const { snapshot, pollAfter } = seen
   if (isOver(snapshot.status) && RunRecord.ended(record) === undefined) {
@@ -178,7 +166,12 @@ export const cancel = Effect.fnUntraced(function* (
   const record = Option.getOrElse(found, () => run.record)
   const opening = RunRecord.opening(record, 0)
   if (opening._tag === "Accepted") {
-    yield* patiently(run, model.cancel(opening.responseId)).pipe(Effect.catchTag("ResponseGone", () => Effect.void))
+    yield* model
+      .cancel(opening.responseId)
+      .pipe(
+        Effect.retry(Backoff.patiently(run.policy.request)),
+        Effect.catchTags({ AiError: refusal(run), ResponseGone: () => Effect.void })
+      )
   } else if (opening._tag === "None") {
     // Nothing was opened, and nothing will be: the holder, if there is one, sees the signal before it opens anything.
     yield* settle(run, { ...nothing("cancelled"), responseId: "" })
@@ -190,7 +183,9 @@ export const cancel = Effect.fnUntraced(function* (
 export const remove = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<void, AgentError, Scope.Scope> {
   const held = yield* hold(run)
   for (const responseId of RunRecord.responseIds(held.record)) {
-    yield* patiently(run, run.model.remove(responseId)).pipe(Effect.catchTag("ResponseGone", () => Effect.void))
+    yield* run.model
+      .remove(responseId)
+      .pipe(Effect.retry(Backoff.patiently(run.policy.request)), Effect.catchTag("AiError", refusal(run)))
   }
   yield* run.store.remove(run.runId).pipe(Effect.mapError(storeFailed(run.runId)))
 }, Effect.scoped)
