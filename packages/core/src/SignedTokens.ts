@@ -1,0 +1,146 @@
+/**
+ * Continuation tokens that nobody can forge.
+ *
+ * @since 0.1.0
+ */
+import { Clock, Duration, Effect, Layer, Redacted } from "effect"
+import { Mac, SecureRandom } from "effect/crypto"
+import { Base64Url } from "effect/encoding"
+import { InvalidInput, TokenInvalid } from "./AgentError.ts"
+import { TokenCodec } from "./ContinuationToken.ts"
+
+/**
+ * A secret to sign with, and the name that tokens call it by: 1 to 16 letters, digits, `_` and `-`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SigningKey {
+  readonly id: string
+  /** At least 32 bytes of it should be random. */
+  readonly secret: Redacted.Redacted
+}
+
+/**
+ * How tokens are signed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The first signs; all are accepted, so that a key can be rotated out once no token of it is in use. */
+  readonly keys: readonly [SigningKey, ...Array<SigningKey>]
+  /** How long a token can be used. Without it: as long as its run is kept. */
+  readonly expiresAfter?: Duration.Input
+  /** How much later than that it is still accepted, for clocks that differ. Default: 30 seconds. */
+  readonly leeway?: Duration.Input
+  /** Whom a token is for, a tenant or a user say: who opens it must name the same. It is not in the token. */
+  readonly audience?: string
+}
+
+const tagBytes = 16
+const encoder = new TextEncoder()
+
+/**
+ * Signs the tokens that leave your service, and refuses all others.
+ *
+ * **When to use**
+ *
+ * Wherever `ContinuationToken.encode` hands tokens to those you do not trust: a plain token can be changed by its holder
+ * to name another run of the same agent.
+ *
+ * **Details**
+ *
+ * HMAC-SHA-256 of `effect/crypto/Mac`, 128 bits of it, over the key's id, the expiry, the payload and the audience.
+ * `ContinuationToken.decode` then fails with `TokenInvalid` of kind `"signature"` or `"expired"`. The layer fails with
+ * `InvalidInput` where a key's id or secret cannot be used.
+ *
+ * **Example** (Two keys, the older one on its way out)
+ *
+ * ```ts
+ * import { SignedTokens } from "@effect-baton/core"
+ * import { Config, Effect, Layer } from "effect"
+ *
+ * export const Tokens = Layer.unwrap(
+ *   Effect.gen(function* () {
+ *     const now = yield* Config.Redacted("TOKEN_KEY_2")
+ *     const before = yield* Config.Redacted("TOKEN_KEY_1")
+ *     return SignedTokens.layer({
+ *       keys: [
+ *         { id: "2", secret: now },
+ *         { id: "1", secret: before }
+ *       ],
+ *       expiresAfter: "1 day"
+ *     })
+ *   })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<never, InvalidInput> =>
+  Layer.effect(TokenCodec, make(options)).pipe(
+    Layer.provide(Mac.layerWebCrypto),
+    Layer.provide(SecureRandom.layerWebCrypto)
+  )
+
+const readKey = Effect.fnUntraced(function* ({ id, secret }: SigningKey) {
+  if (!/^[\w-]{1,16}$/.test(id)) {
+    return yield* new InvalidInput({
+      description: `'${id}' cannot name a signing key. Use 1 to 16 letters, digits, _ and -.`
+    })
+  }
+  return yield* Mac.key(Mac.hmacSha256, encoder.encode(Redacted.value(secret))).pipe(
+    Effect.mapError(() => new InvalidInput({ description: `The secret of signing key '${id}' is empty.` }))
+  )
+})
+
+const make = Effect.fnUntraced(function* (options: Options) {
+  const mac = yield* Mac.Mac
+  const leeway = Duration.toMillis(Duration.fromInputUnsafe(options.leeway ?? "30 seconds"))
+  const [{ id: signingId }] = options.keys
+  const signingKey = yield* readKey(options.keys[0])
+  const keys = new Map(
+    yield* Effect.forEach(options.keys, (key) => Effect.map(readKey(key), (read) => [key.id, read] as const))
+  )
+
+  const tagOf = (key: Mac.Key, signed: string) =>
+    mac.sign(key, encoder.encode(`${signed}\u0000${options.audience ?? ""}`)).pipe(
+      Effect.map((tag) => tag.subarray(0, tagBytes)),
+      Effect.orDie
+    )
+
+  const seal = Effect.fnUntraced(function* (payload: string) {
+    const now = yield* Clock.currentTimeMillis
+    const expires =
+      options.expiresAfter === undefined
+        ? ""
+        : Math.ceil((now + Duration.toMillis(Duration.fromInputUnsafe(options.expiresAfter))) / 1000).toString(36)
+    const signed = `s1.${signingId}.${expires}.${payload}`
+    return `${signed}.${Base64Url.encode(yield* tagOf(signingKey, signed))}`
+  })
+
+  const open = Effect.fnUntraced(function* (text: string): Effect.fn.Return<string, TokenInvalid> {
+    const refuse = (description: string) => Effect.fail(new TokenInvalid({ kind: "signature", description }))
+    const [version, id = "", expires = ""] = text.split(".")
+    const end = text.lastIndexOf(".")
+    const key = keys.get(id)
+    if (version !== "s1") return yield* refuse("it is not signed, and only signed ones are accepted here")
+    if (key === undefined) return yield* refuse("it is signed with a key that is not in use")
+    const given = yield* Effect.fromResult(Base64Url.decode(text.slice(end + 1))).pipe(
+      Effect.catch(() => refuse("its signature is damaged or cut short"))
+    )
+    const signed = text.slice(0, end)
+    if (!Mac.timingSafeEqual(given, yield* tagOf(key, signed))) {
+      return yield* refuse("its signature is not of this service, audience and content")
+    }
+    const now = yield* Clock.currentTimeMillis
+    if (expires !== "" && now > Number.parseInt(expires, 36) * 1000 + leeway) {
+      return yield* new TokenInvalid({ kind: "expired", description: "it has expired. Resume by the run's id instead" })
+    }
+    return signed.slice(`s1.${id}.${expires}.`.length)
+  })
+
+  return { seal, open }
+})
