@@ -10,12 +10,19 @@ import { Context, Duration, Effect, Layer, Schedule } from "effect"
  *
  * **Details**
  *
+ * A run that stalled fails its stream with `RunStalled`, and can be resumed. These times are measured by the monotonic
+ * clock, and begin anew when a run is resumed.
+ *
  * | field | meaning | default |
  * | --- | --- | --- |
  * | `checkpointEvery` | the acknowledged position is written at most this often | 200 ms |
  * | `leaseTime` | how long a worker may be out of touch before others take its run | 30 s |
  * | `finishWithin` | the bound on the last write and the release when a stream is left | 5 s |
  * | `idleAfter` | a connection silent for this long, keepalives included, is given up | 90 s |
+ * | `queuedFor` | a run that stays queued for longer has stalled | 1 hour |
+ * | `progressWithin` | a run of which nothing new is heard for longer has stalled | never |
+ * | `runsFor` | a run that is followed for longer has stalled | never |
+ * | `onStall` | what happens to a stalled run at the provider: it goes on, or it is cancelled | `"leave"` |
  * | `request` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
  * | `reconnect` | repeats the attachment to a run; begins anew with every progress | 20 times, from 0.25 s to 10 s |
  * | `poll` | when to look at a run that cannot be streamed | every 2 s |
@@ -30,6 +37,10 @@ export interface RunPolicy {
   readonly leaseTime: Duration.Duration
   readonly finishWithin: Duration.Duration
   readonly idleAfter: Duration.Duration
+  readonly queuedFor: Duration.Duration
+  readonly progressWithin: Duration.Duration
+  readonly runsFor: Duration.Duration
+  readonly onStall: "leave" | "cancel"
   readonly request: Schedule.Schedule<unknown>
   readonly reconnect: Schedule.Schedule<unknown>
   readonly poll: Schedule.Schedule<unknown>
@@ -48,6 +59,10 @@ export const defaults: RunPolicy = {
   leaseTime: Duration.seconds(30),
   finishWithin: Duration.seconds(5),
   idleAfter: Duration.seconds(90),
+  queuedFor: Duration.hours(1),
+  progressWithin: Duration.infinity,
+  runsFor: Duration.infinity,
+  onStall: "leave",
   request: Schedule.exponential("500 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 4 })),
   reconnect: Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")]).pipe(
     Schedule.jittered,

@@ -18,6 +18,7 @@ export type Step =
   | { readonly _tag: "Text"; readonly item: number; readonly deltas: ReadonlyArray<string> }
   | { readonly _tag: "Close"; readonly item: number }
   | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
+  | { readonly _tag: "Queued" }
   | { readonly _tag: "Disconnect" }
   | { readonly _tag: "Fail"; readonly error: AiError.AiError }
   | {
@@ -57,6 +58,14 @@ export const pause = (duration: Duration.Input): Step => ({
   _tag: "Pause",
   duration: Duration.fromInputUnsafe(duration)
 })
+
+/**
+ * As the first step: the run stays queued.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const queued: Step = { _tag: "Queued" }
 
 /**
  * The connection ends here, once, without a word; the run goes on.
@@ -374,9 +383,11 @@ const compile = (responseId: string, steps: ReadonlyArray<Step>, start: number):
     say({ parts: [{ item, lane: 0, part: { type: "text-end", id: `text_${item}` } }], closes: item })
   }
   say({ parts: [], status: "queued", responseId })
-  say({ parts: [], status: "in_progress", responseId })
+  if (steps[0]?._tag !== "Queued") say({ parts: [], status: "in_progress", responseId })
   for (const step of steps) {
     switch (step._tag) {
+      case "Queued":
+        break
       case "Pause":
         at += Duration.toMillis(step.duration)
         break

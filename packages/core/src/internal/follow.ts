@@ -14,6 +14,7 @@ import { isOver, type RunId } from "../Run.ts"
 import type { RunPolicy } from "../RunPolicy.ts"
 import * as Backoff from "./backoff.ts"
 import * as Cursor from "./cursor.ts"
+import * as StallWatch from "./stallWatch.ts"
 
 type Loss = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone | AgentError
 type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
@@ -61,7 +62,14 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     source._tag === "Create" ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
 
   const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
-  const orLost = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceFirst(effect, options.lost)
+  const watch = yield* StallWatch.make(policy, () => cursor.position().status)
+  const stalled = Effect.catch(watch.stalled, (description) =>
+    (policy.onStall === "cancel" ? Effect.ignore(model.cancel(cursor.responseId() ?? "")) : Effect.void).pipe(
+      Effect.andThen(fail(new RunStalled({ status: cursor.position().status, description })))
+    )
+  )
+  /** For what may wait: ends it when this worker may not go on, or the run has stalled. */
+  const guarded = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceAllFirst([effect, options.lost, stalled])
   const reconnect = yield* Backoff.make(policy.reconnect)
   const request = yield* Backoff.make(policy.request)
 
@@ -96,11 +104,12 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   const idle = Effect.andThen(Effect.sleep(policy.idleAfter), Cause.done())
 
   const streamed: Updates = Effect.suspend(() => (attachment === undefined ? attach : Effect.succeed(attachment))).pipe(
-    Effect.flatMap(({ pull }) => Effect.raceAllFirst([pull, options.lost, idle])),
+    Effect.flatMap(({ pull }) => Effect.raceAllFirst([pull, options.lost, stalled, idle])),
     Pull.matchEffect({
       onSuccess: (events) => {
         const unnamed = cursor.responseId() === undefined
         const read = cursor.read(events, mode === "create" ? "live" : "replay")
+        if (read.progressed) watch.progressed()
         const responseId = cursor.responseId()
         const accepted = unnamed && responseId !== undefined ? options.accepted(responseId) : Effect.void
         if (!read.progressed || progressed) return Effect.andThen(accepted, deliver(read.updates))
@@ -135,7 +144,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   const refused = Effect.fnUntraced(function* (error: AiError.AiError) {
     yield* options.refused
-    if (error.isRetryable && (yield* orLost(request.wait(error, error.retryAfter)))) return yield* next
+    if (error.isRetryable && (yield* guarded(request.wait(error, error.retryAfter)))) return yield* next
     return yield* fail(error)
   })
 
@@ -148,10 +157,10 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     fruitless = progressed ? 0 : fruitless + 1
     if (mode === "replay" && fruitless > 1) {
       // Replays that bring nothing new may be those of a response that is over without ever saying so.
-      const look = yield* Effect.result(orLost(model.retrieve(responseId)))
+      const look = yield* Effect.result(guarded(model.retrieve(responseId)))
       if (look._tag === "Success" && isOver(look.success.snapshot.status)) return yield* fill(look.success.snapshot)
     }
-    if (!(yield* orLost(reconnect.wait(error, error?.retryAfter)))) {
+    if (!(yield* guarded(reconnect.wait(error, error?.retryAfter)))) {
       if (error !== undefined) return yield* fail(error)
       const description = "no connection brought anything new"
       return yield* fail(new RunStalled({ status: cursor.position().status, description }))
@@ -193,10 +202,11 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     if (error._tag === "ResponseGone") return yield* deliver(cursor.expire())
     return yield* error.isRetryable && (yield* reconnect.wait(error, error.retryAfter)) ? next : fail(error)
   })
-  const polled: Updates = orLost(look)
+  const polled: Updates = guarded(look)
 
   const fill = (snapshot: Parameters<typeof cursor.fill>[0]): Updates => {
     const filled = cursor.fill(snapshot)
+    if (filled._tag === "Success" && filled.success.length > 0) watch.progressed()
     return filled._tag === "Success" ? deliver(filled.success) : fail(new RunDiverged({ description: filled.failure }))
   }
 

@@ -1,0 +1,99 @@
+// How long a run may stand still, and what becomes of it then.
+import { Agent, RunPolicy, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Stream } from "effect"
+import { analyst, count, recordOf, textOf } from "../support/runs.ts"
+import { passing } from "../support/time.ts"
+
+const { completed, keepalive, pause, queued, text } = ScriptedModel
+const input = { input: "Hello", runId: "r" }
+const over = (
+  steps: ReadonlyArray<ScriptedModel.Step>,
+  policy: Partial<RunPolicy.RunPolicy>,
+  options?: ScriptedModel.Options
+) => Layer.mergeAll(ScriptedModel.layer(steps, options), TokenStore.layerMemory, RunPolicy.layer(policy))
+const alive = Array.from({ length: 120 }, () => [pause("1 minute"), keepalive]).flat()
+
+/** Reads until the run stalls; answers why, and after how many seconds. */
+const stall = Effect.gen(function* () {
+  const [duration, error] = yield* passing(
+    Effect.timed(Effect.flip(Stream.runDrain(Agent.stream(analyst, input)))),
+    1000
+  )
+  assert.isTrue(error.reason._tag === "RunStalled" && error.isRetryable)
+  return [error.message, Duration.toSeconds(duration)] as const
+})
+
+describe("a run that stands still", () => {
+  it.effect("queued for too long: stalled, and cancelled at the provider if the policy says so", () =>
+    Effect.gen(function* () {
+      const [message, seconds] = yield* stall
+      assert.match(message, /queued/)
+      assert.strictEqual(seconds, 600)
+      assert.strictEqual(yield* count("cancel"), 1)
+    }).pipe(Effect.provide(over([queued, ...alive, completed], { queuedFor: Duration.minutes(10), onStall: "cancel" })))
+  )
+
+  it.effect("silent for too long, keepalives aside: stalled, and left alone; resumed later, it goes on", () =>
+    Effect.gen(function* () {
+      const [message, seconds] = yield* stall
+      assert.match(message, /nothing new/)
+      assert.strictEqual(seconds, 1800)
+      assert.strictEqual(yield* count("cancel"), 0)
+      assert.isNotNull((yield* recordOf("r")).token)
+      assert.isNull((yield* recordOf("r")).lease)
+      let rest = ""
+      const resume = Stream.runForEach(Agent.resume(analyst, { runId: "r" }), (update) =>
+        Effect.sync(() => void (rest += update.text))
+      )
+      yield* passing(Effect.retry(resume, { times: 10 }), 1000)
+      assert.strictEqual(rest, "b")
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over([text("a"), ...alive, text("b"), completed], { progressWithin: Duration.minutes(30) })))
+  )
+
+  it.effect("polled without anything new for too long", () =>
+    Effect.gen(function* () {
+      const [message, seconds] = yield* stall
+      assert.match(message, /nothing new/)
+      assert.isAtMost(seconds, 1900)
+    }).pipe(
+      Effect.provide(
+        over(
+          [text("a"), pause("1 minute"), ScriptedModel.disconnect, ...alive, completed],
+          { progressWithin: Duration.minutes(30) },
+          { replayFor: 0 }
+        )
+      )
+    )
+  )
+
+  it.effect("followed for too long, whatever it says", () =>
+    Effect.gen(function* () {
+      const [message, seconds] = yield* stall
+      assert.match(message, /followed/)
+      assert.strictEqual(seconds, 1200)
+    }).pipe(
+      Effect.provide(
+        over([...Array.from({ length: 100 }, () => [text("x"), pause("1 minute")]).flat(), completed], {
+          runsFor: Duration.minutes(20)
+        })
+      )
+    )
+  )
+
+  it.effect("is not stalled while it progresses", () =>
+    Effect.gen(function* () {
+      const updates = yield* passing(Stream.runCollect(Agent.stream(analyst, input)), 1000)
+      assert.strictEqual(textOf(updates), "x".repeat(100))
+    }).pipe(
+      Effect.provide(
+        over([...Array.from({ length: 100 }, () => [text("x"), pause("1 minute")]).flat(), completed], {
+          queuedFor: Duration.minutes(2),
+          progressWithin: Duration.minutes(2)
+        })
+      )
+    )
+  )
+})
