@@ -143,8 +143,8 @@ export const intend = Effect.fnUntraced(function* (held: HeldRun.HeldRun): Effec
   const signals = yield* (
     held
       .write("queued", [{ _tag: "Requested", turn: 0 }])
-      // The intent may have been written all the same, and nothing was requested.
-      .pipe(Effect.tapError(() => Effect.ignore(held.write("queued", refused))))
+      // Where it failed or was interrupted it may have been written all the same, and nothing was requested.
+      .pipe(Effect.onError(() => Effect.sync(() => held.note(refused))))
   )
   if (!signals.some((signal) => signal._tag === "Cancel")) return
   yield* held.write("cancelled", refused)

@@ -22,7 +22,9 @@ export interface HeldRun {
     status: RunStatus,
     journal: ReadonlyArray<JournalEntry>
   ) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
-  /** Writes the acknowledged position at once, if it is not written yet. */
+  /** Writes these entries when the run is left, if not before. */
+  readonly note: (journal: ReadonlyArray<JournalEntry>) => void
+  /** Writes at once what is not written yet. */
   readonly flush: Effect.Effect<void, AgentError>
   /** Why this worker may not go on, if it may not. */
   readonly gone: () => AgentError | undefined
@@ -110,7 +112,12 @@ export const acquire = Effect.fnUntraced(function* (
     return send({ ordinal: ++ordinal, token, status, ...(entries.length > 0 ? { journal: entries } : {}) })
   })
   const commitOne = one.withPermit(commit)
-  const flush = one.withPermit(Effect.suspend(() => (dirty.isOpen() ? Effect.asVoid(commit) : Effect.void)))
+  const flush = one.withPermit(
+    Effect.gen(function* () {
+      if (unanswered !== undefined) yield* send(unanswered)
+      if (dirty.isOpen() || journal.length > 0) yield* commit
+    })
+  )
 
   const logged = (what: string) => (error: AgentError) =>
     Effect.logWarning(`baton: ${what}`, error.message).pipe(Effect.annotateLogs({ runId }))
@@ -191,6 +198,9 @@ export const acquire = Effect.fnUntraced(function* (
       status = end.status
       journal = [...journal, end]
       dirty.openUnsafe()
+    },
+    note: (entries) => {
+      journal = [...journal, ...entries]
     },
     write: (next, entries) =>
       Effect.suspend(() => {
