@@ -45,8 +45,7 @@ export const RunId = Schema.String.pipe(
         id.length <= maxRunIdBytes &&
         utf8.encode(id).length <= maxRunIdBytes &&
         id.isWellFormed() &&
-        // oxlint-disable-next-line no-control-regex
-        !/[/\u0000-\u001f\u007f]/.test(id),
+        !/[/\p{Cc}]/u.test(id),
       { expected: `a run id of 1 to ${maxRunIdBytes} bytes without slashes and control characters` }
     )
   ),

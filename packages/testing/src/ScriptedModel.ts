@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import { BackgroundModel, type Run } from "@effect-baton/core"
-import { Cause, Clock, Context, Duration, Effect, Layer, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Stream } from "effect"
 import { AiError, type Response } from "effect/ai"
+import { attach, compile, type Entry, type Played, snapshot } from "./internal/playback.ts"
 
 /**
  * One step of a script.
@@ -180,21 +181,6 @@ export class ScriptedModel extends Context.Service<
   { readonly ledger: Effect.Effect<ReadonlyArray<LedgerEntry>> }
 >()("@effect-baton/testing/ScriptedModel") {}
 
-interface Entry {
-  readonly at: number
-  readonly cut?: "disconnect" | AiError.AiError
-  readonly event?: BackgroundModel.ModelEvent
-}
-
-interface Played {
-  readonly responseId: string
-  readonly createdAt: number
-  readonly entries: ReadonlyArray<Entry>
-  readonly spent: Set<Entry>
-  readonly streamed: boolean
-  cancelledAt: number | undefined
-}
-
 /**
  * A `BackgroundModel` that plays a script for every run, and keeps a ledger of the requests it saw.
  *
@@ -320,130 +306,3 @@ export const layer = (
       )
     })
   )
-
-const attach = (played: Played, after: number): Stream.Stream<BackgroundModel.ModelEvent, AiError.AiError> =>
-  Stream.fromPull(
-    Effect.sync(() => {
-      let next = 0
-      return Effect.gen(function* () {
-        const batch: Array<BackgroundModel.ModelEvent> = []
-        while (true) {
-          const entry = played.entries[next]
-          if (entry === undefined) return yield* batch.length > 0 ? full(batch) : Cause.done()
-          const now = yield* Clock.currentTimeMillis
-          if (played.cancelledAt !== undefined && entry.at >= played.cancelledAt) return yield* Cause.done()
-          if (entry.at > now) {
-            if (batch.length > 0) return yield* full(batch)
-            yield* Effect.sleep(entry.at - now)
-            continue
-          }
-          const unread = entry.event?.sequenceNumber === undefined || entry.event.sequenceNumber > after
-          if (entry.cut !== undefined && !played.spent.has(entry)) {
-            if (batch.length > 0) return yield* full(batch)
-            played.spent.add(entry)
-            return yield* entry.cut === "disconnect" ? Cause.done() : Effect.fail(entry.cut)
-          }
-          next++
-          if (entry.event !== undefined && unread) batch.push(entry.event)
-        }
-      })
-    })
-  )
-
-type Batch = readonly [BackgroundModel.ModelEvent, ...Array<BackgroundModel.ModelEvent>]
-const full = (batch: ReadonlyArray<BackgroundModel.ModelEvent>) => Effect.succeed(batch as Batch)
-
-const snapshot = Effect.fnUntraced(function* (played: Played) {
-  const now = yield* Clock.currentTimeMillis
-  const until = Math.min(now, played.cancelledAt ?? now)
-  let status: Run.RunStatus = "queued"
-  for (const { at, event } of played.entries) {
-    if (at > until || (played.cancelledAt !== undefined && at >= played.cancelledAt)) break
-    if (event?.terminal !== undefined) return event.terminal
-    status = event?.status ?? status
-  }
-  return {
-    responseId: played.responseId,
-    status: played.cancelledAt === undefined ? status : ("cancelled" as const),
-    lanes: []
-  }
-})
-
-const compile = (responseId: string, steps: ReadonlyArray<Step>, start: number): ReadonlyArray<Entry> => {
-  const entries: Array<Entry> = []
-  const texts = new Map<number, { text: string; open: boolean }>()
-  let at = start
-  let number = 0
-  const say = (event: Omit<BackgroundModel.ModelEvent, "sequenceNumber">) =>
-    entries.push({ at, event: { sequenceNumber: number++, ...event } })
-  const finish = (item: number) => {
-    const known = texts.get(item)
-    if (known === undefined || !known.open) return
-    known.open = false
-    say({ parts: [{ item, lane: 0, part: { type: "text-end", id: `text_${item}` } }], closes: item })
-  }
-  say({ parts: [], status: "queued", responseId })
-  if (steps[0]?._tag !== "Queued") say({ parts: [], status: "in_progress", responseId })
-  for (const step of steps) {
-    switch (step._tag) {
-      case "Queued":
-        break
-      case "Pause":
-        at += Duration.toMillis(step.duration)
-        break
-      case "Disconnect":
-        entries.push({ at, cut: "disconnect" })
-        break
-      case "Fail":
-        entries.push({ at, cut: step.error })
-        break
-      case "Event":
-        say(step.event)
-        break
-      case "Text": {
-        const id = `text_${step.item}`
-        const known = texts.get(step.item) ?? { text: "", open: true }
-        if (!texts.has(step.item)) {
-          texts.set(step.item, known)
-          say({ parts: [{ item: step.item, lane: 0, part: { type: "text-start", id } }] })
-        }
-        known.text += step.deltas.join("")
-        say({
-          parts: step.deltas.map((delta) => ({ item: step.item, lane: 0, part: { type: "text-delta", id, delta } }))
-        })
-        break
-      }
-      case "Close":
-        finish(step.item)
-        break
-      case "End": {
-        for (const item of texts.keys()) finish(item)
-        const finishPart: Response.FinishPartEncoded | undefined =
-          step.reason === undefined
-            ? undefined
-            : { type: "finish", reason: step.reason, usage: { inputTokens: {}, outputTokens: {} } }
-        const terminal: BackgroundModel.ModelSnapshot = {
-          responseId,
-          status: step.status,
-          lanes: [...texts].map(([item, { text }]) => ({ item, lane: 0, parts: whole(`text_${item}`, text) })),
-          ...(finishPart === undefined ? {} : { finish: finishPart }),
-          ...(step.error === undefined ? {} : { error: step.error })
-        }
-        say({
-          parts: finishPart === undefined ? [] : [{ part: finishPart }],
-          status: step.status,
-          responseId,
-          terminal
-        })
-        return entries
-      }
-    }
-  }
-  return entries
-}
-
-const whole = (id: string, text: string): ReadonlyArray<Response.StreamPartEncoded> => [
-  { type: "text-start", id },
-  { type: "text-delta", id, delta: text },
-  { type: "text-end", id }
-]
