@@ -4,6 +4,23 @@
  * @since 0.1.0
  */
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
+import type { RunId } from "./Run.ts"
+
+/**
+ * One attachment to a run: by the request that opens it, by replaying its stream, or by polling.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Attachment {
+  readonly agent: string
+  readonly runId: RunId
+  readonly how: "create" | "replay" | "poll"
+  /** 1 for the first attachment of this stream. */
+  readonly attempt: number
+  /** The last event that was delivered, -1 before the first. */
+  readonly sequenceNumber: number
+}
 
 /**
  * The settings of the engine.
@@ -23,6 +40,7 @@ import { Context, Duration, Effect, Layer, Schedule } from "effect"
  * | `progressWithin` | a run of which nothing new is heard for longer has stalled | never |
  * | `runsFor` | a run that is followed for longer has stalled | never |
  * | `onStall` | what happens to a stalled run at the provider: it goes on, or it is cancelled | `"leave"` |
+ * | `onAttach` | is run at each attachment to a run: the first, every reconnect, every look of a poll | nothing |
  * | `request` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
  * | `reconnect` | repeats the attachment to a run; begins anew with every progress | 20 times, from 0.25 s to 10 s |
  * | `poll` | when to look at a run that cannot be streamed | every 2 s |
@@ -41,6 +59,7 @@ export interface RunPolicy {
   readonly progressWithin: Duration.Duration
   readonly runsFor: Duration.Duration
   readonly onStall: "leave" | "cancel"
+  readonly onAttach: (attachment: Attachment) => Effect.Effect<void>
   readonly request: Schedule.Schedule<unknown>
   readonly reconnect: Schedule.Schedule<unknown>
   readonly poll: Schedule.Schedule<unknown>
@@ -63,6 +82,7 @@ export const defaults: RunPolicy = {
   progressWithin: Duration.infinity,
   runsFor: Duration.infinity,
   onStall: "leave",
+  onAttach: () => Effect.void,
   request: Schedule.exponential("500 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 4 })),
   reconnect: Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")]).pipe(
     Schedule.jittered,

@@ -1,4 +1,4 @@
-import { Cause, Clock, type Duration, Effect, Exit, Pull, Schedule, Scope, Stream } from "effect"
+import { Cause, Clock, type Duration, Effect, Exit, Pull, Schedule, Scope, Stream, type Tracer } from "effect"
 import type { AiError } from "effect/ai"
 import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, RunStalled, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
@@ -15,10 +15,17 @@ import type { RunPolicy } from "../RunPolicy.ts"
 import * as Backoff from "./backoff.ts"
 import * as Cursor from "./cursor.ts"
 import * as StallWatch from "./stallWatch.ts"
+import * as Telemetry from "./telemetry.ts"
 
 type Loss = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone | AgentError
 type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
 type Updates = Pull.Pull<Batch, AgentError>
+
+interface Attached {
+  readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Loss>
+  readonly scope: Scope.Closeable
+  readonly span: Tracer.Span
+}
 
 /** What to follow, and whom to tell. */
 export interface Options {
@@ -62,6 +69,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     source._tag === "Create" ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
 
   const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
+  const telemetry = yield* Telemetry.make(model.name)
   const watch = yield* StallWatch.make(policy, () => cursor.position().status)
   const stalled = Effect.catch(watch.stalled, (description) =>
     (policy.onStall === "cancel" ? Effect.ignore(model.cancel(cursor.responseId() ?? "")) : Effect.void).pipe(
@@ -75,11 +83,17 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   // ---- attaching
 
-  let attachment:
-    | { readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Loss>; readonly scope: Scope.Closeable }
-    | undefined
+  let attachment: Attached | undefined
+  let attempt = 0
   let progressed = false
   let fruitless = 0
+
+  const announce = Effect.fnUntraced(function* (how: typeof mode) {
+    const { agent, sequenceNumber } = cursor.position()
+    const attachment = { agent, runId, how, attempt: ++attempt, sequenceNumber }
+    yield* policy.onAttach(attachment)
+    return yield* telemetry.attached(attachment)
+  })
 
   const attach = Effect.gen(function* () {
     const { sequenceNumber, skip } = cursor.position()
@@ -89,9 +103,10 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
         ? source.events
         : model.resume(cursor.responseId() ?? "", after < 0 ? {} : { after })
     const child = yield* Scope.fork(scope)
-    const pull = yield* Scope.provide(Stream.toPull(events), child)
+    const span = yield* Scope.provide(announce(mode), child)
+    const pull = yield* Stream.toPull(events).pipe(Scope.provide(child), Effect.withParentSpan(span))
     progressed = false
-    attachment = { pull, scope: child }
+    attachment = { pull: Effect.withParentSpan(pull, span), scope: child, span }
     return attachment
   })
 
@@ -192,7 +207,11 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     const responseId = cursor.responseId() ?? ""
     if (looked) yield* pause
     looked = true
-    const result = yield* Effect.result(model.retrieve(responseId))
+    const result = yield* announce("poll").pipe(
+      Effect.flatMap((span) => Effect.withParentSpan(model.retrieve(responseId), span)),
+      Effect.scoped,
+      Effect.result
+    )
     if (result._tag === "Success") {
       yield* reconnect.reset
       pollAfter = result.success.pollAfter
@@ -216,11 +235,12 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   const deliver = (updates: ReadonlyArray<AgentUpdate>): Updates => {
     const ending = cursor.ending()
-    if (ending !== undefined && !toldEnd) {
-      toldEnd = true
-      options.ended(ending)
-    }
-    return updates.length > 0 ? Effect.succeed(updates as Batch) : next
+    if (updates.length === 0) return next
+    const delivered = Effect.as(telemetry.delivered(updates), updates as Batch)
+    if (ending === undefined || toldEnd) return delivered
+    toldEnd = true
+    options.ended(ending)
+    return Effect.andThen(telemetry.ended(ending, attachment?.span), delivered)
   }
 
   const next: Updates = Effect.suspend(() => {
