@@ -39,6 +39,12 @@ export interface ResponsesServerOptions {
   readonly transcripts?: string | ReadonlyArray<Transcript> | undefined
   /** The model behind every name that the sandbox does not keep for itself. Default: the analyst. */
   readonly model?: SandboxModel | undefined
+  /**
+   * Where the ends of background responses are told, as OpenAI's webhooks do:
+   * signed with a secret (`whsec_…`), so that the SDK's `webhooks.unwrap`
+   * verifies them.
+   */
+  readonly webhook?: { readonly url: string; readonly secret: Redacted.Redacted } | undefined
   /** Troubles of the whole server, from its start. */
   readonly troubles?: ReadonlyArray<Trouble> | undefined
   /**
@@ -144,6 +150,7 @@ const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
     replayWindow: Duration.toMillis(options.replayWindow ?? "5 minutes"),
     partialSnapshots: options.partialSnapshots ?? false,
     model: options.model ?? SalesAnalyst.model,
+    webhook: options.webhook,
     transcripts:
       typeof options.transcripts === "string"
         ? yield* readDirectory(options.transcripts).pipe(Effect.provide(NodeServices.layer))

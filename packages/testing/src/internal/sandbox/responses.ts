@@ -1,4 +1,4 @@
-import { Clock, Effect, Option, type Scope } from "effect"
+import { Clock, Effect, Fiber, Option, type Scope } from "effect"
 import type { ModelInput, ModelRequest, ResponseScript, SandboxModel } from "../../ResponseScript.ts"
 import { lorem, message } from "../../ResponseScript.ts"
 import type { LedgerRequest, SandboxLedger } from "../../SandboxLedger.ts"
@@ -8,6 +8,7 @@ import type { CreateRequest } from "./createRequest.ts"
 import { findRecording, type Recording, recordedId, recordedTimeline } from "./recordedTimeline.ts"
 import { isFinal, responseBase } from "./responseObject.ts"
 import { produce, Run } from "./run.ts"
+import { notify, type Webhook } from "./webhook.ts"
 import { scriptedTimeline } from "./scriptedTimeline.ts"
 import { toolCalls } from "./toolCalls.ts"
 import type { Troubles } from "./troubles.ts"
@@ -23,6 +24,7 @@ export interface Settings {
   readonly partialSnapshots: boolean
   readonly model: SandboxModel
   readonly transcripts: ReadonlyArray<Transcript>
+  readonly webhook: Webhook | undefined
 }
 
 /** The responses of one server, and what it noted about them. */
@@ -197,6 +199,10 @@ export class Responses {
       pace: () => pace?.millis ?? this.settings.pace
     })
     run.fiber = yield* Effect.forkIn(making, this.scope)
+    const { webhook } = this.settings
+    if (webhook !== undefined && run.request.background) {
+      yield* Effect.forkIn(Effect.andThen(Fiber.await(run.fiber), notify(webhook, run)), this.scope)
+    }
     if (!run.request.background) {
       yield* Effect.addFinalizer(() => Effect.sync(() => run.cancel(this.now, false)))
     }

@@ -1,0 +1,54 @@
+import { Clock, Effect, Redacted, Result, Schedule } from "effect"
+import { Mac, SecureRandom } from "effect/crypto"
+import { Base64 } from "effect/encoding"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import type { Run } from "./run.ts"
+
+/** Where the ends of background responses are told, and the secret that the messages are signed with. */
+export interface Webhook {
+  readonly url: string
+  readonly secret: Redacted.Redacted
+}
+
+const encoder = new TextEncoder()
+
+// Standard Webhooks: a secret is base64 behind `whsec_`, and one that is not is taken as it is.
+const secretBytes = (secret: string): Uint8Array =>
+  secret.startsWith("whsec_")
+    ? Result.getOrElse(Base64.decode(secret.slice(6)), () => encoder.encode(secret))
+    : encoder.encode(secret)
+
+/** Tells how a response ended: `response.completed` and so on, signed, with its id and no output. */
+export const notify = Effect.fnUntraced(
+  function* (webhook: Webhook, run: Run) {
+    const mac = yield* Mac.Mac
+    const random = yield* SecureRandom.SecureRandom
+    const id = `wh_${yield* random.uuidV4()}`
+    const timestamp = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    const body = JSON.stringify({
+      id: id.replace("wh_", "evt_"),
+      object: "event",
+      type: `response.${run.status}`,
+      created_at: timestamp,
+      data: { id: run.id }
+    })
+    const key = yield* Mac.key(Mac.hmacSha256, secretBytes(Redacted.value(webhook.secret)))
+    const tag = yield* mac.sign(key, encoder.encode(`${id}.${timestamp}.${body}`))
+    yield* HttpClientRequest.post(webhook.url).pipe(
+      HttpClientRequest.bodyText(body, "application/json"),
+      HttpClientRequest.setHeaders({
+        "webhook-id": id,
+        "webhook-timestamp": String(timestamp),
+        "webhook-signature": `v1,${Base64.encode(tag)}`
+      }),
+      HttpClient.filterStatusOk(yield* HttpClient.HttpClient).execute,
+      Effect.retry(Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 5 })))
+    )
+  },
+  (effect) =>
+    effect.pipe(
+      Effect.provide([FetchHttpClient.layer, Mac.layerWebCrypto]),
+      Effect.provide(SecureRandom.layerWebCrypto),
+      Effect.catch((error) => Effect.logWarning("The sandbox could not deliver a webhook", error.message))
+    )
+)
