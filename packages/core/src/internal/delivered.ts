@@ -21,8 +21,11 @@ const fold = (hash: number, text: string): number => {
   return hash
 }
 
+// More than a position can hold: what it knows is of no use any more, and is dropped.
+const overflowed: Delivered = { items: [], lanes: [], open: [], overflow: true }
+
 export const advance = (delivered: Delivered, { item, lane, part }: ModelPart): Delivered => {
-  if (item === undefined || lane === undefined) return delivered
+  if (item === undefined || lane === undefined || delivered.overflow) return delivered
   switch (part.type) {
     case "text-delta":
     case "reasoning-delta":
@@ -41,14 +44,16 @@ export const advance = (delivered: Delivered, { item, lane, part }: ModelPart): 
 
 /** The item is finished: its lanes need not be known one by one any more. */
 export const close = (delivered: Delivered, item: number): Delivered => {
+  if (delivered.overflow) return delivered
   const items = addTo(delivered.items, item)
+  if (items.length > maxRanges) return overflowed
   return {
-    items: items.slice(0, maxRanges),
+    items,
     lanes: delivered.lanes.some(([of]) => of === item)
       ? delivered.lanes.filter(([of]) => of !== item)
       : delivered.lanes,
     open: delivered.open.some(([of]) => of === item) ? delivered.open.filter(([of]) => of !== item) : delivered.open,
-    overflow: delivered.overflow || items.length > maxRanges
+    overflow: false
   }
 }
 
@@ -59,10 +64,10 @@ const grow = (delivered: Delivered, item: number, lane: number, count: number, t
     if (known[0] === item && known[1] === lane) {
       const next = open.slice()
       next[i] = [item, lane, known[2] + count, fold(known[3], text)]
-      return { items: delivered.items, lanes: delivered.lanes, open: next, overflow: delivered.overflow }
+      return { items: delivered.items, lanes: delivered.lanes, open: next, overflow: false }
     }
   }
-  if (open.length === maxOpen) return delivered.overflow ? delivered : { ...delivered, overflow: true }
+  if (open.length === maxOpen) return overflowed
   return { ...delivered, open: [...open, [item, lane, count, fold(emptyHash, text)]] }
 }
 
@@ -72,11 +77,12 @@ const closeLane = (delivered: Delivered, item: number, lane: number): Delivered 
     ...delivered.lanes.filter(([of]) => of !== item),
     ...addTo(own, lane).map(([from, to]) => [item, from, to] as const)
   ]
+  if (lanes.length > maxRanges) return overflowed
   return {
     items: delivered.items,
-    lanes: lanes.slice(0, maxRanges),
+    lanes,
     open: delivered.open.filter((known) => known[0] !== item || known[1] !== lane),
-    overflow: delivered.overflow || lanes.length > maxRanges
+    overflow: false
   }
 }
 
@@ -149,6 +155,7 @@ const remainder = (lane: SnapshotLane, [, , count, hash]: Open): SnapshotLane["p
 
 /** Whether everything that `b` has delivered, `a` has too. */
 const covers = (a: Delivered, b: Delivered): boolean =>
+  !b.overflow &&
   b.items.every((range) => a.items.some(([from, to]) => from <= range[0] && range[1] <= to)) &&
   b.lanes.every(
     ([item, from, to]) =>
