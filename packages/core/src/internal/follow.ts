@@ -85,6 +85,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   let attachment: Attached | undefined
   let attempt = 0
+  let heard = false
   let progressed = false
   let fruitless = 0
 
@@ -122,6 +123,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     Effect.flatMap(({ pull }) => Effect.raceAllFirst([pull, options.lost, stalled, idle])),
     Pull.matchEffect({
       onSuccess: (events) => {
+        heard = true
         const unnamed = cursor.responseId() === undefined
         const read = cursor.read(events, mode === "create" ? "live" : "replay")
         if (read.progressed) watch.progressed()
@@ -153,7 +155,9 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       case "ResponseGone":
         return deliver(cursor.expire())
       case "AiError":
-        return cursor.responseId() === undefined ? refused(loss) : loss.isRetryable ? cut(loss) : fail(loss)
+        if (cursor.responseId() !== undefined) return loss.isRetryable ? cut(loss) : fail(loss)
+        // A request that was answered was not refused, though the answer broke off before it named the response.
+        return heard ? fail(new Unconfirmed({ runId, error: loss })) : refused(loss)
     }
   }
 
