@@ -159,7 +159,8 @@ export interface LedgerEntry {
  * **Details**
  *
  * `replayFor`: how long after its creation a response's stream can be resumed; for ever by default.
- * `confirms`: with `false` the create request is received, and its answer lost.
+ * `confirms`: with `false` the create request is received, and its answer lost. `cancels`: with `false` a cancellation is
+ * accepted, and the run goes on to its end all the same.
  *
  * @since 0.1.0
  * @category models
@@ -167,6 +168,7 @@ export interface LedgerEntry {
 export interface Options {
   readonly replayFor?: Duration.Input
   readonly confirms?: boolean
+  readonly cancels?: boolean
   readonly capabilities?: Partial<BackgroundModel.BackgroundModel["Service"]["capabilities"]>
 }
 
@@ -290,7 +292,7 @@ export const layer = (
             const played = yield* find(responseId)
             const { status } = yield* snapshot(played)
             if (status !== "queued" && status !== "in_progress") return "already over"
-            played.cancelledAt = yield* Clock.currentTimeMillis
+            if (options.cancels !== false) played.cancelledAt = yield* Clock.currentTimeMillis
             return "requested"
           }),
         remove: (responseId) =>

@@ -79,7 +79,16 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
   const record = Option.getOrElse(found, () => run.record)
   const opening = RunRecord.opening(record, 0)
   if (opening._tag !== "Accepted") {
-    if (RunRecord.ended(record) === undefined && record.lease === null) yield* openable(run, opening)
+    if (RunRecord.ended(record) !== undefined || record.lease !== null) {
+      return { response: respond(run, record, nothing(record.status), undefined) }
+    }
+    if (opening._tag === "None" && RunRecord.cancelRequested(record)) {
+      // Nothing was opened, and nothing will be: whoever acquires the run sees the signal before it opens anything.
+      const cancelled = nothing("cancelled")
+      yield* settle(run, { ...cancelled, responseId: "" })
+      return { response: respond(run, record, cancelled, undefined) }
+    }
+    yield* openable(run, opening)
     return { response: respond(run, record, nothing(record.status), undefined) }
   }
   const { responseId } = opening
@@ -172,9 +181,6 @@ export const cancel = Effect.fnUntraced(function* (
         Effect.retry(Backoff.patiently(run.policy.request)),
         Effect.catchTags({ AiError: refusal(run), ResponseGone: () => Effect.void })
       )
-  } else if (opening._tag === "None") {
-    // Nothing was opened, and nothing will be: the holder, if there is one, sees the signal before it opens anything.
-    yield* settle(run, { ...nothing("cancelled"), responseId: "" })
   }
   return (yield* wait ? untilOver(run) : glance(run)).response
 })
