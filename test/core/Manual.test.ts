@@ -1,10 +1,10 @@
-import { Agent, AgentError, type AgentUpdate, type BackgroundModel, type TokenStore } from "@effect-baton/core"
+import { Agent, AgentError, type AgentUpdate, type BackgroundModel, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Option, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { analyst, counter, recordOf, uninterrupted } from "../support/runs.ts"
 import { Recorder, recording, stores } from "../support/stores.ts"
-import { passing } from "../support/time.ts"
+import { elapse, passing } from "../support/time.ts"
 
 const { completed, pause, text } = ScriptedModel
 
@@ -141,6 +141,32 @@ describe("Agent.acknowledge", () => {
       assert.instanceOf(error, AgentError.AgentError)
       assert.strictEqual(error.reason._tag, "InvalidInput")
       assert.include(error.message, 'acknowledge: "manual"')
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), stores[0]!.layer)))
+  )
+
+  it.effect("refuses where another worker took the run over, and leaves its position alone", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const held: Array<Update> = []
+      const stale = yield* Effect.forkChild(
+        Effect.exit(
+          Stream.runForEach(Agent.stream(analyst, { input: "Hello", runId: "r", acknowledge: "manual" }), (update) =>
+            Effect.andThen(
+              Effect.sync(() => held.push(update)),
+              Effect.sleep("2 minutes")
+            )
+          )
+        )
+      )
+      yield* elapse(1000)
+      const { lease, runId, token } = yield* recordOf("r")
+      yield* store.release({ runId, ...lease! })
+      yield* store.acquire(runId, { owner: "other", ttl: Duration.hours(1) })
+      yield* elapse(60_000, 1000)
+      const error = yield* Effect.flip(Agent.acknowledge(held[0]!))
+      assert.strictEqual(error.reason._tag, "LeaseLost")
+      assert.deepStrictEqual((yield* recordOf("r")).token, token)
+      yield* Fiber.interrupt(stale)
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), stores[0]!.layer)))
   )
 })

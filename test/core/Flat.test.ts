@@ -1,0 +1,48 @@
+// Guarantee 12, as far as it can be seen from outside: what a run carries along does not grow with the run.
+import { Agent, ContinuationToken, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option, Stream } from "effect"
+import { analyst } from "../support/runs.ts"
+import { Recorder, recording } from "../support/stores.ts"
+import { passing } from "../support/time.ts"
+
+const { close, completed, pause, text } = ScriptedModel
+
+/** Two thousand texts of ten deltas each, one after the other, each closed before the next. */
+const script = [
+  ...Array.from({ length: 2000 }, (_, item) => [
+    ...Array.from({ length: 10 }, (_, i) => text(`word ${i} `, item)),
+    close(item),
+    ...(item % 100 === 0 ? [pause("300 millis")] : [])
+  ]).flat(),
+  completed
+]
+
+describe("20,000 updates", () => {
+  it.effect("carry tokens that do not grow, and write as seldom as time says", () =>
+    Effect.gen(function* () {
+      const recorder = yield* Recorder
+      let largest = 0
+      let updates = 0
+      yield* passing(
+        Stream.runForEach(Agent.stream(analyst, { input: "Hello", runId: "r" }), ({ continuationToken }) => {
+          updates++
+          if (Option.isNone(continuationToken)) return Effect.void
+          const { items, lanes, open } = continuationToken.value.delivered
+          assert.isAtMost(items.length + lanes.length + open.length, 3)
+          return updates % 1000 !== 0
+            ? Effect.void
+            : Effect.map(ContinuationToken.encode(continuationToken.value), (encoded) => {
+                largest = Math.max(largest, encoded.length)
+              })
+        })
+      )
+      assert.isAbove(updates, 20_000)
+      assert.isAtMost(largest, 200)
+      // 20 pauses of 300 ms: two writes each at most, and those at the start and the end.
+      assert.isAtMost(recorder.commits.length, 60)
+      assert.isAtMost(JSON.stringify(recorder.commits.at(-1)?.commit).length, 300)
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), recording(TokenStore.layerMemory))))
+  )
+})
