@@ -1,7 +1,8 @@
 import { Agent, type AgentError, type AgentUpdate, type BackgroundModel, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
+import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schedule, Sink, Stream } from "effect"
+import { Effect, FileSystem, Layer, Schedule, Sink, Stream } from "effect"
 import { analyst, counter, uninterrupted } from "../support/runs.ts"
 import { Recorder, recording } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
@@ -168,4 +169,18 @@ describe("operators between a run and its consumer", () => {
       })
     )
   }
+
+  it.effect("the README lists them", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const readme = yield* fs.readFileString(new URL("../../README.md", import.meta.url).pathname)
+      const [exact = "", ahead_ = ""] = readme
+        .slice(readme.indexOf("### Which operators"), readme.indexOf("## Errors"))
+        .split("These pull ahead")
+      const named = (consumers: Record<string, Consumer>) =>
+        Object.keys(consumers).flatMap((names) => names.replace(/,? with .*/, "").split(", "))
+      for (const name of named(safe)) assert.include(exact, `\`${name}\``)
+      for (const name of named(ahead)) assert.include(ahead_, `\`${name}\``)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
 })
