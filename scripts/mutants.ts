@@ -50,7 +50,9 @@ const run = (command: string, args: ReadonlyArray<string>, cwd: string): Promise
   new Promise((done) => {
     const finish = (error: ExecFileException | null, stdout: string, stderr: string) =>
       done({ failed: error !== null, ended: error?.killed === true, output: `${stdout}${stderr}` })
-    execFile(command, args, { cwd, timeout, killSignal: "SIGKILL", maxBuffer: Infinity }, finish)
+    // In CI the report of the whole suite has a place of its own, which would be written over.
+    const env = { ...process.env, CI: "" }
+    execFile(command, args, { cwd, env, timeout, killSignal: "SIGKILL", maxBuffer: Infinity }, finish)
   })
 
 const readMutant = (file: string): Mutant => {

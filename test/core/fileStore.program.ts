@@ -2,11 +2,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { ContinuationToken, Run, TokenStore } from "@effect-baton/core"
 import { Duration, Effect, Fiber } from "effect"
-import { writeSync } from "node:fs"
 
 const [directory = "", mode = "", wait = "0"] = process.argv.slice(2)
-// At once, also when the process is killed right after.
-const say = (line: string) => Effect.sync(() => writeSync(1, `${line}\n`))
+// A pipe is written to at once, also when the process is killed right after, and waits for a reader that is slow.
+const say = (line: string) => Effect.sync(() => process.stdout.write(`${line}\n`))
 
 // Commits for ever, with eight runs at once, and says each commit that was acknowledged.
 const commits = Effect.gen(function* () {
