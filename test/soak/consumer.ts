@@ -1,0 +1,186 @@
+import { Agent, type AgentError, type AgentUpdate, ContinuationToken, Run, TokenStore } from "@effect-baton/core"
+import { Cause, Data, Duration, Effect, Exit, Option, Stream } from "effect"
+import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs"
+import { encode, type Line, readLines, type Try } from "./line.ts"
+import { type Plan, promptOf } from "./plan.ts"
+import { chance } from "./random.ts"
+
+/** The consumer of a run fails before it kept an update. */
+class ConsumerFailed extends Data.TaggedError("ConsumerFailed")<{}> {}
+
+/** Where a worker keeps what its consumers got: runs that are over are moved from one place to the other. */
+export interface Places {
+  readonly open: (runId: string) => string
+  readonly done: (runId: string) => string
+}
+
+/** The run's text so far ends here, as the position says: its message is the one lane that is open in a text. */
+const endOf = (update: AgentUpdate.AgentUpdate): number | undefined =>
+  update.text === ""
+    ? undefined
+    : Option.match(update.continuationToken, {
+        onNone: () => undefined,
+        onSome: ({ delivered }) => delivered.open.findLast(([, , count]) => count >= update.text.length)?.[2]
+      })
+
+/** Brings one run to its end, with as many consumers one after the other, and side by side, as that takes. */
+export const consume = Effect.fnUntraced(function* (options: {
+  readonly runId: string
+  readonly plan: Plan
+  readonly seed: string
+  readonly life: number
+  readonly rivals: number
+  readonly places: Places
+  readonly injected: (kind: string) => void
+  /** Whether the run's last position could not be written. */
+  readonly unwritten: (runId: string) => boolean
+}) {
+  const { injected, life, places, plan, runId, seed } = options
+  const agent = Agent.make("soaker", {
+    background: true,
+    options: { metadata: { sandbox_trouble: JSON.stringify(plan.troubles) } }
+  })
+  const path = places.open(runId)
+  const before = existsSync(path) ? readLines(path) : []
+  const file = yield* Effect.acquireRelease(
+    Effect.sync(() => openSync(path, "a")),
+    (file) => Effect.sync(() => closeSync(file))
+  )
+  const keep = (line: Line) => void writeSync(file, `${encode(line)}\n`)
+  const tokens = before.flatMap((line) => (line.did === "stop" && line.token !== undefined ? [line.token] : []))
+  const run = {
+    over: before.some(({ did }) => did === "end"),
+    known: before.some(({ did }) => did === "update"),
+    attempts: 0
+  }
+
+  const statusOf = (error: AgentError.AgentError): string | undefined => {
+    switch (error.reason._tag) {
+      case "RunFailed":
+        return "failed"
+      case "RunCancelled":
+        return "cancelled"
+      case "RunExpired":
+        return "expired"
+      case "Unconfirmed":
+        return "unconfirmed"
+      default:
+        return error.isRetryable ? undefined : `${error.reason._tag}: ${error.message}`
+    }
+  }
+
+  /** The status of a run that is finished, as the store has it. */
+  const recorded = TokenStore.TokenStore.use((store) => store.read(Run.RunId.make(runId))).pipe(
+    Effect.map((record) => Option.match(record, { onNone: () => "no record", onSome: ({ status }) => status })),
+    Effect.orElseSucceed(() => "no record")
+  )
+
+  /** One consumer: until it is cut, or fails, or the run is over. */
+  const attempt = Effect.fnUntraced(function* (by: Try["by"], rival: boolean) {
+    const id = `${life}.${++run.attempts}${rival ? "r" : ""}`
+    const of = chance(seed, runId, id)
+    const token = by === "early token" ? tokens[of.between(0, tokens.length - 1)] : tokens.at(-1)
+    const updates =
+      by === "input"
+        ? Agent.stream(agent, { runId, input: promptOf(plan) })
+        : by === "id" || token === undefined
+          ? Agent.resume(agent, { runId })
+          : Agent.resume(agent, { continuationToken: token })
+    const most = of.hits(0.4) ? of.between(1, 80) : Infinity
+    const failsAt = of.hits(0.15) ? of.between(1, 80) : Infinity
+    const timeLimit = of.hits(0.15) ? of.between(100, 4000) : undefined
+    let taken = 0
+    let last: AgentUpdate.AgentUpdate | undefined
+    const written = (how: string) => (options.unwritten(runId) ? `${how}, not written` : how)
+    if (!rival) keep({ did: "try", attempt: id, by })
+
+    const reading = Stream.take(updates, most).pipe(
+      Stream.runForEach((update) => {
+        if (++taken === failsAt) return new ConsumerFailed()
+        last = update
+        run.known = true
+        const end = endOf(update)
+        keep({
+          did: "update",
+          attempt: id,
+          at: performance.timeOrigin + performance.now(),
+          origin: update.origin,
+          ...(update.sequenceNumber === undefined ? {} : { sequence: update.sequenceNumber }),
+          skip: Option.match(update.continuationToken, { onNone: () => 0, onSome: ({ skip }) => skip }),
+          text: update.text,
+          ...(end === undefined ? {} : { end }),
+          last: Option.isNone(update.continuationToken)
+        })
+        return of.hits(0.02) ? Effect.sleep(Duration.millis(of.between(10, 400))) : Effect.void
+      })
+    )
+    const exit = yield* Effect.exit(
+      timeLimit === undefined ? reading : Effect.timeoutOrElse(reading, limited(timeLimit))
+    ).pipe(Effect.onInterrupt(() => Effect.sync(() => keep({ did: "stop", attempt: id, how: written("interrupted") }))))
+
+    const finished = (status: string) => {
+      run.over = true
+      keep({ did: "end", attempt: id, status })
+    }
+    if (Exit.isSuccess(exit)) {
+      if (last !== undefined && Option.isNone(last.continuationToken)) return finished(last.status)
+      if (taken < most) return finished(last === undefined ? yield* recorded : `ended as ${last.status}`)
+      injected("cut by take")
+      const latest = Option.getOrThrow(last!.continuationToken)
+      const text = yield* ContinuationToken.encode(latest)
+      tokens.push(text)
+      return keep({ did: "stop", attempt: id, how: written("cut"), token: text })
+    }
+    const failure = Cause.findErrorOption(exit.cause)
+    if (Option.isNone(failure)) return finished(`defect: ${Cause.pretty(exit.cause)}`)
+    const error = failure.value
+    if (error._tag === "ConsumerFailed") {
+      injected("consumer failed")
+      return keep({ did: "stop", attempt: id, how: written("failed") })
+    }
+    if (error._tag === "Limit") {
+      injected("interruption")
+      return keep({ did: "stop", attempt: id, how: written("interrupted") })
+    }
+    const status = statusOf(error)
+    if (status !== undefined) return rival && status === "unconfirmed" ? undefined : finished(status)
+    if (error.reason._tag === "LeaseLost") injected("lease lost")
+    if (rival && error.reason._tag === "RunLeased") return injected("rival turned away")
+    return keep({ did: "stop", attempt: id, how: error.reason._tag })
+  })
+
+  const cancel = Agent.cancel(agent, { runId, wait: false }).pipe(
+    Effect.tap(() => Effect.sync(() => injected(`cancelled ${plan.cancel}`))),
+    Effect.ignore
+  )
+
+  const rivals = chance(seed, runId, life, "rivals").hits(options.rivals)
+    ? Effect.forever(
+        Effect.andThen(
+          Effect.sleep("300 millis"),
+          Effect.suspend(() => (run.over || !run.known ? Effect.void : attempt("id", true)))
+        )
+      )
+    : Effect.never
+  const impatient = plan.cancel === "early" ? Effect.andThen(Effect.sleep("1500 millis"), cancel) : Effect.void
+
+  const whole = Effect.gen(function* () {
+    const of = chance(seed, runId, life)
+    while (!run.over) {
+      const by = !run.known || of.hits(0.2) ? "input" : of.hits(0.6) ? "id" : of.hits(0.7) ? "token" : "early token"
+      const possible = tokens.length > 0 || by === "input" ? by : "id"
+      if (possible === "token" || possible === "early token") injected(`resumed by ${possible}`)
+      yield* attempt(possible, false)
+      if (!run.over) yield* Effect.sleep(Duration.millis(of.between(10, 400)))
+    }
+    if (plan.cancel === "late") yield* cancel
+  })
+  if (!run.over) {
+    yield* Effect.raceFirst(whole, Effect.andThen(Effect.all([rivals, impatient], { concurrency: 2 }), Effect.never))
+  }
+  yield* Effect.sync(() => renameSync(path, places.done(runId)))
+}, Effect.scoped)
+
+class Limit extends Data.TaggedError("Limit")<{}> {}
+
+const limited = (millis: number) => ({ duration: Duration.millis(millis), orElse: () => new Limit() })

@@ -1,0 +1,146 @@
+import type { SandboxLedger } from "@effect-baton/testing"
+import type { Line, Update } from "./line.ts"
+import type { Plan } from "./plan.ts"
+
+type Response = SandboxLedger.LedgerResponse
+
+/** What was found in one run's file, against the sandbox's ledger. */
+export interface Verdict {
+  readonly updates: number
+  /** Updates that came again after a kill, an interruption or an early token: dropped by position. */
+  readonly again: number
+  readonly lost: number
+  readonly repeated: number
+  /** Updates of a consumer that had lost the run to another, beyond the one in its hands. */
+  readonly stale: number
+  readonly creates: number
+  readonly unconfirmed: boolean
+  /** How the run ended, where it should not have. */
+  readonly wrongEnd?: string
+  readonly notes: ReadonlyArray<string>
+}
+
+/** Judges a run by what its consumers kept. */
+export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: ReadonlyArray<Response>): Verdict => {
+  const notes: Array<string> = []
+  const truth = responses[0]?.outputText ?? ""
+  const status = responses[0]?.status
+  let text = ""
+  let again = 0
+  let lost = 0
+  let repeated = 0
+
+  const by = new Map(lines.flatMap((line) => (line.did === "try" ? [[line.attempt, line.by] as const] : [])))
+  const stops = new Map<string, string>()
+  const last = new Map<string, Update>()
+  const superseded = new Map<string, number>()
+  let current: string | undefined
+  // The last update of the consumer before, and how many of its updates may come again.
+  let floor: { readonly update: Update; readonly may: number } | undefined
+  let floorRepeats = 0
+
+  for (const line of lines) {
+    if (line.did === "stop") stops.set(line.attempt, line.how)
+    if (line.did !== "update") continue
+    if (line.attempt !== current) {
+      if (superseded.has(line.attempt)) superseded.set(line.attempt, superseded.get(line.attempt)! + 1)
+      else {
+        const previous = current === undefined ? undefined : last.get(current)
+        const how = current === undefined ? undefined : stops.get(current)
+        const may = how === "cut" || how === "failed" ? 0 : how === "interrupted" ? 1 : Infinity
+        const mode = by.get(line.attempt)
+        // The latest token is that of the last cut, and earlier than what came since.
+        const isView = mode === "early token" || (mode === "token" && how !== "cut")
+        floor = previous === undefined || isView ? undefined : { update: previous, may }
+        floorRepeats = 0
+        if (current !== undefined) superseded.set(current, 0)
+        current = line.attempt
+      }
+    }
+    if (floor !== undefined && line.attempt === current && !isAfter(line, floor.update)) {
+      if (++floorRepeats > floor.may) {
+        repeated++
+        notes.push(`${line.attempt}: came again after ${floor.update.attempt} had finished with it`)
+      }
+    }
+    const before = last.get(line.attempt)
+    if (before !== undefined && !isAfter(line, before)) {
+      repeated++
+      notes.push(`${line.attempt}: ${line.sequence ?? "snapshot"} after ${before.sequence ?? "snapshot"}`)
+    }
+    last.set(line.attempt, line)
+
+    if (line.text === "") continue
+    const end = line.end ?? text.length + line.text.length
+    const start = end - line.text.length
+    if (start > text.length) {
+      notes.push(`${line.attempt}: ${start - text.length} characters missing at ${text.length}`)
+      text += "\u0000".repeat(start - text.length)
+    }
+    if (start < text.length) again++
+    const known = text.slice(start, end)
+    if (!line.text.startsWith(known)) {
+      lost++
+      notes.push(`${line.attempt}: another text at ${start}: ${JSON.stringify([known, line.text])}`)
+    }
+    text = end > text.length ? text.slice(0, start) + line.text : text
+  }
+  const stale = [...superseded].reduce(
+    (sum, [attempt, count]) => sum + (attempt === current ? 0 : Math.max(0, count - 1)),
+    0
+  )
+  if (stale > 0) notes.push(`${stale} updates delivered after another consumer had taken over`)
+
+  const ends = lines.flatMap((line) => (line.did === "end" ? [line.status] : []))
+  const end = ends[0] ?? "unfinished"
+  const whole = end === "completed" || end === "incomplete"
+  const should = whole ? truth : text.length <= truth.length ? truth.slice(0, text.length) : truth
+  if (text !== should) {
+    const mine = words(text)
+    const theirs = words(should)
+    const missing = theirs.filter((word) => !mine.includes(word)).length
+    repeated += mine.length - new Set(mine).size
+    lost += missing
+    if (missing === 0 && mine.length === new Set(mine).size) lost++
+    notes.push(`the text differs from the ledger's: ${text.length} of ${truth.length} characters`)
+  }
+
+  const updates = lines.filter(({ did }) => did === "update").length
+  const unconfirmed = end === "unconfirmed"
+  // An opening that nobody saw the answer of: by a trouble, or because whoever asked was killed or interrupted.
+  const unanswered = lines.some((line) => line.did === "try" && !/^(cut|failed)/.test(stops.get(line.attempt) ?? ""))
+  const isRight =
+    ends.every((other) => other === end) &&
+    (unconfirmed
+      ? updates === 0 &&
+        (plan.unconfirmed === true || (unanswered && lines.filter(({ did }) => did === "try").length > 1))
+      : end === "expired"
+        ? plan.expires === true
+        : status === undefined
+          ? end === "cancelled" && plan.cancel === "early"
+          : end === status)
+  return {
+    updates,
+    again,
+    lost,
+    repeated,
+    stale,
+    creates: responses.length,
+    unconfirmed,
+    ...(isRight ? {} : { wrongEnd: `${[...new Set(ends)].join(" and ") || end}, at the server ${status}` }),
+    notes
+  }
+}
+
+const words = (text: string): ReadonlyArray<string> => text.split(" ").filter((word) => word !== "")
+
+/** Whether an update is further on than another, as far as their positions tell. */
+const isAfter = (a: Update, b: Update): boolean => {
+  if (a.end !== undefined && b.end !== undefined) return a.end - a.text.length >= b.end
+  if (a.origin === "snapshot" || b.origin === "snapshot" || a.sequence === undefined || b.sequence === undefined) {
+    return true
+  }
+  if (a.sequence !== b.sequence) return a.sequence > b.sequence
+  // Of one event the last update has no skip.
+  return b.skip > 0 && (a.skip === 0 || a.skip > b.skip)
+}

@@ -1,0 +1,148 @@
+import { AgentError, BackgroundModel, type ContinuationToken, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import { chance } from "./random.ts"
+
+type Store = TokenStore.TokenStore["Service"]
+type Model = BackgroundModel.BackgroundModel["Service"]
+
+const changing = (change: (inner: Store) => Partial<Store>) =>
+  Layer.effect(
+    TokenStore.TokenStore,
+    Effect.map(TokenStore.TokenStore, (inner) => ({ ...inner, ...change(inner) }))
+  )
+
+const away = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
+
+/**
+ * A store that is away at times, before or after it did what was asked, and to which some leases' renewals never come.
+ * `unwritten` are the runs whose last position did not come through.
+ */
+export const troubled = (seed: string, injected: (kind: string) => void, unwritten: Set<string>) => {
+  const of = chance(seed, "store")
+  return changing((inner) => ({
+    commit: (lease, commit) =>
+      Effect.suspend(() => {
+        // What opens a response is left alone: without its name a run is Unconfirmed, which other troubles are about.
+        if (commit.journal !== undefined || !of.hits(0.01)) {
+          return Effect.tap(inner.commit(lease, commit), () => Effect.sync(() => unwritten.delete(lease.runId)))
+        }
+        const done = of.hits(0.5)
+        unwritten.add(lease.runId)
+        injected(done ? "store answer lost" : "store away")
+        return done ? Effect.andThen(inner.commit(lease, commit), Effect.fail(away)) : Effect.fail(away)
+      }),
+    renew: (lease, ttl) =>
+      Effect.suspend(() => {
+        if (!chance(seed, lease.runId, lease.fence).hits(0.1)) return inner.renew(lease, ttl)
+        injected("renewal lost")
+        return Effect.never
+      })
+  }))
+}
+
+/** A clock whose wall time jumps by hours, forward and back, while its monotonic time goes on. */
+export const jumping = (seed: string, injected: (kind: string) => void) =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const of = chance(seed, "clock")
+    let offset = 0
+    const jump = Effect.sync(() => {
+      offset = of.between(-48, 48) * 3_600_000
+      injected("clock jump")
+    })
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.andThen(
+          Effect.suspend(() => clock.sleep(Duration.millis(of.between(100, 1000)))),
+          jump
+        )
+      )
+    )
+    const millisNow = () => clock.currentTimeMillisUnsafe() + offset
+    const nanosNow = () => clock.currentTimeNanosUnsafe() + BigInt(offset) * 1_000_000n
+    return Clock.Clock.of({
+      currentTimeMillisUnsafe: millisNow,
+      currentTimeMillis: Effect.sync(millisNow),
+      currentTimeNanosUnsafe: nanosNow,
+      currentTimeNanos: Effect.sync(nanosNow),
+      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+      monotonicTimeNanos: clock.monotonicTimeNanos,
+      sleep: (duration) => clock.sleep(duration)
+    })
+  })
+
+// ---- sabotage: a guarantee broken on purpose, which must be found
+
+/** Positions are written ahead of what the consumer finished with. */
+const ahead = changing((inner) => ({
+  commit: (lease, commit) => inner.commit(lease, { ...commit, token: moved(commit.token) })
+}))
+
+const moved = (token: ContinuationToken.ContinuationToken | null) =>
+  token === null || token.origin === "snapshot" || token.sequenceNumber < 8
+    ? token
+    : { ...token, sequenceNumber: token.sequenceNumber + 4, skip: 0 }
+
+/** Whoever comes takes the run over, and who lost it writes on. */
+const unfenced = changing((inner) => ({
+  acquire: (id, options) =>
+    inner.acquire(id, options).pipe(
+      Effect.catchTag("RunLeased", () =>
+        inner.read(id).pipe(
+          Effect.flatMap((record) => {
+            const lease = Option.getOrUndefined(record)?.lease
+            return lease == null ? Effect.void : inner.release({ runId: id, ...lease })
+          }),
+          Effect.andThen(inner.acquire(id, options))
+        )
+      )
+    ),
+  renew: (lease, ttl) => Effect.catchTag(inner.renew(lease, ttl), "LeaseLost", () => Effect.succeed(lease)),
+  commit: (lease, commit) =>
+    inner.commit(lease, commit).pipe(
+      Effect.catchTag("LeaseLost", () =>
+        inner.read(lease.runId).pipe(
+          Effect.flatMap((record) => {
+            const { lease: current, ordinal } = Option.getOrThrow(record)
+            return current === null
+              ? Effect.fail(new AgentError.LeaseLost({ runId: lease.runId }))
+              : inner.commit({ runId: lease.runId, ...current }, { ...commit, ordinal: ordinal + 1 })
+          })
+        )
+      )
+    )
+}))
+
+/** Some events come twice, the second time under a number of its own. */
+const renumbered = (seed: string) => {
+  const change = <E>(events: Stream.Stream<BackgroundModel.ModelEvent, E>) =>
+    Stream.flatMap(events, (event) => {
+      const n = event.sequenceNumber
+      if (n === undefined) return Stream.succeed(event)
+      const again = event.parts.some(({ part }) => part.type === "text-delta") && chance(seed, n).hits(0.02)
+      const first = { ...event, sequenceNumber: 2 * n }
+      return again ? Stream.make(first, { ...event, sequenceNumber: 2 * n + 1 }) : Stream.succeed(first)
+    })
+  return Layer.effect(
+    BackgroundModel.BackgroundModel,
+    Effect.map(BackgroundModel.BackgroundModel, (inner): Model => ({
+      ...inner,
+      create: (request) => change(inner.create(request)),
+      resume: (responseId, { after }) =>
+        change(inner.resume(responseId, after === undefined ? {} : { after: Math.floor(after / 2) }))
+    }))
+  )
+}
+
+const asIs = {
+  store: changing(() => ({})),
+  model: Layer.effect(BackgroundModel.BackgroundModel, BackgroundModel.BackgroundModel)
+}
+
+/** What is broken on purpose. */
+export const sabotages = (seed: string) => ({
+  none: asIs,
+  ack: { ...asIs, store: ahead },
+  fence: { ...asIs, store: unfenced },
+  dedupe: { ...asIs, model: renumbered(seed) }
+})

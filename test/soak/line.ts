@@ -1,0 +1,75 @@
+import { Schema } from "effect"
+import { readFileSync } from "node:fs"
+
+// What a consumer keeps in a run's own file, a line each, in the order in which it happened.
+
+const attempt = Schema.String
+
+/** A consumer is about to read: by its input, by the run's id, by the latest token, or by an earlier one. */
+const Try = Schema.Struct({
+  did: Schema.tag("try"),
+  attempt,
+  by: Schema.Literals(["input", "id", "token", "early token"])
+})
+
+/** An update was delivered: `end` is where its text ends in the run's text, as the update's own position says. */
+const Update = Schema.Struct({
+  did: Schema.tag("update"),
+  attempt,
+  at: Schema.Number,
+  origin: Schema.Literals(["live", "replay", "snapshot"]),
+  sequence: Schema.optionalKey(Schema.Int),
+  skip: Schema.Int,
+  text: Schema.String,
+  end: Schema.optionalKey(Schema.Int),
+  last: Schema.Boolean
+})
+
+/** The consumer stopped before the end; the token is that of the last update, where it finished with it. */
+const Stop = Schema.Struct({
+  did: Schema.tag("stop"),
+  attempt,
+  how: Schema.String,
+  token: Schema.optionalKey(Schema.String)
+})
+
+/** The run is over, as the consumer sees it. */
+const End = Schema.Struct({ did: Schema.tag("end"), attempt, status: Schema.String })
+
+const Line = Schema.Union([Try, Update, Stop, End])
+export type Line = typeof Line.Type
+export type Update = typeof Update.Type
+export type Try = typeof Try.Type
+
+const Text = Schema.fromJsonString(Line)
+const decode = Schema.decodeSync(Text)
+export const encode = Schema.encodeSync(Text)
+
+/** The lines of a file; the last one of a killed process may be cut. */
+export const readLines = (path: string): ReadonlyArray<Line> =>
+  readFileSync(path, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => decode(line))
+
+/** What a worker finds left over when its life ends in order. */
+export const Leaks = Schema.fromJsonString(
+  Schema.Struct({ fibers: Schema.Int, sockets: Schema.Int, files: Schema.Int, what: Schema.Array(Schema.String) })
+)
+
+/** What the parent tells a worker through its environment. */
+export const Task = Schema.fromJsonString(
+  Schema.Struct({
+    url: Schema.String,
+    directory: Schema.String,
+    seed: Schema.String,
+    worker: Schema.Int,
+    workers: Schema.Int,
+    life: Schema.Int,
+    sideBySide: Schema.Int,
+    /** No run begins after this time: milliseconds since the epoch. */
+    until: Schema.Number,
+    sabotage: Schema.Literals(["none", "dedupe", "ack", "fence"])
+  })
+)
+export type Task = typeof Task.Type

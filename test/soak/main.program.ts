@@ -1,0 +1,232 @@
+// Hundreds of runs side by side under random troubles, kills, cuts and clock jumps: pnpm soak --minutes 5 --seed 7.
+// What the consumers kept in their own files is held against the ledger of the sandbox server.
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { ResponsesServer, type SandboxLedger } from "@effect-baton/testing"
+import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { judge } from "./judge.ts"
+import { Leaks, readLines, Task } from "./line.ts"
+import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
+import { chance } from "./random.ts"
+
+class SoakFailed extends Data.TaggedError("SoakFailed")<{ readonly message: string }> {}
+
+const workers = 4
+const sideBySide = 60
+
+/** What happens to workers and consumers, beside the server's troubles: each at least once. */
+const injections = [
+  "SIGKILL",
+  "SIGTERM",
+  "clock jump",
+  "cut by take",
+  "consumer failed",
+  "interruption",
+  "resumed by token",
+  "resumed by early token",
+  "rival turned away",
+  "cancelled early",
+  "cancelled late",
+  "store away",
+  "store answer lost",
+  "renewal lost",
+  "lease lost"
+]
+
+/** One worker's lives, one after the other, until all its runs are over. */
+const lives = Effect.fnUntraced(function* (options: {
+  readonly task: Omit<Task, "life">
+  readonly deadline: number
+  readonly injected: (kind: string) => void
+}) {
+  const { deadline, injected, task } = options
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const of = chance(task.seed, task.worker, "lives")
+  let crashes = 0
+  for (let life = 1; ; life++) {
+    const environment = yield* Schema.encodeEffect(Task)({ ...task, life })
+    const exit = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const child = yield* spawner.spawn(
+          ChildProcess.make(process.execPath, [new URL("worker.program.ts", import.meta.url).pathname], {
+            env: { SOAK: environment },
+            extendEnv: true,
+            stdout: "ignore",
+            stderr: "inherit"
+          })
+        )
+        const wait = Effect.suspend(() => Effect.exit(child.exitCode))
+        const age = of.between(4500, 9000)
+        const name = life % 2 === task.worker % 2 ? "SIGKILL" : "SIGTERM"
+        const killed = Date.now() + age < task.until
+        const first = yield* Effect.timeoutOption(
+          wait,
+          Duration.millis(killed ? age : Math.max(0, deadline - Date.now()))
+        )
+        if (Option.isSome(first)) return first.value
+        injected(killed ? name : "too late")
+        yield* Effect.ignore(child.kill({ killSignal: killed ? name : "SIGKILL" }))
+        return Option.none<Exit.Exit<number, unknown>>()
+      })
+    )
+    if (Date.now() >= deadline) return crashes
+    if (Option.isOption(exit)) continue
+    if (Exit.isSuccess(exit) && exit.value === 0) return crashes
+    if (++crashes > 3) return crashes
+  }
+})
+
+const soak = Effect.fnUntraced(function* (options: {
+  readonly minutes: number
+  readonly seed: string
+  readonly sabotage: Task["sabotage"]
+}) {
+  const { minutes, sabotage, seed } = options
+  const fs = yield* FileSystem.FileSystem
+  const server = yield* ResponsesServer.ResponsesServer
+  const directory = yield* fs.makeTempDirectory({ prefix: "baton-soak-" })
+  const counts = new Map<string, number>()
+  const injected = (kind: string, times = 1) => void counts.set(kind, (counts.get(kind) ?? 0) + times)
+
+  yield* Console.log(`soak: seed ${seed}, ${minutes} minutes, ${workers} workers with ${sideBySide} runs each`)
+  const whole = minutes * 60_000
+  const until = Date.now() + whole - Math.min(25_000, whole / 2)
+  const deadline = until + 60_000
+  const places = Array.from({ length: workers }, (_, worker) => join(directory, `${worker}`))
+  for (const place of places) yield* fs.makeDirectory(place)
+  yield* Effect.forkScoped(
+    Effect.forever(Effect.andThen(server.setTroubles(refusals), Effect.sleep(Duration.seconds(2))))
+  )
+  const [took, crashes] = yield* Effect.timed(
+    Effect.forEach(
+      places,
+      (directory, worker) =>
+        lives({
+          task: { url: server.url, directory, seed, worker, workers, sideBySide, until, sabotage },
+          deadline,
+          injected
+        }),
+      { concurrency: "unbounded" }
+    )
+  )
+
+  const ledger = yield* server.ledger
+  const responses = new Map<string, Array<SandboxLedger.LedgerResponse>>()
+  for (const response of ledger.responses) {
+    const runId = response.metadata["baton_run_id"] ?? ""
+    responses.set(runId, [...(responses.get(runId) ?? []), response])
+  }
+  for (const [kind, times] of Object.entries(ledger.troubles)) injected(kind, times)
+
+  const total = { runs: 0, updates: 0, again: 0, lost: 0, repeated: 0, stale: 0, double: 0, unconfirmed: 0, wrong: 0 }
+  const leaks = { lives: 0, fibers: 0, sockets: 0, files: 0 }
+  const bad: Array<string> = []
+  for (const [worker, place] of places.entries()) {
+    for (const line of linesOf(join(place, "injections"))) injected(line)
+    for (const line of linesOf(join(place, "leaks"))) {
+      const left = yield* Schema.decodeEffect(Leaks)(line)
+      leaks.lives++
+      leaks.fibers += left.fibers
+      leaks.sockets += left.sockets
+      leaks.files += left.files
+      if (left.fibers + left.sockets + left.files > 0) bad.push(`worker ${worker} left over ${line}`)
+    }
+    for (const where of ["open", "done"]) {
+      for (const runId of existsSync(join(place, where)) ? readdirSync(join(place, where)) : []) {
+        const plan = planOf(seed, runId, Number(runId.split("-")[1]) * workers + worker)
+        const found = judge(readLines(join(place, where, runId)), plan, responses.get(runId) ?? [])
+        responses.delete(runId)
+        total.runs++
+        total.updates += found.updates
+        total.again += found.again
+        total.lost += found.lost
+        total.repeated += found.repeated
+        total.stale += found.stale
+        total.unconfirmed += found.unconfirmed ? 1 : 0
+        total.double += found.creates > 1 ? 1 : 0
+        total.wrong += found.wrongEnd === undefined ? 0 : 1
+        if (found.creates > 1) bad.push(`${runId}: ${found.creates} creates`)
+        if (found.wrongEnd !== undefined)
+          bad.push(`${runId}: ended ${found.wrongEnd}; ${JSON.stringify(plan.troubles)}`)
+        if (found.lost + found.repeated + found.stale > 0) {
+          bad.push(`${runId}: ${found.notes.slice(0, 3).join("; ")}; ${JSON.stringify(plan.troubles)}`)
+        }
+      }
+    }
+  }
+  for (const runId of responses.keys()) bad.push(`${runId}: created, and in no file`)
+  const crashed = crashes.reduce((sum, n) => sum + n, 0)
+  if (crashed > 0) bad.push(`${crashed} workers ended by themselves`)
+  const expected = [...injections, ...kinds]
+  const missing = expected.filter((kind) => !counts.has(kind))
+  if (missing.length > 0) bad.push(`never injected: ${missing.join(", ")}`)
+
+  yield* Console.log(`\ninjections, ${counts.size} kinds:`)
+  yield* Console.log(
+    [...counts]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([kind, times]) => `  ${kind.padEnd(24)} ${String(times).padStart(6)}`)
+      .join("\n")
+  )
+  const row = (name: string, value: number | string) => Console.log(`${name.padEnd(26)} ${String(value).padStart(6)}`)
+  yield* Console.log("")
+  yield* row("seconds", Duration.toSeconds(took).toFixed(0))
+  yield* row("runs", total.runs)
+  yield* row("updates delivered", total.updates)
+  yield* row("came again, dropped", total.again)
+  yield* row("unconfirmed, as it may be", total.unconfirmed)
+  yield* row("lost", total.lost)
+  yield* row("repeated in the output", total.repeated)
+  yield* row("by a stale consumer", total.stale)
+  yield* row("wrong ends", total.wrong)
+  yield* row("double creates", total.double)
+  yield* row("lives looked at for leaks", leaks.lives)
+  yield* row("leaked fibers", leaks.fibers)
+  yield* row("leaked sockets", leaks.sockets)
+  yield* row("leaked files", leaks.files)
+  for (const line of bad.slice(0, 20)) yield* Console.log(`! ${line}`)
+  if (bad.length > 20) yield* Console.log(`! and ${bad.length - 20} more`)
+
+  const figures = `${total.runs} runs, ${total.updates} updates, ${total.lost} lost, ${total.repeated} repeated, seed ${seed}`
+  if (bad.length === 0) {
+    yield* fs.remove(directory, { recursive: true })
+    return yield* Console.log(`soak: ok, ${figures}`)
+  }
+  yield* Console.log(`the workers' files are in ${directory}`)
+  yield* Console.log(`soak: FAILED, ${bad.length} findings, ${figures}`)
+  return yield* new SoakFailed({ message: `${bad.length} findings` })
+})
+
+const linesOf = (path: string): ReadonlyArray<string> =>
+  existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
+
+const command = Command.make(
+  "soak",
+  {
+    minutes: Flag.Finite("minutes").pipe(Flag.withDescription("How long, such as 0.5"), Flag.withDefault(1)),
+    seed: Flag.String("seed").pipe(Flag.withDescription("Decides all that is by chance"), Flag.optional),
+    sabotage: Flag.Literals("sabotage", ["none", "dedupe", "ack", "fence"]).pipe(
+      Flag.withDescription("A guarantee to break on purpose: must be found"),
+      Flag.withDefault("none" as const)
+    )
+  },
+  ({ minutes, sabotage, seed }) =>
+    soak({ minutes, sabotage, seed: Option.getOrElse(seed, () => String(Date.now() % 1_000_000)) }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        ResponsesServer.layer({
+          model: ({ input }) => Effect.succeed(scriptOf(input.map((one) => ("text" in one ? one.text : "")).join("")))
+        })
+      )
+    )
+).pipe(Command.withDescription("Runs under random troubles, held against the sandbox's ledger"))
+
+command.pipe(
+  Command.run({ version: "0.1.0" }),
+  Effect.catchTag("SoakFailed", () => Effect.sync(() => void (process.exitCode = 1))),
+  Effect.provide(Layer.mergeAll(NodeServices.layer)),
+  NodeRuntime.runMain
+)

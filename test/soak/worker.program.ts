@@ -1,0 +1,89 @@
+// A worker of the soak: advances many runs side by side over one directory until it is told to stop, or is killed.
+import { NodeServices } from "@effect/platform-node"
+import { RunPolicy, TokenStore } from "@effect-baton/core"
+import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
+import { Cause, Clock, Config, Duration, Effect, Exit, Layer, Metric, Redacted, Schedule, Schema } from "effect"
+import { appendFileSync, mkdirSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+import { consume } from "./consumer.ts"
+import { jumping, sabotages, troubled } from "./layers.ts"
+import * as Leaking from "./leaks.ts"
+import { Leaks, Task } from "./line.ts"
+import { planOf } from "./plan.ts"
+import { chance } from "./random.ts"
+
+const policy = RunPolicy.layer({
+  checkpointEvery: Duration.millis(100),
+  leaseTime: Duration.seconds(3),
+  finishWithin: Duration.seconds(5),
+  idleAfter: Duration.seconds(3),
+  request: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 })),
+  reconnect: Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 30 })),
+  poll: Schedule.spaced("200 millis")
+})
+
+const work = Effect.fnUntraced(function* (task: Task) {
+  const { life, seed, sideBySide, worker, workers } = task
+  const open = join(task.directory, "open")
+  const done = join(task.directory, "done")
+  mkdirSync(open, { recursive: true })
+  mkdirSync(done, { recursive: true })
+  const places = { open: (runId: string) => join(open, runId), done: (runId: string) => join(done, runId) }
+  const injected = (kind: string) => appendFileSync(join(task.directory, "injections"), `${kind}\n`)
+
+  const unwritten = new Set<string>()
+
+  const begun = readdirSync(open)
+  let next = begun.length + readdirSync(done).length
+  const runs = function* () {
+    yield* begun
+    while (Date.now() < task.until) yield `w${worker}-${next++}`
+  }
+  const clock = yield* jumping(`${seed}/${worker}/${life}`, injected)
+  const broken = sabotages(seed)[task.sabotage]
+  const store = broken.store.pipe(
+    Layer.provide(troubled(`${seed}/${worker}/${life}`, injected, unwritten)),
+    Layer.provide(TokenStore.layerFile({ directory: join(task.directory, "store") })),
+    Layer.provide(NodeServices.layer)
+  )
+  const model = broken.model.pipe(
+    Layer.provide(OpenAiBackgroundModel.layer({ model: "soak" })),
+    Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make("sandbox"), baseUrl: task.url }))
+  )
+  const queue = runs()
+  const of = chance(seed, worker, life, "lanes")
+  const lane = Effect.gen(function* () {
+    // Not all at once: a kill meanwhile would leave most of them Unconfirmed.
+    yield* Effect.sleep(Duration.millis(of.between(0, 2500)))
+    for (let at = queue.next(); at.done !== true; at = queue.next()) {
+      const runId = at.value
+      const plan = planOf(seed, runId, Number(runId.split("-")[1]) * workers + worker)
+      const rivals = task.sabotage === "fence" ? 1 : 0.2
+      yield* consume({ runId, plan, seed, life, rivals, places, injected, unwritten: (id) => unwritten.has(id) })
+    }
+  })
+  yield* Effect.all(
+    Array.from({ length: sideBySide }, () => lane),
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.provide([store, model, policy]), Effect.provideService(Clock.Clock, clock))
+}, Effect.scoped)
+
+// Not runMain's own: after the work was interrupted there is still something to do.
+const told = Effect.callback<void>((resume) => void process.on("SIGTERM", () => resume(Effect.void)))
+
+const fibers = Leaking.makeFibers()
+
+const program = Effect.gen(function* () {
+  const task = yield* Config.schema(Task, "SOAK")
+  const left = Leaking.watch(fibers.active)
+  yield* Effect.raceFirst(work(task), told)
+  const leaks = yield* Schema.encodeEffect(Leaks)(yield* left)
+  appendFileSync(join(task.directory, "leaks"), `${leaks}\n`)
+})
+
+Effect.runCallback(Effect.provideService(program, Metric.FiberRuntimeMetrics, fibers.service), {
+  onExit: (exit) => {
+    if (Exit.isFailure(exit)) process.stderr.write(`worker: ${Cause.pretty(exit.cause)}\n`)
+    process.exit(Exit.isSuccess(exit) ? 0 : 1)
+  }
+})
