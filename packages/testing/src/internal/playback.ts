@@ -32,7 +32,8 @@ export const attach = (played: Played, after: number): Stream.Stream<BackgroundM
           if (played.cancelledAt !== undefined && entry.at >= played.cancelledAt) return yield* Cause.done()
           if (entry.at > now) {
             if (batch.length > 0) return yield* full(batch)
-            yield* Effect.sleep(entry.at - now)
+            // Whole milliseconds: where the clock stands between two, what is left can be too short to move it at all.
+            yield* Effect.sleep(Math.ceil(entry.at - now))
             continue
           }
           const unread = entry.event?.sequenceNumber === undefined || entry.event.sequenceNumber > after
