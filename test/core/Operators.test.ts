@@ -63,7 +63,7 @@ const safe: Record<string, Consumer> = {
       work
     ),
   flatMap: inside((updates, work) => Stream.flatMap(updates, (update) => Stream.fromEffect(work(update)))),
-  "interruptWhen, haltWhen, with what never comes": before(Stream.haltWhen(Effect.never)),
+  "haltWhen, with what never comes": before(Stream.haltWhen(Effect.never)),
   interleave: before(Stream.interleave(Stream.empty)),
   "map, as": before(Stream.map((update) => update)),
   "mapAccum, scan": inside((updates, work) =>
