@@ -105,6 +105,20 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
     notes.push(`the text differs from the ledger's: ${text.length} of ${truth.length} characters`)
   }
 
+  // Where events alone were delivered, and all have a number that is kept, each must be there, with text or without.
+  const numbers = new Set<number>()
+  let numbered = whole && !plan.troubles.some(({ _tag }) => _tag === "Keepalives")
+  for (const line of lines) {
+    if (line.did !== "update") continue
+    if (line.origin === "snapshot" || line.sequence === undefined) numbered = false
+    else numbers.add(line.sequence)
+  }
+  const produced = responses[0]?.eventsProduced ?? 0
+  if (numbered && numbers.size !== produced) {
+    lost += Math.max(1, produced - numbers.size)
+    notes.push(`${numbers.size} of ${produced} events`)
+  }
+
   const updates = lines.filter(({ did }) => did === "update").length
   const unconfirmed = end === "unconfirmed"
   // An opening that nobody saw the answer of: by a trouble, or because whoever asked was killed or interrupted.

@@ -61,7 +61,7 @@ const lives = Effect.fnUntraced(function* (options: {
         const wait = Effect.suspend(() => Effect.exit(child.exitCode))
         const age = of.between(4500, 9000)
         const name = life % 2 === task.worker % 2 ? "SIGKILL" : "SIGTERM"
-        const killed = Date.now() + age < task.until
+        const killed = life <= 2 || Date.now() + age < task.until
         const first = yield* Effect.timeoutOption(
           wait,
           Duration.millis(killed ? age : Math.max(0, deadline - Date.now()))
@@ -215,6 +215,7 @@ const command = Command.make(
   },
   ({ minutes, sabotage, seed }) =>
     soak({ minutes, sabotage, seed: Option.getOrElse(seed, () => String(Date.now() % 1_000_000)) }).pipe(
+      Effect.onInterrupt(() => Console.log("soak: FAILED, interrupted from outside")),
       Effect.scoped,
       Effect.provide(
         ResponsesServer.layer({

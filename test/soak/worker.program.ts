@@ -22,6 +22,9 @@ const policy = RunPolicy.layer({
   poll: Schedule.spaced("200 millis")
 })
 
+// So that each scenario comes round often enough, however slow the machine.
+const fewest = 34
+
 const work = Effect.fnUntraced(function* (task: Task) {
   const { life, seed, sideBySide, worker, workers } = task
   const open = join(task.directory, "open")
@@ -37,7 +40,7 @@ const work = Effect.fnUntraced(function* (task: Task) {
   let next = begun.length + readdirSync(done).length
   const runs = function* () {
     yield* begun
-    while (Date.now() < task.until) yield `w${worker}-${next++}`
+    while (Date.now() < task.until || next < fewest) yield `w${worker}-${next++}`
   }
   const clock = yield* jumping(`${seed}/${worker}/${life}`, injected)
   const broken = sabotages(seed)[task.sabotage]
