@@ -15,16 +15,19 @@ const away = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "u
 
 /**
  * A store that is away at times, before or after it did what was asked, and to which some leases' renewals never come.
- * `unwritten` are the runs whose last position did not come through.
+ * `unwritten` are the runs whose last position did not come through, or may not once their lease is over.
  */
 export const troubled = (seed: string, injected: (kind: string) => void, unwritten: Set<string>) => {
   const of = chance(seed, "store")
+  const cutOff = new Set<number>()
   return changing((inner) => ({
     commit: (lease, commit) =>
       Effect.suspend(() => {
         // What opens a response is left alone: without its name a run is Unconfirmed, which other troubles are about.
         if (commit.journal !== undefined || !of.hits(0.01)) {
-          return Effect.tap(inner.commit(lease, commit), () => Effect.sync(() => unwritten.delete(lease.runId)))
+          return Effect.tap(inner.commit(lease, commit), () =>
+            Effect.sync(() => !cutOff.has(lease.fence) && unwritten.delete(lease.runId))
+          )
         }
         const done = of.hits(0.5)
         unwritten.add(lease.runId)
@@ -35,6 +38,8 @@ export const troubled = (seed: string, injected: (kind: string) => void, unwritt
       Effect.suspend(() => {
         if (!chance(seed, lease.runId, lease.fence).hits(0.1)) return inner.renew(lease, ttl)
         injected("renewal lost")
+        cutOff.add(lease.fence)
+        unwritten.add(lease.runId)
         return Effect.never
       })
   }))
