@@ -1,8 +1,8 @@
 // How long a run may stand still, and what becomes of it then.
-import { Agent, RunPolicy, TokenStore } from "@effect-baton/core"
+import { Agent, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Stream } from "effect"
+import { Duration, Effect, Layer, Schedule, Stream } from "effect"
 import { analyst, count, recordOf, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
@@ -96,4 +96,55 @@ describe("a run that stands still", () => {
       )
     )
   )
+
+  it.effect("is not stalled because its consumer is slow, and neither is its connection idle", () =>
+    Effect.gen(function* () {
+      const read: Array<string> = []
+      const slow = Stream.runForEach(Agent.stream(analyst, input), ({ text }) =>
+        Effect.sync(() => void read.push(text)).pipe(Effect.andThen(Effect.sleep("3 hours")))
+      )
+      yield* passing(slow, 60_000)
+      assert.strictEqual(read.join(""), "ab")
+      assert.strictEqual(yield* count("resume"), 0)
+    }).pipe(
+      Effect.provide(
+        over([queued, text("a"), pause("1 second"), text("b"), completed], {
+          queuedFor: Duration.minutes(2),
+          progressWithin: Duration.minutes(2),
+          idleAfter: Duration.minutes(1)
+        })
+      )
+    )
+  )
+
+  it.effect("stalls those too who wait for its result", () =>
+    Effect.gen(function* () {
+      yield* Agent.start(analyst, input)
+      const waiting = Effect.timed(Effect.flip(Agent.result(analyst, { runId: "r" })))
+      const [duration, error] = yield* passing(waiting, 1000)
+      assert.strictEqual(error.reason._tag, "RunStalled")
+      assert.strictEqual(Duration.toMinutes(duration), 10)
+      assert.strictEqual(yield* count("cancel"), 1)
+    }).pipe(Effect.provide(over([queued, ...alive, completed], { queuedFor: Duration.minutes(10), onStall: "cancel" })))
+  )
+
+  it.effect("before anything named its response, is Unconfirmed, and there is nothing to cancel", () =>
+    Effect.gen(function* () {
+      const error = yield* passing(Effect.flip(Agent.run(analyst, input)), 1000)
+      assert.strictEqual(error.reason._tag, "Unconfirmed")
+      assert.strictEqual(yield* count("cancel"), 0)
+    }).pipe(
+      Effect.provide(unnamed),
+      Effect.provide(over([completed], { queuedFor: Duration.minutes(10), onStall: "cancel" }))
+    )
+  )
 })
+
+/** A model that answers a create request with signs of life, and with nothing else. */
+const unnamed = Layer.effect(
+  BackgroundModel.BackgroundModel,
+  Effect.map(BackgroundModel.BackgroundModel, (model) => ({
+    ...model,
+    create: () => Stream.fromEffectSchedule(Effect.succeed({ parts: [], keepalive: true }), Schedule.spaced("1 minute"))
+  }))
+)

@@ -114,7 +114,7 @@ describe("bad input", () => {
 
   it.effect("an agent's name that is empty or too long for a token", () =>
     Effect.gen(function* () {
-      for (const name of ["", "n".repeat(65), "é".repeat(33)]) {
+      for (const name of ["", "n".repeat(65), "é".repeat(33), "a\u0000b", "a\nb"]) {
         assert.strictEqual((yield* refusal(Agent.run(Agent.make(name), { input: "Hello" })))._tag, "InvalidInput")
       }
     }).pipe(Effect.provide(over([completed])))

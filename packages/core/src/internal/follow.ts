@@ -1,4 +1,4 @@
-import { Cause, Clock, type Duration, Effect, Exit, Pull, Schedule, Scope, Stream, type Tracer } from "effect"
+import { Cause, Deferred, type Duration, Effect, Exit, Pull, Scope, Stream, type Tracer } from "effect"
 import type { AiError } from "effect/ai"
 import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, RunStalled, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
@@ -70,22 +70,24 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
   const telemetry = yield* Telemetry.make(model.name)
-  const watch = yield* StallWatch.make(policy, () => cursor.position().status)
-  const stalled = Effect.catch(watch.stalled, (description) =>
-    (policy.onStall === "cancel" ? Effect.ignore(model.cancel(cursor.responseId() ?? "")) : Effect.void).pipe(
-      Effect.andThen(fail(new RunStalled({ status: cursor.position().status, description })))
-    )
-  )
+  const watch = yield* StallWatch.make({
+    model,
+    policy,
+    runId,
+    status: () => cursor.position().status,
+    responseId: cursor.responseId
+  })
   /** For what may wait: ends it when this worker may not go on, or the run has stalled. */
-  const guarded = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceAllFirst([effect, options.lost, stalled])
+  const guarded = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceAllFirst([effect, options.lost, watch.stalled])
   const reconnect = yield* Backoff.make(policy.reconnect)
   const request = yield* Backoff.make(policy.request)
+  const polling = yield* Backoff.make(policy.poll)
 
   // ---- attaching
 
   let attachment: Attached | undefined
   let attempt = 0
-  let heard = false
+  let answered = false
   let progressed = false
   let fruitless = 0
 
@@ -106,8 +108,15 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     const child = yield* Scope.fork(scope)
     const span = yield* Scope.provide(announce(mode), child)
     const pull = yield* Stream.toPull(events).pipe(Scope.provide(child), Effect.withParentSpan(span))
+    watch.heard()
+    // Watched by one fiber for as long as it lasts, and not anew at each read: reads come by the hundred per second.
+    const over = Deferred.makeUnsafe<never, AgentError | Cause.Done>()
+    yield* Effect.raceAllFirst([options.lost, watch.stalled, Effect.andThen(watch.idle, Cause.done())]).pipe(
+      Deferred.into(over),
+      Effect.forkIn(child)
+    )
     progressed = false
-    attachment = { pull: Effect.withParentSpan(pull, span), scope: child, span }
+    attachment = { pull: Effect.raceFirst(Effect.withParentSpan(pull, span), Deferred.await(over)), scope: child, span }
     return attachment
   })
 
@@ -117,16 +126,14 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     return current === undefined ? Effect.void : Scope.close(current.scope, Exit.void)
   })
 
-  const idle = Effect.andThen(Effect.sleep(policy.idleAfter), Cause.done())
-
   const streamed: Updates = Effect.suspend(() => (attachment === undefined ? attach : Effect.succeed(attachment))).pipe(
-    Effect.flatMap(({ pull }) => Effect.raceAllFirst([pull, options.lost, stalled, idle])),
+    Effect.flatMap(({ pull }) => pull),
     Pull.matchEffect({
       onSuccess: (events) => {
-        heard = true
+        answered = true
+        watch.heard()
         const unnamed = cursor.responseId() === undefined
         const read = cursor.read(events, mode === "create" ? "live" : "replay")
-        if (read.progressed) watch.progressed()
         const responseId = cursor.responseId()
         const accepted = unnamed && responseId !== undefined ? options.accepted(responseId) : Effect.void
         if (!read.progressed || progressed) return Effect.andThen(accepted, deliver(read.updates))
@@ -157,7 +164,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       case "AiError":
         if (cursor.responseId() !== undefined) return loss.isRetryable ? cut(loss) : fail(loss)
         // A request that was answered was not refused, though the answer broke off before it named the response.
-        return heard ? fail(new Unconfirmed({ runId, error: loss })) : refused(loss)
+        return answered ? fail(new Unconfirmed({ runId, error: loss })) : refused(loss)
     }
   }
 
@@ -190,26 +197,15 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   // ---- polling
 
-  const pollStep = yield* Schedule.toStep(policy.poll)
   let pollAfter: Duration.Duration | undefined
   let looked = false
 
-  const pause = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const delay = yield* Pull.matchEffect(pollStep(now, undefined), {
-      onSuccess: ([, delay]) => Effect.succeed(delay),
-      onFailure: Effect.failCause,
-      onDone: () =>
-        fail(
-          new RunStalled({ status: cursor.position().status, description: "it was polled as often as the policy says" })
-        )
-    })
-    yield* Effect.sleep(pollAfter ?? delay)
-  })
-
   const look: Updates = Effect.gen(function* () {
     const responseId = cursor.responseId() ?? ""
-    if (looked) yield* pause
+    if (looked && !(yield* polling.wait(undefined, pollAfter))) {
+      const description = "it was polled as often as the policy says"
+      return yield* fail(new RunStalled({ status: cursor.position().status, description }))
+    }
     looked = true
     const result = yield* announce("poll").pipe(
       Effect.flatMap((span) => Effect.withParentSpan(model.retrieve(responseId), span)),
@@ -229,7 +225,6 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   const fill = (snapshot: Parameters<typeof cursor.fill>[0]): Updates => {
     const filled = cursor.fill(snapshot)
-    if (filled._tag === "Success" && filled.success.length > 0) watch.progressed()
     return filled._tag === "Success" ? deliver(filled.success) : fail(new RunDiverged({ description: filled.failure }))
   }
 
@@ -238,8 +233,9 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   let toldEnd = false
 
   const deliver = (updates: ReadonlyArray<AgentUpdate>): Updates => {
-    const ending = cursor.ending()
     if (updates.length === 0) return next
+    watch.came()
+    const ending = cursor.ending()
     const delivered = Effect.as(telemetry.delivered(updates), updates as Batch)
     if (ending === undefined || toldEnd) return delivered
     toldEnd = true
@@ -255,7 +251,10 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     return Effect.andThen(detach, end)
   })
 
-  return next
+  return Effect.suspend(() => {
+    watch.waits()
+    return next
+  })
 })
 
 /** Why a run that ended like this fails its stream, if it does. */

@@ -104,8 +104,9 @@ export const create = Effect.fnUntraced(function* (
   const model = yield* BackgroundModel
   const store = yield* TokenStore
   const policy = yield* RunPolicy
-  if (agent.name === "" || new TextEncoder().encode(agent.name).length > maxNameBytes) {
-    return yield* invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes.`)
+  // A name is part of every token, where JSON would write a control character with six bytes.
+  if (agent.name === "" || new TextEncoder().encode(agent.name).length > maxNameBytes || /\p{Cc}/u.test(agent.name)) {
+    return yield* invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes without control characters.`)
   }
   if ("continuationToken" in options && options.continuationToken !== undefined) {
     return yield* invalid(

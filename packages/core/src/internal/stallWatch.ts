@@ -1,50 +1,96 @@
 import { Clock, Duration, Effect } from "effect"
-import type { RunStatus } from "../Run.ts"
+import { AgentError, RunStalled, Unconfirmed } from "../AgentError.ts"
+import type { BackgroundModel } from "../BackgroundModel.ts"
+import type { RunId, RunStatus } from "../Run.ts"
 import type { RunPolicy } from "../RunPolicy.ts"
 
-/** Knows how long a run may stand still. */
+/**
+ * Knows how long a run is waited for. Only waiting counts: while a consumer is busy with an update, nothing stands still
+ * but the consumer.
+ */
 export interface StallWatch {
-  /** Something new was heard. */
-  readonly progressed: () => void
-  /** Fails, with what stands still, when one of the policy's times is over. */
-  readonly stalled: Effect.Effect<never, string>
+  /** From here on something new is waited for. */
+  readonly waits: () => void
+  /** It came. */
+  readonly came: () => void
+  /** There was a sign of life, new or not. */
+  readonly heard: () => void
+  /** Ends when there was no sign of life for as long as the policy allows. */
+  readonly idle: Effect.Effect<void>
+  /** Fails when one of the policy's times is over, having cancelled the run if the policy says so. */
+  readonly stalled: Effect.Effect<never, AgentError>
 }
 
-export const make = Effect.fnUntraced(function* (
-  policy: RunPolicy,
-  status: () => RunStatus
-): Effect.fn.Return<StallWatch> {
+export const make = Effect.fnUntraced(function* (run: {
+  readonly model: BackgroundModel["Service"]
+  readonly policy: RunPolicy
+  readonly runId: RunId
+  readonly status: () => RunStatus
+  readonly responseId: () => string | undefined
+}): Effect.fn.Return<StallWatch> {
+  const { model, policy, runId } = run
   const clock = yield* Clock.Clock
   const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const begun = millis()
-  let heard = begun
+  let waiting = true
+  let since = begun
+  let lastHeard = begun
 
-  const soonest = () => {
-    const deadlines: ReadonlyArray<readonly [number, string]> = [
-      [
-        status() === "queued" ? begun + Duration.toMillis(policy.queuedFor) : Number.POSITIVE_INFINITY,
-        `it is queued for longer than ${Duration.format(policy.queuedFor)}`
-      ],
-      [
-        heard + Duration.toMillis(policy.progressWithin),
-        `nothing new was heard of it for ${Duration.format(policy.progressWithin)}`
-      ],
-      [begun + Duration.toMillis(policy.runsFor), `it is followed for longer than ${Duration.format(policy.runsFor)}`]
-    ]
-    return deadlines.reduce((a, b) => (b[0] < a[0] ? b : a))
+  /** Ends when, while something is waited for and `applies`, `from` lies so far back. */
+  const elapsed = (within: Duration.Duration, from: () => number, applies = () => true): Effect.Effect<void> => {
+    const limit = Duration.toMillis(within)
+    const look: Effect.Effect<void> = Effect.suspend(() => {
+      const left = waiting && applies() ? from() + limit - millis() : limit
+      return left > 0 ? Effect.andThen(Effect.sleep(left), look) : Effect.void
+    })
+    return limit === Number.POSITIVE_INFINITY ? Effect.never : look
   }
 
-  const stalled: Effect.Effect<never, string> = Effect.suspend(() => {
-    const [at, what] = soonest()
-    if (at === Number.POSITIVE_INFINITY) return Effect.never
-    const left = at - millis()
-    return left > 0 ? Effect.andThen(Effect.sleep(left), stalled) : Effect.fail(what)
+  const stall = Effect.fnUntraced(function* (description: string) {
+    const responseId = run.responseId()
+    if (responseId === undefined) return yield* new AgentError({ runId, reason: new Unconfirmed({ runId }) })
+    if (policy.onStall === "cancel") yield* Effect.ignore(model.cancel(responseId))
+    return yield* new AgentError({ runId, reason: new RunStalled({ status: run.status(), description }) })
   })
+  const after = (ended: Effect.Effect<void>, what: string, within: Duration.Duration) =>
+    Effect.andThen(
+      ended,
+      Effect.suspend(() => stall(`${what} for longer than ${Duration.format(within)}`))
+    )
+  const { progressWithin, queuedFor, runsFor } = policy
 
   return {
-    progressed: () => {
-      heard = millis()
+    waits: () => {
+      waiting = true
+      since = lastHeard = millis()
     },
-    stalled
+    came: () => {
+      waiting = false
+    },
+    heard: () => {
+      lastHeard = millis()
+    },
+    idle: elapsed(policy.idleAfter, () => lastHeard),
+    stalled: Effect.raceAllFirst([
+      after(
+        elapsed(
+          queuedFor,
+          () => since,
+          () => run.status() === "queued"
+        ),
+        "it is queued",
+        queuedFor
+      ),
+      after(
+        elapsed(progressWithin, () => since),
+        "nothing new was heard of it",
+        progressWithin
+      ),
+      after(
+        elapsed(runsFor, () => begun),
+        "it is followed",
+        runsFor
+      )
+    ])
   }
 })

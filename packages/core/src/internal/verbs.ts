@@ -12,6 +12,7 @@ import * as Backoff from "./backoff.ts"
 import type { Ending } from "./cursor.ts"
 import { failure } from "./follow.ts"
 import { checkVersion, storeFailed, type OpenRun } from "./openRun.ts"
+import * as StallWatch from "./stallWatch.ts"
 
 /** What one look at a run shows. */
 interface Look {
@@ -121,21 +122,28 @@ const settle = (run: OpenRun, { status, error }: ModelSnapshot) =>
     )
   ).pipe(Effect.catchReason("AgentError", "RunLeased", () => Effect.void))
 
-/** Polls on the policy's schedule until the run is over. */
+/** Polls on the policy's schedule until the run is over, or has stalled. */
 const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
-  const pace = yield* Backoff.make(run.policy.poll)
   let look = yield* glance(run)
-  while (!isOver(look.response.status)) {
-    if (!(yield* pace.wait(look.response.status, look.pollAfter))) {
-      const description = "it was polled as often as the policy says"
-      return yield* new AgentError({
-        runId: run.runId,
-        reason: new RunStalled({ status: look.response.status, description })
-      })
+  const pace = yield* Backoff.make(run.policy.poll)
+  const watch = yield* StallWatch.make({
+    ...run,
+    status: () => look.response.status,
+    responseId: () => Option.getOrUndefined(look.response.responseId)
+  })
+  const poll = Effect.gen(function* () {
+    while (!isOver(look.response.status)) {
+      const { status } = look.response
+      if (!(yield* pace.wait(status, look.pollAfter))) {
+        const description = "it was polled as often as the policy says"
+        return yield* new AgentError({ runId: run.runId, reason: new RunStalled({ status, description }) })
+      }
+      look = yield* glance(run)
+      if (look.response.status !== status) watch.waits()
     }
-    look = yield* glance(run)
-  }
-  return look
+    return look
+  })
+  return yield* Effect.raceFirst(poll, watch.stalled)
 })
 
 const honest = (run: OpenRun, { response, error }: Look): Effect.Effect<AgentResponse, AgentError> => {
