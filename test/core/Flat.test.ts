@@ -1,13 +1,13 @@
 // Guarantee 12, as far as it can be seen from outside: what a run carries along does not grow with the run.
-import { Agent, ContinuationToken, TokenStore } from "@effect-baton/core"
+import { Agent, ContinuationToken, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Stream } from "effect"
+import { Duration, Effect, Layer, Metric, Option, Schedule, Stream } from "effect"
 import { analyst } from "../support/runs.ts"
 import { Recorder, recording } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
-const { close, completed, pause, text } = ScriptedModel
+const { close, completed, disconnect, pause, text } = ScriptedModel
 
 /** Two thousand texts of ten deltas each, one after the other, each closed before the next. */
 const script = [
@@ -44,5 +44,52 @@ describe("20,000 updates", () => {
       assert.isAtMost(recorder.commits.length, 60)
       assert.isAtMost(JSON.stringify(recorder.commits.at(-1)?.commit).length, 300)
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), recording(TokenStore.layerMemory))))
+  )
+})
+
+describe("a run that takes its time", () => {
+  /** The most fibers that live at once while a run is followed to its end. */
+  const mostFibers = (steps: ReadonlyArray<ScriptedModel.Step>, options: ScriptedModel.Options) =>
+    Effect.suspend(() => {
+      let live = 0
+      let most = 0
+      const counting: Metric.FiberRuntimeMetricsService = {
+        recordFiberStart: () => {
+          most = Math.max(most, ++live)
+        },
+        recordFiberEnd: () => {
+          live--
+        }
+      }
+      return passing(Stream.runDrain(Agent.stream(analyst, { input: "Hello", runId: "r" })), 1000).pipe(
+        Effect.provideService(Metric.FiberRuntimeMetrics, counting),
+        Effect.provide([
+          ScriptedModel.layer(steps, options),
+          TokenStore.layerMemory,
+          RunPolicy.layer({ progressWithin: Duration.hours(9), reconnect: Schedule.spaced("10 seconds") })
+        ]),
+        Effect.map(() => most)
+      )
+    })
+
+  it.effect("holds no more fibers after thousands of looks than after one", () =>
+    Effect.gen(function* () {
+      const polled = (hours: number) =>
+        mostFibers([text("a"), disconnect, pause(Duration.hours(hours)), completed], { replayFor: 0 })
+      const few = yield* polled(0)
+      assert.isAtMost(yield* polled(4), few + 5)
+    })
+  )
+
+  it.effect("holds no more fibers after hundreds of reconnects than after one", () =>
+    Effect.gen(function* () {
+      const cut = (times: number) =>
+        mostFibers(
+          [text("a"), ...Array.from({ length: times }, () => [disconnect, pause("1 minute")]).flat(), completed],
+          {}
+        )
+      const few = yield* cut(1)
+      assert.isAtMost(yield* cut(200), few + 5)
+    })
   )
 })

@@ -6,6 +6,7 @@ import type {
   BackgroundModel,
   CreateUnconfirmed,
   ModelEvent,
+  ModelSnapshot,
   ReplayUnavailable,
   ResponseGone
 } from "../BackgroundModel.ts"
@@ -184,7 +185,9 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     if (mode === "replay" && fruitless > 1) {
       // Replays that bring nothing new may be those of a response that is over without ever saying so.
       const look = yield* Effect.result(guarded(model.retrieve(responseId)))
-      if (look._tag === "Success" && isOver(look.success.snapshot.status)) return yield* fill(look.success.snapshot)
+      if (look._tag === "Success" && isOver(look.success.snapshot.status)) {
+        return yield* deliver(yield* fill(look.success.snapshot))
+      }
     }
     if (!(yield* guarded(reconnect.wait(error, error?.retryAfter)))) {
       if (error !== undefined) return yield* fail(error)
@@ -200,7 +203,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   let pollAfter: Duration.Duration | undefined
   let looked = false
 
-  const look: Updates = Effect.gen(function* () {
+  const look = Effect.gen(function* () {
     const responseId = cursor.responseId() ?? ""
     if (looked && !(yield* polling.wait(undefined, pollAfter))) {
       const description = "it was polled as often as the policy says"
@@ -218,15 +221,14 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       return yield* fill(result.success.snapshot)
     }
     const error = result.failure
-    if (error._tag === "ResponseGone") return yield* deliver(cursor.expire())
-    return yield* error.isRetryable && (yield* reconnect.wait(error, error.retryAfter)) ? next : fail(error)
+    if (error._tag === "ResponseGone") return cursor.expire()
+    return error.isRetryable && (yield* reconnect.wait(error, error.retryAfter)) ? [] : yield* fail(error)
   })
-  const polled: Updates = guarded(look)
+  // The next look is taken outside of what guards this one: a run may be polled for hours without anything new.
+  const polled: Updates = Effect.suspend(() => Effect.flatMap(guarded(look), deliver))
 
-  const fill = (snapshot: Parameters<typeof cursor.fill>[0]): Updates => {
-    const filled = cursor.fill(snapshot)
-    return filled._tag === "Success" ? deliver(filled.success) : fail(new RunDiverged({ description: filled.failure }))
-  }
+  const fill = (snapshot: ModelSnapshot) =>
+    Effect.fromResult(cursor.fill(snapshot)).pipe(Effect.catch((description) => fail(new RunDiverged({ description }))))
 
   // ---- delivering
 
