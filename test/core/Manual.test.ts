@@ -1,27 +1,20 @@
-import { Agent, AgentError, type AgentUpdate, type BackgroundModel, TokenStore } from "@effect-baton/core"
+import { Agent, AgentError, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
-import { analyst, counter, recordOf, uninterrupted } from "../support/runs.ts"
+import {
+  analyst,
+  counter,
+  halting,
+  recordOf,
+  type Services,
+  uninterrupted,
+  type Update,
+  type Updates
+} from "../support/runs.ts"
 import { Recorder, recording, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
-const { completed, pause, text } = ScriptedModel
-
-const script = [
-  text("a"),
-  text(["b", "c"]),
-  pause("300 millis"),
-  text("d"),
-  text("e"),
-  pause("300 millis"),
-  text("f"),
-  completed
-]
-
-type Update = AgentUpdate.AgentUpdate
-type Services = BackgroundModel.BackgroundModel | TokenStore.TokenStore
-type Updates = Stream.Stream<Update, AgentError.AgentError, Services>
 type Work = (update: Update) => Effect.Effect<void, "stop">
 type Consumer = (updates: Updates, work: Work) => Effect.Effect<unknown, unknown, Services>
 
@@ -74,7 +67,7 @@ const observe = (consumer: Consumer, stopAt?: number) =>
   })
 
 for (const { layer, name } of stores) {
-  const over = Layer.merge(ScriptedModel.layer(script), recording(layer))
+  const over = Layer.merge(ScriptedModel.layer(halting), recording(layer))
 
   describe(`acknowledging by hand over the ${name} store`, () => {
     for (const [operator, consumer] of Object.entries(consumers)) {
@@ -141,7 +134,7 @@ describe("Agent.acknowledge", () => {
       assert.instanceOf(error, AgentError.AgentError)
       assert.strictEqual(error.reason._tag, "InvalidInput")
       assert.include(error.message, 'acknowledge: "manual"')
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), stores[0]!.layer)))
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(halting), stores[0]!.layer)))
   )
 
   it.effect("refuses where another worker took the run over, and leaves its position alone", () =>
@@ -167,6 +160,6 @@ describe("Agent.acknowledge", () => {
       assert.strictEqual(error.reason._tag, "LeaseLost")
       assert.deepStrictEqual((yield* recordOf("r")).token, token)
       yield* Fiber.interrupt(stale)
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), stores[0]!.layer)))
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(halting), stores[0]!.layer)))
   )
 })

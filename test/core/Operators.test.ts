@@ -1,28 +1,12 @@
-import { Agent, type AgentError, type AgentUpdate, type BackgroundModel, TokenStore } from "@effect-baton/core"
+import { Agent, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Schedule, Sink, Stream } from "effect"
-import { analyst, counter, uninterrupted } from "../support/runs.ts"
+import { analyst, counter, halting, type Services, uninterrupted, type Update, type Updates } from "../support/runs.ts"
 import { Recorder, recording } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
-const { completed, pause, text } = ScriptedModel
-
-const script = [
-  text("a"),
-  text(["b", "c"]),
-  pause("300 millis"),
-  text("d"),
-  text("e"),
-  pause("300 millis"),
-  text("f"),
-  completed
-]
-
-type Update = AgentUpdate.AgentUpdate
-type Services = BackgroundModel.BackgroundModel | TokenStore.TokenStore
-type Updates = Stream.Stream<Update, AgentError.AgentError, Services>
 type Work = (update: Update) => Effect.Effect<void>
 /** `skip` says that an update was left out. */
 type Consumer = (updates: Updates, work: Work, skip: () => void) => Effect.Effect<unknown, unknown, Services>
@@ -149,7 +133,7 @@ const runsAhead = (consumer: Consumer) =>
       Effect.exit(consumer(Agent.stream(analyst, { input: "Hello", runId: "r" }), work, () => void finished++))
     )
     return { ahead, finished }
-  }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), recording(TokenStore.layerMemory))))
+  }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(halting), recording(TokenStore.layerMemory))))
 
 describe("operators between a run and its consumer", () => {
   for (const [name, consumer] of Object.entries(safe)) {

@@ -1,9 +1,34 @@
-import { Agent, type AgentUpdate, type ContinuationToken, Run, type RunRecord, TokenStore } from "@effect-baton/core"
+import {
+  Agent,
+  type AgentError,
+  type AgentUpdate,
+  type BackgroundModel,
+  type ContinuationToken,
+  Run,
+  type RunRecord,
+  TokenStore
+} from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { Effect, Option, Stream, Struct } from "effect"
 import { passing } from "./time.ts"
 
-type Update = AgentUpdate.AgentUpdate
+export type Update = AgentUpdate.AgentUpdate
+export type Services = BackgroundModel.BackgroundModel | TokenStore.TokenStore
+export type Updates = Stream.Stream<Update, AgentError.AgentError, Services>
+
+const { completed, pause, text } = ScriptedModel
+
+/** Six texts in three halts, longer apart than the cadence of writes. */
+export const halting = [
+  text("a"),
+  text(["b", "c"]),
+  pause("300 millis"),
+  text("d"),
+  text("e"),
+  pause("300 millis"),
+  text("f"),
+  completed
+]
 
 export const analyst = Agent.make("analyst", { instructions: "Write reports.", background: true })
 
