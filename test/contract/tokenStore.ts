@@ -79,6 +79,8 @@ export const tokenStoreContract = <E>(
             journal: [],
             signals: [],
             lease: null,
+            attempts: 0,
+            setAside: null,
             createdAt: record.createdAt,
             updatedAt: record.createdAt
           })

@@ -63,6 +63,22 @@ export interface RunInput {
 }
 
 /**
+ * What to do about a run that another worker holds.
+ *
+ * **Details**
+ *
+ * - `"fail"`, the default: `RunLeased`, which says who holds it and until when.
+ * - `"wait"`: ask again on the policy's schedule until the run is free.
+ * - `"take over"`: take it at once. The other worker commits nothing any more, and stops with `LeaseLost`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LeaseOptions {
+  readonly ifLeased?: "fail" | "wait" | "take over"
+}
+
+/**
  * How a stream is read.
  *
  * **Details**
@@ -74,7 +90,7 @@ export interface RunInput {
  * @since 0.1.0
  * @category models
  */
-export interface StreamOptions {
+export interface StreamOptions extends LeaseOptions {
   readonly acknowledge?: "pull" | "manual"
 }
 
@@ -142,7 +158,7 @@ export const stream = (
  *
  * **Details**
  *
- * It takes the run's lease, and fails with `RunLeased` while another worker holds it. A token from before the stored
+ * It takes the run's lease: `ifLeased` says what happens while another worker holds it. A token from before the stored
  * position reads again from there without taking the stored position back. Resuming a finished run is empty if it
  * completed, and fails as the run did otherwise.
  *
@@ -192,9 +208,9 @@ export const watch = (
  */
 export const run = (
   agent: Agent,
-  input: RunInput & { readonly background?: boolean }
+  input: RunInput & LeaseOptions & { readonly background?: boolean }
 ): Effect.Effect<AgentResponse, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.create(agent, input), Verbs.complete)
+  Effect.flatMap(OpenRun.create(agent, input), (run) => Verbs.complete(run, input))
 
 /**
  * Starts a background run and returns as soon as the provider accepted it: the response carries a continuation token.

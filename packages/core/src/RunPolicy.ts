@@ -33,7 +33,9 @@ export interface Attachment {
  * | field | meaning | default |
  * | --- | --- | --- |
  * | `checkpointEvery` | the acknowledged position is written at most this often | 200 ms |
+ * | `worker` | how this process is called where it holds a run; its leases are told apart all the same | host and process id |
  * | `leaseTime` | how long a worker may be out of touch before others take its run | 30 s |
+ * | `leased` | when to ask again for a run that another worker holds, where it is waited for | every 0.5 s |
  * | `finishWithin` | the bound on the last write and the release when a stream is left | 5 s |
  * | `idleAfter` | a connection silent for this long, keepalives included, is given up | 90 s |
  * | `queuedFor` | a run that stays queued for longer has stalled | 1 hour |
@@ -52,7 +54,9 @@ export interface Attachment {
  */
 export interface RunPolicy {
   readonly checkpointEvery: Duration.Duration
+  readonly worker: string | undefined
   readonly leaseTime: Duration.Duration
+  readonly leased: Schedule.Schedule<unknown>
   readonly finishWithin: Duration.Duration
   readonly idleAfter: Duration.Duration
   readonly queuedFor: Duration.Duration
@@ -75,7 +79,9 @@ export interface RunPolicy {
  */
 export const defaults: RunPolicy = {
   checkpointEvery: Duration.millis(200),
+  worker: undefined,
   leaseTime: Duration.seconds(30),
+  leased: Schedule.jittered(Schedule.spaced("500 millis")),
   finishWithin: Duration.seconds(5),
   idleAfter: Duration.seconds(90),
   queuedFor: Duration.hours(1),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
+import { Effect, Schema } from "effect"
 import { AiError } from "effect/ai"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
@@ -35,6 +35,14 @@ export const JournalEntry = Schema.TaggedUnion({
  * @category models
  */
 export type JournalEntry = typeof JournalEntry.Type
+
+/**
+ * How a run ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Ended = Extract<JournalEntry, { readonly _tag: "Ended" }>
 
 /**
  * Something that others ask of a run without holding its lease.
@@ -90,13 +98,29 @@ export const NewRun = Schema.Struct({
 export type NewRun = typeof NewRun.Type
 
 /**
+ * Why workers leave a run alone, and since when: milliseconds since the epoch, by the store's clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const SetAside = Schema.Struct({ reason: Schema.String, at: Schema.Number })
+
+/**
+ * The type of `SetAside`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SetAside = typeof SetAside.Type
+
+/**
  * A run as a token store keeps it: no prompt and no output, but where the run stands and how far its consumer came.
  *
  * **Details**
  *
  * `token` is the last acknowledged position, and null once the consumer finished with the last update; `status` is what
  * was last seen of the run itself, which can be over while a consumer still has updates to read. `ordinal` counts the
- * commits.
+ * commits, `attempts` how often a worker took the run since its consumer last came further.
  *
  * @since 0.1.0
  * @category models
@@ -110,6 +134,9 @@ export const RunRecord = Schema.Struct({
   journal: Schema.Array(JournalEntry),
   signals: Schema.Array(Signal),
   lease: Schema.NullOr(LeaseInfo),
+  // Records that were written before there were workers have neither.
+  attempts: Schema.Natural.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
+  setAside: Schema.NullOr(SetAside).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   /** Milliseconds since the epoch, by the store's clock. */
   createdAt: Schema.Number,
   updatedAt: Schema.Number
@@ -165,7 +192,7 @@ export const responseIds = (record: RunRecord): ReadonlyArray<string> =>
  * @since 0.1.0
  * @category getters
  */
-export const ended = (record: RunRecord): Extract<JournalEntry, { _tag: "Ended" }> | undefined =>
+export const ended = (record: RunRecord): Ended | undefined =>
   record.journal.find((entry) => entry._tag === "Ended")
 
 /**
@@ -184,3 +211,20 @@ export const cancelRequested = (record: RunRecord): boolean => record.signals.so
  */
 export const isFinished = (record: RunRecord): boolean =>
   record.token === null || (ended(record) !== undefined && responseIds(record).length === 0)
+
+/**
+ * What is left to do about a run: its consumer has still to read of it, workers leave it alone, or its consumer is done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Stage = "unfinished" | "set aside" | "finished"
+
+/**
+ * Reads from a record what is left to do about the run.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const stage = (record: RunRecord): Stage =>
+  record.token === null ? "finished" : record.setAside === null ? "unfinished" : "set aside"

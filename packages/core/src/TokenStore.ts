@@ -7,7 +7,8 @@ import { Context, Duration, type Effect, type FileSystem, Layer, type Option, ty
 import type { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import type { ContinuationToken } from "./ContinuationToken.ts"
 import type { RunId, RunStatus } from "./Run.ts"
-import type { JournalEntry, NewRun, RunRecord, Signal } from "./RunRecord.ts"
+import type { JournalEntry, NewRun, RunRecord, Signal, Stage } from "./RunRecord.ts"
+import * as FileSteps from "./internal/fileSteps.ts"
 import * as FileStore from "./internal/fileStore.ts"
 import * as MemoryStore from "./internal/memoryStore.ts"
 import * as Probe from "./internal/processProbe.ts"
@@ -32,6 +33,8 @@ export interface Lease {
  *
  * `ordinal` counts the commits of a run: one at or below the stored ordinal succeeds and changes nothing, so that a
  * commit can be sent again after a timeout. `journal` is appended. A `token` of null says that the consumer finished.
+ * `setAside` is the reason why workers shall leave the run alone, or null that they need not; without it, and without
+ * `attempts`, these stay as they are.
  *
  * @since 0.1.0
  * @category models
@@ -41,15 +44,19 @@ export interface Commit {
   readonly token: ContinuationToken | null
   readonly status: RunStatus
   readonly journal?: ReadonlyArray<JournalEntry>
+  readonly attempts?: number
+  readonly setAside?: string | null
 }
 
 /**
- * Which runs to list. `unleased` lists only runs that nobody advances now.
+ * Which runs to list. `unleased` lists only runs that nobody advances now; stores find the runs of one `stage` without
+ * looking at the others.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RunFilter {
+  readonly stage?: Stage
   readonly status?: ReadonlyArray<RunStatus>
   readonly agent?: string
   readonly unleased?: boolean
@@ -76,7 +83,8 @@ export interface Page<A> {
  *
  * Every operation is atomic, and safe to repeat after a timeout: `create` gives back the record that is there,
  * `acquire` the lease that the same owner holds, `commit` at or below the stored ordinal changes nothing, `release` of a
- * lease that is not held any more is nothing. A fence never goes back. `commit` returns the signals that had reached the
+ * lease that is not held any more is nothing. `acquire` with `takeOver` gets the run though another holds it, whose lease
+ * is lost then. A fence never goes back. `commit` returns the signals that had reached the
  * run by then, in the same atomic step, so that a worker learns of a cancellation before it opens the next response.
  *
  * @since 0.1.0
@@ -91,7 +99,7 @@ export class TokenStore extends Context.Service<
     readonly read: (id: RunId) => Effect.Effect<Option.Option<RunRecord>, TokenStoreError>
     readonly acquire: (
       id: RunId,
-      options: { readonly owner: string; readonly ttl: Duration.Duration }
+      options: { readonly owner: string; readonly ttl: Duration.Duration; readonly takeOver?: boolean }
     ) => Effect.Effect<{ readonly lease: Lease; readonly record: RunRecord }, RunNotFound | RunLeased | TokenStoreError>
     readonly renew: (lease: Lease, ttl: Duration.Duration) => Effect.Effect<Lease, LeaseLost | TokenStoreError>
     readonly release: (lease: Lease) => Effect.Effect<void, TokenStoreError>
@@ -197,3 +205,11 @@ export const layerFile = (options: {
       })
     })
   )
+
+/**
+ * The places around the durable steps of `layerFile`, for crash tests: see `Failpoint`.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const failpointsFile: ReadonlyArray<string> = FileSteps.places

@@ -1,5 +1,5 @@
 import { Effect, Option, Stream, type Scope } from "effect"
-import type { StreamOptions } from "../Agent.ts"
+import type { LeaseOptions, StreamOptions } from "../Agent.ts"
 import { AgentError, InvalidInput, RunCancelled, RunNotFound, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type { BackgroundModel } from "../BackgroundModel.ts"
@@ -10,7 +10,7 @@ import * as Acknowledge from "./acknowledge.ts"
 import type { Ending } from "./cursor.ts"
 import { failure, follow, type Options } from "./follow.ts"
 import * as HeldRun from "./heldRun.ts"
-import { checkVersion, freshId, storeFailed, type OpenRun } from "./openRun.ts"
+import { checkVersion, storeFailed, type OpenRun } from "./openRun.ts"
 
 type Updates = Stream.Stream<AgentUpdate, AgentError>
 
@@ -20,31 +20,55 @@ const finished = (record: RunRecord.RunRecord): Updates => {
   return reason === undefined ? Stream.empty : Stream.fail(new AgentError({ runId: record.runId, reason }))
 }
 
-/** Takes the run's lease for the scope. */
-export const hold = Effect.fnUntraced(function* (
-  run: OpenRun
-): Effect.fn.Return<HeldRun.HeldRun, AgentError, Scope.Scope> {
-  const owner = yield* freshId
-  return yield* HeldRun.acquire(run.store, run.runId, owner, run.policy)
+/** What the journal says of a run's end. */
+export const endOf = ({ error, status }: Pick<Ending, "status" | "error">): RunRecord.Ended => ({
+  _tag: "Ended",
+  status,
+  ...(error === undefined ? {} : { error })
 })
+
+/** Takes the run's lease for the scope. */
+export const hold = (
+  run: Pick<OpenRun, "policy" | "runId" | "store">,
+  { ifLeased }: LeaseOptions = {}
+): Effect.Effect<HeldRun.HeldRun, AgentError, Scope.Scope> => {
+  const held = HeldRun.acquire({ ...run, takeOver: ifLeased === "take over" })
+  return ifLeased === "wait"
+    ? Effect.retry(held, { schedule: run.policy.leased, while: ({ reason }) => reason._tag === "RunLeased" })
+    : held
+}
+
+interface AdvanceOptions extends StreamOptions {
+  /** The run is over: called before its last update is delivered. */
+  readonly onEnd?: (ending: Ending) => void
+  /** The consumer finished with the last update: by default that is written. */
+  readonly onFinish?: (end: RunRecord.Ended) => void
+}
 
 /** Follows a run under its lease, checkpointing what its consumer acknowledges. */
 export const advance = Effect.fnUntraced(function* (
   run: OpenRun,
-  options: StreamOptions & { readonly onEnd?: (ending: Ending) => void } = {}
+  options: AdvanceOptions = {}
 ): Effect.fn.Return<Updates, AgentError, Scope.Scope> {
   yield* checkVersion(run)
   if (RunRecord.isFinished(run.record)) return reread(run, run.record)
-  const held = yield* hold(run)
+  return yield* advanceHeld(run, yield* hold(run, options), options)
+})
+
+/** Follows a run that is held already, from the position that its consumer acknowledged last. */
+export const advanceHeld = Effect.fnUntraced(function* (
+  run: OpenRun,
+  held: HeldRun.HeldRun,
+  options: AdvanceOptions
+): Effect.fn.Return<Updates, AgentError> {
   const { record } = held
-  if (record.token === null || RunRecord.isFinished(record)) return reread(run, record)
+  const position = held.position()
+  if (position === null || RunRecord.isFinished(record)) return reread(run, record)
 
   const source = yield* sourceOf(run, held)
   let ending: Ending | undefined
   const finish: Acknowledge.Finish = (held) => {
-    if (ending === undefined) return
-    const { status, error } = ending
-    held.finish({ _tag: "Ended", status, ...(error === undefined ? {} : { error }) })
+    if (ending !== undefined) (options.onFinish ?? held.finish)(endOf(ending))
   }
   const updates = follow({
     model: run.model,
@@ -52,7 +76,7 @@ export const advance = Effect.fnUntraced(function* (
     runId: run.runId,
     background: record.background,
     source,
-    from: run.from ?? record.token,
+    from: run.from ?? position,
     accepted: (responseId) => accept(run.model, held, responseId, record.background),
     refused: Effect.asVoid(held.write("queued", [{ _tag: "Refused", turn: 0 }])),
     ended: (how) => {
@@ -142,7 +166,7 @@ export const intend = Effect.fnUntraced(function* (held: HeldRun.HeldRun): Effec
   const refused = [{ _tag: "Refused", turn: 0 }] as const
   const signals = yield* (
     held
-      .write("queued", [{ _tag: "Requested", turn: 0 }])
+      .write("queued", [{ _tag: "Requested", turn: 0 }], { setAside: null })
       // Where it failed or was interrupted it may have been written all the same, and nothing was requested.
       .pipe(Effect.onError(() => Effect.sync(() => held.note(refused))))
   )

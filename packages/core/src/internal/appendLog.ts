@@ -1,4 +1,5 @@
 import { Effect, Exit, type FileSystem, Option, type PlatformError, Scope } from "effect"
+import { take } from "./fileSteps.ts"
 import * as LogFormat from "./logFormat.ts"
 
 /** A file that only grows, and of which every acknowledged line survives a crash. */
@@ -48,7 +49,10 @@ export const open = Effect.fnUntraced(function* (
     const file = yield* fs.open(path, { flag: "a" }).pipe(Scope.provide(scope))
     return { file, scope }
   })
-  const syncDirectory = Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
+  const syncDirectory = take(
+    "sync directory",
+    Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
+  )
 
   let current = yield* openFile(path)
   let length = options.length
@@ -59,7 +63,9 @@ export const open = Effect.fnUntraced(function* (
   let canSyncDirectory = false
 
   const repair = Effect.suspend(() =>
-    torn ? Effect.tap(current.file.truncate(length), () => Effect.sync(() => (torn = false))) : Effect.void
+    torn
+      ? Effect.tap(take("truncate", current.file.truncate(length)), () => Effect.sync(() => (torn = false)))
+      : Effect.void
   )
   const name = Effect.suspend(() =>
     unnamed && canSyncDirectory ? Effect.tap(syncDirectory, () => Effect.sync(() => (unnamed = false))) : Effect.void
@@ -69,8 +75,8 @@ export const open = Effect.fnUntraced(function* (
       yield* repair
       yield* name
       torn = true
-      yield* current.file.writeAll(bytes)
-      yield* current.file.sync
+      yield* take("write", current.file.writeAll(bytes))
+      yield* take("sync", current.file.sync)
       length += bytes.length
       torn = false
     }).pipe(Effect.onError(() => Effect.ignore(repair)))
@@ -86,11 +92,11 @@ export const open = Effect.fnUntraced(function* (
         written = LogFormat.header.length
         for (const batch of batches(payloads)) {
           const bytes = LogFormat.encode(batch, written)
-          yield* next.file.writeAll(bytes)
+          yield* take("write anew", next.file.writeAll(bytes))
           written += bytes.length
         }
-        yield* next.file.sync
-        yield* fs.rename(temporary, path)
+        yield* take("sync anew", next.file.sync)
+        yield* take("rename", fs.rename(temporary, path))
       }).pipe(
         Effect.onError(() => Effect.andThen(close(next.scope), Effect.ignore(fs.remove(temporary, { force: true }))))
       )

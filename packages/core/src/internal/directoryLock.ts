@@ -11,6 +11,7 @@ import {
   type Scope
 } from "effect"
 import { TokenStoreError } from "../TokenStoreError.ts"
+import { take as takeStep } from "./fileSteps.ts"
 import { ProcessProbe } from "./processProbe.ts"
 import { fromPlatform } from "./storeFailure.ts"
 
@@ -153,7 +154,7 @@ export const acquire = Effect.fnUntraced(function* (
       }
       const mine = path.join(directory, `lock.${(top?.number ?? 0) + 1}`)
       const entry: Entry = { number: (top?.number ?? 0) + 1, free: false, file: mine }
-      if (!(yield* create(mine))) continue
+      if (!(yield* takeStep("lock", create(mine)))) continue
       const all = yield* scan
       if (all.some((other) => other.file !== mine && other.number >= entry.number)) {
         yield* fs.remove(mine, { force: true })
@@ -173,7 +174,9 @@ export const acquire = Effect.fnUntraced(function* (
     })
   }).pipe(Effect.catchTag("PlatformError", (error) => Effect.fail(failed(error))))
 
-  const mine = yield* Effect.acquireRelease(take, (entry) => Effect.ignore(fs.rename(entry.file, `${entry.file}.free`)))
+  const mine = yield* Effect.acquireRelease(take, (entry) =>
+    Effect.ignore(takeStep("unlock", fs.rename(entry.file, `${entry.file}.free`)))
+  )
 
   let lost: TokenStoreError | undefined
   let heard = yield* Clock.monotonicTimeNanos

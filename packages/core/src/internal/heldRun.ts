@@ -2,10 +2,12 @@ import { Clock, Deferred, Duration, Effect, Exit, Latch, Metric, Scope, Semaphor
 import { AgentError, LeaseLost, StoreFailed } from "../AgentError.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"
 import type { RunId, RunStatus } from "../Run.ts"
-import type { JournalEntry, RunRecord, Signal } from "../RunRecord.ts"
+import type { Ended, JournalEntry, RunRecord, Signal } from "../RunRecord.ts"
 import type { RunPolicy } from "../RunPolicy.ts"
 import type { Commit, Lease, TokenStore } from "../TokenStore.ts"
 import * as Delivered from "./delivered.ts"
+import { freshId } from "./freshId.ts"
+import { ProcessProbe } from "./processProbe.ts"
 
 /**
  * A run in the hands of this worker: its lease, the position its consumer acknowledged, and the writer that keeps it.
@@ -13,15 +15,22 @@ import * as Delivered from "./delivered.ts"
 export interface HeldRun {
   /** The record as it was when the lease was acquired. */
   readonly record: RunRecord
+  /** The last position that is acknowledged; null once the consumer finished. */
+  readonly position: () => ContinuationToken | null
   /** The consumer finished with everything up to this position. */
   readonly acknowledge: (token: ContinuationToken) => void
   /** The consumer finished with the last update. */
-  readonly finish: (end: Extract<JournalEntry, { _tag: "Ended" }>) => void
+  readonly finish: (end: Ended) => void
   /** Writes these entries at once, and answers the signals that reached the run before them. */
   readonly write: (
     status: RunStatus,
-    journal: ReadonlyArray<JournalEntry>
+    journal: ReadonlyArray<JournalEntry>,
+    work?: Work
   ) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
+  /** How often workers took the run since its consumer last came further. */
+  readonly attempts: () => number
+  /** What workers shall know of the run: written with the next position, or by `flush`. */
+  readonly work: (work: Work) => void
   /** Writes these entries when the run is left, if not before. */
   readonly note: (journal: ReadonlyArray<JournalEntry>) => void
   /** Writes at once what is not written yet. */
@@ -34,17 +43,24 @@ export interface HeldRun {
   readonly lost: Effect.Effect<never, AgentError>
 }
 
+/** What workers know of a run: how often they took it in vain, and whether they leave it alone. */
+type Work = Pick<Commit, "attempts" | "setAside">
+
 const unwritten = Metric.counter("baton_final_write_failures", {
   description: "Last positions that could not be written when a stream was left: the next worker repeats some updates"
 })
 
 /** Acquires the run's lease for the scope, renews it, and releases it at the end, after a last write. */
-export const acquire = Effect.fnUntraced(function* (
-  store: TokenStore["Service"],
-  runId: RunId,
-  owner: string,
-  policy: RunPolicy
-): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
+export const acquire = Effect.fnUntraced(function* (options: {
+  readonly store: TokenStore["Service"]
+  readonly runId: RunId
+  readonly policy: RunPolicy
+  readonly takeOver: boolean
+}): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
+  const { policy, runId, store, takeOver } = options
+  const { host, pid } = yield* ProcessProbe
+  // Two leases are never one, though the worker is the same: acquiring is idempotent per owner.
+  const owner = `${policy.worker ?? `${host}:${pid}`}/${yield* freshId}`
   const scope = yield* Scope.Scope
   const clock = yield* Clock.Clock
   const failed = (reason: AgentError["reason"]) => new AgentError({ runId, reason })
@@ -55,7 +71,7 @@ export const acquire = Effect.fnUntraced(function* (
   // The lease runs from before the request: the store may have granted it long before the answer came.
   let leaseEnd = clock.monotonicTimeNanosUnsafe() + ttlNanos
   const { lease, record } = yield* Effect.acquireRelease(
-    store.acquire(runId, { owner, ttl }),
+    store.acquire(runId, { owner, ttl, takeOver }),
     ({ lease }) => Effect.suspend(() => leave(lease)),
     { interruptible: true }
   ).pipe(
@@ -79,6 +95,8 @@ export const acquire = Effect.fnUntraced(function* (
   let token = record.token
   let status = record.status
   let journal: ReadonlyArray<JournalEntry> = []
+  let work: Work = {}
+  let attempts = record.attempts
   let ordinal = record.ordinal
   // A commit without an answer: whether it was applied is not known, so it is sent again as it was before anything else.
   let unanswered: Commit | undefined
@@ -107,9 +125,10 @@ export const acquire = Effect.fnUntraced(function* (
     if (lostBy !== undefined) return Effect.fail(lostBy)
     if (unanswered !== undefined) return Effect.andThen(send(unanswered), commit)
     dirty.closeUnsafe()
-    const entries = journal
+    const next = { ordinal: ++ordinal, token, status, ...work, ...(journal.length > 0 ? { journal } : {}) }
     journal = []
-    return send({ ordinal: ++ordinal, token, status, ...(entries.length > 0 ? { journal: entries } : {}) })
+    work = {}
+    return send(next)
   })
   const commitOne = one.withPermit(commit)
   const flush = one.withPermit(
@@ -118,6 +137,11 @@ export const acquire = Effect.fnUntraced(function* (
       if (dirty.isOpen() || journal.length > 0) yield* commit
     })
   )
+
+  const furthered = () => {
+    if (attempts > 0) work = { ...work, attempts: (attempts = 0) }
+    dirty.openUnsafe()
+  }
 
   const logged = (what: string) => (error: AgentError) =>
     Effect.logWarning(`baton: ${what}`, error.message).pipe(Effect.annotateLogs({ runId }))
@@ -185,26 +209,34 @@ export const acquire = Effect.fnUntraced(function* (
 
   return {
     record,
+    position: () => token,
+    attempts: () => attempts,
     acknowledge: (next) => {
       // A view from an early token never takes the stored position back.
       if (token === null || !Delivered.reaches(next, token)) return
       token = next
       status = next.status
-      dirty.openUnsafe()
+      furthered()
     },
     finish: (end) => {
       if (token === null) return
       token = null
       status = end.status
       journal = [...journal, end]
-      dirty.openUnsafe()
+      furthered()
     },
     note: (entries) => {
       journal = [...journal, ...entries]
     },
-    write: (next, entries) =>
+    work: (next) => {
+      attempts = next.attempts ?? attempts
+      work = { ...work, ...next }
+      dirty.openUnsafe()
+    },
+    write: (next, entries, more = {}) =>
       Effect.suspend(() => {
         status = next
+        work = { ...work, ...more }
         journal = [...journal, ...entries]
         return commitOne
       }),

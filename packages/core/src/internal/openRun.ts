@@ -1,6 +1,6 @@
 import { Effect, Option, Predicate, Result, Schema } from "effect"
 import { Prompt } from "effect/ai"
-import { Digest, SecureRandom } from "effect/crypto"
+import { Digest } from "effect/crypto"
 import type { Agent, RunInput, RunRef } from "../Agent.ts"
 import {
   AgentChanged,
@@ -19,6 +19,7 @@ import * as RunRecord from "../RunRecord.ts"
 import { RunPolicy } from "../RunPolicy.ts"
 import { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
+import { freshId } from "./freshId.ts"
 
 /** A run that a verb works on, with the services it was found through. */
 export interface OpenRun {
@@ -41,7 +42,7 @@ const invalid = (description: string) => new AgentError({ reason: new InvalidInp
 export const storeFailed = (runId: string) => (error: TokenStoreError) =>
   new AgentError({ runId, reason: new StoreFailed({ error }) })
 
-const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
+export const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
   Effect.fromResult(
     Result.mapError(Schema.decodeUnknownResult(RunId)(runId), () =>
       invalid(
@@ -50,12 +51,6 @@ const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
       )
     )
   )
-
-/** A name for a worker or a run that nobody else has. */
-export const freshId: Effect.Effect<string> = Effect.provide(
-  SecureRandom.SecureRandom.use((random) => random.uuidV7()),
-  SecureRandom.layerWebCrypto
-).pipe(Effect.orDie)
 
 const encodePrompt = Schema.encodeEffect(Schema.toCodecJson(Prompt.Prompt))
 

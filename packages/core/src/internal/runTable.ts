@@ -2,7 +2,7 @@ import { Duration, Result } from "effect"
 import { LeaseLost, RunLeased, RunNotFound } from "../AgentError.ts"
 import { start } from "../ContinuationToken.ts"
 import type { RunId } from "../Run.ts"
-import type { NewRun, RunRecord, Signal } from "../RunRecord.ts"
+import { type NewRun, type RunRecord, type Signal, stage } from "../RunRecord.ts"
 import type { Commit, Lease, Page, RunFilter } from "../TokenStore.ts"
 
 /** A moment by both clocks: leases expire by the monotonic one, and are shown by the other. */
@@ -48,6 +48,8 @@ export const create = (
     journal: [],
     signals: [],
     lease: null,
+    attempts: 0,
+    setAside: null,
     createdAt: now.millis,
     updatedAt: now.millis
   }
@@ -59,15 +61,21 @@ export const read = (row: Row, now: Moment): RunRecord => shown(row, now)
 export const acquire = (
   row: Row | undefined,
   id: RunId,
-  options: { readonly owner: string; readonly ttl: Duration.Duration; readonly nextFence: number },
+  options: {
+    readonly owner: string
+    readonly ttl: Duration.Duration
+    readonly takeOver?: boolean
+    readonly nextFence: number
+  },
   now: Moment
 ): Result.Result<Step<{ readonly lease: Lease; readonly record: RunRecord }>, RunNotFound | RunLeased> => {
   if (row === undefined) return Result.fail(new RunNotFound({ runId: id }))
-  const current = row.record.lease
-  if (current !== null && holds(row, now) && current.owner !== options.owner) {
+  const current = holds(row, now) ? row.record.lease : null
+  const own = current?.owner === options.owner
+  if (current !== null && !own && options.takeOver !== true) {
     return Result.fail(new RunLeased({ runId: id, owner: current.owner, until: current.expiresAt }))
   }
-  const fence = current !== null && holds(row, now) ? current.fence : options.nextFence
+  const fence = current !== null && own ? current.fence : options.nextFence
   const next = leased(row, { runId: id, owner: options.owner, fence }, options.ttl, now)
   return Result.succeed({
     value: { lease: { runId: id, owner: options.owner, fence }, record: next.record },
@@ -105,7 +113,14 @@ export const commit = (
               ordinal: commit.ordinal,
               token: commit.token,
               status: commit.status,
-              journal: commit.journal === undefined ? row.record.journal : [...row.record.journal, ...commit.journal]
+              journal: commit.journal === undefined ? row.record.journal : [...row.record.journal, ...commit.journal],
+              attempts: commit.attempts ?? row.record.attempts,
+              setAside:
+                commit.setAside === undefined
+                  ? row.record.setAside
+                  : commit.setAside === null
+                    ? null
+                    : { reason: commit.setAside, at: now.millis }
             },
             now
           )
@@ -130,6 +145,7 @@ export const list = (rows: Iterable<Row>, filter: RunFilter, now: Moment): Page<
   const matching: Array<{ readonly at: string; readonly row: Row }> = []
   for (const row of rows) {
     if (
+      (filter.stage === undefined || filter.stage === stage(row.record)) &&
       (filter.status === undefined || filter.status.includes(row.record.status)) &&
       (filter.agent === undefined || filter.agent === row.record.agent) &&
       (filter.unleased !== true || !holds(row, now))

@@ -1,5 +1,6 @@
 import { type Duration, Effect, Option, type Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
+import type { LeaseOptions } from "../Agent.ts"
 import { AgentError, RunStalled, Unconfirmed } from "../AgentError.ts"
 import { fromSnapshot, type AgentResponse } from "../AgentResponse.ts"
 import type { ModelSnapshot } from "../BackgroundModel.ts"
@@ -7,10 +8,11 @@ import * as ContinuationToken from "../ContinuationToken.ts"
 import { isOver } from "../Run.ts"
 import * as RunRecord from "../RunRecord.ts"
 import { extend } from "../Session.ts"
-import { accept, advance, hold, intend, openable } from "./advance.ts"
+import { accept, advance, endOf, hold, intend, openable } from "./advance.ts"
 import * as Backoff from "./backoff.ts"
 import type { Ending } from "./cursor.ts"
 import { failure } from "./follow.ts"
+import type { HeldRun } from "./heldRun.ts"
 import { checkVersion, storeFailed, type OpenRun } from "./openRun.ts"
 import * as StallWatch from "./stallWatch.ts"
 
@@ -86,7 +88,7 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
     if (opening._tag === "None" && RunRecord.cancelRequested(record)) {
       // Nothing was opened, and nothing will be: whoever acquires the run sees the signal before it opens anything.
       const cancelled = nothing("cancelled")
-      yield* settle(run, { ...cancelled, responseId: "" })
+      yield* whileFree(run, (held) => Effect.andThen(Effect.sync(() => held.finish(endOf(cancelled))), held.flush))
       return { response: respond(run, record, cancelled, undefined) }
     }
     yield* openable(run, opening)
@@ -113,17 +115,19 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
 })
 
 // The position stays: whoever streams the run has still to read what is left.
-const settle = (run: OpenRun, { status, error }: ModelSnapshot) =>
+const settle = (run: OpenRun, snapshot: ModelSnapshot) =>
+  whileFree(run, (held) => held.write(snapshot.status, [endOf(snapshot)]))
+
+/** Does something to a run that is not known to be over, unless a worker holds it. */
+const whileFree = <A>(run: OpenRun, change: (held: HeldRun) => Effect.Effect<A, AgentError>) =>
   Effect.scoped(
     Effect.flatMap(hold(run), (held) =>
-      RunRecord.ended(held.record) === undefined
-        ? held.write(status, [{ _tag: "Ended", status, ...(error === undefined ? {} : { error }) }])
-        : Effect.void
+      RunRecord.ended(held.record) === undefined ? Effect.asVoid(change(held)) : Effect.void
     )
   ).pipe(Effect.catchReason("AgentError", "RunLeased", () => Effect.void))
 
 /** Polls on the policy's schedule until the run is over, or has stalled. */
-const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
   let look = yield* glance(run)
   const pace = yield* Backoff.make(run.policy.poll)
   const watch = yield* StallWatch.make({
@@ -160,9 +164,12 @@ export const result = (run: OpenRun): Effect.Effect<AgentResponse, AgentError> =
   Effect.flatMap(untilOver(run), (look) => honest(run, look))
 
 /** Follows a run to its end, and answers the whole of it. */
-export const complete = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<AgentResponse, AgentError> {
+export const complete = Effect.fnUntraced(function* (
+  run: OpenRun,
+  options: LeaseOptions
+): Effect.fn.Return<AgentResponse, AgentError> {
   let ending: Ending | undefined
-  yield* Stream.runDrain(Stream.unwrap(advance(run, { onEnd: (how) => void (ending = how) })))
+  yield* Stream.runDrain(Stream.unwrap(advance(run, { ...options, onEnd: (how) => void (ending = how) })))
   const snapshot = ending?.snapshot
   return snapshot === undefined ? yield* result(run) : respond(run, run.record, snapshot, snapshot.responseId)
 })
