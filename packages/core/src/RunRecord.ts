@@ -192,8 +192,7 @@ export const responseIds = (record: RunRecord): ReadonlyArray<string> =>
  * @since 0.1.0
  * @category getters
  */
-export const ended = (record: RunRecord): Ended | undefined =>
-  record.journal.find((entry) => entry._tag === "Ended")
+export const ended = (record: RunRecord): Ended | undefined => record.journal.find((entry) => entry._tag === "Ended")
 
 /**
  * Tells whether somebody asked to cancel the run.

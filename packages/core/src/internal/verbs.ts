@@ -88,7 +88,12 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
     if (opening._tag === "None" && RunRecord.cancelRequested(record)) {
       // Nothing was opened, and nothing will be: whoever acquires the run sees the signal before it opens anything.
       const cancelled = nothing("cancelled")
-      yield* whileFree(run, (held) => Effect.andThen(Effect.sync(() => held.finish(endOf(cancelled))), held.flush))
+      yield* whileFree(run, (held) =>
+        Effect.andThen(
+          Effect.sync(() => held.finish(endOf(cancelled))),
+          held.flush
+        )
+      )
       return { response: respond(run, record, cancelled, undefined) }
     }
     yield* openable(run, opening)

@@ -42,7 +42,9 @@ export const make = Effect.fnUntraced(function* <E>(
   )
 
   const rest = (runId: RunId) =>
-    Clock.clockWith((clock) => Effect.sync(() => void resting.set(runId, clock.currentTimeMillisUnsafe() + leaseMillis)))
+    Clock.clockWith((clock) =>
+      Effect.sync(() => void resting.set(runId, clock.currentTimeMillisUnsafe() + leaseMillis))
+    )
 
   const take = (agent: Agent, record: RunRecord.RunRecord) => {
     const { runId } = record
@@ -54,6 +56,9 @@ export const make = Effect.fnUntraced(function* <E>(
         reason._tag === "RunLeased" || reason._tag === "LeaseLost"
           ? Effect.void
           : Effect.andThen(rest(runId), Effect.logWarning("baton: a worker cannot go on with a run", message))
+      ),
+      Effect.catchDefect((defect) =>
+        Effect.andThen(rest(runId), Effect.logError("baton: a worker cannot go on with a run", defect))
       ),
       Effect.annotateLogs({ runId }),
       Effect.ensuring(freed.open),

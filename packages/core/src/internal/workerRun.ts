@@ -1,4 +1,4 @@
-import { Cause, Effect, Latch, type Schedule, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, type Schedule, type Scope, Stream } from "effect"
 import type { StreamOptions } from "../Agent.ts"
 import type { AgentError } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
@@ -53,7 +53,10 @@ const setAside = (held: HeldRun, reason: string) => {
 const abandon = (held: HeldRun) =>
   Effect.as(
     RunRecord.cancelRequested(held.record)
-      ? Effect.andThen(Effect.sync(() => held.finish(endOf({ status: "cancelled" }))), held.flush)
+      ? Effect.andThen(
+          Effect.sync(() => held.finish(endOf({ status: "cancelled" }))),
+          held.flush
+        )
       : setAside(
           held,
           RunRecord.opening(held.record, 0)._tag === "Requested"
@@ -133,7 +136,8 @@ const tryOnce = Effect.fnUntraced(function* <E>(
   return end === undefined ? broken(broke) : { _tag: "Finished", end }
 })
 
-const theEndOf = (run: OpenRun) => Effect.map(untilOver(run), ({ error, response: { status } }) => 
+const theEndOf = (run: OpenRun) =>
+  Effect.map(untilOver(run), ({ error, response: { status } }) =>
     endOf({ status, ...(error === undefined ? {} : { error }) })
   )
 
@@ -157,11 +161,20 @@ const broken = (error: AgentError): Outcome => {
 const untilStopped =
   (idle: Latch.Latch, stopping: Latch.Latch) =>
   (updates: Stream.Stream<AgentUpdate, AgentError>): Stream.Stream<AgentUpdate, AgentError> =>
-    Stream.transformPull(updates, (pull) =>
-      Effect.succeed(
-        Effect.suspend(() => {
-          idle.openUnsafe()
-          return Effect.flatMap(pull, (some) => (stopping.isOpen() ? Effect.never : Effect.succeed(some)))
-        }).pipe(Effect.ensuring(Effect.sync(() => idle.closeUnsafe())))
+    Stream.transformPull(updates, (pull) => {
+      // The last update is acknowledged as the pull begins, which has to be before anything can interrupt it.
+      const last = Effect.flatMap(Effect.forkChild(pull, { startImmediately: true }), (fiber) => {
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined && Exit.isFailure(exit)) return exit
+        return Effect.andThen(idle.open, Effect.andThen(Fiber.join(fiber), Effect.never))
+      })
+      const next = Effect.suspend(() => {
+        idle.openUnsafe()
+        return Effect.flatMap(pull, (some) => (stopping.isOpen() ? Effect.never : Effect.succeed(some)))
+      })
+      return Effect.succeed(
+        Effect.suspend(() => (stopping.isOpen() ? last : next)).pipe(
+          Effect.ensuring(Effect.sync(() => idle.closeUnsafe()))
+        )
       )
-    )
+    })
