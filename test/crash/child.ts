@@ -4,12 +4,13 @@ import { decodeLine, type Line } from "./line.ts"
 
 /** Runs a child until it ends, or until `signal` is sent after so many of its updates; answers all that it said. */
 export const run = Effect.fnUntraced(function* (options: {
+  readonly program?: string
   readonly env: Record<string, string>
   readonly signal?: { readonly name: "SIGKILL" | "SIGTERM"; readonly afterUpdates: number }
 }) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const child = yield* spawner.spawn(
-    ChildProcess.make(process.execPath, [new URL("worker.program.ts", import.meta.url).pathname], {
+    ChildProcess.make(process.execPath, [new URL(options.program ?? "worker.program.ts", import.meta.url).pathname], {
       env: options.env,
       extendEnv: true,
       stderr: "inherit"

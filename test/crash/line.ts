@@ -1,4 +1,5 @@
-import { Schema } from "effect"
+import type { AgentUpdate } from "@effect-baton/core"
+import { Console, Effect, Option, Schema } from "effect"
 
 /** What a child says: the milliseconds since the epoch, and what it did then. */
 export const Line = Schema.fromJsonString(
@@ -18,4 +19,21 @@ export const Line = Schema.fromJsonString(
 export type Line = typeof Line.Type
 
 export const decodeLine = Schema.decodeEffect(Line)
-export const encodeLine = Schema.encodeEffect(Line)
+const encodeLine = Schema.encodeEffect(Line)
+
+type Said<L extends Line> = L extends Line ? Omit<L, "at"> : never
+
+/** Says on a line what this child did just now. */
+export const say = (line: Said<Line>) =>
+  Effect.flatMap(encodeLine({ ...line, at: performance.timeOrigin + performance.now() } as Line), Console.log).pipe(
+    Effect.orDie
+  )
+
+/** Says that an update is finished with. */
+export const sayUpdate = (update: AgentUpdate.AgentUpdate) =>
+  say({
+    did: "update",
+    position: `${update.sequenceNumber}.${Option.match(update.continuationToken, { onNone: () => 0, onSome: (token) => token.skip })}`,
+    text: update.text,
+    last: Option.isNone(update.continuationToken)
+  })
