@@ -4,10 +4,11 @@ import { Run, TokenStore } from "@effect-baton/core"
 import { Duration, Effect, Exit, FileSystem, Layer, Predicate, Result, Schema, Scope } from "effect"
 import { AiError } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { commitOf, newRun } from "../contract/tokenStore.ts"
+import { TokenStoreContract } from "@effect-baton/testing"
 
 type Service = TokenStore.TokenStore["Service"]
 
+const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const ttl = Duration.seconds(30)
 

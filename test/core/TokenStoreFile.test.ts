@@ -1,13 +1,13 @@
 import { NodeServices } from "@effect/platform-node"
 import { TokenStore } from "@effect-baton/core"
+import { TokenStoreContract } from "@effect-baton/testing"
+import { describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer } from "effect"
-import { tokenStoreContract } from "../contract/tokenStore.ts"
 
-const fresh = Layer.unwrap(
-  Effect.gen(function* () {
-    const fs = yield* FileSystem.FileSystem
-    return TokenStore.layerFile({ directory: yield* fs.makeTempDirectoryScoped({ prefix: "baton-" }) })
-  })
-).pipe(Layer.provide(NodeServices.layer))
+const reopen = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
+  return Layer.provide(TokenStore.layerFile({ directory }), NodeServices.layer)
+}).pipe(Effect.provide(NodeServices.layer))
 
-tokenStoreContract("file", fresh)
+TokenStoreContract.suite({ describe, it }, "file", Layer.unwrap(reopen), { reopen })

@@ -18,10 +18,11 @@ import {
   Stream
 } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
-import { commitOf, newRun } from "../contract/tokenStore.ts"
+import { TokenStoreContract } from "@effect-baton/testing"
 
 type Probe = (typeof TokenStore.ProcessProbe)["Service"]
 
+const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "baton-" }))
 

@@ -8,11 +8,12 @@ import { mkdtempSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
-import { commitOf, newRun } from "../contract/tokenStore.ts"
+import { TokenStoreContract } from "@effect-baton/testing"
 import * as Disks from "../support/disks.ts"
 
 type Service = TokenStore.TokenStore["Service"]
 
+const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const ttl = Duration.seconds(30)
 // A process that is dead as soon as anybody asks.

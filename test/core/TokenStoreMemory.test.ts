@@ -1,4 +1,5 @@
 import { TokenStore } from "@effect-baton/core"
-import { tokenStoreContract } from "../contract/tokenStore.ts"
+import { TokenStoreContract } from "@effect-baton/testing"
+import { describe, it } from "@effect/vitest"
 
-tokenStoreContract("memory", TokenStore.layerMemory)
+TokenStoreContract.suite({ describe, it }, "memory", TokenStore.layerMemory)

@@ -1,5 +1,6 @@
 /**
- * Test doubles for Baton: a scripted model for tests under `TestClock`, and a sandbox Responses server on loopback.
+ * Test doubles for Baton: a scripted model for tests under `TestClock`, and a sandbox Responses server on loopback; and
+ * what every token store promises, as tests.
  *
  * @since 0.1.0
  */
@@ -9,4 +10,5 @@ export * as SalesAnalyst from "./SalesAnalyst.ts"
 export * as SandboxLedger from "./SandboxLedger.ts"
 export * as SandboxTrouble from "./SandboxTrouble.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
+export * as TokenStoreContract from "./TokenStoreContract.ts"
 export * as Transcript from "./Transcript.ts"

@@ -1,0 +1,275 @@
+/**
+ * What every token store promises, as tests: one call proves a store, also one of your own.
+ *
+ * @since 0.1.0
+ */
+import { type RunRecord, TokenStore } from "@effect-baton/core"
+import { Cause, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as Bench from "./internal/contract/bench.ts"
+import { commits } from "./internal/contract/commits.ts"
+import { creation } from "./internal/contract/creation.ts"
+import { durability } from "./internal/contract/durability.ts"
+import { leases } from "./internal/contract/leases.ts"
+import { listing } from "./internal/contract/listing.ts"
+import { repetition } from "./internal/contract/repetition.ts"
+import { scale } from "./internal/contract/scale.ts"
+import { signals } from "./internal/contract/signals.ts"
+import { stages } from "./internal/contract/stages.ts"
+import { takeover } from "./internal/contract/takeover.ts"
+import * as Violation from "./internal/contract/violation.ts"
+
+const ofStore = {
+  "create and read": creation,
+  leases,
+  "taking over": takeover,
+  "commits and removal": commits,
+  "attempts and stages": stages,
+  signals,
+  listing,
+  "repetition after a timeout": repetition,
+  "many runs": scale
+}
+
+const ofPlace = { durability }
+
+type NamesOf<Themes> = { [Theme in keyof Themes]: keyof Themes[Theme] }[keyof Themes]
+
+/**
+ * The name of a law, which is also the title of its test.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LawName = NamesOf<typeof ofStore> | NamesOf<typeof ofPlace>
+
+/**
+ * One promise of token stores. `check` uses a store that is empty, and fails if the promise is broken.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Law {
+  readonly name: LawName
+  /** The laws on the same matter say the same here. */
+  readonly about: string
+  readonly check: Effect.Effect<void, ContractViolation, TokenStore.TokenStore>
+}
+
+/**
+ * A store breaks a promise: what was expected, and what came. `cause` is what the store itself failed with, if it did.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const ContractViolation: typeof Violation.ContractViolation = Violation.ContractViolation
+
+/**
+ * The type of `ContractViolation`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ContractViolation = Violation.ContractViolation
+
+/**
+ * How a store is tried.
+ *
+ * **Details**
+ *
+ * Without options the clock is `TestClock`, and leases are as long as in life. For a store whose time is a server's set
+ * `live`: time then passes by waiting, and `ttl` is half a second, or what you say; it must be long enough for a few
+ * operations one after the other.
+ *
+ * `reopen` is for stores that outlive the process: every time it is run it makes a new empty place, and gives a layer
+ * that opens this place, which the laws build and close again and again. What it acquires is released with its scope.
+ *
+ * `except` names laws that the store does not promise. Each of these must then fail, so that the exception stays true.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How long the leases are that shall end: 30 seconds, or half a second where the suite is `live`. */
+  readonly ttl?: Duration.Input
+  /** Lets time pass for the store: `TestClock.adjust`, or `Effect.sleep` where the suite is `live`. */
+  readonly advance?: (duration: Duration.Duration) => Effect.Effect<void>
+  /** Whether the tests run by the real clock. */
+  readonly live?: boolean
+  /** How many runs are many: 10,000. */
+  readonly runs?: number
+  /** Makes a new place, and gives the layer that opens it. */
+  readonly reopen?: Effect.Effect<Layer.Layer<TokenStore.TokenStore, unknown>, unknown, Scope.Scope>
+  /** The laws that the store does not promise, and breaks. */
+  readonly except?: ReadonlyArray<LawName>
+}
+
+/**
+ * What `suite` needs of a test runner: `describe` and `it` of `@effect/vitest` have it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Runner {
+  readonly describe: (name: string, body: () => void) => void
+  readonly it: {
+    readonly effect: (name: string, body: () => Effect.Effect<void, unknown>, timeout: number) => void
+    readonly live: (name: string, body: () => Effect.Effect<void, unknown>, timeout: number) => void
+  }
+}
+
+/**
+ * The laws, as values: all of the store, and those of durability where `options` say how to `reopen` it.
+ *
+ * **When to use**
+ *
+ * With a test runner that `suite` does not fit, or to check one law by itself. `except` is of no effect here.
+ *
+ * **Example** (Checking one law)
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-baton/core"
+ * import { TokenStoreContract } from "@effect-baton/testing"
+ * import { Effect } from "effect"
+ * import { TestClock } from "effect/testing"
+ *
+ * const law = TokenStoreContract.laws().find(({ name }) => name === "a lease ends with its time")
+ *
+ * export const check = law?.check.pipe(Effect.provide([TokenStore.layerMemory, TestClock.layer()]))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const laws = (options: Options = {}): ReadonlyArray<Law> => {
+  const terms = termsOf(options)
+  const { reopen } = options
+  const ofStores = entries(ofStore).map(({ about, law, name }) => ({
+    name,
+    about,
+    check: judged(Effect.flatMap(TokenStore.TokenStore, (store) => law(Bench.make(store, terms))))
+  }))
+  const ofPlaces = entries(ofPlace).map(({ about, law, name }) => ({
+    name,
+    about,
+    check: judged(reopen === undefined ? unopened : Effect.flatMap(reopen, (layer) => law(placeOf(layer, terms))))
+  }))
+  return reopen === undefined ? ofStores : [...ofStores, ...ofPlaces]
+}
+
+/**
+ * Registers a test for every law: a store that passes them all is a token store.
+ *
+ * **Details**
+ *
+ * `layer` must give an empty store each time it is built.
+ *
+ * **Example** (Proving a store)
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-baton/core"
+ * import { TokenStoreContract } from "@effect-baton/testing"
+ * import { describe, it } from "@effect/vitest"
+ *
+ * TokenStoreContract.suite({ describe, it }, "memory", TokenStore.layerMemory)
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const suite = <E>(
+  runner: Runner,
+  name: string,
+  layer: Layer.Layer<TokenStore.TokenStore, E>,
+  options: Options = {}
+): void => {
+  const test = options.live === true ? runner.it.live : runner.it.effect
+  const all = laws(options)
+  const except = new Set(options.except)
+  runner.describe(`token store: ${name}`, () => {
+    for (const [about, group] of Map.groupBy(all, ({ about }) => about)) {
+      runner.describe(about, () => {
+        for (const { check, name } of group) {
+          const broken = except.delete(name)
+          test(
+            broken ? `not promised: ${name}` : name,
+            () => Effect.provide(broken ? mustFail(name, check) : check, layer, { local: true }),
+            about === "many runs" ? 300_000 : 60_000
+          )
+        }
+      })
+    }
+    // What is left names no law that was tried: an exception that nobody looks at.
+    for (const name of except) {
+      test(`not promised: ${name}`, () => Effect.asVoid(unopened), 60_000)
+    }
+  })
+}
+
+/**
+ * A run for tests of a store: of the agent `analyst`, not started yet.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const newRun: (runId: string, change?: Partial<RunRecord.NewRun>) => RunRecord.NewRun = Bench.newRun
+
+/**
+ * A commit for tests of a store: the position after event `ordinal` of a run of `newRun`.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const commitOf: (runId: string, ordinal: number, change?: Partial<TokenStore.Commit>) => TokenStore.Commit =
+  Bench.commitOf
+
+const termsOf = ({ advance, live = false, runs = 10_000, ttl }: Options): Bench.Terms => {
+  const length = Duration.fromInputUnsafe(ttl ?? (live ? "500 millis" : "30 seconds"))
+  return {
+    ttl: length,
+    beyond: Duration.times(length, 1.5),
+    advance: advance ?? (live ? Effect.sleep : TestClock.adjust),
+    runs
+  }
+}
+
+const placeOf = (layer: Layer.Layer<TokenStore.TokenStore, unknown>, terms: Bench.Terms): Bench.Place => ({
+  ...terms,
+  open: Effect.map(Layer.build(Layer.fresh(layer)), (context) =>
+    Bench.make(Context.get(context, TokenStore.TokenStore), terms)
+  )
+})
+
+const entries = <L>(themes: Readonly<Record<string, Readonly<Partial<Record<LawName, L>>>>>) =>
+  Object.entries(themes).flatMap(([about, laws]) =>
+    (Object.entries(laws) as ReadonlyArray<[LawName, L]>).map(([name, law]) => ({ about, name, law }))
+  )
+
+const unopened = Effect.fail(
+  new ContractViolation({ message: "This law was not tried: say how to open the place again, with `reopen`." })
+)
+
+// Whatever goes wrong, the store broke a promise; but to be interrupted is no failure of its.
+const judged = <R>(
+  check: Effect.Effect<unknown, unknown, R>
+): Effect.Effect<void, ContractViolation, Exclude<R, Scope.Scope>> =>
+  Effect.matchCauseEffect(Effect.scoped(check), {
+    onSuccess: () => Effect.void,
+    onFailure: (cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(violationOf(Cause.squash(cause)))
+  })
+
+const violationOf = (cause: unknown): ContractViolation =>
+  cause instanceof ContractViolation
+    ? cause
+    : new ContractViolation({
+        message: `The store failed where it must answer: ${cause instanceof Error ? cause.message : String(cause)}`,
+        cause
+      })
+
+const mustFail = <R>(name: LawName, check: Effect.Effect<void, ContractViolation, R>) =>
+  Effect.matchEffect(check, {
+    onFailure: () => Effect.void,
+    onSuccess: () =>
+      Effect.fail(new ContractViolation({ message: `The store keeps "${name}": take it out of \`except\`.` }))
+  })

@@ -1,0 +1,45 @@
+import { Data, Effect, Equal } from "effect"
+
+/**
+ * A store does not do what every token store promises: what was expected, and what came.
+ *
+ * **Details**
+ *
+ * `cause` is what the store itself failed with, where it was to answer. Test runners show `expected` and `actual` as a
+ * difference.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ContractViolation extends Data.TaggedError("ContractViolation")<{
+  readonly message: string
+  readonly expected?: unknown
+  readonly actual?: unknown
+  readonly cause?: unknown
+}> {}
+
+/** Fails unless both are the same by their content. */
+export const equal = (actual: unknown, expected: unknown, message: string): Effect.Effect<void, ContractViolation> =>
+  Equal.equals(actual, expected) ? Effect.void : Effect.fail(new ContractViolation({ message, expected, actual }))
+
+/** Fails unless a number is above another. */
+export const above = (actual: number, least: number, message: string): Effect.Effect<void, ContractViolation> =>
+  actual > least
+    ? Effect.void
+    : Effect.fail(new ContractViolation({ message, expected: `above ${least}`, actual: String(actual) }))
+
+/** Runs what must fail with an error of this name, and gives the error. */
+export const refused = <A, E extends { readonly _tag: string }, Tag extends E["_tag"]>(
+  effect: Effect.Effect<A, E>,
+  tag: Tag,
+  message: string
+): Effect.Effect<Extract<E, { readonly _tag: Tag }>, ContractViolation> => {
+  const isIt = (error: E): error is Extract<E, { readonly _tag: Tag }> => error._tag === tag
+  return Effect.matchEffect(effect, {
+    onFailure: (error) =>
+      isIt(error)
+        ? Effect.succeed(error)
+        : Effect.fail(new ContractViolation({ message, expected: tag, actual: error._tag, cause: error })),
+    onSuccess: (actual) => Effect.fail(new ContractViolation({ message, expected: tag, actual }))
+  })
+}
