@@ -1,0 +1,85 @@
+/**
+ * Runs' positions in Redis or Valkey, for many workers.
+ *
+ * @since 0.1.0
+ */
+import { TokenStore } from "@effect-baton/core"
+import { Config, Duration, Effect, Layer } from "effect"
+import { Digest } from "effect/crypto"
+import type { Redis } from "effect/persistence"
+import * as RedisStore from "./internal/redisStore.ts"
+
+/**
+ * The settings of the store.
+ *
+ * **Details**
+ *
+ * | field | meaning | default |
+ * | --- | --- | --- |
+ * | `prefix` | the namespace: stores of another one know nothing of these runs | `"baton"` |
+ * | `shards` | into how many slots of a cluster the runs are spread, 1 to 1024 | 16 |
+ * | `retention` | how long a run is kept after its consumer finished; `Duration.infinity` for ever | 30 days |
+ * | `timeout` | how long an operation waits for Redis; those on a lease wait at most 0.3 of its time | 3 s |
+ *
+ * **Gotchas**
+ *
+ * All workers must have the same `prefix` and the same `shards`, for as long as there are runs: with another number of
+ * shards runs are looked for elsewhere, and not found.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly prefix?: string | undefined
+  readonly shards?: number | undefined
+  readonly retention?: Duration.Input | undefined
+  readonly timeout?: Duration.Input | undefined
+}
+
+const make = (options: Options = {}) =>
+  RedisStore.make({
+    prefix: options.prefix ?? "baton",
+    shards: Math.min(1024, Math.max(1, Math.trunc(options.shards ?? 16) || 1)),
+    retention: Duration.fromInputUnsafe(options.retention ?? Duration.days(30)),
+    timeout: Duration.clamp(Duration.fromInputUnsafe(options.timeout ?? Duration.seconds(3)), {
+      minimum: Duration.millis(10),
+      maximum: Duration.minutes(1)
+    })
+  }).pipe(Effect.provide(Digest.layerWebCrypto))
+
+/**
+ * A store on a Redis server or cluster, 6.2 or newer, or Valkey: for runs that many processes share.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<TokenStore.TokenStore, never, Redis.Redis> =>
+  Layer.effect(TokenStore.TokenStore, make(options))
+
+/**
+ * The store of `layer`, with settings from the configuration.
+ *
+ * **Example** (A namespace for each deployment)
+ *
+ * ```ts
+ * import { RedisTokenStore } from "@effect-baton/redis"
+ * import { Config } from "effect"
+ *
+ * export const store = RedisTokenStore.layerConfig({ prefix: Config.string("BATON_PREFIX") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<TokenStore.TokenStore, Config.ConfigError, Redis.Redis> =>
+  Layer.effect(TokenStore.TokenStore, Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * The places around the writing operations, for crash tests: see `Failpoint` of core.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const failpoints: ReadonlyArray<string> = RedisStore.steps.places

@@ -1,0 +1,6 @@
+/**
+ * Baton's runs in Redis or Valkey, for many workers.
+ *
+ * @since 0.1.0
+ */
+export * as RedisTokenStore from "./RedisTokenStore.ts"

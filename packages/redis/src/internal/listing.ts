@@ -1,0 +1,98 @@
+import { Run, type RunRecord, type TokenStore, type TokenStoreError } from "@effect-baton/core"
+import { Effect, Predicate } from "effect"
+import * as StoredRun from "./storedRun.ts"
+
+/** Where a run stands in a listing. */
+interface Place {
+  readonly at: string
+  readonly id: string
+}
+
+/** A run that a shard found; without `shown` it is one that cannot be read. */
+interface Found {
+  readonly place: Place
+  readonly record: RunRecord.RunRecord
+}
+
+/** One shard's part of a listing, as far as it was looked at. */
+interface Source<Shard> {
+  readonly shard: Shard
+  readonly ahead: Array<Found>
+  from: Place | undefined
+  over: boolean
+}
+
+/** Looks at so many runs of a shard, after a place. */
+export type Look<Shard> = (
+  shard: Shard,
+  from: Place | undefined,
+  wanted: number
+) => Effect.Effect<ReadonlyArray<unknown>, TokenStoreError.TokenStoreError>
+
+/** One page of what the shards find, oldest first; of one moment, in the order of the ids' bytes, as Redis has it. */
+export const page = Effect.fnUntraced(function* <Shard>(
+  shards: ReadonlyArray<Shard>,
+  look: Look<Shard>,
+  filter: Pick<TokenStore.RunFilter, "cursor" | "limit">,
+  unreadable: (shard: Shard, id: string) => Effect.Effect<void>
+): Effect.fn.Return<TokenStore.Page<RunRecord.RunRecord>, TokenStoreError.TokenStoreError> {
+  const limit = Math.max(1, Math.trunc(filter.limit))
+  const from = placeOf(filter.cursor)
+  if (from === "nowhere") return { items: [] }
+  // One more than there is room for tells that there is a next page. What a shard finds is likely to be its share.
+  const share = Math.ceil((limit + 1) / shards.length) + 1
+  const sources = shards.map((shard): Source<Shard> => ({ shard, ahead: [], from, over: false }))
+  const ask = Effect.fnUntraced(function* (source: Source<Shard>) {
+    const [over, at, last, found] = yield* look(source.shard, source.from, share)
+    source.over = over === "1"
+    if (Predicate.isString(at) && Predicate.isString(last) && at !== "") source.from = { at, id: last }
+    for (const [id, shown] of Array.isArray(found) ? found : []) {
+      const record = StoredRun.decode(Run.RunId.make(id), shown)
+      if (record._tag === "Failure") yield* unreadable(source.shard, id)
+      else source.ahead.push({ place: { at: String(record.success.createdAt), id }, record: record.success })
+    }
+  })
+
+  const found: Array<Found> = []
+  while (found.length <= limit) {
+    const dry = sources.filter(({ ahead, over }) => ahead.length === 0 && !over)
+    if (dry.length > 0) {
+      yield* Effect.forEach(dry, ask, { concurrency: "unbounded", discard: true })
+      continue
+    }
+    let first: Source<Shard> | undefined
+    for (const source of sources) {
+      if (
+        source.ahead[0] !== undefined &&
+        (first?.ahead[0] === undefined || isBefore(source.ahead[0], first.ahead[0]))
+      ) {
+        first = source
+      }
+    }
+    const next = first?.ahead.shift()
+    if (next === undefined) break
+    found.push(next)
+  }
+  const last = found[limit - 1]
+  return {
+    items: found.slice(0, limit).map(({ record }) => record),
+    ...(found.length > limit && last !== undefined ? { cursor: cursorOf(last.place) } : {})
+  }
+})
+
+const cursorOf = ({ at, id }: Place): string => `${at.padStart(16, "0")}:${id}`
+
+const placeOf = (cursor: string | undefined): Place | undefined | "nowhere" => {
+  if (cursor === undefined || cursor === "") return undefined
+  const [, at, id] = /^(\d{16}):(.+)$/su.exec(cursor) ?? []
+  return at === undefined || id === undefined ? "nowhere" : { at: String(Number(at)), id }
+}
+
+const utf8 = new TextEncoder()
+
+const isBefore = (a: Found, b: Found): boolean => {
+  if (a.record.createdAt !== b.record.createdAt) return a.record.createdAt < b.record.createdAt
+  const [x, y] = [utf8.encode(a.place.id), utf8.encode(b.place.id)]
+  const i = x.findIndex((byte, i) => byte !== y[i])
+  return i !== -1 && (x[i] ?? 0) < (y[i] ?? -1)
+}
