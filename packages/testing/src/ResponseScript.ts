@@ -23,14 +23,15 @@ export interface Deltas {
 }
 
 /**
- * One output item of a response: a message, a call of a function tool, or a
- * summary of reasoning.
+ * One output item of a response: a message, a message that refuses, a call of
+ * a function tool, or a summary of reasoning.
  *
  * @category models
  * @since 0.1.0
  */
 export type ScriptItem =
   | { readonly type: "message"; readonly deltas: Deltas }
+  | { readonly type: "refusal"; readonly deltas: Deltas }
   | { readonly type: "function_call"; readonly name: string; readonly callId: string; readonly deltas: Deltas }
   | { readonly type: "reasoning"; readonly deltas: Deltas }
 

@@ -157,8 +157,20 @@ export const parseCreate = Effect.fnUntraced(function* (
   }
 })
 
+// What a listed part has, where its request may leave it out.
+const listedPart = (part: unknown): unknown =>
+  Predicate.hasProperty(part, "type") && part.type === "output_text"
+    ? { annotations: [], logprobs: [], ...part }
+    : Predicate.hasProperty(part, "type") && part.type === "input_image"
+      ? { detail: "auto", ...part }
+      : part
+
 const contentParts = (role: string, content: unknown): unknown =>
-  Predicate.isString(content) ? [{ type: role === "assistant" ? "output_text" : "input_text", text: content }] : content
+  Predicate.isString(content)
+    ? [listedPart({ type: role === "assistant" ? "output_text" : "input_text", text: content })]
+    : Array.isArray(content)
+      ? content.map(listedPart)
+      : content
 
 /** The items of a request as `GET …/input_items` lists them. */
 export const listedItems = (

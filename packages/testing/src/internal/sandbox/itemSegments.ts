@@ -19,18 +19,20 @@ const joined = (deltas: Deltas, count: number): string => {
 export const itemText = (item: OutputItem, deltas = item.script.deltas.length): string =>
   joined(item.script.deltas, deltas)
 
-const textPart = (text: string) => ({ type: "output_text", annotations: [], logprobs: [], text })
+const contentPart = (type: "message" | "refusal", text: string) =>
+  type === "message" ? { type: "output_text", annotations: [], logprobs: [], text } : { type: "refusal", refusal: text }
 
 /** The item as a response object shows it after `deltas` of its deltas. */
 export const itemObject = (item: OutputItem, deltas: number, status: string): { readonly [key: string]: unknown } => {
   const text = itemText(item, deltas)
   switch (item.script.type) {
     case "message":
+    case "refusal":
       return {
         id: item.id,
         type: "message",
         status,
-        content: deltas === 0 && status === "in_progress" ? [] : [textPart(text)],
+        content: deltas === 0 && status === "in_progress" ? [] : [contentPart(item.script.type, text)],
         role: "assistant"
       }
     case "function_call":
@@ -100,24 +102,35 @@ export const itemSegments = (item: OutputItem, obfuscate: boolean): ReadonlyArra
     { index: item.index, tells: "done" }
   )
   switch (item.script.type) {
-    case "message": {
+    case "message":
+    case "refusal": {
+      const { type } = item.script
       const inPart = { ...place, content_index: 0 }
       return [
         added,
-        single("response.content_part.added", () => ({ ...inPart, part: textPart("") })),
-        deltaSegment("response.output_text.delta", item, ',"content_index":0', true, obfuscate),
-        single("response.output_text.done", () => ({ ...inPart, text: itemText(item), logprobs: [] })),
-        single("response.content_part.done", () => ({ ...inPart, part: textPart(itemText(item)) })),
+        single("response.content_part.added", () => ({ ...inPart, part: contentPart(type, "") })),
+        ...(type === "message"
+          ? [
+              deltaSegment("response.output_text.delta", item, ',"content_index":0', true, obfuscate),
+              single("response.output_text.done", () => ({ ...inPart, text: itemText(item), logprobs: [] }))
+            ]
+          : [
+              deltaSegment("response.refusal.delta", item, ',"content_index":0', false, obfuscate),
+              single("response.refusal.done", () => ({ ...inPart, refusal: itemText(item) }))
+            ]),
+        single("response.content_part.done", () => ({ ...inPart, part: contentPart(type, itemText(item)) })),
         done
       ]
     }
-    case "function_call":
+    case "function_call": {
+      const { name } = item.script
       return [
         added,
         deltaSegment("response.function_call_arguments.delta", item, "", false, obfuscate),
-        single("response.function_call_arguments.done", () => ({ ...place, arguments: itemText(item) })),
+        single("response.function_call_arguments.done", () => ({ ...place, name, arguments: itemText(item) })),
         done
       ]
+    }
     case "reasoning": {
       if (item.script.deltas.length === 0) return [added, done]
       const inPart = { ...place, summary_index: 0 }

@@ -52,6 +52,8 @@ export const recordedTimeline = (recording: Recording): Timeline => {
   let polled = 0
   const latest = (produced: number): Json =>
     responseOf(events.slice(0, produced).findLast((event) => responseOf(event) !== undefined)) ??
+    // A stream that nobody reads was accepted as its first event says.
+    events.map(responseOf).find((response) => response !== undefined) ??
     recording.create.response.json ??
     {}
   const status = (produced: number): string =>

@@ -1,3 +1,4 @@
+import { Predicate } from "effect"
 import type { ScriptEnd } from "../../ResponseScript.ts"
 import type { CreateRequest } from "./createRequest.ts"
 
@@ -19,6 +20,12 @@ export interface Progress {
   readonly end: ScriptEnd | undefined
   readonly usage: Usage | undefined
 }
+
+// A function is repeated with what its request left out.
+const repeatedTool = (tool: unknown): unknown =>
+  Predicate.hasProperty(tool, "type") && tool.type === "function"
+    ? { description: null, parameters: null, strict: true, ...tool }
+    : tool
 
 /** The fields of a response object that stay, with the API's defaults. */
 export const responseBase = (
@@ -55,7 +62,7 @@ export const responseBase = (
     temperature: body["temperature"] ?? 1,
     text: body["text"] ?? { format: { type: "text" }, verbosity: "medium" },
     tool_choice: body["tool_choice"] ?? "auto",
-    tools: body["tools"] ?? [],
+    tools: Array.isArray(body["tools"]) ? body["tools"].map(repeatedTool) : [],
     top_logprobs: body["top_logprobs"] ?? 0,
     top_p: body["top_p"] ?? 1,
     truncation: body["truncation"] ?? "disabled",

@@ -137,8 +137,8 @@ const inputItems = Effect.fnUntraced(function* (exchange: Exchange) {
   return yield* ok(exchange, {
     object: "list",
     data: page,
-    first_id: page[0]?.["id"] ?? null,
-    last_id: page.at(-1)?.["id"] ?? null,
+    first_id: page[0]?.["id"] ?? "",
+    last_id: page.at(-1)?.["id"] ?? "",
     has_more: start + page.length < ordered.length
   })
 })

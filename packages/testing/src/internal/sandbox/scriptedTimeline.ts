@@ -32,7 +32,7 @@ interface Plan {
   readonly end: ScriptEnd
 }
 
-const prefixes = { message: "msg", function_call: "fc", reasoning: "rs" } as const
+const prefixes = { message: "msg", refusal: "msg", function_call: "fc", reasoning: "rs" } as const
 
 // A limit on tokens ends the item it falls in early, as the API does, and the
 // items after it never appear.
