@@ -75,6 +75,8 @@ const limits = {
  * - `QueueTime`: it stays queued for `millis`.
  * - `StuckQueued`: it stays queued until it is cancelled.
  * - `Pace`: its deltas come `millis` apart.
+ * - `LongRun`: whatever model was asked for, unless a recording, it is one text
+ *   of `deltas` deltas, generated as it is read.
  *
  * Operations on a response:
  *
@@ -144,6 +146,7 @@ export const Trouble = Schema.TaggedUnion({
   QueueTime: { ...limits, millis: Schema.Finite },
   StuckQueued: limits,
   Pace: { ...limits, millis: Schema.Finite },
+  LongRun: { ...limits, deltas: Count },
   RefuseReplay: { ...limits, afterMillis: Schema.optionalKey(Schema.Finite) },
   IgnoreCancel: limits,
   CancelEvent: limits,

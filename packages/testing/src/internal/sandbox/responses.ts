@@ -145,7 +145,12 @@ export class Responses {
     const generated = `resp_${crypto.randomUUID().replaceAll("-", "")}${this.created.length.toString(16).padStart(16, "0")}`
     const id = Option.getOrUndefined(Option.flatMapNullishOr(recording, recordedId)) ?? generated
     const createdAt = this.now
-    const script = Option.isSome(recording) ? { items: [] } : yield* this.script({ ...request, history })
+    const long = Option.isSome(recording) ? undefined : troubles.strike("LongRun")
+    const script = Option.isSome(recording)
+      ? { items: [] }
+      : long === undefined
+        ? yield* this.script({ ...request, history })
+        : lorem(long.deltas)
     const run = new Run({
       id,
       request,
