@@ -225,6 +225,9 @@ describe("ResponsesServer", () => {
       assert.strictEqual(gone.status, 404)
       assert.include(gone.message, `Response with id '${id}' not found.`)
       assert.isTrue((yield* server.ledger).responses[0]?.deleted)
+      const other = yield* call(() => client.responses.create({ model: "echo", input: poem }))
+      yield* call(() => client.responses.delete(other.id))
+      assert.strictEqual((yield* refused(() => client.responses.delete(other.id))).status, 404)
     }).pipe(Effect.provide(ResponsesServer.layer()))
   )
 

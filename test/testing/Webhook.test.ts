@@ -2,37 +2,13 @@
 import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Queue, Redacted } from "effect"
-import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Effect, Queue, Redacted } from "effect"
 import * as Http from "node:http"
 import OpenAI from "openai"
+import { listening } from "./hook.ts"
 import { call } from "./sdk.ts"
 
 const secret = `whsec_${Buffer.from("a secret of the sandbox's webhooks").toString("base64")}`
-
-interface Delivery {
-  readonly body: string
-  readonly headers: Record<string, string>
-}
-
-/** A server on a free port that keeps what is posted to it. */
-const listening = Effect.gen(function* () {
-  const deliveries = yield* Queue.unbounded<Delivery>()
-  const app = HttpRouter.add(
-    "POST",
-    "/hook",
-    Effect.gen(function* () {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const body = yield* request.text
-      yield* Queue.offer(deliveries, { body, headers: { ...request.headers } })
-      return HttpServerResponse.empty()
-    })
-  )
-  const server = yield* HttpServer.HttpServer
-  yield* Layer.build(HttpRouter.serve(app, { disableListenLog: true, disableLogger: true }))
-  const port = "port" in server.address ? server.address.port : 0
-  return { deliveries, url: `http://127.0.0.1:${port}/hook` }
-})
 
 describe("webhooks", () => {
   it.live("each end of a background response is told once, signed, without its output", () =>
@@ -58,6 +34,11 @@ describe("webhooks", () => {
         yield* server.addTroubles({ _tag: "End", status: "failed" })
         yield* call(() => client.responses.create({ model: "echo", input: "Hello", background: true }))
         assert.strictEqual((yield* verified).type, "response.failed")
+
+        const limited = { model: "lorem:50", input: "x", background: true, max_output_tokens: 20 }
+        yield* server.setTroubles([])
+        yield* call(() => client.responses.create(limited))
+        assert.strictEqual((yield* verified).type, "response.incomplete")
 
         const { body, headers } = {
           body: "{}",
