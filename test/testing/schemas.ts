@@ -109,7 +109,7 @@ const packaged = (schema: Schema.ConstraintDecoder<unknown>): Validator => {
           format(issue).issues.map(({ message, path = [] }) => ({
             path,
             // A list of all that is allowed would fill the page.
-            message: message.replace(/^Expected .{40,}, got /s, "Expected another value, got ")
+            message: message.replace(/^Expected .+ \| .+, got /s, "Expected another value, got ")
           }))
         )
     })
