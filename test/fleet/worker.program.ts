@@ -1,0 +1,74 @@
+// A worker of the fleet: advances the runs of a Redis server, keeps what its consumer got, and writes its history down.
+import { NodeRedis, NodeRuntime } from "@effect/platform-node"
+import { RunPolicy, Runs, TokenStore } from "@effect-baton/core"
+import { RedisTokenStore } from "@effect-baton/redis"
+import { Config, Duration, Effect, Layer, Option, Stream } from "effect"
+import { appendFileSync } from "node:fs"
+import { join } from "node:path"
+import { Model } from "../crash/model.ts"
+import { agent } from "./agent.ts"
+import { recorded } from "./history.ts"
+import { encodeLine } from "./line.ts"
+
+const leaseTime = Duration.millis(800)
+
+const Worker = Layer.unwrap(
+  Effect.gen(function* () {
+    const directory = yield* Config.String("FLEET_DIRECTORY")
+    const worker = yield* Config.String("FLEET_WORKER")
+    return Runs.worker([agent], {
+      concurrency: yield* Config.Int("FLEET_CONCURRENCY"),
+      every: "200 millis",
+      startWithin: "200 millis",
+      handle: ({ runId, updates }) =>
+        Stream.runForEach(updates, (update) =>
+          Effect.sync(() => appendFileSync(join(directory, "runs", runId), `${encodeLine(worker, update)}\n`))
+        )
+    })
+  })
+)
+
+/** A worker that no fence stops: it takes its lease for good, and writes by whatever lease there is. */
+const lawless = (inner: TokenStore.TokenStore["Service"]): TokenStore.TokenStore["Service"] => ({
+  ...inner,
+  renew: Effect.succeed,
+  commit: (lease, commit) =>
+    inner.commit(lease, commit).pipe(
+      Effect.catchTag("LeaseLost", () =>
+        Effect.flatMap(
+          inner.read(lease.runId),
+          Option.match({
+            onNone: () => Effect.succeed([]),
+            onSome: ({ lease: other, ordinal, runId }) =>
+              other === null
+                ? Effect.succeed([])
+                : inner.commit({ runId, ...other }, { ...commit, ordinal: ordinal + 1 })
+          })
+        )
+      )
+    )
+})
+
+const Store = Layer.effect(
+  TokenStore.TokenStore,
+  Effect.gen(function* () {
+    const directory = yield* Config.String("FLEET_DIRECTORY")
+    const worker = yield* Config.String("FLEET_WORKER")
+    const sabotage = yield* Config.Boolean("FLEET_SABOTAGE").pipe(Config.withDefault(false))
+    const inner = yield* TokenStore.TokenStore
+    return recorded(sabotage ? lawless(inner) : inner, worker, join(directory, `history-${worker}`))
+  })
+).pipe(
+  Layer.provide(RedisTokenStore.layer({ timeout: "250 millis" })),
+  Layer.provide(
+    Layer.unwrap(Effect.map(Config.String("FLEET_REDIS"), (url) => NodeRedis.layer({ url, disableOfflineQueue: true })))
+  )
+)
+
+const Policy = RunPolicy.layer({
+  checkpointEvery: Duration.millis(50),
+  leaseTime,
+  finishWithin: Duration.seconds(2)
+})
+
+Layer.launch(Worker).pipe(Effect.provide([Model, Store, Policy]), NodeRuntime.runMain)
