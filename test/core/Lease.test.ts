@@ -88,7 +88,7 @@ describe("the cadence", () => {
         )
     }))
     const failures = Effect.map(Metric.snapshot, (metrics) => {
-      const counter = metrics.find(({ id }) => id === "baton_final_write_failures")
+      const counter = metrics.find(({ id }) => id === "baton.final_writes.failed")
       return counter?.type === "Counter" ? Number(counter.state.count) : 0
     })
     return Effect.gen(function* () {

@@ -293,8 +293,8 @@ describe("remove", () => {
 describe("the model", () => {
   it.effect("says what it is", () =>
     Effect.gen(function* () {
-      const { capabilities, name } = yield* model
-      assert.strictEqual(name, "openai gpt-test")
+      const { capabilities, model: name, provider } = yield* model
+      assert.deepStrictEqual([provider, name], ["openai", "gpt-test"])
       assert.deepEqual(capabilities, { background: true, resume: true, cancel: true })
     }).pipe(Effect.provide(over(chunks())))
   )

@@ -155,8 +155,8 @@ describe("against the sandbox", () => {
 
   it.live.each([undefined, "2025-04-01-preview"])("through Azure's routes, api version %s", (apiVersion) =>
     Effect.gen(function* () {
-      const { name, resume } = yield* model
-      assert.strictEqual(name, "azure lorem:20")
+      const { model: name, provider, resume } = yield* model
+      assert.deepStrictEqual([provider, name], ["azure.ai.openai", "lorem:20"])
       const { error, events } = yield* whole
       assert.isUndefined(error)
       assert.strictEqual(events.at(-1)?.status, "completed")

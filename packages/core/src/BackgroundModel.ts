@@ -73,6 +73,8 @@ export interface ModelSnapshot {
   readonly lanes: ReadonlyArray<SnapshotLane>
   /** Present once the response is over. */
   readonly finish?: Response.FinishPartEncoded
+  /** The model that answered, where the provider tells. */
+  readonly model?: string
   /** Why a failed response failed. */
   readonly error?: AiError.AiError
   readonly raw?: unknown
@@ -146,8 +148,10 @@ export class ResponseGone extends Schema.TaggedError<ResponseGone>()("ResponseGo
 export class BackgroundModel extends Context.Service<
   BackgroundModel,
   {
-    /** What it is, for messages: provider and model. */
-    readonly name: string
+    /** Whose it is, by OpenTelemetry's names where there is one: `openai`, `azure.ai.openai`. */
+    readonly provider: string
+    /** The model that is asked for. */
+    readonly model: string
     readonly capabilities: {
       readonly background: boolean
       readonly resume: boolean

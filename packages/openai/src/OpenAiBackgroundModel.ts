@@ -201,7 +201,8 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
   })
 
   return {
-    name: `${client.provider} ${options.model}`,
+    provider: client.provider === "azure" ? "azure.ai.openai" : "openai",
+    model: options.model,
     capabilities: { background: true, resume: true, cancel: true },
     create,
     submit,

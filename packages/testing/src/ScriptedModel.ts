@@ -262,7 +262,8 @@ export const layer = (
       }
 
       const model = BackgroundModel.BackgroundModel.of({
-        name: "scripted",
+        provider: "scripted",
+        model: "scripted",
         capabilities: { background: true, resume: true, cancel: true, ...options.capabilities },
         create: (request) => Stream.unwrap(Effect.map(created(request, "create"), (played) => attach(played, -1))),
         submit: (request) => Effect.flatMap(created(request, "submit"), snapshot),

@@ -83,7 +83,8 @@ export const advanceHeld = Effect.fnUntraced(function* (
       ending = how
       options.onEnd?.(how)
     },
-    lost: held.lost
+    lost: held.lost,
+    counts: RunRecord.ended(record) === undefined
   })
   return options.acknowledge === "manual"
     ? Acknowledge.manually(held, finish, hold(run))(updates)
@@ -109,7 +110,8 @@ const read = (run: OpenRun, record: RunRecord.RunRecord, from: ContinuationToken
         accepted: () => Effect.void,
         refused: Effect.void,
         ended: () => {},
-        lost: Effect.never
+        lost: Effect.never,
+        counts: false
       })
 }
 

@@ -1,4 +1,4 @@
-import { Cause, Deferred, type Duration, Effect, Exit, Pull, Scope, Stream, type Tracer } from "effect"
+import { Cause, Deferred, type Duration, Effect, Exit, Pull, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, RunStalled, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
@@ -22,11 +22,7 @@ type Loss = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGo
 type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
 type Updates = Pull.Pull<Batch, AgentError>
 
-interface Attached {
-  readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Loss>
-  readonly scope: Scope.Closeable
-  readonly span: Tracer.Span
-}
+type Events = Pull.Pull<ReadonlyArray<ModelEvent>, Loss>
 
 /** What to follow, and whom to tell. */
 export interface Options {
@@ -48,6 +44,8 @@ export interface Options {
   readonly ended: (ending: Cursor.Ending) => void
   /** Fails when this worker may not go on. */
   readonly lost: Effect.Effect<never, AgentError>
+  /** Whether the tokens of the run are counted here: not by who reads along, nor twice. */
+  readonly counts: boolean
 }
 
 /**
@@ -70,7 +68,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     source._tag === "Create" ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
 
   const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
-  const telemetry = yield* Telemetry.make(model.name)
+  const telemetry = yield* Telemetry.make({ model, policy, agent: options.from.agent, counts: options.counts })
   const watch = yield* StallWatch.make({
     model,
     policy,
@@ -86,17 +84,21 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
 
   // ---- attaching
 
-  let attachment: Attached | undefined
+  let attached: Scope.Closeable | undefined
+  let pull: Events | undefined
   let attempt = 0
   let answered = false
   let progressed = false
   let fruitless = 0
 
+  /** A scope for what is attached to next, and its span. */
   const announce = Effect.fnUntraced(function* (how: typeof mode) {
     const { agent, sequenceNumber } = cursor.position()
+    const child = yield* Scope.fork(scope)
+    attached = child
     const attachment = { agent, runId, how, attempt: ++attempt, sequenceNumber }
-    yield* policy.onAttach(attachment)
-    return yield* telemetry.attached(attachment)
+    const span = yield* Scope.provide(telemetry.attached(attachment, cursor.responseId()), child)
+    return { child, span }
   })
 
   const attach = Effect.gen(function* () {
@@ -106,9 +108,8 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       source._tag === "Create" && mode === "create"
         ? source.events
         : model.resume(cursor.responseId() ?? "", after < 0 ? {} : { after })
-    const child = yield* Scope.fork(scope)
-    const span = yield* Scope.provide(announce(mode), child)
-    const pull = yield* Stream.toPull(events).pipe(Scope.provide(child), Effect.withParentSpan(span))
+    const { child, span } = yield* announce(mode)
+    const read = yield* Stream.toPull(events).pipe(Scope.provide(child), Effect.withParentSpan(span))
     watch.heard()
     // Watched by one fiber for as long as it lasts, and not anew at each read: reads come by the hundred per second.
     const over = Deferred.makeUnsafe<never, AgentError | Cause.Done>()
@@ -117,18 +118,20 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       Effect.forkIn(child)
     )
     progressed = false
-    attachment = { pull: Effect.raceFirst(Effect.withParentSpan(pull, span), Deferred.await(over)), scope: child, span }
-    return attachment
+    pull = Effect.raceFirst(Effect.withParentSpan(read, span), Deferred.await(over))
+    return pull
   })
 
-  const detach = Effect.suspend(() => {
-    const current = attachment
-    attachment = undefined
-    return current === undefined ? Effect.void : Scope.close(current.scope, Exit.void)
-  })
+  /** The attachment ends like this. */
+  const detach = (exit: Exit.Exit<void, unknown>) =>
+    Effect.suspend(() => {
+      const current = attached
+      attached = undefined
+      pull = undefined
+      return current === undefined ? Effect.void : Scope.close(current, exit)
+    })
 
-  const streamed: Updates = Effect.suspend(() => (attachment === undefined ? attach : Effect.succeed(attachment))).pipe(
-    Effect.flatMap(({ pull }) => pull),
+  const streamed: Updates = Effect.suspend(() => pull ?? Effect.flatten(attach)).pipe(
     Pull.matchEffect({
       onSuccess: (events) => {
         answered = true
@@ -136,17 +139,18 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
         const unnamed = cursor.responseId() === undefined
         const read = cursor.read(events, mode === "create" ? "live" : "replay")
         const responseId = cursor.responseId()
+        if (unnamed && responseId !== undefined) telemetry.named(responseId)
         const accepted = unnamed && responseId !== undefined ? options.accepted(responseId) : Effect.void
         if (!read.progressed || progressed) return Effect.andThen(accepted, deliver(read.updates))
         progressed = true
         return Effect.andThen(Effect.andThen(accepted, reconnect.reset), deliver(read.updates))
       },
-      onDone: () => Effect.andThen(detach, cut(undefined)),
+      onDone: () => Effect.andThen(detach(Exit.fail(new Telemetry.Disconnected())), cut(undefined)),
       onFailure: (cause): Updates => {
         const failure = cause.reasons.find(Cause.isFailReason)
         return failure === undefined
           ? Effect.failCause(cause as Cause.Cause<never>)
-          : Effect.andThen(detach, failed(failure.error))
+          : Effect.andThen(detach(Exit.fail(failure.error)), failed(failure.error))
       }
     })
   )
@@ -210,11 +214,10 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
       return yield* fail(new RunStalled({ status: cursor.position().status, description }))
     }
     looked = true
-    const result = yield* announce("poll").pipe(
-      Effect.flatMap((span) => Effect.withParentSpan(model.retrieve(responseId), span)),
-      Effect.scoped,
-      Effect.result
-    )
+    const { span } = yield* announce("poll")
+    const result = yield* Effect.result(Effect.withParentSpan(model.retrieve(responseId), span))
+    if (result._tag === "Failure") yield* detach(Exit.fail(result.failure))
+    else if (!isOver(result.success.snapshot.status)) yield* detach(Exit.void)
     if (result._tag === "Success") {
       yield* reconnect.reset
       pollAfter = result.success.pollAfter
@@ -242,15 +245,16 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     if (ending === undefined || toldEnd) return delivered
     toldEnd = true
     options.ended(ending)
-    return Effect.andThen(telemetry.ended(ending, attachment?.span), delivered)
+    return Effect.andThen(telemetry.ended(ending), delivered)
   }
 
   const next: Updates = Effect.suspend(() => {
     const ending = cursor.ending()
     if (ending === undefined) return mode === "poll" ? polled : streamed
     const reason = failure(ending.status, cursor.responseId() ?? "", ending.error)
-    const end: Updates = reason === undefined ? Cause.done() : fail(reason)
-    return Effect.andThen(detach, end)
+    if (reason === undefined) return Effect.andThen(detach(Exit.void), Cause.done())
+    const error = new AgentError({ runId, reason })
+    return Effect.andThen(detach(Exit.fail(error)), Effect.fail(error))
   })
 
   return Effect.suspend(() => {

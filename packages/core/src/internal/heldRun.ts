@@ -2,11 +2,13 @@ import { Clock, Deferred, Duration, Effect, Exit, Latch, Metric, Scope, Semaphor
 import { AgentError, LeaseLost, StoreFailed } from "../AgentError.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"
 import type { RunId, RunStatus } from "../Run.ts"
-import type { Ended, JournalEntry, RunRecord, Signal } from "../RunRecord.ts"
+import { ended, type Ended, type JournalEntry, type RunRecord, type Signal } from "../RunRecord.ts"
 import type { RunPolicy } from "../RunPolicy.ts"
 import type { Commit, Lease, TokenStore } from "../TokenStore.ts"
+import * as Checkpoints from "./checkpoints.ts"
 import * as Delivered from "./delivered.ts"
 import { freshId } from "./freshId.ts"
+import * as Instruments from "./instruments.ts"
 import { ProcessProbe } from "./processProbe.ts"
 
 /**
@@ -46,10 +48,6 @@ export interface HeldRun {
 /** What workers know of a run: how often they took it in vain, and whether they leave it alone. */
 type Work = Pick<Commit, "attempts" | "setAside">
 
-const unwritten = Metric.counter("baton_final_write_failures", {
-  description: "Last positions that could not be written when a stream was left: the next worker repeats some updates"
-})
-
 /** Acquires the run's lease for the scope, renews it, and releases it at the end, after a last write. */
 export const acquire = Effect.fnUntraced(function* (options: {
   readonly store: TokenStore["Service"]
@@ -82,6 +80,10 @@ export const acquire = Effect.fnUntraced(function* (options: {
     })
   )
 
+  const attributes = { "gen_ai.agent.name": record.agent }
+  const checkpoints = Checkpoints.make(clock, attributes)
+  const unwritten = Metric.update(Instruments.finalWritesFailed(attributes), 1)
+
   let leaving = false
   const left = Deferred.makeUnsafe<void>()
   const lost = Deferred.makeUnsafe<never, AgentError>()
@@ -98,6 +100,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
   let work: Work = {}
   let attempts = record.attempts
   let ordinal = record.ordinal
+  let over = ended(record) !== undefined
   // A commit without an answer: whether it was applied is not known, so it is sent again as it was before anything else.
   let unanswered: Commit | undefined
   const dirty = Latch.makeUnsafe(false)
@@ -106,11 +109,14 @@ export const acquire = Effect.fnUntraced(function* (options: {
   const send = (commit: Commit): Effect.Effect<ReadonlyArray<Signal>, AgentError> =>
     Effect.suspend(() => {
       unanswered = commit
-      return store.commit(lease, commit)
+      return checkpoints.written(store.commit(lease, commit))
     }).pipe(
-      Effect.map((signals) => {
+      Effect.tap(() => {
         unanswered = undefined
-        return signals
+        const end = over ? undefined : commit.journal?.find((entry) => entry._tag === "Ended")
+        if (end === undefined) return Effect.void
+        over = true
+        return Metric.update(Instruments.runs({ ...attributes, "baton.run.status": end.status }), 1)
       }),
       Effect.catchTags({
         LeaseLost: (reason) => Effect.fail(lose(failed(reason))),
@@ -125,6 +131,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
     if (lostBy !== undefined) return Effect.fail(lostBy)
     if (unanswered !== undefined) return Effect.andThen(send(unanswered), commit)
     dirty.closeUnsafe()
+    checkpoints.taken()
     const next = { ordinal: ++ordinal, token, status, ...work, ...(journal.length > 0 ? { journal } : {}) }
     journal = []
     work = {}
@@ -139,6 +146,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
   )
 
   const furthered = () => {
+    checkpoints.acknowledged()
     if (attempts > 0) work = { ...work, attempts: (attempts = 0) }
     dirty.openUnsafe()
   }
@@ -187,18 +195,19 @@ export const acquire = Effect.fnUntraced(function* (options: {
       leaving = true
       return lostBy === undefined ? flush : Effect.void
     }).pipe(
-      Effect.catch((error) =>
-        Effect.andThen(Metric.update(unwritten, 1), logged("the last position could not be written")(error))
+      Effect.catch((error) => Effect.andThen(unwritten, logged("the last position could not be written")(error))),
+      Effect.andThen(
+        Effect.suspend(() =>
+          lostBy === undefined ? store.release(lease) : Metric.update(Instruments.leasesLost(attributes), 1)
+        )
       ),
-      Effect.andThen(Effect.suspend(() => (lostBy === undefined ? store.release(lease) : Effect.void))),
       Effect.catch((error) =>
         logged("the lease could not be released, and ends by itself")(storeFailed.TokenStoreError(error))
       ),
       Effect.interruptible,
       Effect.timeoutOrElse({
         duration: policy.finishWithin,
-        orElse: () =>
-          Effect.andThen(Metric.update(unwritten, 1), Effect.logWarning("baton: the last write took too long"))
+        orElse: () => Effect.andThen(unwritten, Effect.logWarning("baton: the last write took too long"))
       }),
       Effect.ensuring(Deferred.succeed(left, undefined))
     )

@@ -112,7 +112,10 @@ export const create = Effect.fnUntraced(function* (
   const runId = options.runId === undefined ? RunId.make(yield* freshId) : yield* decodeRunId(options.runId)
   const background = options.background ?? agent.background
   if (background && !model.capabilities.background) {
-    return yield* new AgentError({ runId, reason: new BackgroundUnsupported({ provider: model.name }) })
+    return yield* new AgentError({
+      runId,
+      reason: new BackgroundUnsupported({ provider: `${model.provider} ${model.model}` })
+    })
   }
   const session = options.session ?? {}
   const known = yield* digest(agent, prompt, session)

@@ -1,76 +1,159 @@
-import { Clock, Effect, Metric, type Scope, type Tracer } from "effect"
+import { Cause, Clock, Data, Effect, Exit, Metric, type Scope, type Tracer } from "effect"
+import { AiError, Telemetry as GenAi } from "effect/ai"
+import { AgentError, LeaseLost } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
-import type { Attachment } from "../RunPolicy.ts"
-import type { Ending } from "./cursor.ts"
+import {
+  type BackgroundModel,
+  CreateUnconfirmed,
+  type ModelSnapshot,
+  ReplayUnavailable,
+  ResponseGone
+} from "../BackgroundModel.ts"
+import type { RunStatus } from "../Run.ts"
+import type { Attachment, RunPolicy } from "../RunPolicy.ts"
+import { TokenStoreError } from "../TokenStoreError.ts"
+import * as Instruments from "./instruments.ts"
 
-// Names of OpenTelemetry's GenAI conventions where there is one: https://opentelemetry.io/docs/specs/semconv/gen-ai/
-
-const updates = Metric.counter("baton_updates", { description: "Updates delivered" })
-const attachments = Metric.counter("baton_attachments", {
-  description: "Attachments to runs, by how: create, replay or poll. All but the first of a run are reconnects"
-})
-const toFirstUpdate = Metric.histogram("gen_ai.client.operation.time_to_first_chunk", {
-  description: "Seconds from the start of a stream to its first update",
-  boundaries: [0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300]
-})
-const tokenUsage = Metric.histogram("gen_ai.client.token.usage", {
-  description: "Tokens of a run, by type",
-  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 4, count: 13 })
-})
+/** A connection ended before the response did. */
+export class Disconnected extends Data.TaggedError("Disconnected") {
+  override readonly message = "The connection ended before the response did"
+}
 
 /** What is told of one stream of a run. */
 export interface Telemetry {
-  /** A span for one attachment: a span of the whole run would be lost with the process. */
-  readonly attached: (attachment: Attachment) => Effect.Effect<Tracer.Span, never, Scope.Scope>
+  /**
+   * Tells the policy's hook, and opens a span: one of the whole run would be lost with the process. The span ends with
+   * the scope, and as it does.
+   */
+  readonly attached: (attachment: Attachment, responseId?: string) => Effect.Effect<Tracer.Span, never, Scope.Scope>
+  readonly named: (responseId: string) => void
   readonly delivered: (batch: ReadonlyArray<AgentUpdate>) => Effect.Effect<void>
-  readonly ended: (ending: Ending, span: Tracer.Span | undefined) => Effect.Effect<void>
+  /** The run is over; called while the attachment that showed it lasts. */
+  readonly ended: (ending: { readonly status: RunStatus; readonly snapshot?: ModelSnapshot }) => Effect.Effect<void>
 }
 
-export const make = Effect.fnUntraced(function* (model: string): Effect.fn.Return<Telemetry> {
+const attributesOf = ({ model, provider }: BackgroundModel["Service"], agent: string) => ({
+  "gen_ai.operation.name": "invoke_agent",
+  "gen_ai.provider.name": provider,
+  "gen_ai.request.model": model,
+  "gen_ai.agent.name": agent
+})
+
+export const make = Effect.fnUntraced(function* (run: {
+  readonly model: BackgroundModel["Service"]
+  readonly policy: RunPolicy
+  readonly agent: string
+  /** False where the run's tokens are counted elsewhere. */
+  readonly counts: boolean
+}): Effect.fn.Return<Telemetry> {
+  const { agent, model, policy } = run
   const clock = yield* Clock.Clock
-  const begun = clock.monotonicTimeNanosUnsafe()
-  let first = true
+  const secondsSince = (begun: bigint) => Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e9
+  const attributes = attributesOf(model, agent)
+  const updates = Instruments.updates(attributes)
+  let span: Tracer.Span | undefined
+  let last: Attachment["how"] | undefined
+  /** When the response was asked for of which nothing came yet. */
+  let asked: bigint | undefined
+
+  const attached = Effect.fnUntraced(function* (attachment: Attachment, responseId?: string) {
+    const { attempt, how, runId, sequenceNumber } = attachment
+    yield* policy.onAttach(attachment)
+    if (last !== undefined && how === "replay") yield* Metric.update(Instruments.reconnects(attributes), 1)
+    if (last !== undefined && last !== how && how === "poll") {
+      yield* Metric.update(Instruments.fallbacks(attributes), 1)
+    }
+    last = how
+    const begun = clock.monotonicTimeNanosUnsafe()
+    asked = how === "create" ? begun : undefined
+    const opened = yield* Effect.makeSpanScoped(`invoke_agent ${agent}`, {
+      kind: "client",
+      attributes: {
+        ...attributes,
+        "baton.run.id": runId,
+        "baton.attach.how": how,
+        "baton.attach.attempt": attempt,
+        "baton.attach.position": sequenceNumber
+      }
+    })
+    span = opened
+    GenAi.addGenAIAnnotations(opened, { response: { id: responseId } })
+    yield* Effect.addFinalizer((exit) => {
+      const error = errorType(exit)
+      if (error !== undefined) opened.attribute("error.type", error)
+      const duration = Instruments.operationDuration({
+        ...attributes,
+        "baton.attach.how": how,
+        ...(error === undefined ? {} : { "error.type": error })
+      })
+      return Metric.update(duration, secondsSince(begun))
+    })
+    return opened
+  })
 
   return {
-    attached: (attachment) =>
-      Effect.andThen(
-        Metric.update(Metric.withAttributes(attachments, { how: attachment.how }), 1),
-        Effect.makeSpanScoped("baton.attach", {
-          kind: "client",
-          attributes: {
-            "gen_ai.operation.name": "invoke_agent",
-            "gen_ai.agent.name": attachment.agent,
-            "gen_ai.request.model": model,
-            "baton.run.id": attachment.runId,
-            "baton.attach.how": attachment.how,
-            "baton.attach.attempt": attachment.attempt,
-            "baton.position": attachment.sequenceNumber
-          }
-        })
-      ),
+    attached,
+    named: (responseId) => {
+      if (span !== undefined) GenAi.addGenAIAnnotations(span, { response: { id: responseId } })
+    },
     delivered: (batch) => {
       const count = Metric.update(updates, batch.length)
-      if (!first) return count
-      first = false
-      return Effect.andThen(count, Metric.update(toFirstUpdate, Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e9))
+      if (asked === undefined) return count
+      const waited = secondsSince(asked)
+      asked = undefined
+      span?.attribute("gen_ai.response.time_to_first_chunk", waited)
+      return Effect.andThen(count, Metric.update(Instruments.timeToFirstChunk(attributes), waited))
     },
-    ended: ({ snapshot, status }, span) => {
-      const usage = snapshot?.finish?.usage
-      const tokens = [
-        ["input", usage?.inputTokens.total],
-        ["output", usage?.outputTokens.total]
-      ] as const
+    ended: ({ snapshot, status }) => {
       span?.attribute("baton.run.status", status)
-      if (snapshot !== undefined) span?.attribute("gen_ai.response.id", snapshot.responseId)
-      return Effect.forEach(
-        tokens,
-        ([type, count]) => {
-          if (count === undefined) return Effect.void
-          span?.attribute(`gen_ai.usage.${type}_tokens`, count)
-          return Metric.update(Metric.withAttributes(tokenUsage, { "gen_ai.token.type": type }), count)
-        },
-        { discard: true }
-      )
+      if (span !== undefined && snapshot !== undefined) describe(span, snapshot)
+      return run.counts && snapshot !== undefined ? used(model, agent, snapshot) : Effect.void
     }
   }
 })
+
+const describe = (span: Tracer.Span, { finish, model, responseId }: ModelSnapshot) => {
+  GenAi.addGenAIAnnotations(span, {
+    response: { id: responseId, model, finishReasons: finish && [finish.reason] },
+    usage: { inputTokens: finish?.usage.inputTokens.total, outputTokens: finish?.usage.outputTokens.total }
+  })
+  // Effect has no names for these.
+  const cached = finish?.usage.inputTokens.cacheRead
+  const reasoning = finish?.usage.outputTokens.reasoning
+  if (cached !== undefined) span.attribute("gen_ai.usage.cache_read.input_tokens", cached)
+  if (reasoning !== undefined) span.attribute("gen_ai.usage.reasoning.output_tokens", reasoning)
+}
+
+/** Counts the tokens that a response used. */
+export const used = (
+  model: BackgroundModel["Service"],
+  agent: string,
+  snapshot: Pick<ModelSnapshot, "finish" | "model">
+): Effect.Effect<void> => {
+  const usage = snapshot.finish?.usage
+  const attributes = {
+    ...attributesOf(model, agent),
+    ...(snapshot.model === undefined ? {} : { "gen_ai.response.model": snapshot.model })
+  }
+  const count = (type: "input" | "output", tokens: number | undefined) =>
+    tokens === undefined
+      ? Effect.void
+      : Metric.update(Instruments.tokenUsage({ ...attributes, "gen_ai.token.type": type }), tokens)
+  return Effect.andThen(count("input", usage?.inputTokens.total), count("output", usage?.outputTokens.total))
+}
+
+/** The name of what something failed with: one of few, as they tell metrics apart. Leaving is no failure. */
+export const errorType = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
+  const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+  if (error instanceof AgentError) return AiError.isAiError(error.reason) ? error.reason.reason._tag : error.reason._tag
+  if (AiError.isAiError(error)) return error.reason._tag
+  if (error instanceof TokenStoreError) return error.kind
+  return error instanceof Disconnected ||
+    error instanceof CreateUnconfirmed ||
+    error instanceof LeaseLost ||
+    error instanceof ReplayUnavailable ||
+    error instanceof ResponseGone
+    ? error._tag
+    : "_OTHER"
+}

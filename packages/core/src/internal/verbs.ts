@@ -6,6 +6,7 @@ import { fromSnapshot, type AgentResponse } from "../AgentResponse.ts"
 import type { ModelSnapshot } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
 import { isOver } from "../Run.ts"
+import type { Attachment } from "../RunPolicy.ts"
 import * as RunRecord from "../RunRecord.ts"
 import { extend } from "../Session.ts"
 import { accept, advance, endOf, hold, intend, openable } from "./advance.ts"
@@ -15,6 +16,7 @@ import { failure } from "./follow.ts"
 import type { HeldRun } from "./heldRun.ts"
 import { checkVersion, storeFailed, type OpenRun } from "./openRun.ts"
 import * as StallWatch from "./stallWatch.ts"
+import * as Telemetry from "./telemetry.ts"
 
 /** What one look at a run shows. */
 interface Look {
@@ -62,7 +64,13 @@ const open = Effect.fnUntraced(function* (run: OpenRun) {
   const opening = RunRecord.opening(held.record, 0)
   if (opening._tag === "Accepted" || held.record.token === null) return (yield* glance(run)).response
   const request = yield* openable(run, opening)
-  const snapshot = yield* Effect.andThen(intend(held), run.model.submit(request)).pipe(
+  let attempt = 0
+  const submitted = Effect.suspend(() =>
+    attach(run, { how: "create", attempt: ++attempt, sequenceNumber: -1 }, ({ named }) =>
+      Effect.tap(run.model.submit(request), ({ responseId }) => Effect.sync(() => named(responseId)))
+    )
+  )
+  const snapshot = yield* Effect.andThen(intend(held), submitted).pipe(
     Effect.tapErrorTag("AiError", () => held.write("queued", [{ _tag: "Refused", turn: 0 }])),
     Effect.retry(Backoff.patiently(run.policy.request)),
     Effect.catchTags({
@@ -75,8 +83,24 @@ const open = Effect.fnUntraced(function* (run: OpenRun) {
   return respond(run, held.record, snapshot, snapshot.responseId)
 })
 
+/** One attachment to the run, told to the policy's hook and in a span. */
+const attach = <A, E>(
+  { agent, model, policy, runId }: OpenRun,
+  attachment: Pick<Attachment, "how" | "attempt" | "sequenceNumber">,
+  use: (telemetry: Telemetry.Telemetry) => Effect.Effect<A, E>,
+  responseId?: string
+): Effect.Effect<A, E> =>
+  Telemetry.make({ model, policy, agent: agent.name, counts: false }).pipe(
+    Effect.flatMap((telemetry) =>
+      Effect.flatMap(telemetry.attached({ agent: agent.name, runId, ...attachment }, responseId), (span) =>
+        Effect.withParentSpan(use(telemetry), span)
+      )
+    ),
+    Effect.scoped
+  )
+
 /** Looks at a run once, and records its end where nobody else is about to. */
-export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+export const glance = Effect.fnUntraced(function* (run: OpenRun, attempt = 1): Effect.fn.Return<Look, AgentError> {
   const { runId, store } = run
   const found = yield* store.read(runId).pipe(Effect.mapError(storeFailed(runId)))
   const record = Option.getOrElse(found, () => run.record)
@@ -100,8 +124,19 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
     return { response: respond(run, record, nothing(record.status), undefined) }
   }
   const { responseId } = opening
-  const seen = yield* run.model.retrieve(responseId).pipe(
-    Effect.retry(Backoff.patiently(run.policy.request)),
+  const { sequenceNumber = -1 } = run.from ?? record.token ?? {}
+  const seen = yield* attach(
+    run,
+    { how: "poll", attempt, sequenceNumber },
+    ({ ended }) =>
+      run.model.retrieve(responseId).pipe(
+        Effect.retry(Backoff.patiently(run.policy.request)),
+        Effect.tap(({ snapshot }) =>
+          isOver(snapshot.status) ? ended({ status: snapshot.status, snapshot }) : Effect.void
+        )
+      ),
+    responseId
+  ).pipe(
     Effect.catchTags({
       AiError: refusal(run),
       ResponseGone: () =>
@@ -121,7 +156,9 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retu
 
 // The position stays: whoever streams the run has still to read what is left.
 const settle = (run: OpenRun, snapshot: ModelSnapshot) =>
-  whileFree(run, (held) => held.write(snapshot.status, [endOf(snapshot)]))
+  whileFree(run, (held) =>
+    Effect.andThen(held.write(snapshot.status, [endOf(snapshot)]), Telemetry.used(run.model, run.agent.name, snapshot))
+  )
 
 /** Does something to a run that is not known to be over, unless a worker holds it. */
 const whileFree = <A>(run: OpenRun, change: (held: HeldRun) => Effect.Effect<A, AgentError>) =>
@@ -133,7 +170,8 @@ const whileFree = <A>(run: OpenRun, change: (held: HeldRun) => Effect.Effect<A, 
 
 /** Polls on the policy's schedule until the run is over, or has stalled. */
 export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
-  let look = yield* glance(run)
+  let attempt = 1
+  let look = yield* glance(run, attempt)
   const pace = yield* Backoff.make(run.policy.poll)
   const watch = yield* StallWatch.make({
     ...run,
@@ -147,7 +185,7 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
         const description = "it was polled as often as the policy says"
         return yield* new AgentError({ runId: run.runId, reason: new RunStalled({ status, description }) })
       }
-      look = yield* glance(run)
+      look = yield* glance(run, ++attempt)
       if (look.response.status !== status) watch.waits()
     }
     return look

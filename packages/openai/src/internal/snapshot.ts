@@ -275,6 +275,7 @@ export const decode = (raw: unknown, context: Context): Result.Result<ModelSnaps
         status: snapshot.status,
         lanes,
         ...(over ? { finish: finishOf(snapshot, lanes) } : undefined),
+        ...(snapshot.model == null ? undefined : { model: snapshot.model }),
         ...(snapshot.status === "failed" ? { error: failureOf(snapshot, context) } : undefined),
         raw
       })

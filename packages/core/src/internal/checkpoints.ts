@@ -1,0 +1,44 @@
+import { type Clock, Effect, type Exit, Metric } from "effect"
+import * as Instruments from "./instruments.ts"
+import { errorType } from "./telemetry.ts"
+
+/** What is told of a held run: its writes, and how far they are behind. */
+export interface Checkpoints {
+  /** A position was acknowledged. Costs nothing while another waits to be written. */
+  readonly acknowledged: () => void
+  /** What was acknowledged until now is in the next write, and in those that repeat it. */
+  readonly taken: () => void
+  readonly written: <A, E>(write: Effect.Effect<A, E>) => Effect.Effect<A, E>
+}
+
+export const make = (clock: Clock.Clock, attributes: Readonly<Record<string, string>>): Checkpoints => {
+  const secondsSince = (begun: bigint) => Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e9
+  const lag = Instruments.checkpointLag(attributes)
+  const duration = Instruments.checkpointDuration(attributes)
+  // When the oldest position was acknowledged that waits, and the oldest of those that are being written.
+  let waiting: bigint | undefined
+  let underway: bigint | undefined
+
+  const told = Effect.fnUntraced(function* (begun: bigint, exit: Exit.Exit<unknown, unknown>) {
+    const error = errorType(exit)
+    const took = error === undefined ? duration : Instruments.checkpointDuration({ ...attributes, "error.type": error })
+    yield* Metric.update(took, secondsSince(begun))
+    if (underway !== undefined) yield* Metric.update(lag, secondsSince(underway))
+    if (exit._tag === "Success") underway = undefined
+  })
+
+  return {
+    acknowledged: () => {
+      waiting ??= clock.monotonicTimeNanosUnsafe()
+    },
+    taken: () => {
+      underway ??= waiting
+      waiting = undefined
+    },
+    written: (write) =>
+      Effect.suspend(() => {
+        const begun = clock.monotonicTimeNanosUnsafe()
+        return Effect.onExit(write, (exit) => told(begun, exit))
+      })
+  }
+}
