@@ -1,4 +1,4 @@
-import { type Clock, Effect, type Exit, Metric } from "effect"
+import { Cause, type Clock, Effect, Exit, Metric } from "effect"
 import * as Instruments from "./instruments.ts"
 import { errorType } from "./telemetry.ts"
 
@@ -20,11 +20,13 @@ export const make = (clock: Clock.Clock, attributes: Readonly<Record<string, str
   let underway: bigint | undefined
 
   const told = Effect.fnUntraced(function* (begun: bigint, exit: Exit.Exit<unknown, unknown>) {
+    // Whether a write that was broken off arrived is not known.
+    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return
     const error = errorType(exit)
     const took = error === undefined ? duration : Instruments.checkpointDuration({ ...attributes, "error.type": error })
     yield* Metric.update(took, secondsSince(begun))
     if (underway !== undefined) yield* Metric.update(lag, secondsSince(underway))
-    if (exit._tag === "Success") underway = undefined
+    if (Exit.isSuccess(exit)) underway = undefined
   })
 
   return {
