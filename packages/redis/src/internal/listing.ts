@@ -94,5 +94,5 @@ const isBefore = (a: Found, b: Found): boolean => {
   if (a.record.createdAt !== b.record.createdAt) return a.record.createdAt < b.record.createdAt
   const [x, y] = [utf8.encode(a.place.id), utf8.encode(b.place.id)]
   const i = x.findIndex((byte, i) => byte !== y[i])
-  return i !== -1 && (x[i] ?? 0) < (y[i] ?? -1)
+  return i === -1 ? x.length < y.length : (x[i] ?? 0) < (y[i] ?? -1)
 }
