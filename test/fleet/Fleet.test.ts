@@ -22,7 +22,7 @@ const blows = Number(process.env.FLEET_BLOWS ?? 12)
 
 interface Fleet {
   readonly directory: string
-  readonly launch: (name: string) => Effect.Effect<Worker, never, Scope.Scope>
+  readonly launch: (name: string, concurrency?: number) => Effect.Effect<Worker, never, Scope.Scope>
 }
 
 interface Worker {
@@ -32,7 +32,7 @@ interface Worker {
 }
 
 /** A sandbox, a Redis server, and runs that were started and left. */
-const prepare = Effect.fnUntraced(function* (count: number, env: Record<string, string> = {}) {
+const prepare = Effect.fnUntraced(function* (count: number, deltas: number, env: Record<string, string> = {}) {
   const fs = yield* FileSystem.FileSystem
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const server = yield* ResponsesServer.ResponsesServer
@@ -41,16 +41,16 @@ const prepare = Effect.fnUntraced(function* (count: number, env: Record<string, 
   mkdirSync(join(directory, "runs"))
 
   const launch: Fleet["launch"] = Effect.fnUntraced(
-    function* (name) {
+    function* (name, concurrency = 10) {
       const child = yield* spawner.spawn(
         ChildProcess.make(process.execPath, [new URL("worker.program.ts", import.meta.url).pathname], {
           env: {
             SANDBOX_URL: server.url,
-            MODEL: "lorem:400",
+            MODEL: "unused",
             FLEET_DIRECTORY: directory,
             FLEET_WORKER: name,
             FLEET_REDIS: redis.url,
-            FLEET_CONCURRENCY: "10",
+            FLEET_CONCURRENCY: `${concurrency}`,
             ...env
           },
           extendEnv: true,
@@ -68,7 +68,7 @@ const prepare = Effect.fnUntraced(function* (count: number, env: Record<string, 
   )
 
   const Starter = Layer.merge(
-    OpenAiBackgroundModel.layer({ model: "lorem:400" }).pipe(
+    OpenAiBackgroundModel.layer({ model: `lorem:${deltas}` }).pipe(
       Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make("sandbox"), baseUrl: server.url }))
     ),
     RedisTokenStore.layer().pipe(Layer.provide(client(redis.url)))
@@ -108,7 +108,7 @@ describeRedis("a fleet of workers", () => {
     "is killed, told to stop, and paused for longer than a lease; every run is finished, whole, and bought once",
     () =>
       Effect.gen(function* () {
-        const { context, directory, history, launch, server, unfinished } = yield* prepare(runs)
+        const { context, directory, history, launch, server, unfinished } = yield* prepare(runs, 400)
         const of = chance(seed)
         let names = 0
         const next = () => launch(`w${++names}`)
@@ -170,7 +170,7 @@ describeRedis("a fleet of workers", () => {
     "goes on with the runs of a worker that is told to stop in less than a second, and repeats nothing",
     () =>
       Effect.gen(function* () {
-        const { begin, directory, launch, unfinished } = yield* prepare(10)
+        const { begin, directory, launch, unfinished } = yield* prepare(10, 1000)
         const first = yield* launch("first")
         const lines = () => readdirSync(join(directory, "runs")).flatMap((runId) => linesOf(directory, runId))
         const until = (count: number) =>
@@ -179,7 +179,7 @@ describeRedis("a fleet of workers", () => {
             schedule: Schedule.spaced("20 millis")
           })
         yield* until(10 * 40)
-        const second = yield* launch("second")
+        const second = yield* launch("second", 20)
         // Nobody else has room for one more run: when it has come on, the second worker is there.
         yield* begin("eleventh")
         yield* Effect.repeat(Effect.sync(lines), {
@@ -213,7 +213,7 @@ describeRedis("a fleet of workers", () => {
     "of workers that no fence stops is seen through",
     () =>
       Effect.gen(function* () {
-        const { history, launch } = yield* prepare(6, { FLEET_SABOTAGE: "true" })
+        const { history, launch } = yield* prepare(6, 400, { FLEET_SABOTAGE: "true" })
         yield* launch("a")
         yield* launch("b")
         yield* history.pipe(

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+export * as RedisServer from "./RedisServer.ts"
 export * as ResponseScript from "./ResponseScript.ts"
 export * as ResponsesServer from "./ResponsesServer.ts"
 export * as SalesAnalyst from "./SalesAnalyst.ts"
