@@ -15,7 +15,7 @@ const verdicts = (store: Store, expected: Verdicts, options: TokenStoreContract.
     const found: Verdicts = {}
     for (const { check, name } of TokenStoreContract.laws(options)) {
       if (!(name in expected)) continue
-      found[name] = yield* Effect.provide(check, store, { local: true }).pipe(
+      found[name] = yield* Effect.provide(check, Layer.orDie(store), { local: true }).pipe(
         Effect.as(kept),
         Effect.catchTag("ContractViolation", ({ message }) => Effect.succeed(message))
       )
