@@ -47,7 +47,7 @@ const forgetful = Layer.effect(
     ...fs,
     open: (path, options) =>
       Effect.map(fs.open(path, options), (file) => {
-        let last = Effect.void as ReturnType<typeof file.writeAll>
+        let last: ReturnType<typeof file.writeAll> = Effect.void
         return {
           [FileSystem.FileTypeId]: FileSystem.FileTypeId,
           stat: file.stat,
