@@ -31,8 +31,10 @@ import { Context, Effect } from "effect"
  */
 export const Failpoint = Context.Reference<(place: string) => Effect.Effect<void>>(
   "@effect-baton/core/Failpoint/Failpoint",
-  { defaultValue: () => () => Effect.void }
+  { defaultValue: () => nothing }
 )
+
+const nothing = () => Effect.void
 
 /**
  * The durable steps of a store: only a step that is named here can be taken, so that `places` holds all of them.
@@ -68,9 +70,11 @@ export const steps = <const Name extends string>(store: string, names: ReadonlyA
   places: names.flatMap((name) => [`${store}.${name}:before`, `${store}.${name}:after`]),
   take: (name, step) =>
     Effect.flatMap(Failpoint, (reach) =>
-      Effect.andThen(
-        reach(`${store}.${name}:before`),
-        Effect.tap(step, () => reach(`${store}.${name}:after`))
-      )
+      reach === nothing
+        ? step
+        : Effect.andThen(
+            reach(`${store}.${name}:before`),
+            Effect.tap(step, () => reach(`${store}.${name}:after`))
+          )
     )
 })

@@ -1,37 +1,52 @@
 import type { TokenStoreError } from "@effect-baton/core"
 import { Duration, Effect } from "effect"
 import { Digest } from "effect/crypto"
-import type { Redis } from "effect/persistence/Redis"
+import type { Redis } from "effect/persistence"
 import * as RedisFailure from "./redisFailure.ts"
 
-/** Calls a script: its keys come first, and the first of them is named where it fails. */
-export type Script = (
-  keys: ReadonlyArray<string>,
-  args: ReadonlyArray<string>,
-  limit: number
-) => Effect.Effect<ReadonlyArray<unknown>, TokenStoreError.TokenStoreError>
+type Reply = ReadonlyArray<unknown>
+
+/** Calls a script: `command` is how many keys there are, the keys, and the arguments. The first key is named in errors. */
+export type Script = <A, E>(
+  command: readonly [string, string, ...Array<string>],
+  limit: number,
+  answer: (reply: Reply) => Effect.Effect<A, E>
+) => Effect.Effect<A, E | TokenStoreError.TokenStoreError>
 
 /** A script by its digest, so that it is sent only to a server that does not have it: a new one, say. */
 export const make = Effect.fnUntraced(function* (
-  redis: Redis["Service"],
+  redis: Redis.Redis["Service"],
   operation: string,
   lua: string
 ): Effect.fn.Return<Script, never, Digest.Digest> {
   const digest = yield* Digest.Digest
   const sha = yield* digest.digestHex(Digest.sha1, new TextEncoder().encode(lua))
-  return (keys, args, limit) => {
-    const rest = [String(keys.length), ...keys, ...args]
-    const key = keys[0] ?? ""
-    return redis.send<unknown>("EVALSHA", sha, ...rest).pipe(
-      Effect.catchIf(RedisFailure.isNoScript, () => redis.send<unknown>("EVAL", lua, ...rest)),
-      Effect.mapError(RedisFailure.fromRedis(operation, key)),
+  return <A, E>(
+    command: readonly [string, string, ...Array<string>],
+    limit: number,
+    answer: (reply: Reply) => Effect.Effect<A, E>
+  ) => {
+    type Answered = Effect.Effect<A, E | TokenStoreError.TokenStoreError>
+    const failed = (error: Redis.RedisError): Answered =>
+      Effect.fail(RedisFailure.fromRedis(operation, command[1], error))
+    const answered = (reply: unknown): Answered => {
+      if (!Array.isArray(reply)) return Effect.fail(RedisFailure.corrupt(operation, command[1]))
+      return reply[0] === "newer" ? Effect.fail(RedisFailure.newer(operation, command[1])) : answer(reply)
+    }
+    return redis.send<unknown>("EVALSHA", sha, ...command).pipe(
+      Effect.matchEffect({
+        onFailure: (error) =>
+          RedisFailure.isNoScript(error)
+            ? Effect.matchEffect(redis.send<unknown>("EVAL", lua, ...command), {
+                onFailure: failed,
+                onSuccess: answered
+              })
+            : failed(error),
+        onSuccess: answered
+      }),
       Effect.timeoutOrElse({
         duration: Duration.millis(limit),
         orElse: () => Effect.fail(RedisFailure.late(operation, limit))
-      }),
-      Effect.flatMap((reply) => {
-        if (!Array.isArray(reply)) return Effect.fail(RedisFailure.corrupt(operation, key))
-        return reply[0] === "newer" ? Effect.fail(RedisFailure.newer(operation, key)) : Effect.succeed(reply)
       })
     )
   }

@@ -1,39 +1,26 @@
 import type { Run, RunRecord } from "@effect-baton/core"
 
-/** The keys of one shard: all of them are in one slot of a cluster. */
-export interface Shard {
-  /** What its keys begin with. */
-  readonly base: string
-  /** Those that are not a run's own, in the order in which the scripts take them. */
-  readonly shared: ReadonlyArray<string>
-}
+/** What all keys of a shard begin with: by the braces all of them are in one slot of a cluster. */
+export type Shard = string
 
-const shared = ["fence", "runs", "ends", "unfinished", "set aside", "finished"]
-
-/** A namespace, in shards. Braces would choose the slot. */
+/** A namespace, in shards. Braces of its own would choose the slot. */
 export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> => {
   const name = prefix.replaceAll(/[%{}]/g, encodeURIComponent)
-  return Array.from({ length: count }, (_, i) => {
-    const base = `{${name}:${i}}:`
-    return { base, shared: shared.map((key) => base + key) }
-  })
+  return Array.from({ length: count }, (_, i) => `{${name}:${i}}:`)
 }
 
-/** The keys of a run, for the scripts: its own, and its shard's. */
-export const keysOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): ReadonlyArray<string> => {
-  const { base, shared } = shards[shardOf(id, shards.length)] ?? { base: "", shared: [] }
-  return [`${base}run:${id}`, `${base}journal:${id}`, ...shared]
-}
+/** The key of a run. */
+export const runKey = (shard: Shard, id: Run.RunId): string => `${shard}run:${id}`
 
-/** The keys of a listing: the index to read, and all that know of runs. */
-export const indexesOf = ({ base, shared }: Shard, stage: RunRecord.Stage | undefined): ReadonlyArray<string> => [
-  `${base}${stage ?? "runs"}`,
-  ...shared.slice(1)
-]
+/** The key of a run's journal. */
+export const journalKey = (shard: Shard, id: Run.RunId): string => `${shard}journal:${id}`
 
-// Which of so many shards a run is in, now and for ever: FNV-1a.
-const shardOf = (id: Run.RunId, count: number): number => {
+/** The key of the index of these runs. */
+export const indexKey = (shard: Shard, stage: RunRecord.Stage | undefined): string => `${shard}${stage ?? "runs"}`
+
+/** Which shard a run is in, now and for ever: FNV-1a. */
+export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {
   let hash = 0x811c9dc5
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)
-  return (hash >>> 0) % count
+  return shards[(hash >>> 0) % shards.length] ?? ""
 }

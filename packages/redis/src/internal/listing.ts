@@ -34,7 +34,7 @@ export const page = Effect.fnUntraced(function* <Shard>(
   shards: ReadonlyArray<Shard>,
   look: Look<Shard>,
   filter: Pick<TokenStore.RunFilter, "cursor" | "limit">,
-  unreadable: (shard: Shard, id: string) => Effect.Effect<void>
+  unreadable: (shard: Shard, id: Run.RunId) => Effect.Effect<void>
 ): Effect.fn.Return<TokenStore.Page<RunRecord.RunRecord>, TokenStoreError.TokenStoreError> {
   const limit = Math.max(1, Math.trunc(filter.limit))
   const from = placeOf(filter.cursor)
@@ -46,8 +46,9 @@ export const page = Effect.fnUntraced(function* <Shard>(
     const [over, at, last, found] = yield* look(source.shard, source.from, share)
     source.over = over === "1"
     if (Predicate.isString(at) && Predicate.isString(last) && at !== "") source.from = { at, id: last }
-    for (const [id, shown] of Array.isArray(found) ? found : []) {
-      const record = StoredRun.decode(Run.RunId.make(id), shown)
+    for (const [text, shown] of Array.isArray(found) ? found : []) {
+      const id = Run.RunId.make(text)
+      const record = StoredRun.decode(id, shown)
       if (record._tag === "Failure") yield* unreadable(source.shard, id)
       else source.ahead.push({ place: { at: String(record.success.createdAt), id }, record: record.success })
     }

@@ -66,15 +66,13 @@ export const late = (operation: string, millis: number): TokenStoreError.TokenSt
   })
 
 /** A client's failure as the store's: which kind it is, and what to do about it. */
-export const fromRedis =
-  (operation: string, key: string) =>
-  (error: RedisError): TokenStoreError.TokenStoreError => {
-    const text = textOf(error)
-    const found = code.exec(text)?.[1]
-    const [kind, advice] =
-      (found === undefined ? undefined : codes[found]) ??
-      (["unavailable", "Redis could not be reached, or refused: try again, and look at the server"] as const)
-    return kind === "corrupt"
-      ? corrupt(operation, key)
-      : new TokenStoreError.TokenStoreError({ operation, kind, description: `${advice} (${text}).` })
-  }
+export const fromRedis = (operation: string, key: string, error: RedisError): TokenStoreError.TokenStoreError => {
+  const text = textOf(error)
+  const found = code.exec(text)?.[1]
+  const [kind, advice] =
+    (found === undefined ? undefined : codes[found]) ??
+    (["unavailable", "Redis could not be reached, or refused: try again, and look at the server"] as const)
+  return kind === "corrupt"
+    ? corrupt(operation, key)
+    : new TokenStoreError.TokenStoreError({ operation, kind, description: `${advice} (${text}).` })
+}

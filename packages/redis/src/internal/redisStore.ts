@@ -13,8 +13,6 @@ type Store = TokenStore.TokenStore["Service"]
 /** The writing operations, each a step that a crash test can stop at. */
 export const steps = Failpoint.steps("redis", ["create", "acquire", "renew", "release", "commit", "signal", "remove"])
 
-const texts = (reply: ReadonlyArray<unknown>, from: number): ReadonlyArray<string> => reply.slice(from).map(String)
-
 /** The runs of a namespace, each operation one script on one shard. */
 export const make = Effect.fnUntraced(function* (options: {
   readonly prefix: string
@@ -35,136 +33,151 @@ export const make = Effect.fnUntraced(function* (options: {
     list: CallScript.make(redis, "list", Scripts.list)
   })
   const shards = Keys.shardsOf(options.prefix, options.shards)
-  const keysOf = (id: Run.RunId) => Keys.keysOf(shards, id)
   const retention = Duration.isFinite(options.retention) ? String(Math.ceil(Duration.toMillis(options.retention))) : ""
   const limit = Duration.toMillis(options.timeout)
   // A worker has to be able to renew in time after an answer that did not come.
   const within = (ttl: Duration.Duration) => Math.min(limit, Math.ceil(Duration.toMillis(ttl) * 0.3))
+  const millis = (ttl: Duration.Duration) => String(Math.ceil(Duration.toMillis(ttl)))
 
+  const command = (id: Run.RunId, ...args: ReadonlyArray<string>) => {
+    const shard = Keys.shardOf(shards, id)
+    return ["2", Keys.runKey(shard, id), Keys.journalKey(shard, id), shard, id, ...args] as const
+  }
+  const corrupt = (operation: string, id: Run.RunId) =>
+    RedisFailure.corrupt(operation, Keys.runKey(Keys.shardOf(shards, id), id))
   const recordOf = (operation: string, id: Run.RunId, shown: unknown) =>
-    Effect.mapError(Effect.fromResult(StoredRun.decode(id, shown)), () =>
-      RedisFailure.corrupt(operation, keysOf(id)[0] ?? "")
-    )
+    Effect.mapError(Effect.fromResult(StoredRun.decode(id, shown)), () => corrupt(operation, id))
   const lost = (lease: TokenStore.Lease) => Effect.fail(new AgentError.LeaseLost({ runId: lease.runId }))
-  const ttlText = (ttl: Duration.Duration) => String(Math.ceil(Duration.toMillis(ttl)))
+  const notFound = (id: Run.RunId) => Effect.fail(new AgentError.RunNotFound({ runId: id }))
 
   return TokenStore.TokenStore.of({
     create: (run) =>
-      scripts
-        .create(
-          keysOf(run.runId),
-          [run.runId, JSON.stringify(run), run.agent, JSON.stringify(ContinuationToken.start(run.agent, run.runId))],
-          limit
-        )
-        .pipe(
-          Effect.flatMap(([answer, shown]) =>
-            Effect.map(recordOf("create", run.runId, shown), (record) => ({ record, created: answer === "created" }))
+      steps.take(
+        "create",
+        scripts.create(
+          command(
+            run.runId,
+            JSON.stringify(run),
+            run.agent,
+            JSON.stringify(ContinuationToken.start(run.agent, run.runId))
           ),
-          (step) => steps.take("create", step)
-        ),
+          limit,
+          ([answer, shown]) =>
+            Effect.map(recordOf("create", run.runId, shown), (record) => ({ record, created: answer === "created" }))
+        )
+      ),
     read: (id) =>
-      Effect.flatMap(scripts.read(keysOf(id), [id], limit), ([answer, shown]) =>
+      scripts.read(command(id), limit, ([answer, shown]) =>
         answer === "none" ? Effect.succeedNone : Effect.asSome(recordOf("read", id, shown))
       ),
     acquire: (id, { owner, takeOver, ttl }) =>
-      scripts.acquire(keysOf(id), [id, owner, ttlText(ttl), takeOver === true ? "1" : "0"], within(ttl)).pipe(
-        Effect.flatMap((reply): ReturnType<Store["acquire"]> => {
-          const [answer, first, second] = reply
-          if (answer === "none") return Effect.fail(new AgentError.RunNotFound({ runId: id }))
-          if (answer === "leased") {
-            const [owner = "", until] = texts(reply, 1)
-            return Effect.fail(new AgentError.RunLeased({ runId: id, owner, until: Number(until) }))
+      steps.take(
+        "acquire",
+        scripts.acquire(
+          command(id, owner, millis(ttl), takeOver === true ? "1" : "0"),
+          within(ttl),
+          ([answer, first, second]): ReturnType<Store["acquire"]> => {
+            if (answer === "none") return notFound(id)
+            if (answer === "leased") {
+              return Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
+            }
+            const lease = { runId: id, owner, fence: Number(first) }
+            return Effect.map(recordOf("acquire", id, second), (record) => ({ lease, record }))
           }
-          return Effect.map(recordOf("acquire", id, second), (record) => ({
-            lease: { runId: id, owner, fence: Number(first) },
-            record
-          }))
-        }),
-        (step) => steps.take("acquire", step)
+        )
       ),
     renew: (lease, ttl) =>
-      scripts.renew(keysOf(lease.runId), [lease.runId, String(lease.fence), ttlText(ttl)], within(ttl)).pipe(
-        Effect.flatMap(([answer]) => (answer === "done" ? Effect.succeed(lease) : lost(lease))),
-        (step) => steps.take("renew", step)
+      steps.take(
+        "renew",
+        scripts.renew(command(lease.runId, String(lease.fence), millis(ttl)), within(ttl), ([answer]) =>
+          answer === "done" ? Effect.succeed(lease) : lost(lease)
+        )
       ),
     release: (lease) =>
-      scripts
-        .release(keysOf(lease.runId), [lease.runId, String(lease.fence)], limit)
-        .pipe(Effect.asVoid, (step) => steps.take("release", step)),
-    commit: (lease, commit) =>
-      Effect.suspend(() => {
-        const keys = keysOf(lease.runId)
-        const journal =
-          commit.journal === undefined || commit.journal.length === 0
-            ? Result.succeed("")
-            : StoredRun.encodeJournal(commit.journal)
-        if (Result.isFailure(journal)) {
-          return Effect.fail(
-            new TokenStoreError.TokenStoreError({
-              operation: "commit",
-              kind: "corrupt",
-              description: `run '${lease.runId}' cannot be written: ${journal.failure.message}. Nothing was changed.`,
-              cause: journal.failure
-            })
-          )
-        }
-        return scripts.commit(
-          keys,
-          [
+      steps.take(
+        "release",
+        scripts.release(command(lease.runId, String(lease.fence)), limit, () => Effect.void)
+      ),
+    commit: (lease, commit) => {
+      const journal =
+        commit.journal === undefined || commit.journal.length === 0
+          ? Result.succeed("")
+          : StoredRun.encodeJournal(commit.journal)
+      if (Result.isFailure(journal)) {
+        return Effect.fail(
+          new TokenStoreError.TokenStoreError({
+            operation: "commit",
+            kind: "corrupt",
+            description: `run '${lease.runId}' cannot be written: ${journal.failure.message}. Nothing was changed.`,
+            cause: journal.failure
+          })
+        )
+      }
+      const rest = [
+        journal.success,
+        commit.attempts === undefined ? "" : String(commit.attempts),
+        commit.setAside === undefined ? "" : commit.setAside === null ? "-" : `=${commit.setAside}`
+      ]
+      return steps.take(
+        "commit",
+        scripts.commit(
+          command(
             lease.runId,
             String(lease.fence),
             String(commit.ordinal),
             JSON.stringify(commit.token),
             commit.status,
-            journal.success,
-            commit.attempts === undefined ? "" : String(commit.attempts),
-            commit.setAside === undefined ? "" : commit.setAside === null ? "-" : `=${commit.setAside}`,
-            retention
-          ],
-          limit
+            ...(commit.token !== null && rest.every((text) => text === "") ? [] : [...rest, retention])
+          ),
+          limit,
+          ([answer, signals]): ReturnType<Store["commit"]> =>
+            answer !== "done"
+              ? lost(lease)
+              : signals === ""
+                ? Effect.succeed([])
+                : Effect.mapError(Effect.fromResult(StoredRun.decodeSignals(String(signals))), () =>
+                    corrupt("commit", lease.runId)
+                  )
         )
-      }).pipe(
-        Effect.flatMap(([answer, signals]): ReturnType<Store["commit"]> => {
-          if (answer !== "done") return lost(lease)
-          return Effect.mapError(Effect.fromResult(StoredRun.decodeSignals(String(signals))), () =>
-            RedisFailure.corrupt("commit", keysOf(lease.runId)[0] ?? "")
-          )
-        }),
-        (step) => steps.take("commit", step)
-      ),
+      )
+    },
     signal: (id, signal) =>
-      scripts.signal(keysOf(id), [id, signal._tag, JSON.stringify(signal)], limit).pipe(
-        Effect.flatMap(([answer]) =>
-          answer === "done" ? Effect.void : Effect.fail(new AgentError.RunNotFound({ runId: id }))
-        ),
-        (step) => steps.take("signal", step)
+      steps.take(
+        "signal",
+        scripts.signal(command(id, signal._tag, JSON.stringify(signal)), limit, ([answer]) =>
+          answer === "done" ? Effect.void : notFound(id)
+        )
       ),
-    remove: (id) => scripts.remove(keysOf(id), [id], limit).pipe(Effect.asVoid, (step) => steps.take("remove", step)),
+    remove: (id) =>
+      steps.take(
+        "remove",
+        scripts.remove(command(id), limit, () => Effect.void)
+      ),
     list: (filter) => {
       const statuses = filter.status === undefined ? "" : `,${filter.status.join(",")},`
       const agent = filter.agent === undefined ? "" : `=${filter.agent}`
+      const unleased = filter.unleased === true ? "1" : "0"
       return Listing.page(
         shards,
         (shard, from, wanted) =>
           scripts.list(
-            Keys.indexesOf(shard, filter.stage),
             [
-              shard.base,
+              "1",
+              Keys.indexKey(shard, filter.stage),
+              shard,
               from?.at ?? "",
               from?.id ?? "",
               String(wanted),
               statuses,
               agent,
-              filter.unleased === true ? "1" : "0"
+              unleased
             ],
-            limit
+            limit,
+            Effect.succeed
           ),
         filter,
         (shard, id) =>
-          Effect.logWarning(
-            "baton: a run is not listed",
-            RedisFailure.corrupt("list", `${shard.base}run:${id}`).message
-          )
+          Effect.logWarning("baton: a run is not listed", RedisFailure.corrupt("list", Keys.runKey(shard, id)).message)
       )
     }
   })

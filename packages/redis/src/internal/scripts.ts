@@ -8,14 +8,16 @@
 //   {baton:3}:fence     the last fence that was given
 //
 // A later version may store what it likes, as long as `version` says so: then nothing of the run is touched. Replies are
-// lists of texts whose first says what they are, as clients differ in what they make of numbers. Numbers become texts by
-// `%.0f`, as Lua would round them to 14 digits. A script's first write is one that a full server refuses.
+// lists of texts whose first says what they are, as clients differ in what they make of numbers. Where Lua makes a text
+// of a number it rounds it to 14 digits, so that `%.0f` does it. A script's first write is one that a full server refuses.
+// `base` is what all keys of a shard begin with.
 
 const time = `
 local time = redis.call('TIME')
-local micros = time[1] * 1000000 + time[2]
-local now = math.floor(micros / 1000)
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`
 
+const reading = `${time}
 local function text(number) return string.format('%.0f', number) end
 local function number(text) return tonumber(text) or error('CORRUPT') end
 local function holds(till) return till and now < number(till) end
@@ -29,123 +31,139 @@ local function shown(run, journal)
 end
 `
 
-const one = `${time}
-local run, journal, fences, runs, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local stages = { unfinished = KEYS[6], ['set aside'] = KEYS[7], finished = KEYS[8] }
-local id = ARGV[1]
+const one = `
+local run, journal, base, id = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 
 local function unknown(version)
-  if version then return number(version) > 1 and { 'newer', version } or error('CORRUPT') end
+  if version then return (tonumber(version) or error('CORRUPT')) > 1 and { 'newer' } or error('CORRUPT') end
   if redis.call('EXISTS', run) == 1 then error('CORRUPT') end
   return { 'none' }
 end
+`
 
--- A lease ends at a whole millisecond, never before its time.
-local function leaseEnd(ttl) return text(math.ceil(micros / 1000) + ttl) end
+// A lease ends at a whole millisecond, never before its time.
+const leaseEnd = (ttl: string) => `text(time[1] * 1000 + math.ceil(time[2] / 1000) + ${ttl})`
+
+const indexing = `
+local stages = { unfinished = base .. 'unfinished', ['set aside'] = base .. 'set aside', finished = base .. 'finished' }
 
 local function forget(id)
-  redis.call('ZREM', runs, id)
-  redis.call('ZREM', ends, id)
+  redis.call('ZREM', base .. 'runs', id)
+  redis.call('ZREM', base .. 'ends', id)
   for _, index in pairs(stages) do redis.call('ZREM', index, id) end
 end
 
 -- Redis has let go of these runs: a few at a time, so that no operation takes long.
 local function sweep()
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', text(now - 1000), 'LIMIT', 0, 16)) do forget(id) end
+  local past = redis.call('ZRANGEBYSCORE', base .. 'ends', '-inf', now - 1000, 'LIMIT', 0, 16)
+  for _, id in ipairs(past) do forget(id) end
 end
 `
 
-/** ARGV: id, run, agent, token. */
-export const create = `${one}
+/** ARGV: base, id, run, agent, token. */
+export const create = `${reading}${one}${indexing}
 local version = redis.call('HGET', run, 'version')
 if version == '1' then return { 'found', shown(run, journal) } end
 local other = unknown(version)
 if other[1] ~= 'none' then return other end
 
-redis.call('HSET', run, 'version', '1', 'run', ARGV[2], 'agent', ARGV[3], 'token', ARGV[4], 'status', 'queued',
+redis.call('HSET', run, 'version', '1', 'run', ARGV[3], 'agent', ARGV[4], 'token', ARGV[5], 'status', 'queued',
   'stage', 'unfinished', 'ordinal', '0', 'signals', '', 'attempts', '0', 'createdAt', text(now), 'updatedAt', text(now))
 redis.call('DEL', journal)
 forget(id)
-redis.call('ZADD', runs, text(now), id)
-redis.call('ZADD', stages.unfinished, text(now), id)
+redis.call('ZADD', base .. 'runs', now, id)
+redis.call('ZADD', stages.unfinished, now, id)
 sweep()
 return { 'created', shown(run, journal) }
 `
 
-/** ARGV: id. */
-export const read = `${one}
+/** ARGV: base, id. */
+export const read = `${reading}${one}
 local version = redis.call('HGET', run, 'version')
 if version ~= '1' then return unknown(version) end
 return { 'found', shown(run, journal) }
 `
 
-/** ARGV: id, owner, ttl, take over. */
-export const acquire = `${one}
+/** ARGV: base, id, owner, ttl, take over. */
+export const acquire = `${reading}${one}
 local known = redis.call('HMGET', run, 'version', 'owner', 'fence', 'until')
 if known[1] ~= '1' then return unknown(known[1]) end
 local owner, fence, held = known[2], known[3], holds(known[4])
-if held and owner ~= ARGV[2] and ARGV[4] ~= '1' then return { 'leased', owner, known[4] } end
-if not held or owner ~= ARGV[2] then
-  fence = text(math.max(micros, number(redis.call('GET', fences) or '0') + 1))
-  redis.call('SET', fences, fence)
+if held and owner ~= ARGV[3] and ARGV[5] ~= '1' then return { 'leased', owner, known[4] } end
+if not held or owner ~= ARGV[3] then
+  local last = redis.call('GET', base .. 'fence') or '0'
+  fence = text(math.max(time[1] * 1000000 + time[2], number(last) + 1))
+  redis.call('SET', base .. 'fence', fence)
 end
-redis.call('HSET', run, 'owner', ARGV[2], 'fence', fence, 'until', leaseEnd(ARGV[3]))
+redis.call('HSET', run, 'owner', ARGV[3], 'fence', fence, 'until', ${leaseEnd("ARGV[4]")})
 return { 'acquired', fence, shown(run, journal) }
 `
 
-/** ARGV: id, fence, ttl. */
-export const renew = `${one}
+/** ARGV: base, id, fence, ttl. */
+export const renew = `${reading}${one}
 local known = redis.call('HMGET', run, 'version', 'fence', 'until')
 if known[1] ~= '1' then return unknown(known[1]) end
-if known[2] ~= ARGV[2] or not holds(known[3]) then return { 'lost' } end
-redis.call('HSET', run, 'until', leaseEnd(ARGV[3]))
+if known[2] ~= ARGV[3] or not holds(known[3]) then return { 'lost' } end
+redis.call('HSET', run, 'until', ${leaseEnd("ARGV[4]")})
 return { 'done' }
 `
 
-/** ARGV: id, fence. */
+/** ARGV: base, id, fence. */
 export const release = `${one}
 local known = redis.call('HMGET', run, 'version', 'fence')
 if known[1] ~= '1' then return unknown(known[1]) end
-if known[2] == ARGV[2] then redis.call('HDEL', run, 'owner', 'fence', 'until') end
+if known[2] == ARGV[3] then redis.call('HDEL', run, 'owner', 'fence', 'until') end
 return { 'done' }
 `
 
 /**
- * ARGV: id, fence, ordinal, token, status, journal or '', attempts or '', '=' and the reason to set aside or '-' for
- * none or '' to keep it, retention or ''.
+ * ARGV: base, id, fence, ordinal, token, status, then what most commits leave out: journal or '', attempts or '', '='
+ * and the reason to set aside or '-' for none or '' to keep it, retention or ''.
  */
-export const commit = `${one}
+export const commit = `${time}
+local run = KEYS[1]
 local known = redis.call('HMGET', run, 'version', 'fence', 'until', 'ordinal', 'signals', 'stage', 'asideAt')
-if known[1] ~= '1' then return unknown(known[1]) end
-if known[2] ~= ARGV[2] or not holds(known[3]) then return { 'lost' } end
-if tonumber(ARGV[3]) <= number(known[4]) then return { 'done', known[5] } end
-
-local aside = ARGV[8] == '' and known[7] or ARGV[8] ~= '' and ARGV[8] ~= '-'
-local stage = ARGV[4] == 'null' and 'finished' or aside and 'set aside' or 'unfinished'
-local createdAt = stage ~= known[6] and text(number(redis.call('HGET', run, 'createdAt')))
-
-redis.call('HSET', run, 'ordinal', ARGV[3], 'token', ARGV[4], 'status', ARGV[5], 'updatedAt', text(now))
-if ARGV[6] ~= '' then redis.call('RPUSH', journal, ARGV[6]) end
-if ARGV[7] ~= '' then redis.call('HSET', run, 'attempts', ARGV[7]) end
-if ARGV[8] == '-' then
-  redis.call('HDEL', run, 'reason', 'asideAt')
-elseif ARGV[8] ~= '' then
-  redis.call('HSET', run, 'reason', string.sub(ARGV[8], 2), 'asideAt', text(now))
+local till, ordinal = tonumber(known[3] or '0'), tonumber(known[4])
+if known[1] == '1' and known[2] == ARGV[3] and till and now < till and ordinal then
+  if tonumber(ARGV[4]) <= ordinal then return { 'done', known[5] } end
+  -- Most commits move an unfinished run on, and nothing else.
+  if known[6] == 'unfinished' and ARGV[5] ~= 'null' and #ARGV == 6 then
+    redis.call('HSET', run, 'ordinal', ARGV[4], 'token', ARGV[5], 'status', ARGV[6], 'updatedAt', now)
+    return { 'done', known[5] }
+  end
 end
-if createdAt then
-  redis.call('HSET', run, 'stage', stage)
+${one}
+if known[1] ~= '1' then return unknown(known[1]) end
+if not till or not ordinal then error('CORRUPT') end
+if known[2] ~= ARGV[3] or now >= till then return { 'lost' } end
+${indexing}
+local aside = known[7]
+if ARGV[9] == '-' then aside = false elseif (ARGV[9] or '') ~= '' then aside = true end
+local stage = ARGV[5] == 'null' and 'finished' or aside and 'set aside' or 'unfinished'
+local createdAt = redis.call('HGET', run, 'createdAt')
+if not tonumber(createdAt) then error('CORRUPT') end
+
+redis.call('HSET', run, 'ordinal', ARGV[4], 'token', ARGV[5], 'status', ARGV[6], 'stage', stage, 'updatedAt', now)
+if (ARGV[7] or '') ~= '' then redis.call('RPUSH', journal, ARGV[7]) end
+if (ARGV[8] or '') ~= '' then redis.call('HSET', run, 'attempts', ARGV[8]) end
+if ARGV[9] == '-' then
+  redis.call('HDEL', run, 'reason', 'asideAt')
+elseif aside and (ARGV[9] or '') ~= '' then
+  redis.call('HSET', run, 'reason', string.sub(ARGV[9], 2), 'asideAt', now)
+end
+if stage ~= known[6] then
   for _, index in pairs(stages) do redis.call('ZREM', index, id) end
   redis.call('ZADD', stages[stage], createdAt, id)
   if known[6] == 'finished' then
-    redis.call('ZREM', ends, id)
+    redis.call('ZREM', base .. 'ends', id)
     redis.call('PERSIST', run)
     redis.call('PERSIST', journal)
   end
 end
 if stage == 'finished' then
-  if ARGV[9] ~= '' then
-    local last = text(now + ARGV[9])
-    redis.call('ZADD', ends, last, id)
+  if (ARGV[10] or '') ~= '' then
+    local last = now + ARGV[10]
+    redis.call('ZADD', base .. 'ends', last, id)
     redis.call('PEXPIREAT', run, last)
     redis.call('PEXPIREAT', journal, last)
   end
@@ -154,32 +172,31 @@ end
 return { 'done', known[5] }
 `
 
-/** ARGV: id, name of the signal, signal. */
-export const signal = `${one}
+/** ARGV: base, id, name of the signal, signal. */
+export const signal = `${time}${one}
 local known = redis.call('HMGET', run, 'version', 'signals')
 if known[1] ~= '1' then return unknown(known[1]) end
-if redis.call('HSETNX', run, 'signal:' .. ARGV[2], '1') == 1 then
-  local signals = (known[2] or '') == '' and ARGV[3] or known[2] .. ',' .. ARGV[3]
-  redis.call('HSET', run, 'signals', signals, 'updatedAt', text(now))
+if redis.call('HSETNX', run, 'signal:' .. ARGV[3], '1') == 1 then
+  local signals = (known[2] or '') == '' and ARGV[4] or known[2] .. ',' .. ARGV[4]
+  redis.call('HSET', run, 'signals', signals, 'updatedAt', now)
 end
 return { 'done' }
 `
 
-/** ARGV: id. */
-export const remove = `${one}
+/** ARGV: base, id. */
+export const remove = `${time}${one}${indexing}
 local version = redis.call('HGET', run, 'version')
-if version and (tonumber(version) or 0) > 1 then return { 'newer', version } end
+if version and (tonumber(version) or 0) > 1 then return { 'newer' } end
 redis.call('DEL', run, journal)
 forget(id)
 return { 'done' }
 `
 
 /**
- * One look at a part of one index. KEYS: the index that is read, then all of the shard. ARGV: what the shard's keys begin
- * with; the time and the id after which to begin, or ''; how many runs to find; the statuses between commas, or ''; '='
+ * One look at a part of one index. KEYS: the index that is read. ARGV: base; the time and the id after which to begin, or ''; how many runs to find; the statuses between commas, or ''; '='
  * and the agent, or ''; whether only unleased runs. Answers whether the end was reached, how far it came, and the runs.
  */
-export const list = `${time}
+export const list = `${reading}
 local index, base = KEYS[1], ARGV[1]
 local from, past, wanted = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most = 1000
@@ -233,7 +250,9 @@ while over == '0' and #found < wanted and looked < most do
 end
 -- On a server that takes no writes they stay, and are passed over.
 for _, id in ipairs(gone) do
-  for _, key in ipairs(KEYS) do redis.pcall('ZREM', key, id) end
+  for _, name in ipairs({ 'runs', 'ends', 'unfinished', 'set aside', 'finished' }) do
+    redis.pcall('ZREM', base .. name, id)
+  end
 end
 return { over, at, last, found }
 `

@@ -14,7 +14,7 @@ const parse = (text: unknown): Result.Result<unknown, unknown> =>
 
 /** The signals of a run, as the scripts answer them. */
 export const decodeSignals = (text: string): Result.Result<ReadonlyArray<RunRecord.Signal>, unknown> =>
-  text === "" ? Result.succeed([]) : decodeSignalList(`[${text}]`)
+  decodeSignalList(`[${text}]`)
 
 /** A run as the scripts show it: whether its lease is held, the fields of its hash, and its journal. */
 export const decode = (id: Run.RunId, shown: unknown): Result.Result<RunRecord.RunRecord, unknown> =>
