@@ -65,7 +65,7 @@ export const layer = (options?: Options): Layer.Layer<TokenStore.TokenStore, nev
  * import { RedisTokenStore } from "@effect-baton/redis"
  * import { Config } from "effect"
  *
- * export const store = RedisTokenStore.layerConfig({ prefix: Config.string("BATON_PREFIX") })
+ * export const store = RedisTokenStore.layerConfig({ prefix: Config.String("BATON_PREFIX") })
  * ```
  *
  * @since 0.1.0
