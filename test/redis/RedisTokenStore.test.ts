@@ -4,12 +4,13 @@ import { Failpoint, Run, type RunRecord, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
 import { Config, ConfigProvider, Duration, Effect, Layer, Result } from "effect"
 import { Redis } from "effect/persistence"
-import { commitOf, newRun } from "../contract/tokenStore.ts"
+import { TokenStoreContract } from "@effect-baton/testing"
 import { client, describeRedis, describeShared, start } from "../support/redisServer.ts"
 import { storeOn } from "./store.ts"
 
 type Service = TokenStore.TokenStore["Service"]
 
+const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const ttl = Duration.seconds(30)
 const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.flip(effect)
