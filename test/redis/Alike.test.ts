@@ -1,0 +1,32 @@
+import { it } from "@effect/vitest"
+import { NodeServices } from "@effect/platform-node"
+import { TokenStore } from "@effect-baton/core"
+import { Clock, Effect, FileSystem, Layer } from "effect"
+import { answerAlike, Steps } from "../contract/alike.ts"
+import { describeShared } from "../support/redisServer.ts"
+import { advanceOn, datedOn, primed, storeOn } from "./store.ts"
+
+describeShared("token stores", (server) => {
+  it.effect.prop(
+    "memory, file and Redis answer alike, whatever is asked of them, and file and Redis remember",
+    [Steps],
+    ([steps]) =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
+        yield* primed(server)
+        const prefix = `test-${crypto.randomUUID()}`
+        yield* answerAlike(steps, [
+          { layer: TokenStore.layerMemory },
+          { layer: Layer.provide(TokenStore.layerFile({ directory }), NodeServices.layer), remembers: true },
+          {
+            layer: storeOn(server, { prefix }),
+            remembers: true,
+            settle: Effect.flatMap(Clock.currentTimeMillis, datedOn(server, prefix)),
+            advance: advanceOn(server, prefix)
+          }
+        ])
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    { timeout: 120_000, arbitrary: { runs: 60, maxShrinks: 200 } }
+  )
+})
