@@ -3,6 +3,7 @@ import { Agent, type AgentUpdate, Run, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { law } from "../support/law.ts"
 import { analyst, plain, recordOf, textOf, uninterrupted } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
@@ -83,7 +84,7 @@ const over = (steps: ReadonlyArray<ScriptedModel.Step>, store: Layer.Layer<Token
   Layer.merge(ScriptedModel.layer(steps), store)
 
 describe.each(stores)("the prefix law, over the $name store", ({ layer, name }) => {
-  it.effect.prop(
+  law(
     "whole.slice(0, k) ++ resume(token k) = whole, for random runs and cuts",
     [Pieces, Cuts, Schema.Literals(["id", "token"])],
     ([pieces, cuts, by]) =>
@@ -99,7 +100,7 @@ describe.each(stores)("the prefix law, over the $name store", ({ layer, name }) 
 })
 
 describe("the prefix law", () => {
-  it.effect.prop(
+  law(
     "holds part for part where the replay is refused and a snapshot fills in",
     [Pieces, Cuts, Schema.Literals(["id", "token"])],
     ([pieces, cuts, by]) =>

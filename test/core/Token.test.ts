@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Schema, Stream } from "effect"
 import { Base64Url } from "effect/encoding"
 import { NodeServices } from "@effect/platform-node"
+import { law } from "../support/law.ts"
 import { analyst, recordOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
@@ -42,7 +43,7 @@ describe("ContinuationToken", () => {
     })
   )
 
-  it.effect.prop(
+  law(
     "any sixteen texts, opening and closing in any order, keep a token below a kilobyte",
     [
       Schema.Array(

@@ -3,6 +3,7 @@ import { Agent, type AgentUpdate, ContinuationToken, Run, TokenStore } from "@ef
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { law } from "../support/law.ts"
 import { analyst, counter, plain, recordOf, textOf, uninterrupted } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
@@ -57,7 +58,7 @@ const tokenAfter = (update: Update | undefined) =>
   update === undefined ? atStart : Option.getOrNull(update.continuationToken)
 
 describe.each(stores)("tokens as views, over the $name store", ({ layer, name }) => {
-  it.effect.prop(
+  law(
     "any readings from any positions are parts of the whole, and the store keeps the furthest",
     [Schema.Array(Piece).check(Schema.isMaxLength(15)), Schema.Array(Reading).check(Schema.isMaxLength(5))],
     ([pieces, readings]) =>

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
+import { law } from "../support/law.ts"
 import { chunks, completed, create, created, delta, heard, over, read, reasonOf, sse } from "./support.ts"
 
 const text = 'Größe: 12 €, 日本語, 👩‍👩‍👧 — \u2028 and \\n "quotes"'
@@ -44,7 +45,7 @@ describe("a body's framing", () => {
   const Cuts = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 400 }))).check(
     Schema.isMinLength(1)
   )
-  it.effect.prop(
+  law(
     "any chunking of the bytes gives the same events",
     [Cuts, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: framings.length - 1 }))],
     ([sizes, which]) =>

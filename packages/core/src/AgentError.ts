@@ -68,8 +68,9 @@ export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", {
 }
 
 /**
- * The provider's final output does not begin with what was delivered already, so the rest cannot be told. Not
- * retryable: read the whole output with `Agent.result`.
+ * What the provider says of the output contradicts what was delivered already: its final output does not begin with it,
+ * a text ends as another one, or an event of a replay comes too late. Not retryable: read the whole output with
+ * `Agent.result`.
  *
  * @since 0.1.0
  * @category reasons
@@ -78,7 +79,7 @@ export class RunDiverged extends Schema.TaggedError<RunDiverged>()("RunDiverged"
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `The final output contradicts what was delivered: ${this.description}. Read it whole with Agent.result.`
+    return `The output contradicts what was delivered: ${this.description}. Read it whole with Agent.result.`
   }
 }
 

@@ -16,6 +16,9 @@ import type { RunId, RunStatus } from "./Run.ts"
  * its citations, a call's parameters. A lane holds a start, deltas and an end, or parts that stand alone; both numbers
  * must come out the same from events and from a snapshot. Parts outside of items (finish, metadata) have neither.
  *
+ * `whole` comes with the end of a text, of reasoning or of parameters where the provider repeats all of it there: what
+ * was delivered is held to it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -23,6 +26,7 @@ export interface ModelPart {
   readonly item?: number
   readonly lane?: number
   readonly part: Response.StreamPartEncoded
+  readonly whole?: string
 }
 
 /**

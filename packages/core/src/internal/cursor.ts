@@ -21,6 +21,8 @@ export interface Cursor {
   readonly responseId: () => string | undefined
   /** How the response ended, once it did. */
   readonly ending: () => Ending | undefined
+  /** Why nothing can follow what was delivered, once something contradicted it. */
+  readonly divergence: () => string | undefined
   /** The updates that these events add; `progressed` when one of them is further on than any before. */
   readonly read: (
     events: ReadonlyArray<ModelEvent>,
@@ -40,6 +42,9 @@ export const make = (options: {
   let position = options.from
   let responseId = options.responseId
   let ending: Ending | undefined
+  let divergence: string | undefined
+  // Numbers that a replay left out. Most are keepalives', which are not replayed.
+  const gaps: Array<readonly [from: number, to: number]> = []
 
   const update = (
     part: Response.StreamPartEncoded | undefined,
@@ -74,19 +79,31 @@ export const make = (options: {
   const read: Cursor["read"] = (events, origin) => {
     const updates: Array<AgentUpdate> = []
     let progressed = false
-    for (const event of events) {
+    for (const event of origin === "replay" ? inOrder(events) : events) {
       responseId ??= event.responseId
-      if (event.keepalive === true || ending !== undefined) continue
+      if (event.keepalive === true || ending !== undefined || divergence !== undefined) continue
       const number = event.sequenceNumber ?? position.sequenceNumber + 1
       // Of the event at the position only what `skip` says was delivered; everything before it was.
       const from = number === position.sequenceNumber ? position.skip : 0
-      if (number < position.sequenceNumber || (number === position.sequenceNumber && from === 0)) continue
+      if (number < position.sequenceNumber || (number === position.sequenceNumber && from === 0)) {
+        if (gaps.some(([from, to]) => from <= number && number <= to)) divergence = `event ${number} was overtaken`
+        continue
+      }
       progressed = true
+      if (origin === "replay" && number > position.sequenceNumber + 1) {
+        if (gaps.push([position.sequenceNumber + 1, number - 1]) > maxGaps) gaps.shift()
+        if (event.terminal !== undefined && isMissed(event.terminal)) {
+          updates.push(...Result.getOrElse(fill(event.terminal), (why) => ((divergence = why), [])))
+          continue
+        }
+      }
       const last = Math.max(event.parts.length, 1) - 1
       const status = event.status ?? position.status
       if (event.terminal !== undefined) end(status, event.terminal)
       for (let i = from; i <= last; i++) {
         const part = event.parts[i]
+        if (part?.whole !== undefined) divergence = Delivered.contradiction(position.delivered, part)
+        if (divergence !== undefined) break
         const delivered = part === undefined ? position.delivered : Delivered.advance(position.delivered, part)
         position = {
           version: 1,
@@ -105,6 +122,15 @@ export const make = (options: {
     return { updates, progressed }
   }
 
+  /** Whether the end overtook something that it shows. */
+  const isMissed = ({ lanes, status }: ModelSnapshot): boolean =>
+    isWhole(status) &&
+    !position.delivered.overflow &&
+    Result.match(Delivered.rest(lanes, position.delivered), {
+      onFailure: () => true,
+      onSuccess: ({ length }) => length > 0
+    })
+
   const move = (status: RunStatus, delivered: ContinuationToken["delivered"]) => {
     position = { ...position, skip: 0, status, origin: "snapshot", delivered }
   }
@@ -118,8 +144,7 @@ export const make = (options: {
     }
     const rest = Delivered.rest(snapshot.lanes, position.delivered)
     // A response that failed or was cancelled may be shown without the output that it had: its end is still its end.
-    const whole = snapshot.status === "completed" || snapshot.status === "incomplete"
-    return Result.map(whole ? rest : Result.orElse(rest, () => Result.succeed([])), (missing) => {
+    return Result.map(isWhole(snapshot.status) ? rest : Result.orElse(rest, () => Result.succeed([])), (missing) => {
       const updates = missing.map((part) => {
         const delivered = Delivered.advance(position.delivered, part)
         move("in_progress", part.closes === undefined ? delivered : Delivered.close(delivered, part.closes))
@@ -137,7 +162,27 @@ export const make = (options: {
     return [update(undefined, "snapshot", true, undefined)]
   }
 
-  return { position: () => position, responseId: () => responseId, ending: () => ending, read, fill, expire }
+  return {
+    position: () => position,
+    responseId: () => responseId,
+    ending: () => ending,
+    divergence: () => divergence,
+    read,
+    fill,
+    expire
+  }
+}
+
+const maxGaps = 16
+
+const isWhole = (status: RunStatus): boolean => status === "completed" || status === "incomplete"
+
+// Some replays come with neighbours swapped.
+const inOrder = (events: ReadonlyArray<ModelEvent>): ReadonlyArray<ModelEvent> => {
+  const numberOf = (event: ModelEvent | undefined) => event?.sequenceNumber ?? -1
+  return events.some((event, i) => numberOf(event) < numberOf(events[i - 1]))
+    ? events.toSorted((a, b) => numberOf(a) - numberOf(b))
+    : events
 }
 
 const unexplained = AiError.make({

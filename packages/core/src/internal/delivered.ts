@@ -42,6 +42,18 @@ export const advance = (delivered: Delivered, { item, lane, part }: ModelPart): 
   }
 }
 
+/** Why a lane's end does not belong to what was delivered of it, if it comes with the whole and does not. */
+export const contradiction = (delivered: Delivered, { item, lane, part, whole }: ModelPart): string | undefined => {
+  if (whole === undefined || item === undefined || lane === undefined) return undefined
+  if (delivered.overflow || hasLane(delivered, item, lane)) return undefined
+  const [, , count, hash] = find(delivered, item, lane) ?? [item, lane, 0, emptyHash]
+  // Parameters that come all at once come with the call itself.
+  if (count === 0 && part.type === "tool-params-end") return undefined
+  return whole.length === count && fold(emptyHash, whole) === hash ? undefined : otherwise(item, lane)
+}
+
+const otherwise = (item: number, lane: number): string => `part ${lane} of output item ${item} is another text`
+
 /** The item is finished: its lanes need not be known one by one any more. */
 export const close = (delivered: Delivered, item: number): Delivered => {
   if (delivered.overflow) return delivered
@@ -127,7 +139,7 @@ export const rest = (
     if (hasLane(delivered, lane.item, lane.lane)) continue
     const known = find(delivered, lane.item, lane.lane)
     const parts = known === undefined ? lane.parts : remainder(lane, known)
-    if (parts === undefined) return Result.fail(`part ${lane.lane} of output item ${lane.item} begins otherwise`)
+    if (parts === undefined) return Result.fail(otherwise(lane.item, lane.lane))
     for (const part of parts) missing.push({ item: lane.item, lane: lane.lane, part })
   }
   const contradicted = delivered.open.find(

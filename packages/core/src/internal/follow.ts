@@ -249,6 +249,8 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   }
 
   const next: Updates = Effect.suspend(() => {
+    const description = cursor.divergence()
+    if (description !== undefined) return Effect.andThen(detach, fail(new RunDiverged({ description })))
     const ending = cursor.ending()
     if (ending === undefined) return mode === "poll" ? polled : streamed
     const reason = failure(ending.status, cursor.responseId() ?? "", ending.error)

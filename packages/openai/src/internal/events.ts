@@ -43,7 +43,8 @@ const inLane = (
   raw: Json,
   index: unknown,
   offset: number,
-  parts: (id: string) => ReadonlyArray<Response.StreamPartEncoded>
+  parts: (id: string) => ReadonlyArray<Response.StreamPartEncoded>,
+  whole?: unknown
 ): ModelEvent => {
   const item = raw["output_index"]
   if (!isIndex(item) || !isIndex(index)) return withParts(raw, none)
@@ -51,7 +52,7 @@ const inLane = (
   const id = Lanes.laneId(raw["item_id"], item, lane)
   return withParts(
     raw,
-    parts(id).map((part) => Lanes.place(item, lane, part))
+    parts(id).map((part) => Lanes.place(item, lane, part, whole))
   )
 }
 
@@ -64,28 +65,28 @@ const contentPart = (raw: Json, done: boolean): ModelEvent => {
   const { refusal, text, type } = part as Json
   switch (type) {
     case "output_text":
-      return inLane(raw, index, 0, (id) =>
-        done ? [{ type: "text-end", id }] : Lanes.textLane(id, textOf(text), false, true)
-      )
-    case "refusal":
-      return inLane(raw, index, 0, (id) =>
-        done ? [{ type: "text-end", id }] : Lanes.textLane(id, textOf(refusal), true, true)
-      )
+    case "refusal": {
+      const whole = type === "refusal" ? refusal : text
+      return done
+        ? inLane(raw, index, 0, (id) => [{ type: "text-end", id }], whole)
+        : inLane(raw, index, 0, (id) => Lanes.textLane(id, textOf(whole), type === "refusal", true))
+    }
     case "reasoning_text":
-      return inLane(raw, index, Lanes.second, (id) =>
-        done ? [{ type: "reasoning-end", id }] : Lanes.reasoningLane(id, textOf(text), true)
-      )
+      return reasoningPart(raw, index, Lanes.second, text, done)
     default:
       return withParts(raw, none)
   }
 }
 
+const reasoningPart = (raw: Json, index: unknown, offset: number, text: unknown, done: boolean): ModelEvent =>
+  done
+    ? inLane(raw, index, offset, (id) => [{ type: "reasoning-end", id }], text)
+    : inLane(raw, index, offset, (id) => Lanes.reasoningLane(id, textOf(text), true))
+
 const summaryPart = (raw: Json, done: boolean): ModelEvent => {
   const part = raw["part"]
-  const text = Predicate.isObject(part) ? textOf((part as Json)["text"]) : ""
-  return inLane(raw, raw["summary_index"], 0, (id) =>
-    done ? [{ type: "reasoning-end", id }] : Lanes.reasoningLane(id, text, true)
-  )
+  const text = Predicate.isObject(part) ? (part as Json)["text"] : undefined
+  return reasoningPart(raw, raw["summary_index"], 0, text, done)
 }
 
 const annotation = (raw: Json): ModelEvent => {
@@ -97,10 +98,11 @@ const annotation = (raw: Json): ModelEvent => {
   })
 }
 
-const paramsDone = (raw: Json): ModelEvent => {
+const paramsDone = (raw: Json, whole: unknown): ModelEvent => {
   const item = raw["output_index"]
   if (!isIndex(item)) return withParts(raw, none)
-  return withParts(raw, [Lanes.place(item, 0, { type: "tool-params-end", id: Lanes.callItemId(raw["item_id"], item) })])
+  const end = { type: "tool-params-end", id: Lanes.callItemId(raw["item_id"], item) } as const
+  return withParts(raw, [Lanes.place(item, 0, end, whole)])
 }
 
 const outputItem = (raw: Json, done: boolean): ModelEvent => {
@@ -185,8 +187,9 @@ export const decode = (raw: Json, context: Snapshot.Context): ModelEvent | AiErr
     case "response.output_text.annotation.added":
       return annotation(raw)
     case "response.function_call_arguments.done":
+      return paramsDone(raw, raw["arguments"])
     case "response.custom_tool_call_input.done":
-      return paramsDone(raw)
+      return paramsDone(raw, raw["input"])
     case "keepalive":
       return { ...withParts(raw, none), keepalive: true }
     case "response.created":

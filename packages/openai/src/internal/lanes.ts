@@ -125,4 +125,6 @@ export const source = (annotation: Json, id: string): Part | undefined => {
   return undefined
 }
 
-export const place = (item: number, lane: number, part: Part): ModelPart => ({ item, lane, part })
+/** A part in its place; `whole` is the lane's whole text, where the event that ends it says so. */
+export const place = (item: number, lane: number, part: Part, whole?: unknown): ModelPart =>
+  typeof whole === "string" ? { item, lane, part, whole } : { item, lane, part }

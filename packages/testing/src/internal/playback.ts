@@ -81,7 +81,8 @@ export const compile = (responseId: string, steps: ReadonlyArray<Step>, start: n
     const known = texts.get(item)
     if (known === undefined || !known.open) return
     known.open = false
-    say({ parts: [{ item, lane: 0, part: { type: "text-end", id: `text_${item}` } }], closes: item })
+    const part = { type: "text-end", id: `text_${item}` } as const
+    say({ parts: [{ item, lane: 0, part, whole: known.text }], closes: item })
   }
   say({ parts: [], status: "queued", responseId })
   if (steps[0]?._tag !== "Queued") say({ parts: [], status: "in_progress", responseId })
