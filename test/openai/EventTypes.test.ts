@@ -133,8 +133,9 @@ describe("the types of events", () => {
         decoding?.parts.map(({ item, lane, part }) => (item === undefined ? "" : `${item}/${lane} `) + part.type),
         [...parts]
       )
-      const { parts: _, raw: __, sequenceNumber: ___, terminal, ...rest } = decoding!
+      const { parts: _, raw: __, sequenceNumber: ___, lanes, terminal, ...rest } = decoding!
       assert.deepEqual<unknown>(rest, becomes)
+      assert.strictEqual(lanes !== undefined, "closes" in becomes)
       assert.strictEqual(terminal?.status, terminal === undefined ? undefined : becomes["status"])
     })
   )

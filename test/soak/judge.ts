@@ -15,6 +15,8 @@ export interface Verdict {
   readonly stale: number
   readonly creates: number
   readonly unconfirmed: boolean
+  /** The run ended as `RunDiverged`, as one may whose replays come out of order. */
+  readonly diverged: boolean
   /** How the run ended, where it should not have. */
   readonly wrongEnd?: string
   readonly notes: ReadonlyArray<string>
@@ -29,6 +31,8 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
   let again = 0
   let lost = 0
   let repeated = 0
+  // Updates whose text differs from what was delivered in their place.
+  let others = 0
 
   const by = new Map(lines.flatMap((line) => (line.did === "try" ? [[line.attempt, line.by] as const] : [])))
   const stops = new Map<string, string>()
@@ -80,10 +84,10 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
     if (start < text.length) again++
     const known = text.slice(start, end)
     if (!line.text.startsWith(known)) {
-      lost++
+      others++
       notes.push(`${line.attempt}: another text at ${start}: ${JSON.stringify([known, line.text])}`)
     }
-    text = end > text.length ? text.slice(0, start) + line.text : text
+    if (end > text.length || !line.text.startsWith(known)) text = text.slice(0, start) + line.text
   }
   const stale = [...superseded].reduce(
     (sum, [attempt, count]) => sum + (attempt === current ? 0 : Math.max(0, count - 1)),
@@ -93,9 +97,13 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
 
   const ends = lines.flatMap((line) => (line.did === "end" ? [line.status] : []))
   const end = ends[0] ?? "unfinished"
+  // Its consumers were told that what they have is not the run's output.
+  const diverged = plan.disordered === true && end.startsWith("RunDiverged")
+  // A consumer that was killed before it was told: what came again in another place of its text is what counts.
+  if (plan.disordered !== true) lost += others
   const whole = end === "completed" || end === "incomplete"
   const should = whole ? truth : text.length <= truth.length ? truth.slice(0, text.length) : truth
-  if (text !== should) {
+  if (text !== should && !diverged) {
     const mine = words(text)
     const theirs = words(should)
     const missing = theirs.filter((word) => !mine.includes(word)).length
@@ -130,9 +138,11 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
         (plan.unconfirmed === true || (unanswered && lines.filter(({ did }) => did === "try").length > 1))
       : end === "expired"
         ? plan.expires === true
-        : status === undefined
-          ? end === "cancelled" && plan.cancel === "early"
-          : end === status)
+        : diverged
+          ? true
+          : status === undefined
+            ? end === "cancelled" && plan.cancel === "early"
+            : end === status)
   return {
     updates,
     again,
@@ -141,6 +151,7 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
     stale,
     creates: responses.length,
     unconfirmed,
+    diverged,
     ...(isRight ? {} : { wrongEnd: `${[...new Set(ends)].join(" and ") || end}, at the server ${status}` }),
     notes
   }

@@ -121,7 +121,18 @@ const soak = Effect.fnUntraced(function* (options: {
   }
   for (const [kind, times] of Object.entries(ledger.troubles)) injected(kind, times)
 
-  const total = { runs: 0, updates: 0, again: 0, lost: 0, repeated: 0, stale: 0, double: 0, unconfirmed: 0, wrong: 0 }
+  const total = {
+    runs: 0,
+    updates: 0,
+    again: 0,
+    lost: 0,
+    repeated: 0,
+    stale: 0,
+    double: 0,
+    unconfirmed: 0,
+    diverged: 0,
+    wrong: 0
+  }
   const leaks = { lives: 0, fibers: 0, sockets: 0, files: 0 }
   const bad: Array<string> = []
   for (const [worker, place] of places.entries()) {
@@ -146,6 +157,7 @@ const soak = Effect.fnUntraced(function* (options: {
         total.repeated += found.repeated
         total.stale += found.stale
         total.unconfirmed += found.unconfirmed ? 1 : 0
+        total.diverged += found.diverged ? 1 : 0
         total.double += found.creates > 1 ? 1 : 0
         total.wrong += found.wrongEnd === undefined ? 0 : 1
         if (found.creates > 1) bad.push(`${runId}: ${found.creates} creates`)
@@ -178,6 +190,7 @@ const soak = Effect.fnUntraced(function* (options: {
   yield* row("updates delivered", total.updates)
   yield* row("came again, dropped", total.again)
   yield* row("unconfirmed, as it may be", total.unconfirmed)
+  yield* row("diverged, as it may be", total.diverged)
   yield* row("lost", total.lost)
   yield* row("repeated in the output", total.repeated)
   yield* row("by a stale consumer", total.stale)

@@ -12,6 +12,8 @@ interface Scenario {
   readonly unconfirmed?: true
   /** Whether the server forgets its response before its end. */
   readonly expires?: true
+  /** Whether its replays come out of order, so that it may end as `RunDiverged`. */
+  readonly disordered?: true
 }
 
 /** Everything about a run that its seed decides. */
@@ -45,6 +47,11 @@ const scenarios: ReadonlyArray<(of: Chance) => Scenario> = [
   (of) => ({ troubles: [{ _tag: "Crlf" }, cut(of, 2)] }),
   () => ({ troubles: [{ _tag: "NoFinalBlankLine" }] }),
   (of) => ({ troubles: [{ _tag: "DuplicateReplay", back: of.between(1, 12) }, cut(of, 3)] }),
+  (of) => ({ troubles: [{ _tag: "OutOfOrderReplay" }, cut(of, 3)], disordered: true }),
+  (of) => ({
+    troubles: [{ _tag: "OutOfOrderReplay" }, { _tag: "DuplicateReplay", back: of.between(1, 12) }, cut(of, 2)],
+    disordered: true
+  }),
   (of) => ({ troubles: [{ _tag: "Keepalives", before: 2, every: of.between(2, 9) }, cut(of, 2)] }),
   (of) => ({ troubles: [{ _tag: "UnknownEvents", every: of.between(2, 9) }, cut(of, 2)] }),
   (of) => ({ troubles: [{ _tag: "RefuseReplay" }, { _tag: "PollAfter", millis: 150 }, cut(of, 1)] }),

@@ -23,7 +23,7 @@ const policy = RunPolicy.layer({
 })
 
 // So that each scenario comes round often enough, however slow the machine.
-const fewest = 34
+const fewest = 36
 
 const work = Effect.fnUntraced(function* (task: Task) {
   const { life, seed, sideBySide, worker, workers } = task

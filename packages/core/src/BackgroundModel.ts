@@ -35,7 +35,8 @@ export interface ModelPart {
  * **Details**
  *
  * An event without parts becomes one update of its own, so that nothing the provider said is lost; a `keepalive` becomes
- * none. `closes` is the index of an item that this event finishes. `terminal` ends the response.
+ * none. `closes` is the index of an item that this event finishes, and `lanes` what that item came to, where the provider
+ * repeats it there. `terminal` ends the response.
  *
  * @since 0.1.0
  * @category models
@@ -48,6 +49,7 @@ export interface ModelEvent {
   readonly status?: RunStatus
   readonly responseId?: string
   readonly closes?: number
+  readonly lanes?: ReadonlyArray<SnapshotLane>
   readonly terminal?: ModelSnapshot
   /** The event as the provider sent it. */
   readonly raw?: unknown

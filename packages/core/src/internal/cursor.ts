@@ -99,6 +99,9 @@ export const make = (options: {
       }
       const last = Math.max(event.parts.length, 1) - 1
       const status = event.status ?? position.status
+      const whole = event.lanes ?? (isWhole(status) ? event.terminal?.lanes : undefined)
+      if (whole !== undefined) divergence = Delivered.contradictionIn(position.delivered, whole)
+      if (divergence !== undefined) continue
       if (event.terminal !== undefined) end(status, event.terminal)
       for (let i = from; i <= last; i++) {
         const part = event.parts[i]

@@ -42,15 +42,40 @@ export const advance = (delivered: Delivered, { item, lane, part }: ModelPart): 
   }
 }
 
-/** Why a lane's end does not belong to what was delivered of it, if it comes with the whole and does not. */
-export const contradiction = (delivered: Delivered, { item, lane, part, whole }: ModelPart): string | undefined => {
-  if (whole === undefined || item === undefined || lane === undefined) return undefined
-  if (delivered.overflow || hasLane(delivered, item, lane)) return undefined
+/** Why a lane's end contradicts what was delivered of it, if it comes with the whole and does. */
+export const contradiction = (delivered: Delivered, { item, lane, part, whole }: ModelPart): string | undefined =>
+  whole === undefined || item === undefined || lane === undefined || hasLane(delivered, item, lane)
+    ? undefined
+    : differing(delivered, item, lane, part, whole)
+
+/** Why the whole of some lanes contradicts what was delivered of those that never ended, if it does. */
+export const contradictionIn = (delivered: Delivered, lanes: ReadonlyArray<SnapshotLane>): string | undefined => {
+  for (const { item, lane, parts } of lanes) {
+    const first = parts[0]
+    if (first === undefined || first.type === "source" || find(delivered, item, lane) === undefined) continue
+    const why = differing(delivered, item, lane, first, textOf(parts))
+    if (why !== undefined) return why
+  }
+  return undefined
+}
+
+const differing = (
+  delivered: Delivered,
+  item: number,
+  lane: number,
+  part: ModelPart["part"],
+  whole: string
+): string | undefined => {
   const [, , count, hash] = find(delivered, item, lane) ?? [item, lane, 0, emptyHash]
   // Parameters that come all at once come with the call itself.
-  if (count === 0 && part.type === "tool-params-end") return undefined
-  return whole.length === count && fold(emptyHash, whole) === hash ? undefined : otherwise(item, lane)
+  const isWithCall = count === 0 && part.type.startsWith("tool-params")
+  return delivered.overflow || isWithCall || (whole.length === count && fold(emptyHash, whole) === hash)
+    ? undefined
+    : otherwise(item, lane)
 }
+
+const textOf = (parts: SnapshotLane["parts"]): string =>
+  parts.map((part) => ("delta" in part ? part.delta : "")).join("")
 
 const otherwise = (item: number, lane: number): string => `part ${lane} of output item ${item} is another text`
 
@@ -158,7 +183,7 @@ const remainder = (lane: SnapshotLane, [, , count, hash]: Open): SnapshotLane["p
   if (deltas.length === 0 && lane.parts.every((part) => part.type === "source")) {
     return count <= lane.parts.length ? lane.parts.slice(count) : undefined
   }
-  const text = deltas.map((part) => part.delta).join("")
+  const text = textOf(lane.parts)
   if (text.length < count || fold(emptyHash, text.slice(0, count)) !== hash) return undefined
   const end = lane.parts.slice(lane.parts.findLastIndex((part) => "delta" in part || part.type.endsWith("-start")) + 1)
   const first = deltas[0]

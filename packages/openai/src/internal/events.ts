@@ -1,4 +1,4 @@
-import type { ModelEvent, ModelPart } from "@effect-baton/core/BackgroundModel"
+import type { ModelEvent, ModelPart, SnapshotLane } from "@effect-baton/core/BackgroundModel"
 import type { RunStatus } from "@effect-baton/core/Run"
 import { Predicate, Result } from "effect"
 import type { AiError, Response } from "effect/ai"
@@ -105,12 +105,15 @@ const paramsDone = (raw: Json, whole: unknown): ModelEvent => {
   return withParts(raw, [Lanes.place(item, 0, end, whole)])
 }
 
+const placed = (lanes: ReadonlyArray<SnapshotLane>): ReadonlyArray<ModelPart> =>
+  lanes.flatMap(({ item, lane, parts }) => parts.map((part) => Lanes.place(item, lane, part)))
+
 const outputItem = (raw: Json, done: boolean): ModelEvent => {
   const item = raw["output_index"]
   if (!isIndex(item)) return withParts(raw, none)
-  const lanes = done ? Snapshot.itemDone(raw["item"], item) : Snapshot.itemAdded(raw["item"], item)
-  const parts = lanes.flatMap(({ lane, parts }) => parts.map((part) => Lanes.place(item, lane, part)))
-  return done ? { ...withParts(raw, parts), closes: item } : withParts(raw, parts)
+  if (!done) return withParts(raw, placed(Snapshot.itemAdded(raw["item"], item)))
+  const { rest, whole } = Snapshot.itemDone(raw["item"], item)
+  return { ...withParts(raw, placed(rest)), closes: item, lanes: whole }
 }
 
 const responseStatuses: ReadonlySet<unknown> = new Set<RunStatus>(["queued", "in_progress"])

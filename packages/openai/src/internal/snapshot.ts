@@ -132,10 +132,6 @@ const finishedParts = (item: Item, index: number): ReadonlyArray<SnapshotLane> =
     : [{ item: index, lane: Lanes.callLane, parts: [Lanes.toolCall(call, paramsOf(call))] }]
 }
 
-/** What `response.output_item.done` delivers, or nothing where the item cannot be read. */
-export const itemDone = (item: unknown, index: number): ReadonlyArray<SnapshotLane> =>
-  Result.match(decodeItem(item), { onFailure: () => [], onSuccess: (item) => finishedParts(item, index) })
-
 /** The start of a call's parameters, as `response.output_item.added` delivers it. */
 export const itemAdded = (item: unknown, index: number): ReadonlyArray<SnapshotLane> =>
   Result.match(decodeItem(item), {
@@ -188,6 +184,16 @@ const lanesOf = (item: Item, index: number, over: boolean): ReadonlyArray<Snapsh
       return finishedParts(item, index)
   }
 }
+
+/** What `response.output_item.done` delivers, and the whole item; nothing where the item cannot be read. */
+export const itemDone = (
+  item: unknown,
+  index: number
+): { readonly rest: ReadonlyArray<SnapshotLane>; readonly whole: ReadonlyArray<SnapshotLane> } =>
+  Result.match(decodeItem(item), {
+    onFailure: () => ({ rest: [], whole: [] }),
+    onSuccess: (item) => ({ rest: finishedParts(item, index), whole: lanesOf(item, index, true) })
+  })
 
 // Absent keys instead of undefined ones: parts are stored as JSON.
 const defined = <A extends object>(fields: A): { [K in keyof A]?: Exclude<A[K], undefined | null> } =>
