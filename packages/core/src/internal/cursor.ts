@@ -17,6 +17,8 @@ export interface Ending {
 /** A position that moves through one response, turning what the provider says into updates. */
 export interface Cursor {
   readonly position: () => ContinuationToken
+  /** The number after which events are still to come: -1 for all. */
+  readonly after: () => number
   /** The response's id, once something named it. */
   readonly responseId: () => string | undefined
   /** How the response ended, once it did. */
@@ -43,6 +45,7 @@ export const make = (options: {
   let responseId = options.responseId
   let ending: Ending | undefined
   let divergence: string | undefined
+  let doubted = false
   // Numbers that a replay left out. Most are keepalives', which are not replayed.
   const gaps: Array<readonly [from: number, to: number]> = []
 
@@ -91,11 +94,12 @@ export const make = (options: {
       }
       progressed = true
       if (origin === "replay" && number > position.sequenceNumber + 1) {
-        if (gaps.push([position.sequenceNumber + 1, number - 1]) > maxGaps) gaps.shift()
-        if (event.terminal !== undefined && isMissed(event.terminal)) {
-          updates.push(...Result.getOrElse(fill(event.terminal), (why) => ((divergence = why), [])))
-          continue
+        // What the end overtook may still come: the end is heard once more, as after a connection that broke.
+        if (event.terminal !== undefined && !doubted) {
+          doubted = true
+          break
         }
+        if (gaps.push([position.sequenceNumber + 1, number - 1]) > maxGaps) gaps.shift()
       }
       const last = Math.max(event.parts.length, 1) - 1
       const status = event.status ?? position.status
@@ -124,15 +128,6 @@ export const make = (options: {
     }
     return { updates, progressed }
   }
-
-  /** Whether the end overtook something that it shows. */
-  const isMissed = ({ lanes, status }: ModelSnapshot): boolean =>
-    isWhole(status) &&
-    !position.delivered.overflow &&
-    Result.match(Delivered.rest(lanes, position.delivered), {
-      onFailure: () => true,
-      onSuccess: ({ length }) => length > 0
-    })
 
   const move = (status: RunStatus, delivered: ContinuationToken["delivered"]) => {
     position = { ...position, skip: 0, status, origin: "snapshot", delivered }
@@ -165,8 +160,17 @@ export const make = (options: {
     return [update(undefined, "snapshot", true, undefined)]
   }
 
+  const after = () => {
+    const { sequenceNumber, skip } = position
+    const gap = gaps.at(-1)
+    // What was left out right before the last event may have been overtaken by it.
+    if (gap !== undefined && gap[1] === sequenceNumber - 1) return gap[0] - 1
+    return skip > 0 ? sequenceNumber - 1 : sequenceNumber
+  }
+
   return {
     position: () => position,
+    after,
     responseId: () => responseId,
     ending: () => ending,
     divergence: () => divergence,

@@ -102,8 +102,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   })
 
   const attach = Effect.gen(function* () {
-    const { sequenceNumber, skip } = cursor.position()
-    const after = skip > 0 ? sequenceNumber - 1 : sequenceNumber
+    const after = cursor.after()
     const events =
       source._tag === "Create" && mode === "create"
         ? source.events
