@@ -1,5 +1,6 @@
 import { AgentError, BackgroundModel, type ContinuationToken, TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import * as Jumping from "../support/clock.ts"
 import { chance } from "./random.ts"
 
 type Store = TokenStore.TokenStore["Service"]
@@ -25,8 +26,10 @@ export const troubled = (seed: string, injected: (kind: string) => void, unwritt
       Effect.suspend(() => {
         // What opens a response is left alone: without its name a run is Unconfirmed, which other troubles are about.
         if (commit.journal !== undefined || !of.hits(0.01)) {
-          return Effect.tap(inner.commit(lease, commit), () =>
-            Effect.sync(() => !cutOff.has(lease.fence) && unwritten.delete(lease.runId))
+          return inner.commit(lease, commit).pipe(
+            Effect.tap(() => Effect.sync(() => !cutOff.has(lease.fence) && unwritten.delete(lease.runId))),
+            // On a machine that stands still for longer than a lease, a lease is lost without any trouble of ours.
+            Effect.tapError(() => Effect.sync(() => unwritten.add(lease.runId)))
           )
         }
         const done = of.hits(0.5)
@@ -63,17 +66,7 @@ export const jumping = (seed: string, injected: (kind: string) => void) =>
         )
       )
     )
-    const millisNow = () => clock.currentTimeMillisUnsafe() + offset
-    const nanosNow = () => clock.currentTimeNanosUnsafe() + BigInt(offset) * 1_000_000n
-    return Clock.Clock.of({
-      currentTimeMillisUnsafe: millisNow,
-      currentTimeMillis: Effect.sync(millisNow),
-      currentTimeNanosUnsafe: nanosNow,
-      currentTimeNanos: Effect.sync(nanosNow),
-      monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-      monotonicTimeNanos: clock.monotonicTimeNanos,
-      sleep: (duration) => clock.sleep(duration)
-    })
+    return Jumping.off(clock, () => offset)
   })
 
 // ---- sabotage: a guarantee broken on purpose, which must be found
