@@ -1,7 +1,8 @@
 import { Agent, type AgentError, type AgentUpdate, type BackgroundModel, type TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import { law } from "../support/law.ts"
 import { analyst, counter, recordOf, textOf, uninterrupted } from "../support/runs.ts"
 import { Recorder, recording, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
@@ -188,6 +189,62 @@ for (const { layer, name } of stores) {
         assert.isAbove(finished, 4)
         assert.strictEqual(committed, finished)
       }).pipe(Effect.provide(over))
+    )
+
+    const Pace = Schema.Literals([0, 1, 50, 200, 700])
+    law(
+      "is never ahead of its consumer, and exact when it is left, whatever is said, however slowly, and wherever it is cut",
+      [
+        Schema.NonEmptyArray(
+          Schema.Tuple([Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 })), Pace])
+        ).check(Schema.isMaxLength(8)),
+        Schema.NonEmptyArray(Pace),
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 15 })),
+        Schema.Literals(["take", "fail", "die", "interrupt"])
+      ],
+      ([said, paces, cut, how]) =>
+        Effect.gen(function* () {
+          let n = 0
+          const { committed, finished, whole } = yield* observe(
+            "r",
+            (updates, work, seen) =>
+              Effect.gen(function* () {
+                const reached = yield* Deferred.make<void>()
+                const body = (update: Update): Effect.Effect<void, "stop"> =>
+                  how === "take" || seen() + 1 < cut
+                    ? work(update)
+                    : how === "fail"
+                      ? Effect.fail("stop")
+                      : how === "die"
+                        ? Effect.die("broken")
+                        : Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
+                const reading = Stream.runForEach(how === "take" ? Stream.take(updates, cut) : updates, body)
+                const fiber = yield* Effect.forkChild(Effect.ensuring(reading, Deferred.succeed(reached, undefined)))
+                if (how === "interrupt") {
+                  yield* Deferred.await(reached)
+                  yield* Fiber.interrupt(fiber)
+                }
+                return yield* Fiber.await(fiber)
+              }),
+            () => Effect.sleep(paces[n++ % paces.length]!)
+          )
+          assert.strictEqual(committed, finished)
+          assert.strictEqual(finished, Math.min(whole, how === "take" ? cut : cut - 1))
+        }).pipe(
+          Effect.provide(
+            Layer.merge(
+              ScriptedModel.layer([
+                ...said.flatMap(([deltas, millis]) => [
+                  text(Array.from({ length: deltas }, () => "x")),
+                  ...(millis > 0 ? [pause(millis)] : [])
+                ]),
+                completed
+              ]),
+              recording(layer)
+            )
+          )
+        ),
+      { arbitrary: { runs: name === "memory" ? 100 : 25 } }
     )
 
     it.effect("is one after runHead", () =>

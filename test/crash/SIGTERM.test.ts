@@ -30,4 +30,46 @@ describe("SIGTERM", () => {
       }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))),
     60_000
   )
+
+  it.live(
+    "under load: forty runs at once are all left in order, and the next worker repeats at most what was in hand",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* ResponsesServer.ResponsesServer
+        const fs = yield* FileSystem.FileSystem
+        const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-term-" })
+        const runIds = Array.from({ length: 40 }, (_, i) => `run-${i}`)
+        const env = {
+          SANDBOX_URL: server.url,
+          STORE_DIRECTORY: directory,
+          RUN_ID: runIds.join(","),
+          MODEL: "lorem:200"
+        }
+        const first = yield* run({ env, signal: { name: "SIGTERM", afterUpdates: 2000 } })
+        assert.notStrictEqual(first.said.at(-1)?.did, "end")
+        const records = yield* TokenStore.TokenStore.use((store) => store.list({ limit: 100 })).pipe(
+          Effect.provide(TokenStore.layerFile({ directory }))
+        )
+        assert.strictEqual(records.items.length, 40)
+        for (const { lease, runId, token } of records.items) {
+          assert.isNull(lease)
+          const own = first.updates.filter((update) => update.run === runId)
+          // The update in a consumer's hands, said but perhaps not let go of, may count or not.
+          const [before = "-1.0", last = "-1.0"] = ["-1.0", ...own.map(({ position }) => position)].slice(-2)
+          if (token !== null) assert.include([before, last], `${token.sequenceNumber}.${token.skip}`)
+          else assert.isTrue(own.at(-1)?.last)
+        }
+        const second = yield* run({ env })
+        assert.strictEqual(second.said.at(-1)?.did, "end")
+        const { responses } = yield* server.ledger
+        assert.strictEqual(responses.length, 40)
+        for (const { metadata, outputText } of responses) {
+          const own = [...first.updates, ...second.updates].filter(({ run }) => run === metadata["baton_run_id"])
+          const texts = new Map(own.map(({ position, text }) => [position, text]))
+          assert.isAtMost(own.length - texts.size, 1, "what came again")
+          assert.strictEqual([...texts.values()].join(""), outputText)
+        }
+      }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))),
+    60_000
+  )
 })

@@ -6,6 +6,7 @@ export const Line = Schema.fromJsonString(
   Schema.Union([
     Schema.Struct({
       did: Schema.tag("update"),
+      run: Schema.String,
       at: Schema.Number,
       position: Schema.String,
       text: Schema.String,
@@ -33,6 +34,7 @@ export const say = (line: Said<Line>) =>
 export const sayUpdate = (update: AgentUpdate.AgentUpdate) =>
   say({
     did: "update",
+    run: update.runId,
     position: `${update.sequenceNumber}.${Option.match(update.continuationToken, { onNone: () => 0, onSome: (token) => token.skip })}`,
     text: update.text,
     last: Option.isNone(update.continuationToken)
