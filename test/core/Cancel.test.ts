@@ -13,7 +13,7 @@ const ref = { runId: "r" }
 const script = [text("a"), pause("1 minute"), text("b"), completed]
 
 describe.each(stores)("cancelling, over the $name store", ({ layer }) => {
-  it.effect("a provider that completes the run all the same: told to all as completed, and nothing is lost", () =>
+  it.effect("a cancel that the provider ignores: the run is told to all as completed, and nothing is lost", () =>
     Effect.gen(function* () {
       const read: Array<AgentUpdate.AgentUpdate> = []
       const worker = yield* Effect.forkChild(

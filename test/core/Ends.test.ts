@@ -101,7 +101,7 @@ describe("expired", () => {
 describe("cancel", () => {
   const long = [text("a"), pause("1 hour"), text("b"), completed]
 
-  it.effect("leaving a stream is not cancelling", () =>
+  it.effect("stop versus disconnect: leaving a stream is not cancelling", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(Stream.runDrain(Agent.stream(analyst, input)))
       yield* elapse(1000)

@@ -11,8 +11,8 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Schema, Stream } from "effect"
-import { analyst, count, recordOf, textOf } from "../support/runs.ts"
+import { Effect, Layer, Option, Schema, Stream, Struct } from "effect"
+import { analyst, count, plain, recordOf, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
 const { completed, text } = ScriptedModel
@@ -99,7 +99,7 @@ describe("bad input", () => {
     }).pipe(Effect.provide(over([completed])))
   )
 
-  it.effect("input beside a token, and a token beside an input", () =>
+  it.effect("poll with new input beside the token: refused, and so is a start with a token beside its input", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 1)))
       const continuationToken = (yield* recordOf("r")).token!
@@ -120,7 +120,7 @@ describe("bad input", () => {
     }).pipe(Effect.provide(over([completed])))
   )
 
-  it.effect("a model without background support: refused, unless the call asks for none", () =>
+  it.effect("a provider without background support: refused, unless the call asks for none", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* refusal(Agent.run(analyst, { input: "Hello" })))._tag, "BackgroundUnsupported")
       assert.strictEqual((yield* refusal(Agent.start(analyst, { input: "Hello" })))._tag, "BackgroundUnsupported")
@@ -146,7 +146,7 @@ describe("bad input", () => {
 })
 
 describe("background", () => {
-  it.effect("the call wins over the agent, and a foreground run has no tokens", () =>
+  it.effect("asked at both the agent and the call: the call wins, and a foreground run has no tokens", () =>
     Effect.gen(function* () {
       const updates = yield* passing(
         Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId: "fore", background: false }))
@@ -200,11 +200,24 @@ describe("updates and responses", () => {
     }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), completed])))
   )
 
-  it.effect("are the same with tracing and without", () =>
+  it.effect("are the same with tracing and without, tokens too, streamed and polled", () =>
     Effect.gen(function* () {
       const read = (runId: string) => passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId })))
-      const without = textOf(yield* read("plain").pipe(Effect.withTracerEnabled(false)))
-      assert.strictEqual(textOf(yield* read("traced").pipe(Effect.withSpan("test"))), without)
+      const without = plain(yield* read("plain").pipe(Effect.withTracerEnabled(false)))
+      assert.deepStrictEqual(plain(yield* read("traced").pipe(Effect.withSpan("test"))), without)
+      const look = (runId: string) =>
+        Effect.gen(function* () {
+          const started = yield* Agent.start(analyst, { input: "Hello", runId })
+          const polled = yield* passing(Agent.result(analyst, { runId }))
+          return [started, polled].map(({ continuationToken, text }) => ({
+            text,
+            token: Option.map(continuationToken, Struct.omit(["runId"]))
+          }))
+        })
+      assert.deepStrictEqual(
+        yield* look("polled, traced").pipe(Effect.withSpan("test")),
+        yield* look("polled").pipe(Effect.withTracerEnabled(false))
+      )
     }).pipe(Effect.provide(over([text("a"), text("b"), completed])))
   )
 })

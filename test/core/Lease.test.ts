@@ -147,50 +147,53 @@ describe("the lease", () => {
     }).pipe(Effect.provide(over(long)))
   )
 
-  it.effect("lost to another worker: the stale one delivers no more, commits nothing, and says so", () => {
-    let renewals = true
-    // The store of a worker whose renewals do not arrive, and who does not hear of it.
-    const cutOff = changing(TokenStore.layerMemory, (inner) => ({
-      renew: (lease, ttl) => Effect.suspend(() => (renewals ? inner.renew(lease, ttl) : Effect.never))
-    }))
-    return Effect.gen(function* () {
-      const recorder = yield* Recorder
-      const delivered: Array<AgentUpdate.AgentUpdate> = []
-      const stale = yield* Effect.forkChild(
-        Stream.runForEach(Agent.stream(analyst, input), (update) => {
-          delivered.push(update)
-          // Its consumer holds one update for longer than the lease.
-          return update.text === "b" ? Effect.sleep("5 minutes") : Effect.void
-        })
-      )
-      yield* elapse(25_000, 500)
-      renewals = false
-      yield* elapse(60_000, 500)
-      renewals = true
-      const other = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)), 500)
-      const fence = recorder.commits.at(-1)!.lease.fence
-      const error = yield* passing(Effect.flip(Fiber.join(stale)), 1000)
-      assert.strictEqual(error.reason._tag, "LeaseLost")
-      assert.strictEqual(textOf(delivered), "ab")
-      assert.strictEqual(textOf(other), "bcd")
-      const record = yield* recordOf("r")
-      assert.isNull(record.token)
-      assert.strictEqual(record.status, "completed")
-      assert.isAbove(fence, recorder.commits[0]!.lease.fence)
-      assert.isTrue(
-        recorder.commits
-          .slice(recorder.commits.findIndex(({ lease }) => lease.fence === fence))
-          .every(({ lease }) => lease.fence === fence)
-      )
-    }).pipe(
-      Effect.provide(
-        Layer.merge(
-          ScriptedModel.layer([text("a"), pause("20 seconds"), text("b"), text("c"), text("d"), completed]),
-          recording(cutOff)
+  it.effect(
+    "two workers on one run at once, one paused for longer than its lease: the stale one delivers no more, commits nothing, and says so",
+    () => {
+      let renewals = true
+      // The store of a worker whose renewals do not arrive, and who does not hear of it.
+      const cutOff = changing(TokenStore.layerMemory, (inner) => ({
+        renew: (lease, ttl) => Effect.suspend(() => (renewals ? inner.renew(lease, ttl) : Effect.never))
+      }))
+      return Effect.gen(function* () {
+        const recorder = yield* Recorder
+        const delivered: Array<AgentUpdate.AgentUpdate> = []
+        const stale = yield* Effect.forkChild(
+          Stream.runForEach(Agent.stream(analyst, input), (update) => {
+            delivered.push(update)
+            // Its consumer holds one update for longer than the lease.
+            return update.text === "b" ? Effect.sleep("5 minutes") : Effect.void
+          })
+        )
+        yield* elapse(25_000, 500)
+        renewals = false
+        yield* elapse(60_000, 500)
+        renewals = true
+        const other = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)), 500)
+        const fence = recorder.commits.at(-1)!.lease.fence
+        const error = yield* passing(Effect.flip(Fiber.join(stale)), 1000)
+        assert.strictEqual(error.reason._tag, "LeaseLost")
+        assert.strictEqual(textOf(delivered), "ab")
+        assert.strictEqual(textOf(other), "bcd")
+        const record = yield* recordOf("r")
+        assert.isNull(record.token)
+        assert.strictEqual(record.status, "completed")
+        assert.isAbove(fence, recorder.commits[0]!.lease.fence)
+        assert.isTrue(
+          recorder.commits
+            .slice(recorder.commits.findIndex(({ lease }) => lease.fence === fence))
+            .every(({ lease }) => lease.fence === fence)
+        )
+      }).pipe(
+        Effect.provide(
+          Layer.merge(
+            ScriptedModel.layer([text("a"), pause("20 seconds"), text("b"), text("c"), text("d"), completed]),
+            recording(cutOff)
+          )
         )
       )
-    )
-  })
+    }
+  )
 
   it.effect("taken over while this worker believes in its own: the next write is refused, and ends it", () =>
     Effect.gen(function* () {

@@ -146,7 +146,7 @@ describe("the prefix law", () => {
     }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), text("d"), completed], TokenStore.layerMemory)))
   )
 
-  it.effect("a resume that is cut before its first update, or while it waits, changes nothing", () =>
+  it.effect("a resume that is cut before its first event, or while it waits, changes nothing", () =>
     Effect.gen(function* () {
       const read = [
         ...(yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 4))))

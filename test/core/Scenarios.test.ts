@@ -49,6 +49,23 @@ describe("polled", () => {
     }).pipe(Effect.provide(over(pause("1 hour"), completed)))
   )
 
+  it.effect("a result sends neither the input nor the session's history again; the session gets both, once", () =>
+    Effect.gen(function* () {
+      const session = Session.make({ previousResponseId: "resp_0" })
+      yield* Agent.start(analyst, { ...input, session })
+      const { session: after, text } = yield* passing(Agent.result(analyst, ref))
+      assert.deepStrictEqual(yield* Agent.result(analyst, ref).pipe(Effect.map(({ session }) => session)), after)
+      const { ledger } = yield* ScriptedModel.ScriptedModel
+      const sent = (yield* ledger).flatMap(({ request }) => (request === undefined ? [] : [request]))
+      assert.deepStrictEqual(
+        sent.map(({ previousResponseId }) => previousResponseId),
+        ["resp_0"]
+      )
+      assert.deepStrictEqual(after, { previousResponseId: "resp_1" })
+      assert.strictEqual(text, "ab")
+    }).pipe(Effect.provide(over(text("a"), pause("5 seconds"), text("b"), completed)))
+  )
+
   it.effect("poll until the token is gone, by the token itself", () =>
     Effect.gen(function* () {
       let response = yield* Agent.start(analyst, input)
@@ -119,7 +136,7 @@ describe("streamed", () => {
 })
 
 describe("tokens", () => {
-  it.effect("round trip through bytes, string and JSON, and resume from each", () =>
+  it.effect("round trip through bytes, string and JSON, and resume and poll from each", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, input), 4)))
       const token = (yield* recordOf("r")).token!
@@ -132,6 +149,7 @@ describe("tokens", () => {
       ]) {
         const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { continuationToken: again })))
         assert.strictEqual(textOf(rest), "b")
+        assert.strictEqual((yield* Agent.poll(analyst, { continuationToken: again })).text, "ab")
       }
     }).pipe(Effect.provide(over(text("a"), text("b"), completed)))
   )

@@ -247,15 +247,18 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     return Effect.andThen(telemetry.ended(ending), delivered)
   }
 
+  const failWith = (reason: AgentError["reason"]): Updates => {
+    const error = new AgentError({ runId, reason })
+    return Effect.andThen(detach(Exit.fail(error)), Effect.fail(error))
+  }
+
   const next: Updates = Effect.suspend(() => {
     const description = cursor.divergence()
-    if (description !== undefined) return Effect.andThen(detach, fail(new RunDiverged({ description })))
+    if (description !== undefined) return failWith(new RunDiverged({ description }))
     const ending = cursor.ending()
     if (ending === undefined) return mode === "poll" ? polled : streamed
     const reason = failure(ending.status, cursor.responseId() ?? "", ending.error)
-    if (reason === undefined) return Effect.andThen(detach(Exit.void), Cause.done())
-    const error = new AgentError({ runId, reason })
-    return Effect.andThen(detach(Exit.fail(error)), Effect.fail(error))
+    return reason === undefined ? Effect.andThen(detach(Exit.void), Cause.done()) : failWith(reason)
   })
 
   return Effect.suspend(() => {
