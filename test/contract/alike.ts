@@ -174,7 +174,11 @@ export const answerAlike = Effect.fnUntraced(function* (
   const opened = yield* Effect.forEach(sides, open)
   const compare = (all: ReadonlyArray<unknown>) => {
     for (const [i, each] of all.entries()) {
-      assert.deepStrictEqual(each, all[0], `store ${i} answers ${JSON.stringify(each)}, store 0 ${JSON.stringify(all[0])}`)
+      assert.deepStrictEqual(
+        each,
+        all[0],
+        `store ${i} answers ${JSON.stringify(each)}, store 0 ${JSON.stringify(all[0])}`
+      )
     }
   }
 
