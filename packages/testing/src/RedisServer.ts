@@ -141,7 +141,14 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
     const child = yield* spawner
       .spawn(
         ChildProcess.make(file, [
-          ...["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--save", ""],
+          "--port",
+          String(port),
+          "--bind",
+          "127.0.0.1",
+          "--dir",
+          directory,
+          "--save",
+          "",
           ...(options.durable === true ? ["--appendonly", "yes", "--appendfsync", "always"] : []),
           ...(options.cluster === true ? ["--cluster-enabled", "yes"] : []),
           ...(options.settings ?? [])
