@@ -1,10 +1,10 @@
 // What many runs see when the Redis that keeps their positions fails under them.
 import { Agent, type AgentError, RunPolicy, TokenStore, type TokenStoreError } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { ScriptedModel } from "@effect-baton/testing"
+import { type RedisServer as Redis, ScriptedModel } from "@effect-baton/testing"
 import { assert, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Latch, Layer, Option, References, Result, Schedule, Stream } from "effect"
-import { client, describeRedis, type RedisServer, type RedisServerOptions, start } from "../support/redisServer.ts"
+import { client, describeRedis, type RedisServer, start } from "../support/redisServer.ts"
 import { analyst, counter, plain, type Update } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 
@@ -137,7 +137,7 @@ const kindsOf = ({ courses }: Effect.Success<ReturnType<typeof underWay>>): Read
 const test = (
   title: string,
   options: {
-    readonly server?: RedisServerOptions
+    readonly server?: Redis.Options
     /** Whether the store keeps what it has. */
     readonly survives: boolean
     /** What the runs are told, among other things. */

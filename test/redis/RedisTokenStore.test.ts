@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { NodeRedis } from "@effect/platform-node"
 import { Failpoint, Run, type RunRecord, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { Config, ConfigProvider, Duration, Effect, Layer, Result } from "effect"
+import { Config, ConfigProvider, Duration, Effect, Fiber, Layer, References, Result, Schedule } from "effect"
 import { Redis } from "effect/persistence"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { client, describeRedis, describeShared, start } from "../support/redisServer.ts"
@@ -427,6 +427,35 @@ describeRedis("Redis store on a server of its own", () => {
           assert.isTrue(Result.isSuccess(yield* Effect.result(store.read(idOf("r-1")))))
         }).pipe(Effect.provide(storeOn(Effect.succeed(server), { timeout: "2 seconds" })))
       }).pipe(Effect.scoped),
+    30_000
+  )
+
+  it.live(
+    "a client is not made while the server is down, unless it is told to wait; one that was made comes back",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* start()
+        const { url } = server
+        const create = Effect.flatMap(TokenStore.TokenStore, (store) => store.create(newRun("r-1")))
+        const waiting = NodeRedis.layer({
+          url,
+          disableOfflineQueue: true,
+          socket: { reconnectStrategy: (retries) => Math.min(20 * 2 ** retries, 2000) }
+        })
+        yield* Effect.gen(function* () {
+          yield* create
+          yield* server.kill
+          const refused = yield* failure(Effect.scoped(Layer.build(NodeRedis.layer({ url }))))
+          assert.include(String(refused.cause), "ECONNREFUSED")
+          const late = yield* Effect.forkChild(Effect.provide(create, RedisTokenStore.layer().pipe(Layer.provide(waiting)), { local: true }))
+          const down = yield* Effect.flip(create)
+          assert.strictEqual(down.kind, "unavailable")
+          assert.isTrue(down.isRetryable)
+          yield* server.restart
+          yield* Effect.retry(create, { schedule: Schedule.spaced("20 millis"), times: 500 })
+          yield* Fiber.join(late)
+        }).pipe(Effect.provide(storeOn(Effect.succeed(server))))
+      }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None")),
     30_000
   )
 })
