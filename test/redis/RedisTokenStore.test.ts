@@ -447,7 +447,9 @@ describeRedis("Redis store on a server of its own", () => {
           yield* server.kill
           const refused = yield* failure(Effect.scoped(Layer.build(NodeRedis.layer({ url }))))
           assert.include(String(refused.cause), "ECONNREFUSED")
-          const late = yield* Effect.forkChild(Effect.provide(create, RedisTokenStore.layer().pipe(Layer.provide(waiting)), { local: true }))
+          const late = yield* Effect.forkChild(
+            Effect.provide(create, RedisTokenStore.layer().pipe(Layer.provide(waiting)), { local: true })
+          )
           const down = yield* Effect.flip(create)
           assert.strictEqual(down.kind, "unavailable")
           assert.isTrue(down.isRetryable)

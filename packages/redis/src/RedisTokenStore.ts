@@ -50,6 +50,50 @@ const make = (options: Options = {}) =>
 /**
  * A store on a Redis server or cluster, 6.2 or newer, or Valkey: for runs that many processes share.
  *
+ * **Details**
+ *
+ * Any client's layer of `effect/persistence/Redis` serves. Each operation is one script, and time is the server's. An
+ * operation that is not answered in time fails with kind `unavailable`, and can be repeated, as after every failure of
+ * that kind: what of it reached the server does no harm. The user needs `EVAL`, `EVALSHA`, and the commands `TIME`,
+ * `EXISTS`, `DEL`, `GET`, `SET`, `PEXPIREAT`, `PERSIST`, and those on hashes, lists and sorted sets, for the keys
+ * `{prefix:*`.
+ *
+ * With `NodeRedis.layer` set `disableOfflineQueue`, or operations wait in the client while the server is down, and are
+ * sent long after they were given up. That layer is not built while the server is down, unless
+ * `socket.reconnectStrategy` says to wait, as below; once connected it comes back by itself. Set no `socketTimeout`
+ * without a `reconnectStrategy`: after such a timeout it does not come back. On a cluster, give the layer of a client
+ * that knows clusters.
+ *
+ * **Gotchas**
+ *
+ * Runs are as safe as the server keeps its data. Set `maxmemory-policy noeviction`, or runs vanish where memory is short;
+ * `appendonly yes` with `appendfsync always` keeps what was answered, `everysec` loses up to a second of it, and nothing
+ * of either loses everything. Where a position is lost its updates come again, and are never left out; a run that is lost
+ * is not found by `Agent.resume`, and `Agent.stream` with its id starts, and buys, it again.
+ *
+ * Replicas take writes over late. After a failover the last commits may be lost: positions come again, and two workers
+ * may hold one run until the lease of the first ends, if the lease was lost with them. Fences go on rising by the new
+ * server's clock, as long as that is not behind the old one's by more than the failover took. `min-replicas-to-write`
+ * bounds how much that is.
+ *
+ * **Example** (A server)
+ *
+ * ```ts
+ * import { RedisTokenStore } from "@effect-baton/redis"
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ *
+ * export const store = RedisTokenStore.layer({ prefix: "reports" }).pipe(
+ *   Layer.provide(
+ *     NodeRedis.layer({
+ *       url: "redis://localhost:6379",
+ *       disableOfflineQueue: true,
+ *       socket: { reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) }
+ *     })
+ *   )
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
