@@ -11,7 +11,7 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Metric, Schedule, Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { analyst, count, recordOf } from "../support/runs.ts"
 import { changing, Recorder, recording, stores } from "../support/stores.ts"
@@ -49,6 +49,16 @@ const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
   })
 
 const stageOf = (runId: string) => Effect.map(recordOf(runId), RunRecord.stage)
+
+const failedAttempts = Effect.map(Metric.snapshot, (metrics) =>
+  metrics.reduce(
+    (sum, metric) =>
+      metric.id === "baton.worker.attempts" && metric.attributes?.outcome === "failed" && metric.type === "Counter"
+        ? sum + Number(metric.state.count)
+        : sum,
+    0
+  )
+)
 
 describe.each(stores)("workers ($name)", ({ layer }) => {
   const over = Layer.merge(ScriptedModel.layer(steps), layer)
@@ -182,6 +192,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
   it.effect("try a run again that failed handle, from its last position, and set it aside in the end", () =>
     Effect.gen(function* () {
       yield* begin("r")
+      const before = yield* failedAttempts
       const { add, texts } = ledger()
       const attempts: Array<number> = []
       const worker = (poison: string) =>
@@ -198,6 +209,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       const close = yield* launch(worker("5 "))
       yield* elapse(60_000, 100)
       assert.deepStrictEqual(attempts, [1, 2, 3])
+      assert.strictEqual((yield* failedAttempts) - before, 3)
       const { setAside } = yield* recordOf("r")
       assert.match(setAside?.reason ?? "", /indigestible/)
       assert.strictEqual(texts.get("r"), "1 2 3 4 ")

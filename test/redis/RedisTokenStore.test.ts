@@ -145,9 +145,10 @@ describeShared("Redis store", (server) => {
         )
       }
       const keys = yield* send<Array<string>>("KEYS", `*${prefix}*`)
-      for (const key of keys) assert.match(key, new RegExp(`^\\{${prefix}:[0-2]\\}:`))
-      // A run, its journal, and four keys of each shard: fence, runs, ends, finished.
-      assert.strictEqual(keys.length, 60 + 3 * 4)
+      // How many shards there are is said once, in a slot of its own.
+      for (const key of keys) assert.match(key, new RegExp(`^\\{${prefix}:([0-2]\\}:|shards\\}$)`))
+      // A run, its journal, four keys of each shard (fence, runs, ends, finished), and how many shards there are.
+      assert.strictEqual(keys.length, 60 + 3 * 4 + 1)
     })
   )
 
@@ -310,6 +311,18 @@ describeShared("Redis store", (server) => {
         yield* store.remove(idOf("r-1"))
       }).pipe(Effect.provideService(Failpoint.Failpoint, (place) => Effect.sync(() => void passed.push(place))))
       assert.deepStrictEqual(passed.toSorted(), RedisTokenStore.failpoints.toSorted())
+    })
+  )
+
+  test("who looks for runs in other shards starts none, and is told how many there are", {}, (store, _, prefix) =>
+    Effect.gen(function* () {
+      yield* store.create(newRun("r-1"))
+      const other = yield* TokenStore.TokenStore.pipe(
+        Effect.flatMap((store) => failure(store.create(newRun("r-1")))),
+        Effect.provide(storeOn(server, { prefix, shards: 8 }))
+      )
+      assert.strictEqual(other.kind, "denied")
+      assert.include(other.description, "shards: 16")
     })
   )
 

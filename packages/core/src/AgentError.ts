@@ -57,13 +57,18 @@ export class RunExpired extends Schema.TaggedError<RunExpired>()("RunExpired", {
  * @category reasons
  */
 export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", {
+  /** What was last seen of it: its status, the provider's response, and the number of the last event. */
   status: RunStatus,
+  responseId: Schema.optionalKey(Schema.String),
+  sequenceNumber: Schema.optionalKey(Schema.Int),
   description: Schema.String
 }) {
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = true
   override get message(): string {
-    return `The run stalled while ${this.status}: ${this.description}. Resume it later, or cancel it.`
+    const event = this.sequenceNumber === undefined ? "" : `event ${this.sequenceNumber} of `
+    const seen = this.responseId === undefined ? "" : `, last seen at ${event}response '${this.responseId}'`
+    return `The run stalled while ${this.status}${seen}: ${this.description}. Resume it later, or cancel it.`
   }
 }
 

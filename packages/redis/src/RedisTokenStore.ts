@@ -24,7 +24,7 @@ import * as RedisStore from "./internal/redisStore.ts"
  * **Gotchas**
  *
  * All workers must have the same `prefix` and the same `shards`, for as long as there are runs: with another number of
- * shards runs are looked for elsewhere, and not found.
+ * shards runs are looked for elsewhere, and not found, and starting one is refused with kind `denied`.
  *
  * @since 0.1.0
  * @category models

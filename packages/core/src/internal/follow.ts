@@ -1,6 +1,6 @@
 import { Cause, Deferred, type Duration, Effect, Exit, Pull, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
-import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, RunStalled, Unconfirmed } from "../AgentError.ts"
+import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type {
   BackgroundModel,
@@ -73,8 +73,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     model,
     policy,
     runId,
-    status: () => cursor.position().status,
-    responseId: cursor.responseId
+    seen: () => ({ ...cursor.position(), responseId: cursor.responseId() })
   })
   /** For what may wait: ends it when this worker may not go on, or the run has stalled. */
   const guarded = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceAllFirst([effect, options.lost, watch.stalled])
@@ -195,7 +194,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     if (!(yield* guarded(reconnect.wait(error, error?.retryAfter)))) {
       if (error !== undefined) return yield* fail(error)
       const description = "no connection brought anything new"
-      return yield* fail(new RunStalled({ status: cursor.position().status, description }))
+      return yield* fail(watch.reason(description))
     }
     mode = replays ? "replay" : "poll"
     return yield* next
@@ -210,7 +209,7 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     const responseId = cursor.responseId() ?? ""
     if (looked && !(yield* polling.wait(undefined, pollAfter))) {
       const description = "it was polled as often as the policy says"
-      return yield* fail(new RunStalled({ status: cursor.position().status, description }))
+      return yield* fail(watch.reason(description))
     }
     looked = true
     const { span } = yield* announce("poll")

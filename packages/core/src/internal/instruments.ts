@@ -38,6 +38,7 @@ export const updates = counter("baton.updates", "Updates delivered")
 export const reconnects = counter("baton.reconnects", "Attachments made anew from a position")
 export const fallbacks = counter("baton.fallbacks", "Streams that could not be replayed, and are polled instead")
 export const runs = counter("baton.runs", "Runs that ended, by status")
+export const attempts = counter("baton.worker.attempts", "Attempts of workers at a run, by what became of them")
 export const leasesLost = counter("baton.leases.lost", "Runs that a worker had to leave")
 export const finalWritesFailed = counter(
   "baton.final_writes.failed",

@@ -9,6 +9,8 @@ import type { RunPolicy } from "../RunPolicy.ts"
  * but the consumer.
  */
 export interface StallWatch {
+  /** Why the run fails, and what was last seen of it. */
+  readonly reason: (description: string) => RunStalled
   /** From here on something new is waited for. */
   readonly waits: () => void
   /** It came. */
@@ -21,12 +23,18 @@ export interface StallWatch {
   readonly stalled: Effect.Effect<never, AgentError>
 }
 
+/** What was last seen of a run. */
+interface Seen {
+  readonly status: RunStatus
+  readonly responseId: string | undefined
+  readonly sequenceNumber?: number
+}
+
 export const make = Effect.fnUntraced(function* (run: {
   readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
   readonly runId: RunId
-  readonly status: () => RunStatus
-  readonly responseId: () => string | undefined
+  readonly seen: () => Seen
 }): Effect.fn.Return<StallWatch> {
   const { model, policy, runId } = run
   const clock = yield* Clock.Clock
@@ -46,11 +54,20 @@ export const make = Effect.fnUntraced(function* (run: {
     return limit === Number.POSITIVE_INFINITY ? Effect.never : look
   }
 
+  const reason = (description: string) => {
+    const { responseId, sequenceNumber, status } = run.seen()
+    return new RunStalled({
+      status,
+      description,
+      ...(responseId === undefined ? {} : { responseId }),
+      ...(sequenceNumber === undefined || sequenceNumber < 0 ? {} : { sequenceNumber })
+    })
+  }
   const stall = Effect.fnUntraced(function* (description: string) {
-    const responseId = run.responseId()
+    const { responseId } = run.seen()
     if (responseId === undefined) return yield* new AgentError({ runId, reason: new Unconfirmed({ runId }) })
     if (policy.onStall === "cancel") yield* Effect.ignore(model.cancel(responseId))
-    return yield* new AgentError({ runId, reason: new RunStalled({ status: run.status(), description }) })
+    return yield* new AgentError({ runId, reason: reason(description) })
   })
   const after = (ended: Effect.Effect<void>, what: string, within: Duration.Duration) =>
     Effect.andThen(
@@ -60,6 +77,7 @@ export const make = Effect.fnUntraced(function* (run: {
   const { progressWithin, queuedFor, runsFor } = policy
 
   return {
+    reason,
     waits: () => {
       waiting = true
       since = lastHeard = millis()
@@ -76,7 +94,7 @@ export const make = Effect.fnUntraced(function* (run: {
         elapsed(
           queuedFor,
           () => since,
-          () => run.status() === "queued"
+          () => run.seen().status === "queued"
         ),
         "it is queued",
         queuedFor

@@ -1,7 +1,7 @@
 import { type Duration, Effect, Option, type Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import type { LeaseOptions } from "../Agent.ts"
-import { AgentError, RunStalled, Unconfirmed } from "../AgentError.ts"
+import { AgentError, Unconfirmed } from "../AgentError.ts"
 import { fromSnapshot, type AgentResponse } from "../AgentResponse.ts"
 import type { ModelSnapshot } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
@@ -175,15 +175,14 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
   const pace = yield* Backoff.make(run.policy.poll)
   const watch = yield* StallWatch.make({
     ...run,
-    status: () => look.response.status,
-    responseId: () => Option.getOrUndefined(look.response.responseId)
+    seen: () => ({ ...look.response, responseId: Option.getOrUndefined(look.response.responseId) })
   })
   const poll = Effect.gen(function* () {
     while (!isOver(look.response.status)) {
       const { status } = look.response
       if (!(yield* pace.wait(status, look.pollAfter))) {
         const description = "it was polled as often as the policy says"
-        return yield* new AgentError({ runId: run.runId, reason: new RunStalled({ status, description }) })
+        return yield* new AgentError({ runId: run.runId, reason: watch.reason(description) })
       }
       look = yield* glance(run, ++attempt)
       if (look.response.status !== status) watch.waits()

@@ -1,4 +1,4 @@
-import { Cause, Effect, Exit, Fiber, Latch, type Schedule, type Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, Metric, type Schedule, type Scope, Stream } from "effect"
 import type { StreamOptions } from "../Agent.ts"
 import type { AgentError } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
@@ -7,6 +7,7 @@ import type { WorkerRun } from "../Runs.ts"
 import { advanceHeld, endOf, hold } from "./advance.ts"
 import * as Backoff from "./backoff.ts"
 import type { HeldRun } from "./heldRun.ts"
+import * as Instruments from "./instruments.ts"
 import { checkVersion, type OpenRun } from "./openRun.ts"
 import { untilOver } from "./verbs.ts"
 
@@ -80,6 +81,8 @@ const tryOften = Effect.fnUntraced(function* <E>(
     held.work({ attempts: before + 1 })
     yield* held.flush
     const outcome = yield* tryOnce(run, held, handling, stopping)
+    const attributes = { "gen_ai.agent.name": run.agent.name, outcome: outcome._tag.toLowerCase() }
+    yield* Metric.update(Instruments.attempts(attributes), 1)
     switch (outcome._tag) {
       case "Finished":
         held.finish(outcome.end)

@@ -3,11 +3,15 @@ import type { Run, RunRecord } from "@effect-baton/core"
 /** What all keys of a shard begin with: by the braces all of them are in one slot of a cluster. */
 export type Shard = string
 
-/** A namespace, in shards. Braces of its own would choose the slot. */
-export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> => {
-  const name = prefix.replaceAll(/[%{}]/g, encodeURIComponent)
-  return Array.from({ length: count }, (_, i) => `{${name}:${i}}:`)
-}
+// Braces of its own would choose the slot.
+const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURIComponent)
+
+/** A namespace, in shards. */
+export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> =>
+  Array.from({ length: count }, (_, i) => `{${nameOf(prefix)}:${i}}:`)
+
+/** Where a namespace says how many shards it has. */
+export const layoutKey = (prefix: string): string => `{${nameOf(prefix)}:shards}`
 
 /** The key of a run. */
 export const runKey = (shard: Shard, id: Run.RunId): string => `${shard}run:${id}`

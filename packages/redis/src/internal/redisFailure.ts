@@ -57,6 +57,14 @@ export const newer = (operation: string, key: string): TokenStoreError.TokenStor
     description: `'${key}' was written by a later version of Baton, and is left alone. Update @effect-baton/redis to go on with it.`
   })
 
+/** The namespace has another number of shards. */
+export const otherLayout = (prefix: string, count: number, known: string): TokenStoreError.TokenStoreError =>
+  new TokenStoreError.TokenStoreError({
+    operation: "create",
+    kind: "denied",
+    description: `the runs of '${prefix}' are in ${known} shards, and this store looks for them in ${count}. Give shards: ${known}, or another prefix.`
+  })
+
 /** No answer in time: it is not known whether the operation was done. */
 export const late = (operation: string, millis: number): TokenStoreError.TokenStoreError =>
   new TokenStoreError.TokenStoreError({

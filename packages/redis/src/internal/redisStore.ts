@@ -30,7 +30,8 @@ export const make = Effect.fnUntraced(function* (options: {
     commit: CallScript.make(redis, "commit", Scripts.commit),
     signal: CallScript.make(redis, "signal", Scripts.signal),
     remove: CallScript.make(redis, "remove", Scripts.remove),
-    list: CallScript.make(redis, "list", Scripts.list)
+    list: CallScript.make(redis, "list", Scripts.list),
+    layout: CallScript.make(redis, "create", Scripts.layout)
   })
   const shards = Keys.shardsOf(options.prefix, options.shards)
   const retention = Duration.isFinite(options.retention) ? String(Math.ceil(Duration.toMillis(options.retention))) : ""
@@ -50,20 +51,36 @@ export const make = Effect.fnUntraced(function* (options: {
   const lost = (lease: TokenStore.Lease) => Effect.fail(new AgentError.LeaseLost({ runId: lease.runId }))
   const notFound = (id: Run.RunId) => Effect.fail(new AgentError.RunNotFound({ runId: id }))
 
+  // Who spreads runs otherwise does not find them, and would buy them anew.
+  let agreed = false
+  const agree = Effect.suspend(() =>
+    agreed
+      ? Effect.void
+      : scripts.layout(["1", Keys.layoutKey(options.prefix), String(options.shards)], limit, ([answer, known]) => {
+          agreed = answer === "done"
+          return agreed
+            ? Effect.void
+            : Effect.fail(RedisFailure.otherLayout(options.prefix, options.shards, String(known)))
+        })
+  )
+
   return TokenStore.TokenStore.of({
     create: (run) =>
-      steps.take(
-        "create",
-        scripts.create(
-          command(
-            run.runId,
-            JSON.stringify(run),
-            run.agent,
-            JSON.stringify(ContinuationToken.start(run.agent, run.runId))
-          ),
-          limit,
-          ([answer, shown]) =>
-            Effect.map(recordOf("create", run.runId, shown), (record) => ({ record, created: answer === "created" }))
+      Effect.andThen(
+        agree,
+        steps.take(
+          "create",
+          scripts.create(
+            command(
+              run.runId,
+              JSON.stringify(run),
+              run.agent,
+              JSON.stringify(ContinuationToken.start(run.agent, run.runId))
+            ),
+            limit,
+            ([answer, shown]) =>
+              Effect.map(recordOf("create", run.runId, shown), (record) => ({ record, created: answer === "created" }))
+          )
         )
       ),
     read: (id) =>

@@ -256,3 +256,10 @@ for _, id in ipairs(gone) do
 end
 return { over, at, last, found }
 `
+
+/** KEYS: where a namespace says how many shards it has. ARGV: how many this store has. */
+export const layout = `
+if redis.call('SETNX', KEYS[1], ARGV[1]) == 1 then return { 'done' } end
+local known = redis.call('GET', KEYS[1])
+return { known == ARGV[1] and 'done' or 'other', known }
+`
