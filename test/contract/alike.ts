@@ -163,8 +163,11 @@ export const answerAlike = Effect.fnUntraced(function* (
   const open = Effect.fnUntraced(function* (side: Side) {
     const scope = yield* Scope.fork(yield* Scope.Scope)
     const context = yield* Layer.buildWithScope(Layer.fresh(side.layer), scope)
+    const store = yield* Effect.provide(TokenStore.TokenStore, context)
+    // What a store does only once would change the order of what is asked of it at the same time.
+    yield* Effect.andThen(store.create(newRun("first")), store.remove(idOf("first")))
     return {
-      store: yield* Effect.provide(TokenStore.TokenStore, context),
+      store,
       close: Scope.close(scope, Exit.void),
       leases: [] as Array<TokenStore.Lease>,
       plain: comparing(),

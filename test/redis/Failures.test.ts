@@ -189,7 +189,8 @@ describeRedis("runs under way while Redis", () => {
     survives: true,
     tells: "full",
     trouble: ({ send }, failedTwice) =>
-      send("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1").pipe(
+      send("CONFIG", "SET", "maxmemory-policy", "noeviction").pipe(
+        Effect.andThen(send("CONFIG", "SET", "maxmemory", "1")),
         Effect.andThen(failedTwice),
         Effect.andThen(send("CONFIG", "SET", "maxmemory", "0"))
       )

@@ -185,7 +185,7 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
   const url = `redis://127.0.0.1:${port}`
   const send = sendTo(url)
   if (options.cluster === true) {
-    yield* send("CLUSTER", "ADDSLOTSRANGE", "0", "16383").pipe(
+    yield* send("CLUSTER", "ADDSLOTS", ...Array.from({ length: 16_384 }, (_, slot) => String(slot))).pipe(
       Effect.andThen(
         Effect.repeat(send<string>("CLUSTER", "INFO"), { until: (info) => info.includes("cluster_state:ok") })
       ),
