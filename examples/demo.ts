@@ -1,56 +1,56 @@
 // The main job, before your eyes: a report is streamed by one process, gone on with by a second, which is killed, and
-// finished by a third. Nothing is lost, and nothing is in the report twice.
+// finished by a third. Nothing is lost, and nothing is in the report twice. Positions are kept in files, or in Redis:
+//
+//   pnpm demo --store redis      (the Redis at REDIS_URL, or a redis-server of the demo's own)
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { ResponsesServer } from "@effect-baton/testing"
-import { Console, Data, Effect, FileSystem, Schema, Stdio, Stream } from "effect"
+import { Console, Context, Data, Effect, FileSystem, Layer, Schema, Stdio, Stream } from "effect"
+import { Command, Flag } from "effect/cli"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
-import { ChildProcess, ChildProcessSpawner } from "effect/process"
-import { decodeLine, type Line } from "./demo/line.ts"
+import { startProgram } from "./child.ts"
+import { type Line, position } from "./line.ts"
+import { RedisPlace } from "./redis.ts"
 
 const breakOffAfter = 150
 const killAfter = 250
 
-type Update = typeof Line.Type
-
 class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: string }> {}
 
-const position = (update: Update) => `${update.sequenceNumber}.${update.skip}`
+/** Where the processes keep their positions, as they are told. */
+const stores = {
+  file: Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    return { STORE_DIRECTORY: yield* fs.makeTempDirectoryScoped({ prefix: "baton-demo-" }) }
+  }),
+  redis: Effect.gen(function* () {
+    const { prefix, url } = Context.get(yield* Layer.build(RedisPlace.layer), RedisPlace)
+    return { STORE_DIRECTORY: undefined, REDIS_URL: url, REDIS_PREFIX: prefix }
+  })
+}
 
-const program = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+const program = Effect.fnUntraced(function* (store: keyof typeof stores) {
   const server = yield* ResponsesServer.ResponsesServer
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-demo-" })
+  const place = yield* stores[store]
   const screen = yield* makeScreen
 
   // Everything that any process finished with, in the order in which it was written down.
-  const written: Array<Update> = []
+  const written: Array<Line> = []
 
   const work = Effect.fnUntraced(function* (options: { readonly breakOffAfter?: number; readonly killAfter?: number }) {
-    const worker = yield* spawner.spawn(
-      ChildProcess.make(process.execPath, [new URL("demo/worker.ts", import.meta.url).pathname], {
-        extendEnv: true,
-        env: {
-          OPENAI_API_KEY: undefined,
-          SANDBOX_URL: server.url,
-          STORE_DIRECTORY: directory,
-          RUN_ID: "demo",
-          BREAK_OFF_AFTER: options.breakOffAfter?.toString()
-        },
-        stderr: "inherit"
-      })
-    )
-    const updates: Array<Update> = []
-    yield* worker.stdout.pipe(
-      Stream.decodeText(),
-      Stream.splitLines,
-      Stream.filter((line) => line.startsWith("{")),
-      Stream.mapEffect((line) => decodeLine(line)),
+    const worker = yield* startProgram("demo/worker.ts", {
+      OPENAI_API_KEY: undefined,
+      SANDBOX_URL: server.url,
+      RUN_ID: "demo",
+      BREAK_OFF_AFTER: options.breakOffAfter?.toString(),
+      ...place
+    })
+    const updates: Array<Line> = []
+    yield* worker.updates.pipe(
       Stream.runForEach((update) =>
         Effect.gen(function* () {
           updates.push(update)
           yield* screen.update(update)
-          if (updates.length === options.killAfter) yield* worker.kill({ killSignal: "SIGKILL" })
+          if (updates.length === options.killAfter) yield* worker.signal("SIGKILL")
         })
       )
     )
@@ -63,7 +63,9 @@ const program = Effect.gen(function* () {
     return { updates: updates.length, again }
   }, Effect.scoped)
 
-  yield* Console.log(`A sandbox server on this machine plays the model; positions are kept in files.\n`)
+  yield* Console.log(
+    `A sandbox server on this machine plays the model; positions are kept in ${store === "file" ? "files" : "Redis"}.\n`
+  )
   yield* screen.say("first process: streams")
   const first = yield* work({ breakOffAfter })
   yield* screen.say(`first process: broke off after ${first.updates} updates`)
@@ -139,7 +141,7 @@ const makeScreen = Effect.gen(function* () {
   return {
     distinct: () => seen.size,
     say: (what: string) => print(terminal ? `\n\u001b[36m--- ${what}\u001b[0m\n` : `\n--- ${what}\n`),
-    update: (update: Update) => {
+    update: (update: Line) => {
       const again = seen.has(position(update))
       seen.add(position(update))
       const shown = again ? Effect.void : print(update.text)
@@ -148,8 +150,19 @@ const makeScreen = Effect.gen(function* () {
   }
 })
 
-program.pipe(
-  Effect.scoped,
-  Effect.provide([ResponsesServer.layer({ pace: "4 millis" }), FetchHttpClient.layer, NodeServices.layer]),
-  NodeRuntime.runMain
-)
+const command = Command.make(
+  "demo",
+  {
+    store: Flag.Literals("store", ["file", "redis"]).pipe(
+      Flag.withDescription("Where positions are kept"),
+      Flag.withDefault("file")
+    )
+  },
+  ({ store }) =>
+    program(store).pipe(
+      Effect.scoped,
+      Effect.provide([ResponsesServer.layer({ pace: "4 millis" }), FetchHttpClient.layer])
+    )
+).pipe(Command.withDescription("A report is written by three processes, one of them killed on the way"))
+
+command.pipe(Command.run({ version: "0.1.0" }), Effect.provide(NodeServices.layer), NodeRuntime.runMain)

@@ -3,23 +3,30 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, TokenStore } from "@effect-baton/core"
 import { Config, Console, Effect, Layer, Logger, Option, Stream } from "effect"
 import { analyst, task } from "../analyst.ts"
+import { encodeLine } from "../line.ts"
 import { Model } from "../model.ts"
-import { encodeLine } from "./line.ts"
+import * as Redis from "../redis.ts"
 
 const program = Effect.gen(function* () {
   const runId = yield* Config.String("RUN_ID")
   const breakOff = yield* Config.option(Config.Int("BREAK_OFF_AFTER"))
   const updates = Option.isSome(breakOff)
     ? Agent.stream(analyst, { input: yield* task, runId }).pipe(Stream.take(breakOff.value))
-    : Agent.resume(analyst, { runId })
+    : // Over Redis the lease of one who was killed lasts on. Nobody else is at work here, so there is nobody to wait for.
+      Agent.resume(analyst, { runId, ifLeased: "take over" })
   yield* Stream.runForEach(updates, (update) =>
     // As fast as a person can follow; what is said was finished with.
     Effect.sleep("2 millis").pipe(Effect.andThen(encodeLine(update)), Effect.andThen(Console.log))
   )
 })
 
-const Store = Layer.unwrap(
-  Effect.map(Config.String("STORE_DIRECTORY"), (directory) => TokenStore.layerFile({ directory }))
+const Store = Layer.effectContext(
+  Effect.gen(function* () {
+    const directory = yield* Config.option(Config.String("STORE_DIRECTORY"))
+    return Option.isSome(directory)
+      ? yield* Layer.build(TokenStore.layerFile({ directory: directory.value }))
+      : yield* Layer.build(Redis.Store)
+  })
 )
 
 program.pipe(

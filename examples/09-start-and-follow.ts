@@ -1,0 +1,35 @@
+// One process starts runs and asks for their results; another, a worker, follows them. They share Redis and nothing else.
+// What Agent.start opened is no stream: the worker gets each report in a few large pieces, when it is done.
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Agent } from "@effect-baton/core"
+import { Console, Effect, Stream } from "effect"
+import { analyst, task } from "./analyst.ts"
+import { allFinished, startWorker } from "./child.ts"
+import { Model, Sandbox } from "./model.ts"
+import { RedisPlace, Store } from "./redis.ts"
+
+const runIds = ["report-1", "report-2"]
+
+const program = Effect.gen(function* () {
+  const worker = yield* startWorker
+  yield* worker.updates.pipe(
+    Stream.runForEach(({ runId, status, text }) =>
+      Console.log(`the worker got of ${runId}: ${status}, ${text.length} characters`)
+    ),
+    Effect.forkChild
+  )
+
+  const input = yield* task
+  for (const runId of runIds) {
+    const { status } = yield* Agent.start(analyst, { input, runId })
+    yield* Console.log(`${runId} is started: ${status}`)
+  }
+  for (const runId of runIds) {
+    const { status, text } = yield* Agent.result(analyst, { runId })
+    yield* Console.log(`the result of ${runId}: ${status}, ${text.length} characters`)
+  }
+  yield* allFinished
+  yield* Console.log("the worker is done with both")
+}).pipe(Effect.scoped)
+
+program.pipe(Effect.provide([Model, Sandbox.layer, Store, RedisPlace.layer, NodeServices.layer]), NodeRuntime.runMain)

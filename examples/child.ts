@@ -1,0 +1,47 @@
+import { Runs } from "@effect-baton/core"
+import { Effect, Option, Schedule, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { decodeLine } from "./line.ts"
+import { Sandbox } from "./model.ts"
+import { RedisPlace } from "./redis.ts"
+
+/** Starts a program of the examples as a process of its own, which ends with the scope, and reads the updates it tells. */
+export const startProgram = Effect.fnUntraced(function* (
+  program: string,
+  env: Readonly<Record<string, string | undefined>>
+) {
+  const child = yield* ChildProcess.make(process.execPath, [new URL(program, import.meta.url).pathname], {
+    extendEnv: true,
+    env,
+    stderr: "inherit"
+  })
+  const updates = child.stdout.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.filter((line) => line.startsWith("{")),
+    Stream.mapEffect((line) => decodeLine(line))
+  )
+  return {
+    updates,
+    exitCode: child.exitCode,
+    /** Sends the signal, and waits for the end. */
+    signal: (name: "SIGTERM" | "SIGKILL") => Effect.ignoreCause(child.kill({ killSignal: name }))
+  }
+})
+
+/** Starts a worker process over the Redis and on the model of this one. */
+export const startWorker = Effect.gen(function* () {
+  const { prefix, url } = yield* RedisPlace
+  const sandbox = yield* Sandbox
+  return yield* startProgram("workers/worker.ts", {
+    REDIS_URL: url,
+    REDIS_PREFIX: prefix,
+    ...(Option.isSome(sandbox) ? { OPENAI_API_KEY: undefined, SANDBOX_URL: sandbox.value } : {})
+  })
+})
+
+/** Waits until workers have finished every run. */
+export const allFinished = Stream.runCount(Runs.list({ stage: "unfinished" })).pipe(
+  Effect.repeat({ until: (unfinished) => unfinished === 0, schedule: Schedule.spaced("250 millis") }),
+  Effect.timeout("1 minute")
+)
