@@ -1,5 +1,5 @@
 import { Agent, type AgentError, type AgentUpdate, ContinuationToken, Run, TokenStore } from "@effect-baton/core"
-import { Cause, Data, Duration, Effect, Exit, Option, Stream } from "effect"
+import { Cause, Data, Duration, Effect, Exit, Option, Schedule, Stream } from "effect"
 import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs"
 import { encode, type Line, readLines, type Try } from "./line.ts"
 import { type Plan, promptOf } from "./plan.ts"
@@ -71,6 +71,7 @@ export const consume = Effect.fnUntraced(function* (options: {
 
   /** The status of a run that is finished, as the store has it. */
   const recorded = TokenStore.TokenStore.use((store) => store.read(Run.RunId.make(runId))).pipe(
+    Effect.retry(again),
     Effect.map((record) => Option.match(record, { onNone: () => "no record", onSome: ({ status }) => status })),
     Effect.orElseSucceed(() => "no record")
   )
@@ -149,7 +150,9 @@ export const consume = Effect.fnUntraced(function* (options: {
     return keep({ did: "stop", attempt: id, how: error.reason._tag })
   })
 
+  // A run that waits for it in vain would never end: as long as the store is away, it is asked for again.
   const cancel = Agent.cancel(agent, { runId, wait: false }).pipe(
+    Effect.retry({ ...again, while: ({ isRetryable, reason }) => isRetryable || reason._tag === "RunNotFound" }),
     Effect.tap(() => Effect.sync(() => injected(`cancelled ${plan.cancel}`))),
     Effect.ignore
   )
@@ -180,6 +183,9 @@ export const consume = Effect.fnUntraced(function* (options: {
   }
   yield* Effect.sync(() => renameSync(path, places.done(runId)))
 }, Effect.scoped)
+
+/** While the store is away. */
+const again = { schedule: Schedule.spaced("300 millis"), times: 60 }
 
 class Limit extends Data.TaggedError("Limit")<{}> {}
 

@@ -39,7 +39,10 @@ export const troubled = (seed: string, injected: (kind: string) => void, unwritt
       }),
     renew: (lease, ttl) =>
       Effect.suspend(() => {
-        if (!chance(seed, lease.runId, lease.fence).hits(0.1)) return inner.renew(lease, ttl)
+        if (!chance(seed, lease.runId, lease.fence).hits(0.1)) {
+          // A lease that ends before the store is back takes the last position with it.
+          return Effect.tapError(inner.renew(lease, ttl), () => Effect.sync(() => unwritten.add(lease.runId)))
+        }
         injected("renewal lost")
         cutOff.add(lease.fence)
         unwritten.add(lease.runId)

@@ -62,6 +62,8 @@ export const Task = Schema.fromJsonString(
   Schema.Struct({
     url: Schema.String,
     directory: Schema.String,
+    /** Where the Redis is that the workers share; without it each keeps its runs in files. */
+    redis: Schema.optionalKey(Schema.String),
     seed: Schema.String,
     worker: Schema.Int,
     workers: Schema.Int,

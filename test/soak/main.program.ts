@@ -1,7 +1,7 @@
-// Hundreds of runs side by side under random troubles, kills, cuts and clock jumps: pnpm soak --minutes 5 --seed 7.
+// Hundreds of runs side by side under random troubles, kills, cuts and clock jumps: pnpm soak --minutes 5 --seed 7 --store redis.
 // What the consumers kept in their own files is held against the ledger of the sandbox server.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { ResponsesServer, type SandboxLedger } from "@effect-baton/testing"
+import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/testing"
 import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
@@ -11,6 +11,7 @@ import { judge } from "./judge.ts"
 import { Leaks, readLines, Task } from "./line.ts"
 import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
 import { chance } from "./random.ts"
+import { redisInjections, redisTroubles } from "./stores.ts"
 
 class SoakFailed extends Data.TaggedError("SoakFailed")<{ readonly message: string }> {}
 
@@ -83,15 +84,18 @@ const soak = Effect.fnUntraced(function* (options: {
   readonly minutes: number
   readonly seed: string
   readonly sabotage: Task["sabotage"]
+  readonly store: "file" | "redis"
 }) {
-  const { minutes, sabotage, seed } = options
+  const { minutes, sabotage, seed, store } = options
   const fs = yield* FileSystem.FileSystem
   const server = yield* ResponsesServer.ResponsesServer
   const directory = yield* fs.makeTempDirectory({ prefix: "baton-soak-" })
   const counts = new Map<string, number>()
   const injected = (kind: string, times = 1) => void counts.set(kind, (counts.get(kind) ?? 0) + times)
 
-  yield* Console.log(`soak: seed ${seed}, ${minutes} minutes, ${workers} workers with ${sideBySide} runs each`)
+  yield* Console.log(
+    `soak: seed ${seed}, ${minutes} minutes, ${workers} workers with ${sideBySide} runs each, store ${store}`
+  )
   const whole = minutes * 60_000
   const until = Date.now() + whole - Math.min(25_000, whole / 2)
   const deadline = until + 60_000
@@ -100,12 +104,24 @@ const soak = Effect.fnUntraced(function* (options: {
   yield* Effect.forkScoped(
     Effect.forever(Effect.andThen(server.setTroubles(refusals), Effect.sleep(Duration.seconds(2))))
   )
+  const redis = store === "redis" ? yield* RedisServer.start({ durable: true }) : undefined
+  if (redis !== undefined) yield* Effect.forkScoped(redisTroubles({ server: redis, seed, until, injected }))
   const [took, crashes] = yield* Effect.timed(
     Effect.forEach(
       places,
       (directory, worker) =>
         lives({
-          task: { url: server.url, directory, seed, worker, workers, sideBySide, until, sabotage },
+          task: {
+            ...(redis === undefined ? {} : { redis: redis.url }),
+            url: server.url,
+            directory,
+            seed,
+            worker,
+            workers,
+            sideBySide,
+            until,
+            sabotage
+          },
           deadline,
           injected
         }),
@@ -172,7 +188,7 @@ const soak = Effect.fnUntraced(function* (options: {
   for (const runId of responses.keys()) bad.push(`${runId}: created, and in no file`)
   const crashed = crashes.reduce((sum, n) => sum + n, 0)
   if (crashed > 0) bad.push(`${crashed} workers ended by themselves`)
-  const expected = [...injections, ...kinds]
+  const expected = [...injections, ...kinds, ...(redis === undefined ? [] : redisInjections)]
   const missing = expected.filter((kind) => !counts.has(kind))
   if (missing.length > 0) bad.push(`never injected: ${missing.join(", ")}`)
 
@@ -224,10 +240,14 @@ const command = Command.make(
     sabotage: Flag.Literals("sabotage", ["none", "dedupe", "ack", "fence"]).pipe(
       Flag.withDescription("A guarantee to break on purpose: must be found"),
       Flag.withDefault("none" as const)
+    ),
+    store: Flag.Literals("store", ["file", "redis"]).pipe(
+      Flag.withDescription("Where runs are kept: files of each worker, or a Redis server that comes and goes"),
+      Flag.withDefault("file" as const)
     )
   },
-  ({ minutes, sabotage, seed }) =>
-    soak({ minutes, sabotage, seed: Option.getOrElse(seed, () => String(Date.now() % 1_000_000)) }).pipe(
+  ({ minutes, sabotage, seed, store }) =>
+    soak({ minutes, sabotage, store, seed: Option.getOrElse(seed, () => String(Date.now() % 1_000_000)) }).pipe(
       Effect.onInterrupt(() => Console.log("soak: FAILED, interrupted from outside")),
       Effect.scoped,
       Effect.provide(

@@ -1,6 +1,5 @@
-// A worker of the soak: advances many runs side by side over one directory until it is told to stop, or is killed.
-import { NodeServices } from "@effect/platform-node"
-import { RunPolicy, TokenStore } from "@effect-baton/core"
+// A worker of the soak: advances many runs side by side over one store until it is told to stop, or is killed.
+import { RunPolicy } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { Cause, Clock, Config, Duration, Effect, Exit, Layer, Metric, Redacted, Schedule, Schema } from "effect"
 import { appendFileSync, mkdirSync, readdirSync } from "node:fs"
@@ -11,10 +10,11 @@ import * as Leaking from "./leaks.ts"
 import { Leaks, Task } from "./line.ts"
 import { planOf } from "./plan.ts"
 import { chance } from "./random.ts"
+import * as Stores from "./stores.ts"
 
 const policy = RunPolicy.layer({
   checkpointEvery: Duration.millis(100),
-  leaseTime: Duration.seconds(3),
+  leaseTime: Stores.leaseTime,
   finishWithin: Duration.seconds(5),
   idleAfter: Duration.seconds(3),
   request: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 })),
@@ -46,8 +46,7 @@ const work = Effect.fnUntraced(function* (task: Task) {
   const broken = sabotages(seed)[task.sabotage]
   const store = broken.store.pipe(
     Layer.provide(troubled(`${seed}/${worker}/${life}`, injected, unwritten)),
-    Layer.provide(TokenStore.layerFile({ directory: join(task.directory, "store") })),
-    Layer.provide(NodeServices.layer)
+    Layer.provide(Stores.layer(task))
   )
   const model = broken.model.pipe(
     Layer.provide(OpenAiBackgroundModel.layer({ model: "soak" })),

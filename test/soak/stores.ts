@@ -1,0 +1,55 @@
+import { NodeRedis, NodeServices } from "@effect/platform-node"
+import { TokenStore } from "@effect-baton/core"
+import { RedisTokenStore } from "@effect-baton/redis"
+import type { RedisServer } from "@effect-baton/testing"
+import { Duration, Effect, Layer } from "effect"
+import { join } from "node:path"
+import type { Task } from "./line.ts"
+import { chance } from "./random.ts"
+
+/** How long a worker holds a run that it does not renew. */
+export const leaseTime = Duration.seconds(3)
+
+/** A worker's store: a directory of its own, or the server that all of them share. */
+export const layer = ({ directory, redis }: Task): Layer.Layer<TokenStore.TokenStore> =>
+  Layer.orDie<TokenStore.TokenStore, unknown, never>(
+    redis === undefined
+      ? TokenStore.layerFile({ directory: join(directory, "store") }).pipe(Layer.provide(NodeServices.layer))
+      : RedisTokenStore.layer({ timeout: Duration.times(leaseTime, 0.3) }).pipe(
+          Layer.provide(
+            NodeRedis.layer({
+              url: redis,
+              disableOfflineQueue: true,
+              // A worker that starts while the server is away waits for it.
+              socket: { reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 500) }
+            })
+          )
+        )
+  )
+
+/** What happens to the server of all workers. */
+export const redisInjections = ["redis killed", "redis paused"]
+
+/** Kills the server and stands it still, by turns, some times for longer than a lease: until then, and each once. */
+export const redisTroubles = Effect.fnUntraced(function* (options: {
+  readonly server: RedisServer.RedisServer["Service"]
+  readonly seed: string
+  readonly until: number
+  readonly injected: (kind: string) => void
+}) {
+  const { injected, seed, server, until } = options
+  const of = chance(seed, "redis")
+  const lease = Duration.toMillis(leaseTime)
+  const within = (from: number, to: number) => Effect.sleep(Duration.millis(of.between(from, to)))
+  for (let turn = 0; turn < 2 || Date.now() < until; turn++) {
+    yield* within(2500, 4500)
+    const [stop, start, kind] =
+      turn % 2 === 0
+        ? ([server.kill, server.restart, "redis killed"] as const)
+        : ([server.pause, server.resume, "redis paused"] as const)
+    yield* stop
+    injected(kind)
+    yield* of.hits(0.3) ? within(lease + 200, lease + 1500) : within(50, 1500)
+    yield* start
+  }
+})
