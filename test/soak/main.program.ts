@@ -105,7 +105,11 @@ const soak = Effect.fnUntraced(function* (options: {
     Effect.forever(Effect.andThen(server.setTroubles(refusals), Effect.sleep(Duration.seconds(2))))
   )
   const redis = store === "redis" ? yield* RedisServer.start({ durable: true }) : undefined
-  if (redis !== undefined) yield* Effect.forkScoped(redisTroubles({ server: redis, seed, until, injected }))
+  // A server that does not come back is no trouble that workers could survive.
+  const troubles =
+    redis === undefined
+      ? Effect.never
+      : Effect.andThen(redisTroubles({ server: redis, seed, until, injected }), Effect.never)
   const [took, crashes] = yield* Effect.timed(
     Effect.forEach(
       places,
@@ -126,7 +130,7 @@ const soak = Effect.fnUntraced(function* (options: {
           injected
         }),
       { concurrency: "unbounded" }
-    )
+    ).pipe(Effect.raceFirst(troubles))
   )
 
   const ledger = yield* server.ledger
