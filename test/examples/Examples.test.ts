@@ -4,7 +4,7 @@ import { ResponsesServer } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { describeShared } from "../support/redisServer.ts"
+import { describeRedis, describeShared } from "../support/redisServer.ts"
 
 const examples = new URL("../../examples/", import.meta.url).pathname
 
@@ -87,25 +87,29 @@ describe.concurrent("examples", () => {
   )
 })
 
-describeShared("over Redis", (server) => {
-  describe.concurrent("examples", () => {
-    const works = (program: readonly [string, ...Array<string>], ...expected: ReadonlyArray<RegExp>) =>
-      it.live(
-        program.join(" "),
-        () =>
-          Effect.flatMap(server, ({ url }) => says(program, expected, { REDIS_URL: url })).pipe(
-            Effect.provide(NodeServices.layer)
-          ),
-        60_000
-      )
+type Env = Readonly<Record<string, string>>
 
-    works(
-      ["08-workers.ts"],
-      /--- (worker \d) is killed with SIGKILL\n[^]*--- \1 is gone\. It had \w+[^]*, which \1 had/,
-      /workers: ok, 6 runs by 3 workers, 1 of them killed, 0 lost, 0 repeated\n/
-    )
-    works(["09-start-and-follow.ts"], /the result of report-2: completed/, /the worker is done with both\n/)
-    works(["10-rate-limit.ts"], /6 saves took \d+ ms; the limit says at least 2500 ms\n/)
-    works(["demo.ts", "--store", "redis"], /demo: ok, 1040 updates, 0 lost, 0 repeated\n/)
+const overRedis = (env: Effect.Effect<Env>, program: readonly [string, ...Array<string>], ...expected: Array<RegExp>) =>
+  it.live(
+    program.join(" "),
+    () => Effect.flatMap(env, (env) => says(program, expected, env)).pipe(Effect.provide(NodeServices.layer)),
+    60_000
+  )
+
+describeRedis("over a Redis of its own", () => {
+  overRedis(
+    Effect.succeed({}),
+    ["08-workers.ts"],
+    /--- (worker \d) is killed with SIGKILL\n[^]*--- \1 is gone\. It had \w+[^]*, which \1 had/,
+    /workers: ok, 6 runs by 3 workers, 1 of them killed, 0 lost, 0 repeated\n/
+  )
+})
+
+describeShared("over a given Redis", (server) => {
+  const given = Effect.map(server, ({ url }): Env => ({ REDIS_URL: url }))
+  describe.concurrent("examples", () => {
+    overRedis(given, ["09-start-and-follow.ts"], /the result of report-2: completed/, /the worker is done with both\n/)
+    overRedis(given, ["10-rate-limit.ts"], /6 saves took \d+ ms; the limit says at least 2500 ms\n/)
+    overRedis(given, ["demo.ts", "--store", "redis"], /demo: ok, 1040 updates, 0 lost, 0 repeated\n/)
   })
 })
