@@ -27,9 +27,14 @@ export const make = Effect.fnUntraced(function* <E>(
   const byName = new Map(agents.map((agent) => [agent.name, agent]))
   const stopping = Latch.makeUnsafe()
   const freed = Latch.makeUnsafe()
+  // Clocks of hosts differ, and jump: what follows is in milliseconds of this worker's monotonic one.
+  const clock = yield* Clock.Clock
+  const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const leaseMillis = Duration.toMillis(policy.leaseTime)
   // Runs that this worker cannot go on with for now, though another might, and until when.
   const resting = new Map<RunId, number>()
-  const leaseMillis = Duration.toMillis(policy.leaseTime)
+  // Runs that nobody has opened, and since when this worker sees them as they are.
+  const unopened = new Map<RunId, { readonly updatedAt: number; readonly since: number }>()
 
   const taken = yield* FiberMap.make<RunId, void, never>()
   const size = FiberMap.size(taken)
@@ -41,10 +46,7 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   )
 
-  const rest = (runId: RunId) =>
-    Clock.clockWith((clock) =>
-      Effect.sync(() => void resting.set(runId, clock.currentTimeMillisUnsafe() + leaseMillis))
-    )
+  const rest = (runId: RunId) => Effect.sync(() => void resting.set(runId, millis() + leaseMillis))
 
   const take = (agent: Agent, record: RunRecord.RunRecord) => {
     const { runId } = record
@@ -66,15 +68,21 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   }
 
-  // A starter holds its run but for moments: one that nobody held for so long, and nobody opened, has no starter.
+  // A starter that lives holds its run within moments: one that stays as it is for two leases has none.
+  const isLeft = ({ runId, updatedAt }: RunRecord.RunRecord, now: number) => {
+    const seen = unopened.get(runId)
+    if (seen?.updatedAt === updatedAt) return now - seen.since > 2 * leaseMillis
+    unopened.set(runId, { updatedAt, since: now })
+    return false
+  }
   const isMeant = (record: RunRecord.RunRecord, now: number) =>
-    (resting.get(record.runId) ?? 0) <= now &&
-    (RunRecord.opening(record, 0)._tag === "Accepted" || now - record.updatedAt > 2 * leaseMillis)
+    !resting.has(record.runId) && (RunRecord.opening(record, 0)._tag === "Accepted" || isLeft(record, now))
 
   const look = Effect.gen(function* () {
     freed.closeUnsafe()
-    const now = yield* Clock.currentTimeMillis
+    const now = millis()
     for (const [runId, until] of resting) if (until <= now) resting.delete(runId)
+    for (const [runId, { since }] of unopened) if (now - since > 4 * leaseMillis) unopened.delete(runId)
     let cursor: string | undefined
     do {
       if ((yield* size) >= options.concurrency) return
