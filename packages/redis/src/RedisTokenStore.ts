@@ -76,6 +76,9 @@ const make = (options: Options = {}) =>
  * server's clock, as long as that is not behind the old one's by more than the failover took. `min-replicas-to-write`
  * bounds how much that is.
  *
+ * A client of node-redis that is closed while a command waits for its answer waits too, also where the server then dies:
+ * bound the time in which your process has to stop, as a supervisor's SIGKILL does.
+ *
  * **Example** (A server)
  *
  * ```ts

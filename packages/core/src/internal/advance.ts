@@ -186,7 +186,8 @@ export const accept = Effect.fnUntraced(function* (
   responseId: string,
   streamed: boolean
 ): Effect.fn.Return<void, AgentError> {
-  const signals = yield* held.write("queued", [{ _tag: "Accepted", turn: 0, responseId, streamed }])
+  // Without its name what was bought cannot be found again.
+  const signals = yield* held.persist("queued", [{ _tag: "Accepted", turn: 0, responseId, streamed }])
   if (!signals.some((signal) => signal._tag === "Cancel")) return
   yield* Effect.ignore(model.cancel(responseId))
 })

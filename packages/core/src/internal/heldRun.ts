@@ -1,4 +1,4 @@
-import { Clock, Deferred, Duration, Effect, Exit, Latch, Metric, Scope, Semaphore } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Latch, Metric, Schedule, Scope, Semaphore } from "effect"
 import { AgentError, LeaseLost, StoreFailed } from "../AgentError.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"
 import type { RunId, RunStatus } from "../Run.ts"
@@ -31,6 +31,11 @@ export interface HeldRun {
   ) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
   /** How often workers took the run since its consumer last came further. */
   readonly attempts: () => number
+  /** The same, for what would be lost otherwise: tried again while the store is away, for as long as the lease lasts. */
+  readonly persist: (
+    status: RunStatus,
+    journal: ReadonlyArray<JournalEntry>
+  ) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
   /** What workers shall know of the run: written with the next position, or by `flush`. */
   readonly work: (work: Work) => void
   /** Writes these entries when the run is left, if not before. */
@@ -216,6 +221,16 @@ export const acquire = Effect.fnUntraced(function* (options: {
   yield* Effect.forkIn(writer, scope)
   yield* Effect.forkIn(renewal, scope)
 
+  const enter = (next: RunStatus, entries: ReadonlyArray<JournalEntry>, more: Work = {}) => {
+    status = next
+    work = { ...work, ...more }
+    journal = [...journal, ...entries]
+  }
+  const gone = () => {
+    if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) lose(failed(new LeaseLost({ runId })))
+    return lostBy
+  }
+
   return {
     record,
     position: () => token,
@@ -242,18 +257,24 @@ export const acquire = Effect.fnUntraced(function* (options: {
       work = { ...work, ...next }
       dirty.openUnsafe()
     },
-    write: (next, entries, more = {}) =>
+    write: (next, entries, more) =>
       Effect.suspend(() => {
-        status = next
-        work = { ...work, ...more }
-        journal = [...journal, ...entries]
+        enter(next, entries, more)
         return commitOne
       }),
+    persist: (next, entries) =>
+      Effect.suspend(() => {
+        enter(next, entries)
+        return commitOne.pipe(
+          Effect.tapError(logged("what must be known of the run could not be written, and is tried again")),
+          Effect.retry({
+            while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable && gone() === undefined,
+            schedule: Schedule.spaced(policy.checkpointEvery)
+          })
+        )
+      }),
     flush,
-    gone: () => {
-      if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) lose(failed(new LeaseLost({ runId })))
-      return lostBy
-    },
+    gone,
     left: Effect.suspend(() => (leaving ? Effect.as(Deferred.await(left), true) : Effect.succeed(false))),
     lost: Deferred.await(lost)
   }
