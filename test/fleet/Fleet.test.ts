@@ -5,7 +5,7 @@ import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { RedisTokenStore } from "@effect-baton/redis"
 import { ResponsesServer } from "@effect-baton/testing"
 import { assert, it } from "@effect/vitest"
-import { Console, Effect, FileSystem, Layer, Redacted, Schedule, type Scope, Stream } from "effect"
+import { Console, Duration, Effect, FileSystem, Layer, Redacted, Schedule, type Scope, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -171,7 +171,7 @@ describeRedis("a fleet of workers", () => {
         }
         yield* unfinished.pipe(
           Effect.repeat({ until: (count) => count === 0, schedule: Schedule.spaced("200 millis") }),
-          Effect.timeout("90 seconds")
+          Effect.timeout(Duration.seconds(90 + runs))
         )
         yield* Effect.forEach(alive, (worker) =>
           Effect.andThen(Effect.ignoreCause(worker.signal("SIGTERM")), worker.ended)
@@ -201,7 +201,7 @@ describeRedis("a fleet of workers", () => {
         )
         assert.isAtLeast(struck.SIGSTOP, 1)
       }).pipe(Effect.scoped, Effect.provide(services)),
-    180_000
+    (150 + runs + blows) * 1000
   )
 
   it.live(
