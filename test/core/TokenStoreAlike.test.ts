@@ -1,11 +1,12 @@
-import { describe, it } from "@effect/vitest"
+import { describe } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { TokenStore } from "@effect-baton/core"
 import { Effect, FileSystem, Layer } from "effect"
 import { answerAlike, Steps } from "../contract/alike.ts"
+import { law } from "../support/law.ts"
 
 describe("token stores", () => {
-  it.effect.prop(
+  law(
     "memory and file answer alike, whatever is asked of them, and the file remembers",
     [Steps],
     ([steps]) =>
@@ -15,6 +16,6 @@ describe("token stores", () => {
         const file = Layer.provide(TokenStore.layerFile({ directory }), NodeServices.layer)
         yield* answerAlike(steps, [{ layer: TokenStore.layerMemory }, { layer: file, remembers: true }])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    { timeout: 120_000, arbitrary: { runs: 150, maxShrinks: 300 } }
+    { arbitrary: { runs: 150, maxShrinks: 300 } }
   )
 })

@@ -1,13 +1,13 @@
-import { it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { TokenStore } from "@effect-baton/core"
 import { Clock, Effect, FileSystem, Layer } from "effect"
 import { answerAlike, Steps } from "../contract/alike.ts"
 import { describeShared } from "../support/redisServer.ts"
 import { advanceOn, datedOn, primed, storeOn } from "./store.ts"
+import { law } from "../support/law.ts"
 
 describeShared("token stores", (server) => {
-  it.effect.prop(
+  law(
     "memory, file and Redis answer alike, whatever is asked of them, and file and Redis remember",
     [Steps],
     ([steps]) =>
@@ -27,6 +27,6 @@ describeShared("token stores", (server) => {
           }
         ])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    { timeout: 120_000, arbitrary: { runs: 60, maxShrinks: 200 } }
+    { arbitrary: { runs: 60, maxShrinks: 200 } }
   )
 })
