@@ -36,6 +36,9 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
 
   const by = new Map(lines.flatMap((line) => (line.did === "try" ? [[line.attempt, line.by] as const] : [])))
   const stops = new Map<string, string>()
+  // Whose token is the latest, and whose was when a consumer began.
+  let cut: string | undefined
+  const tokens = new Map<string, string | undefined>()
   const last = new Map<string, Update>()
   const superseded = new Map<string, number>()
   let current: string | undefined
@@ -44,7 +47,11 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
   let floorRepeats = 0
 
   for (const line of lines) {
-    if (line.did === "stop") stops.set(line.attempt, line.how)
+    if (line.did === "try") tokens.set(line.attempt, cut)
+    if (line.did === "stop") {
+      stops.set(line.attempt, line.how)
+      if (line.token !== undefined) cut = line.attempt
+    }
     if (line.did !== "update") continue
     if (line.attempt !== current) {
       if (superseded.has(line.attempt)) superseded.set(line.attempt, superseded.get(line.attempt)! + 1)
@@ -53,8 +60,8 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
         const how = current === undefined ? undefined : stops.get(current)
         const may = how === "cut" || how === "failed" ? 0 : how === "interrupted" ? 1 : Infinity
         const mode = by.get(line.attempt)
-        // The latest token is that of the last cut, and earlier than what came since.
-        const isView = mode === "early token" || (mode === "token" && how !== "cut")
+        // The latest token is that of the last cut before the try: earlier than what others finished with since.
+        const isView = mode === "early token" || (mode === "token" && tokens.get(line.attempt) !== current)
         floor = previous === undefined || isView ? undefined : { update: previous, may }
         floorRepeats = 0
         if (current !== undefined) superseded.set(current, 0)
