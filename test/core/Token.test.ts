@@ -52,9 +52,14 @@ describe("ContinuationToken", () => {
     ],
     ([moves]) =>
       Effect.gen(function* () {
-        const steps = moves.map(([item, closes]) =>
-          closes ? ScriptedModel.close(item) : ScriptedModel.text("word ", item)
-        )
+        // What is closed is not opened again: more text is that of another item.
+        const closed = new Map<number, number>()
+        const steps = moves.map(([place, closes]) => {
+          const times = closed.get(place) ?? 0
+          const item = place + 41 * times
+          if (closes) closed.set(place, times + 1)
+          return closes ? ScriptedModel.close(item) : ScriptedModel.text("word ", item)
+        })
         const longest = Agent.make("\u00e9".repeat(32), { background: true })
         const updates = Agent.stream(longest, { input: "Hello", runId: "\u00e9".repeat(64) })
         yield* passing(

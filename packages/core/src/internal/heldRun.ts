@@ -31,7 +31,7 @@ export interface HeldRun {
   ) => Effect.Effect<ReadonlyArray<Signal>, AgentError>
   /** How often workers took the run since its consumer last came further. */
   readonly attempts: () => number
-  /** The same, for what would be lost otherwise: tried again while the store is away, for as long as the lease lasts. */
+  /** The same, for what would be lost otherwise: tried again while the store is away, for the time of a lease. */
   readonly persist: (
     status: RunStatus,
     journal: ReadonlyArray<JournalEntry>
@@ -269,7 +269,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
           Effect.tapError(logged("what must be known of the run could not be written, and is tried again")),
           Effect.retry({
             while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable && gone() === undefined,
-            schedule: Schedule.spaced(policy.checkpointEvery)
+            schedule: Schedule.spaced(policy.checkpointEvery).pipe(Schedule.upTo({ duration: ttl }))
           })
         )
       }),
