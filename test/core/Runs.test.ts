@@ -281,47 +281,46 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect(
-    "leave their runs to others at once when they stop, with nothing repeated and no attempt counted",
-    () =>
-      Effect.gen(function* () {
-        const ids = ["r-1", "r-2", "r-3", "r-4"]
-        for (const runId of ids) yield* begin(runId)
-        const { add, texts } = ledger()
-        const attempts: Array<number> = []
-        const worker = Runs.worker([analyst], {
-          ...quick,
-          handle: ({ attempt, runId, updates }) => {
-            attempts.push(attempt)
-            // A consumer that takes its time with each update is let finish it.
-            return Stream.runForEach(updates, ({ text }) =>
-              Effect.andThen(
-                Effect.sleep("300 millis"),
-                Effect.sync(() => add(runId, text))
-              )
+  it.effect("leave their runs to others at once when they stop, with nothing repeated and no attempt counted", () =>
+    Effect.gen(function* () {
+      const ids = ["r-1", "r-2", "r-3", "r-4"]
+      for (const runId of ids) yield* begin(runId)
+      const { add, texts } = ledger()
+      const attempts: Array<number> = []
+      const worker = Runs.worker([analyst], {
+        ...quick,
+        handle: ({ attempt, runId, updates }) => {
+          attempts.push(attempt)
+          // A consumer that takes its time with each update is let finish it.
+          return Stream.runForEach(updates, ({ text }) =>
+            Effect.andThen(
+              Effect.sleep("300 millis"),
+              Effect.sync(() => add(runId, text))
             )
-          }
-        })
-        let close = yield* launch(worker)
-        for (let i = 0; i < 8; i++) {
-          yield* elapse(2000 + i * 70, 10)
-          const next = yield* launch(worker)
-          const [duration] = yield* passing(Effect.timed(close), 10)
-          assert.isAtMost(Duration.toMillis(duration), 1000)
-          for (const runId of ids) {
-            const { attempts, lease, setAside } = yield* recordOf(runId)
-            assert.isNull(setAside)
-            assert.isAtMost(attempts, 1)
-            assert.isTrue(lease === null || i > 0)
-          }
-          close = next
+          )
         }
-        yield* elapse(60_000, 100)
-        for (const runId of ids) assert.strictEqual(`0 ${texts.get(runId)}`, whole)
-        assert.deepStrictEqual(new Set(attempts), new Set([1]))
-        yield* passing(close)
-      }).pipe(Effect.provide(over)),
-    { retry: 3 }
+      })
+      let close = yield* launch(worker)
+      for (let i = 0; i < 8; i++) {
+        yield* elapse(2000 + i * 70, 10)
+        const held = yield* Effect.forEach(ids, recordOf)
+        const next = yield* launch(worker)
+        const [duration] = yield* passing(Effect.timed(close), 10)
+        assert.isAtMost(Duration.toMillis(duration), 1000)
+        for (const { lease: before, runId } of held) {
+          const { attempts, lease, setAside } = yield* recordOf(runId)
+          assert.isNull(setAside)
+          assert.isAtMost(attempts, 1)
+          // Free, or already in the hands of the next.
+          assert.isTrue(lease === null || lease.fence > (before?.fence ?? 0))
+        }
+        close = next
+      }
+      yield* elapse(60_000, 100)
+      for (const runId of ids) assert.strictEqual(`0 ${texts.get(runId)}`, whole)
+      assert.deepStrictEqual(new Set(attempts), new Set([1]))
+      yield* passing(close)
+    }).pipe(Effect.provide(over))
   )
 
   it.effect("count no attempt against a run that says nothing while they come and go", () =>
