@@ -2,7 +2,17 @@ import { TokenStore } from "@effect-baton/core"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result } from "effect"
-import { unatomic, undurable, unfenced } from "../support/faultyStores.ts"
+import {
+  forgetsToWake,
+  keepsAttempts,
+  lastWins,
+  removesAll,
+  unatomic,
+  undurable,
+  unfenced,
+  unguarded,
+  unincarnated
+} from "../support/faultyStores.ts"
 
 type Store = Layer.Layer<TokenStore.TokenStore, unknown>
 type Verdicts = Partial<Record<TokenStoreContract.LawName, string>>
@@ -37,7 +47,7 @@ describe("the contract of token stores", () => {
     verdicts(unfenced, {
       "who lost a lease writes nothing, though it is the same owner again": "a commit by the lost lease",
       "an old fence commits nothing, however high its ordinal": "commit 1 by the lost lease",
-      "who takes a held run over holds it, and the old holder has lost it": "a commit by the old holder",
+      "who steals a held run holds it, and the old holder has lost it": "a commit by the old holder",
       "a lease ends with its time": "a commit after the lease ended",
       "of many who acquire at once, one does": kept,
       "the same commit again, and an earlier one, succeed and change nothing": kept
@@ -50,6 +60,60 @@ describe("the contract of token stores", () => {
       "of many who acquire at once, one does": "one acquires the run",
       "a lease ends with its time": kept,
       "commits at once end with the highest": kept
+    })
+  )
+
+  it.effect("notices a store without guards", () =>
+    verdicts(unguarded, {
+      "a guarded commit writes nothing if facts came that its writer has not seen": "the outcome",
+      "a guard keeps a position by itself away too": "the outcome",
+      "of many decisions at once that rest on the same facts, one is written": "one is written",
+      "a decision is not written if facts came that its writer has not seen": "the answer",
+      "a decision may be repeated after a timeout, whatever came in between": kept,
+      "without a guard facts of others keep nothing away": kept
+    })
+  )
+
+  it.effect("notices a store in which the last fact of a key counts", () =>
+    verdicts(lastWins, {
+      "the first fact of a key counts, in commits and records alike": "the answer",
+      "a commit writes facts and position together": kept,
+      "each kind of fact comes back as it was": kept,
+      "the same commit again, and an earlier one, succeed and change nothing": kept
+    })
+  )
+
+  it.effect("notices a store that ignores incarnations", () =>
+    verdicts(unincarnated, {
+      "a fact of a run that was created again is refused, and the new run keeps its own": "Accepted of the run before",
+      "facts of an incarnation before a retry are recorded": "before the retry",
+      "a decision for a run that is not there, or was created again, is refused": "the run was created again",
+      "a fact of a run that is not there is refused, and its writer told": kept
+    })
+  )
+
+  it.effect("notices a store that leaves a run alone though facts came", () =>
+    verdicts(forgetsToWake, {
+      "who leaves a run without having seen all its facts leaves it as work": "the run is work",
+      "no fact slips between the look and the leaving": "every run is work",
+      "who leaves a run says when it is work again": kept
+    })
+  )
+
+  it.effect("notices a store that takes no attempt back", () =>
+    verdicts(keepsAttempts, {
+      "who leaves a run gives its attempt back, keeps it, or has all forgotten": "given back",
+      "a lease that was lost gives its attempt back all the same, and nothing else": "one is given back",
+      "an attempt is counted once for each lease, and promises the run to its consumer": kept
+    })
+  )
+
+  it.effect("notices a store that forgets what was bought", () =>
+    verdicts(removesAll, {
+      "a run stays while the outcome of a request is unknown, unless it is forced": "the answer",
+      "a run stays while a response may be running that is no turn's, unless it is forced":
+        "a second response of a turn",
+      "only who holds a run removes it": kept
     })
   )
 

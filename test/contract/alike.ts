@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Run, TokenStore } from "@effect-baton/core"
+import { Run, type RunRecord, TokenStore } from "@effect-baton/core"
 import { Duration, Effect, Exit, Layer, Predicate, Result, Schema, Scope } from "effect"
 import { AiError } from "effect/ai"
 import { TestClock } from "effect/testing"
@@ -15,32 +15,64 @@ const Id = Schema.Literals(["r-1", "é👍", ".."])
 const Owner = Schema.Literals(["a", "b"])
 const small = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
 
+// Few of each, so that keys meet. `of` chooses among the incarnations that were ever given, 0 being one that was not.
+const Said = Schema.Struct({
+  what: Schema.Literals([
+    "Requested",
+    "Refused",
+    "Accepted",
+    "ResponseEnded",
+    "ToolEnded",
+    "Approved",
+    "Rejected",
+    "CancelRequested",
+    "CancelSent",
+    "Ended",
+    "Delivered",
+    "Retried"
+  ]),
+  of: small(5),
+  turn: small(1),
+  name: Schema.Literals(["1", "2"])
+})
+type Said = typeof Said.Type
+const Some = Schema.Array(Said).check(Schema.isMaxLength(3))
+const Due = Schema.Literals([0, 500, 25_000, "never"])
+const Seen = Schema.Literals([0, 1, 2, 4, 1000])
+
 const Operation = Schema.TaggedUnion({
-  Create: { id: Id, digest: Schema.Literals(["d-1", "d-2"]) },
-  Acquire: { id: Id, owner: Owner, takeOver: Schema.Boolean },
+  Create: { id: Id, digest: Schema.Literals(["d-1", "d-2"]), facts: Some, due: Due },
+  Acquire: { id: Id, owner: Owner, steal: Schema.Boolean, attempt: Schema.Boolean },
   // `lease` chooses among those that were ever acquired.
-  Renew: { lease: small(9) },
-  Release: { lease: small(9) },
+  Renew: { lease: small(9), seen: Seen },
+  Release: {
+    lease: small(9),
+    seen: Seen,
+    due: Due,
+    parked: Schema.Boolean,
+    attempt: Schema.Literals(["back", "keep", "reset"])
+  },
   Commit: {
     lease: small(9),
+    seen: Seen,
+    guard: Schema.Boolean,
+    facts: Some,
     ordinal: small(12),
-    status: Run.RunStatus,
-    over: Schema.Boolean,
-    journal: Schema.Literals(["none", "requested", "ended"]),
-    setAside: Schema.Literals(["as it is", "no", "yes"]),
-    attempts: Schema.Literals([-1, 0, 3])
+    status: Run.RunStatus
   },
-  Signal: { id: Id },
-  Remove: { id: Id }
+  Record: { id: Id, fact: Said, seen: Seen },
+  Conclude: { id: Id, seen: Seen, facts: Some, due: Due },
+  Remove: { lease: small(9), force: Schema.Boolean }
 })
 type Operation = typeof Operation.Type
 
 const Look = Schema.TaggedUnion({
   Read: { id: Id },
+  ReadResponse: { turn: small(1), name: Schema.Literals(["1", "2"]) },
   List: {
     status: Schema.Array(Run.RunStatus).check(Schema.isMaxLength(3)),
-    unleased: Schema.Boolean,
-    stage: Schema.Literals(["any", "unfinished", "set aside", "finished"]),
+    due: Schema.Boolean,
+    parked: Schema.Literals(["any", "yes", "no"]),
     limit: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3 }))
   }
 })
@@ -55,46 +87,103 @@ const Step = Schema.Struct({
 
 const error = AiError.make({ module: "OpenAi", method: "create", reason: new AiError.QuotaExhaustedError({}) })
 
+/** What was ever given by a store. */
+interface Known {
+  readonly leases: Array<TokenStore.Lease>
+  readonly incarnations: Array<number>
+}
+
+// A response is one of a run: two runs that opened the same one are not what a store is asked about.
+const responseOf = (id: string, { name, turn }: { readonly name: string; readonly turn: number }) =>
+  `resp ${id} ${turn} ${name}`
+
+const factOf = (id: string, incarnation: number, said: Said): RunRecord.NewFact => {
+  const { name, turn, what } = said
+  const common = { incarnation, by: name }
+  const responseId = responseOf(id, said)
+  switch (what) {
+    case "Requested":
+      return { _tag: what, ...common, turn, try: name }
+    case "Refused":
+      return { _tag: what, ...common, turn, try: name, error }
+    case "Accepted":
+      return { _tag: what, ...common, turn, try: name, responseId, streamed: true }
+    case "ResponseEnded":
+      return { _tag: what, ...common, turn, responseId, status: name === "1" ? "completed" : "failed", calls: [] }
+    case "ToolEnded":
+      return { _tag: what, ...common, turn, callId: "c", result: { name }, isFailure: false }
+    case "Approved":
+      return { _tag: what, ...common, turn, callId: name }
+    case "Rejected":
+      return { _tag: what, ...common, turn, callId: name, reason: "é👍" }
+    case "CancelSent":
+      return { _tag: what, ...common, responseId }
+    case "Ended":
+      return { _tag: what, ...common, status: "failed", error }
+    case "Retried":
+      return { _tag: what, ...common, turn }
+    case "CancelRequested":
+    case "Delivered":
+      return { _tag: what, ...common }
+  }
+}
+
 const operate = (
   store: Service,
-  leases: ReadonlyArray<TokenStore.Lease>,
+  { incarnations, leases }: Known,
   operation: Operation
 ): Effect.Effect<unknown, unknown> => {
   const leaseAt = (i: number) => leases[i % Math.max(1, leases.length)] ?? { runId: idOf("r-1"), owner: "a", fence: 0 }
+  // The last ones first: they are more often those of runs that are there.
+  const incarnationAt = (i: number) =>
+    i === 0 ? 0 : (incarnations.at(-(i % Math.max(1, incarnations.length + 1))) ?? 0)
+  const factsOf = (id: string, facts: ReadonlyArray<Said>) =>
+    facts.map((said) => factOf(id, incarnationAt(said.of), said))
+  const lasting = (due: typeof Due.Type) => (due === "never" ? Duration.infinity : Duration.millis(due))
   switch (operation._tag) {
-    case "Create":
-      return store.create(newRun(operation.id, { digest: operation.digest }))
-    case "Acquire":
-      return store.acquire(idOf(operation.id), { owner: operation.owner, ttl, takeOver: operation.takeOver })
-    case "Renew":
-      return store.renew(leaseAt(operation.lease), ttl)
-    case "Release":
-      return store.release(leaseAt(operation.lease))
-    case "Commit": {
-      const lease = leaseAt(operation.lease)
-      return store.commit(
-        lease,
-        commitOf(lease.runId, operation.ordinal, {
-          status: operation.status,
-          ...(operation.over ? { token: null } : {}),
-          ...(operation.setAside === "as it is" ? {} : { setAside: operation.setAside === "no" ? null : "broken" }),
-          ...(operation.attempts < 0 ? {} : { attempts: operation.attempts }),
-          ...(operation.journal === "none"
-            ? {}
-            : {
-                journal: [
-                  operation.journal === "requested"
-                    ? { _tag: "Requested", turn: operation.ordinal }
-                    : { _tag: "Ended", status: operation.status, error }
-                ]
-              })
-        })
-      )
+    case "Create": {
+      const { digest, due, facts, id } = operation
+      return store.create(newRun(id, { digest }), { facts: factsOf(id, facts), due: lasting(due) })
     }
-    case "Signal":
-      return store.signal(idOf(operation.id), { _tag: "Cancel" })
+    case "Acquire": {
+      const { attempt, id, owner, steal } = operation
+      return store.acquire(idOf(id), { owner, ttl, steal, attempt })
+    }
+    case "Renew":
+      return store.renew(leaseAt(operation.lease), ttl, operation.seen)
+    case "Release": {
+      const { attempt, due, lease, parked, seen } = operation
+      return store.release(leaseAt(lease), {
+        seen,
+        due: lasting(due),
+        attempt,
+        ...(parked ? { parked: "broken" } : {})
+      })
+    }
+    case "Commit": {
+      const { facts, guard, ordinal, seen, status } = operation
+      const lease = leaseAt(operation.lease)
+      const position = commitOf(lease.runId, ordinal).position
+      return store.commit(lease, {
+        seen,
+        guard,
+        // A decision to retry opens the incarnation that the lease's fence names.
+        facts: factsOf(lease.runId, facts).map((fact) =>
+          fact._tag === "Retried" ? { ...fact, incarnation: lease.fence } : fact
+        ),
+        ...(position === undefined ? {} : { position: { ordinal, token: { ...position.token, status } } })
+      })
+    }
+    case "Record": {
+      const { fact, id, seen } = operation
+      return store.record(idOf(id), factOf(id, incarnationAt(fact.of), fact), seen)
+    }
+    case "Conclude": {
+      const { due, facts, id, seen } = operation
+      return store.conclude(idOf(id), { seen, facts: factsOf(id, facts), due: lasting(due) })
+    }
     case "Remove":
-      return store.remove(idOf(operation.id))
+      return store.remove(leaseAt(operation.lease), { force: operation.force })
   }
 }
 
@@ -103,15 +192,28 @@ const leaseOf = (result: Result.Result<unknown, unknown>): ReadonlyArray<TokenSt
     ? [result.success.lease as TokenStore.Lease]
     : []
 
-const look = (store: Service, look: Look): Effect.Effect<unknown, unknown> =>
-  look._tag === "Read"
-    ? store.read(idOf(look.id))
-    : store.list({
+// An incarnation is known once the run is, and one that a retry opened once the lease is.
+const incarnationsOf = (result: Result.Result<unknown, unknown>): ReadonlyArray<number> => {
+  const success = Result.isSuccess(result) ? result.success : undefined
+  const record = Predicate.hasProperty(success, "record") ? (success.record as RunRecord.RunRecord) : undefined
+  return [...(record === undefined ? [] : [record.incarnation]), ...leaseOf(result).map(({ fence }) => fence)]
+}
+
+const look = (store: Service, look: Look): Effect.Effect<unknown, unknown> => {
+  switch (look._tag) {
+    case "Read":
+      return store.read(idOf(look.id))
+    case "ReadResponse":
+      return Effect.forEach(Id.literals, (id) => store.read({ responseId: responseOf(id, look) }))
+    case "List":
+      return store.list({
         limit: look.limit,
-        unleased: look.unleased,
-        ...(look.stage === "any" ? {} : { stage: look.stage }),
+        ...(look.due ? { due: true } : {}),
+        ...(look.parked === "any" ? {} : { parked: look.parked === "yes" }),
         ...(look.status.length === 0 ? {} : { status: look.status })
       })
+  }
+}
 
 /** A store of the comparison. */
 export interface Side {
@@ -124,12 +226,15 @@ export interface Side {
   readonly advance?: (duration: Duration.Duration) => Effect.Effect<void>
 }
 
-const times = new Set(["at", "createdAt", "expiresAt", "until", "updatedAt"])
+const times = new Set(["at", "createdAt", "due", "expiresAt", "until", "updatedAt"])
+const counted = new Set(["attempts", "fence", "incarnation"])
 
-// What can be compared: errors by their content, AiErrors as they are encoded, no times, and fences by when they came.
+// What can be compared: errors by their content, AiErrors as they are encoded, no times, and fences and incarnations by
+// when they came.
 const comparing = () => {
   const fences = new Map<unknown, number>()
-  const nth = (fence: unknown): number => {
+  const nth = (fence: unknown): unknown => {
+    if (Array.isArray(fence)) return fence.map(nth)
     if (!fences.has(fence)) fences.set(fence, fences.size)
     return fences.get(fence) ?? -1
   }
@@ -138,9 +243,9 @@ const comparing = () => {
       JSON.stringify(value, (key, value: unknown) =>
         value instanceof AiError.AiError
           ? Schema.encodeUnknownSync(AiError.AiError)(value)
-          : times.has(key)
+          : times.has(key) && value !== null
             ? "a time"
-            : key === "fence"
+            : counted.has(key)
               ? nth(value)
               : value
       )
@@ -165,11 +270,14 @@ export const answerAlike = Effect.fnUntraced(function* (
     const context = yield* Layer.buildWithScope(Layer.fresh(side.layer), scope)
     const store = yield* Effect.provide(TokenStore.TokenStore, context)
     // What a store does only once would change the order of what is asked of it at the same time.
-    yield* Effect.andThen(store.create(newRun("first")), store.remove(idOf("first")))
+    yield* store.create(newRun("first"))
+    const { lease } = yield* store.acquire(idOf("first"), { owner: "a", ttl })
+    yield* store.remove(lease)
+    const known: Known = { leases: [], incarnations: [] }
     return {
       store,
       close: Scope.close(scope, Exit.void),
-      leases: [] as Array<TokenStore.Lease>,
+      known,
       plain: comparing(),
       side
     }
@@ -187,13 +295,14 @@ export const answerAlike = Effect.fnUntraced(function* (
 
   for (const { looks, pause, together } of steps) {
     compare(
-      yield* Effect.forEach(opened, ({ leases, plain, store }) =>
-        Effect.forEach(together, (operation) => Effect.result(operate(store, leases, operation)), {
+      yield* Effect.forEach(opened, ({ known, plain, store }) =>
+        Effect.forEach(together, (operation) => Effect.result(operate(store, known, operation)), {
           concurrency: "unbounded"
         }).pipe(
           Effect.map((results) => {
             // Known to whoever comes after, in the same order whichever was answered first.
-            leases.push(...results.flatMap(leaseOf))
+            known.leases.push(...results.flatMap(leaseOf))
+            known.incarnations.push(...results.flatMap(incarnationsOf))
             return plain(answers(results))
           })
         )

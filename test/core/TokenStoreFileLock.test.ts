@@ -168,9 +168,9 @@ describe("file store: one process per directory", () => {
         for (const [id, ordinal] of highest) {
           const record = Option.getOrThrow(yield* store.read(idOf(id)))
           assert.isAtLeast(record.ordinal, ordinal)
-          assert.strictEqual(record.token?.sequenceNumber, record.ordinal)
+          assert.strictEqual(record.position.sequenceNumber, record.ordinal)
           assert.deepStrictEqual(
-            record.journal.map((entry) => (entry._tag === "Requested" ? entry.turn : -1)),
+            record.journal.map((fact) => (fact._tag === "Requested" ? fact.turn : -1)),
             Array.from({ length: Math.floor(record.ordinal / 10) }, (_, i) => (i + 1) * 10)
           )
           assert.isNull(record.lease)
@@ -340,7 +340,7 @@ describe("file store: locks", () => {
       yield* Effect.sleep("200 millis")
       const before = yield* fs.readFileString(`${directory}/runs.log`)
       const committed = yield* Effect.flip(store.commit(lease, commitOf("r-1", 1)))
-      const renewed = yield* Effect.flip(store.renew(lease, Duration.minutes(1)))
+      const renewed = yield* Effect.flip(store.renew(lease, Duration.minutes(1), 0))
       const read = yield* Effect.flip(store.read(idOf("r-1")))
       for (const error of [committed, renewed, read]) {
         assert.instanceOf(error, TokenStoreError.TokenStoreError)

@@ -40,6 +40,28 @@ const start = (store: Service, id: string) =>
     return (yield* store.acquire(idOf(id), { owner: "a", ttl })).lease
   })
 
+const said = { incarnation: 1, by: "a" }
+const requested = (turn: number): RunRecord.NewFact => ({ _tag: "Requested", ...said, turn, try: "1" })
+const refused = (turn: number): RunRecord.NewFact => ({ _tag: "Refused", ...said, turn, try: "1" })
+const leave: TokenStore.ReleaseOptions = { seen: Number.MAX_SAFE_INTEGER, due: Duration.zero, attempt: "keep" }
+
+/** Anybody says that the run must stop. */
+const cancel = (store: Service, id: string) =>
+  Effect.gen(function* () {
+    const { incarnation } = yield* Effect.flatMap(store.read(idOf(id)), Effect.fromOption)
+    return yield* store.record(idOf(id), { _tag: "CancelRequested", incarnation, by: "b" }, 0)
+  })
+
+/** A commit whose position differs from that before it in two fields. */
+const moving = (id: string, ordinal: number): TokenStore.Commit => {
+  const { position } = commitOf(id, ordinal)
+  const status = ordinal % 2 === 0 ? "queued" : "in_progress"
+  return {
+    seen: Number.MAX_SAFE_INTEGER,
+    ...(position === undefined ? {} : { position: { ordinal, token: { ...position.token, status } } })
+  }
+}
+
 const mount = (directory: string) =>
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", directory], { stdio: "ignore" })
 const unmount = (directory: string) => execFileSync("umount", ["-l", directory], { stdio: "ignore" })
@@ -72,10 +94,9 @@ describe("file store: recovery", () => {
       const [before, fence] = yield* using(directory, (store) =>
         Effect.gen(function* () {
           const lease = yield* start(store, "r-1")
-          yield* store.commit(lease, commitOf("r-1", 1, { journal: [{ _tag: "Requested", turn: 0 }] }))
-          yield* store.signal(idOf("r-1"), { _tag: "Cancel" })
-          yield* start(store, "r-2")
-          yield* store.remove(idOf("r-2"))
+          yield* store.commit(lease, commitOf("r-1", 1, { facts: [requested(0)] }))
+          yield* cancel(store, "r-1")
+          yield* store.remove(yield* start(store, "r-2"))
           yield* store.create(newRun("日本語 👩‍👩‍👧", { session: { previousResponseId: "resp_1" }, agentVersion: "3" }))
           return [yield* stateOf(store), lease.fence] as const
         })
@@ -83,7 +104,7 @@ describe("file store: recovery", () => {
       yield* using(directory, (store) =>
         Effect.gen(function* () {
           assert.deepStrictEqual(yield* stateOf(store), before)
-          assert.strictEqual((yield* store.list({ limit: 10, unleased: true })).items.length, 2)
+          assert.strictEqual((yield* store.list({ limit: 10, due: true })).items.length, 2)
           const { lease } = yield* store.acquire(idOf("r-1"), { owner: "b", ttl })
           assert.isAbove(lease.fence, fence + 1)
           const stale = yield* Effect.result(store.commit({ ...lease, owner: "a", fence }, commitOf("r-1", 2)))
@@ -110,14 +131,20 @@ describe("file store: recovery", () => {
           })
           const noting = <A, E>(effect: Effect.Effect<A, E>) => Effect.tap(effect, () => note)
           yield* note
-          yield* noting(store.create(newRun("r-1")))
+          const { record } = yield* noting(store.create(newRun("r-1")))
+          const { incarnation } = record
           const { lease } = yield* noting(store.acquire(idOf("r-1"), { owner: "a", ttl }))
-          yield* noting(store.commit(lease, commitOf("r-1", 1, { journal: [{ _tag: "Requested", turn: 0 }] })))
+          yield* noting(store.commit(lease, commitOf("r-1", 1, { facts: [requested(0)] })))
           yield* noting(store.commit(lease, commitOf("r-1", 2)))
-          yield* noting(store.signal(idOf("r-1"), { _tag: "Cancel" }))
+          yield* noting(cancel(store, "r-1"))
           yield* noting(store.create(newRun("é👍")))
-          yield* noting(store.remove(idOf("é👍")))
-          yield* noting(store.commit(lease, commitOf("r-1", 3, { token: null, status: "completed" })))
+          const { lease: other } = yield* noting(store.acquire(idOf("é👍"), { owner: "a", ttl, attempt: true }))
+          yield* noting(store.release(other, { ...leave, parked: "later", attempt: "back" }))
+          const { lease: last } = yield* noting(store.acquire(idOf("é👍"), { owner: "b", ttl }))
+          yield* noting(store.remove(last))
+          yield* noting(store.release(lease, { ...leave, due: Duration.infinity }))
+          const ended: RunRecord.NewFact = { _tag: "Ended", incarnation, by: "a", status: "completed" }
+          yield* noting(store.conclude(idOf("r-1"), { seen: 2, facts: [ended], due: Duration.zero }))
         })
       )
       const bytes = yield* fs.readFile(log)
@@ -276,11 +303,11 @@ describe("file store: recovery", () => {
       const { directory, fs, log } = yield* sample
       const record = { ...(yield* using(directory, stateOf))[0] }
       const strange = [
-        line(`[1,"r-1","set",{"mood":"new"}]`),
-        line(`[1,"r-2","replaced",{}]`),
-        line(`[2,"r-new","new",{"version":2}]`),
-        line(`[2,"","index",{}]`),
-        line(JSON.stringify([1, "r-new-2", "new", { ...record, runId: "r-new-2", version: 2 }]))
+        line(`[2,"r-1","set",{"mood":"new"}]`),
+        line(`[2,"r-2","replaced",{}]`),
+        line(`[3,"r-new","new",{"version":3}]`),
+        line(`[3,"","index",{}]`),
+        line(JSON.stringify([2, "r-new-2", "new", { ...record, runId: "r-new-2", version: 3 }]))
       ]
       yield* fs.writeFileString(log, (yield* fs.readFileString(log)) + strange.join(""))
       const check = using(directory, (store) =>
@@ -290,8 +317,9 @@ describe("file store: recovery", () => {
               store.read(idOf(id)),
               store.create(newRun(id)),
               store.acquire(idOf(id), { owner: "a", ttl }),
-              store.signal(idOf(id), { _tag: "Cancel" }),
-              store.remove(idOf(id))
+              store.record(idOf(id), requested(0), 0),
+              store.conclude(idOf(id), { seen: 0, facts: [requested(0)], due: Duration.zero }),
+              store.remove({ runId: idOf(id), owner: "a", fence: 1 })
             ]
             for (const operation of refused) {
               const error = yield* Effect.flip(operation)
@@ -314,11 +342,7 @@ describe("file store: recovery", () => {
           for (let round = 0; round < 80; round++) {
             yield* Effect.forEach(
               Array.from({ length: 100 }, (_, i) => round * 100 + i + 1),
-              (ordinal) =>
-                store.commit(
-                  held,
-                  commitOf(lease.id, ordinal, { status: ordinal % 2 === 0 ? "queued" : "in_progress" })
-                ),
+              (ordinal) => store.commit(held, moving(lease.id, ordinal)),
               { concurrency: "unbounded", discard: true }
             )
           }
@@ -347,8 +371,7 @@ describe("file store: troubles of the disk", () => {
         disk.room = room
         const failed = yield* Effect.forEach(
           Array.from({ length: 10 }, (_, i) => i),
-          (i) =>
-            Effect.flip(store.commit(lease, commitOf("r-1", 2 + i, { journal: [{ _tag: "Requested", turn: i }] }))),
+          (i) => Effect.flip(store.commit(lease, commitOf("r-1", 2 + i, { facts: [requested(i)] }))),
           { concurrency: "unbounded" }
         )
         for (const error of failed) {
@@ -361,10 +384,10 @@ describe("file store: troubles of the disk", () => {
         }
         assert.deepStrictEqual(yield* stateOf(store), before)
         disk.room = 10_000
-        yield* store.renew(lease, ttl)
+        yield* store.renew(lease, ttl, 0)
       }
       disk.room = Infinity
-      yield* store.commit(lease, commitOf("r-1", 2, { journal: [{ _tag: "Refused", turn: 0 }] }))
+      yield* store.commit(lease, commitOf("r-1", 2, { facts: [refused(0)] }))
       const after = yield* stateOf(store)
       assert.strictEqual(after[0]?.journal.length, 1)
       assert.deepStrictEqual(yield* using(directory, stateOf), after)
@@ -386,17 +409,17 @@ describe("file store: troubles of the disk", () => {
         const lease = yield* start(store, "r-1")
         yield* store.commit(lease, commitOf("r-1", 1))
         yield* fs.writeFile(`${directory}/ballast`, new Uint8Array(50_000))
-        const journal = Array.from({ length: 500 }, (_, turn) => ({ _tag: "Requested" as const, turn }))
-        const error = yield* Effect.flip(store.commit(lease, commitOf("r-1", 2, { journal })))
+        const facts = Array.from({ length: 500 }, (_, turn) => requested(turn))
+        const error = yield* Effect.flip(store.commit(lease, commitOf("r-1", 2, { facts })))
         assert.instanceOf(error, TokenStoreError.TokenStoreError)
         assert.strictEqual(error.kind, "full")
         assert.strictEqual((yield* stateOf(store))[0]?.ordinal, 1)
         assert.strictEqual(
-          (yield* Effect.flip(store.commit(lease, commitOf("r-1", 2, { journal })))).message,
+          (yield* Effect.flip(store.commit(lease, commitOf("r-1", 2, { facts })))).message,
           error.message
         )
         yield* fs.remove(`${directory}/ballast`)
-        yield* store.commit(lease, commitOf("r-1", 2, { journal }))
+        yield* store.commit(lease, commitOf("r-1", 2, { facts }))
         assert.strictEqual((yield* using(`${directory}/runs`, stateOf))[0]?.journal.length, 500)
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     30_000
@@ -436,11 +459,23 @@ describe("file store: troubles of the disk", () => {
         discard: true
       })
       assert.deepStrictEqual(disk.log, ["write runs.log", "sync runs.log"])
-      // Leases end with the process: keeping one writes nothing.
+      // Leases end with the process: keeping one writes nothing, nor does giving one up if nothing else changes.
       disk.log.length = 0
-      yield* Effect.forEach(leases, (lease) => store.renew(lease, ttl))
-      yield* Effect.forEach(leases, (lease) => store.release(lease))
+      yield* Effect.forEach(leases, (lease) => store.renew(lease, ttl, 0))
+      yield* Effect.forEach(leases, (lease) => store.release(lease, leave))
       assert.deepStrictEqual(disk.log, [])
+      // When the run is work again is written.
+      yield* Effect.forEach(leases, ({ runId }) => store.acquire(runId, { owner: "a", ttl }))
+      assert.strictEqual(disk.log.splice(0).length, 128)
+      yield* Effect.forEach(
+        leases,
+        ({ runId }) =>
+          Effect.flatMap(store.acquire(runId, { owner: "a", ttl }), ({ lease }) =>
+            store.release(lease, { ...leave, due: Duration.infinity })
+          ),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(disk.log, ["write runs.log", "sync runs.log"])
     })
   )
 
@@ -458,7 +493,7 @@ describe("file store: troubles of the disk", () => {
           Effect.flip(store.create(newRun("r-1"))),
           Effect.flip(store.acquire(idOf("r-1"), { owner: "a", ttl })),
           Effect.flip(store.acquire(idOf("r-1"), { owner: "b", ttl })),
-          Effect.flip(store.signal(idOf("r-1"), { _tag: "Cancel" }))
+          Effect.flip(store.record(idOf("r-1"), requested(0), 0))
         ],
         { concurrency: "unbounded" }
       )
@@ -479,7 +514,7 @@ describe("file store: troubles of the disk", () => {
       const store = yield* opened(yield* temporary)
       const lease = yield* start(store, "r-1")
       yield* TestClock.adjust("20 seconds")
-      yield* store.renew(lease, ttl)
+      yield* store.renew(lease, ttl, 0)
       disk.room = 0
       yield* Effect.flip(store.commit(lease, commitOf("r-1", 1)))
       disk.room = Infinity
@@ -575,8 +610,7 @@ describe("file store: troubles of the disk", () => {
       const fill = (store: Service, lease: TokenStore.Lease, from: number, count: number) =>
         Effect.forEach(
           Array.from({ length: count }, (_, i) => from + i),
-          (ordinal) =>
-            store.commit(lease, commitOf("r-1", ordinal, { status: ordinal % 2 === 0 ? "queued" : "in_progress" })),
+          (ordinal) => store.commit(lease, moving("r-1", ordinal)),
           { concurrency: "unbounded", discard: true }
         )
       let ordinal = 0
@@ -638,8 +672,7 @@ describe("file store: troubles of the disk", () => {
       const fill = (from: number) =>
         Effect.forEach(
           Array.from({ length: 400 }, (_, i) => from + i),
-          (ordinal) =>
-            store.commit(lease, commitOf("r-1", ordinal, { status: ordinal % 2 === 0 ? "queued" : "in_progress" })),
+          (ordinal) => store.commit(lease, moving("r-1", ordinal)),
           { concurrency: "unbounded", discard: true }
         )
       for (let i = 0; i < 30; i++) yield* fill(i * 400 + 1)

@@ -16,12 +16,17 @@ const commits = Effect.gen(function* () {
       Effect.gen(function* () {
         yield* store.create({ runId, agent: "analyst", digest: "d", background: true, session: {} })
         const { lease, record } = yield* store.acquire(runId, { owner: `${process.pid}`, ttl: Duration.minutes(5) })
+        const { incarnation } = record
         for (let ordinal = record.ordinal + 1; ; ordinal++) {
           yield* store.commit(lease, {
-            ordinal,
-            token: { ...ContinuationToken.start("analyst", runId), sequenceNumber: ordinal },
-            status: "in_progress",
-            ...(ordinal % 10 === 0 ? { journal: [{ _tag: "Requested" as const, turn: ordinal }] } : {})
+            seen: Number.MAX_SAFE_INTEGER,
+            position: {
+              ordinal,
+              token: { ...ContinuationToken.start("analyst", runId, incarnation), sequenceNumber: ordinal }
+            },
+            ...(ordinal % 10 === 0
+              ? { facts: [{ _tag: "Requested" as const, incarnation, by: "a", turn: ordinal, try: "1" }] }
+              : {})
           })
           yield* say(`ack ${runId} ${ordinal}`)
         }

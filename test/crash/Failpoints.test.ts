@@ -1,7 +1,7 @@
 // A process dies on either side of every durable step of every store; the next one brings its run to one end. The cases
 // are all that the stores name: one that is never reached fails.
 import { NodeServices } from "@effect/platform-node"
-import { Run, RunRecord, TokenStore } from "@effect-baton/core"
+import { Run, RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
 import { ResponsesServer } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
@@ -47,15 +47,16 @@ const dying = (
         const { responses } = yield* server.ledger
         const created = responses.filter(({ metadata }) => metadata["baton_run_id"] === "main")
         assert.isAtMost(created.length, 1)
-        if (RunRecord.opening(record, 0)._tag === "Requested") {
+        const state = RunState.fold(record)
+        if (RunState.winners(state).length === 0) {
           // It died between the request and its answer: nobody can tell, and nobody buys it again.
           assert.strictEqual(dead.updates.length, 0)
           assert.notStrictEqual(codeOf(next.exit), 0)
           return
         }
         assert.strictEqual(codeOf(next.exit), 0)
-        assert.strictEqual(record.status, "completed")
-        assert.isNull(record.token)
+        assert.strictEqual(RunState.statusOf(state, record.position), "completed")
+        assert.isTrue(state.delivered)
         assert.strictEqual(record.journal.filter(({ _tag }) => _tag === "Ended").length, 1)
         const texts = new Map([...dead.updates, ...next.updates].map(({ position, text }) => [position, text]))
         assert.strictEqual([...texts.values()].join(""), created[0]?.outputText)

@@ -24,13 +24,28 @@ const program = Effect.gen(function* () {
   yield* Effect.forEach(
     Array.from({ length: 300 }, (_, i) => Run.RunId.make(`churn-${i}`)),
     (runId) =>
-      Effect.andThen(
-        // Enough that a log is written anew.
-        store.create({ runId, agent: agent.name, digest: "d".repeat(5000), background: true, session: {} }),
-        store.remove(runId)
-      ),
+      Effect.gen(function* () {
+        // Enough that a log is written again.
+        yield* store.create({ runId, agent: agent.name, digest: "d".repeat(5000), background: true, session: {} })
+        const { lease } = yield* store.acquire(runId, {
+          owner: `${process.pid}`,
+          ttl: Duration.minutes(1),
+          steal: true
+        })
+        yield* store.remove(lease, { force: true })
+      }),
     { concurrency: "unbounded", discard: true }
   )
+  // No verb needs to conclude a run here.
+  const { record } = yield* store.create(
+    { runId: Run.RunId.make("concluded"), agent: agent.name, background: true, session: {} },
+    { due: Duration.infinity }
+  )
+  yield* store.conclude(record.runId, {
+    seen: record.journal.length,
+    facts: [{ _tag: "Ended", incarnation: record.incarnation, by: "test", status: "cancelled" }],
+    due: Duration.infinity
+  })
 })
 
 const Dying = Layer.unwrap(

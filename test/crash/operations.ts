@@ -7,7 +7,8 @@ const { places, take } = Failpoint.steps("store", [
   "renew",
   "release",
   "commit",
-  "signal",
+  "record",
+  "conclude",
   "remove"
 ])
 
@@ -19,12 +20,13 @@ export const layer = Layer.effect(
   TokenStore.TokenStore,
   Effect.map(TokenStore.TokenStore, (store) => ({
     ...store,
-    create: (run) => take("create", store.create(run)),
+    create: (run, options) => take("create", store.create(run, options)),
     acquire: (id, options) => take("acquire", store.acquire(id, options)),
-    renew: (lease, ttl) => take("renew", store.renew(lease, ttl)),
-    release: (lease) => take("release", store.release(lease)),
+    renew: (lease, ttl, seen) => take("renew", store.renew(lease, ttl, seen)),
+    release: (lease, options) => take("release", store.release(lease, options)),
     commit: (lease, commit) => take("commit", store.commit(lease, commit)),
-    signal: (id, signal) => take("signal", store.signal(id, signal)),
-    remove: (id) => take("remove", store.remove(id))
+    record: (id, fact, seen) => take("record", store.record(id, fact, seen)),
+    conclude: (id, options) => take("conclude", store.conclude(id, options)),
+    remove: (lease, options) => take("remove", store.remove(lease, options))
   }))
 )

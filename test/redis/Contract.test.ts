@@ -2,14 +2,14 @@ import { TokenStoreContract } from "@effect-baton/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { describeShared } from "../support/redisServer.ts"
-import { advanceOn, forgetting, storeOn } from "./store.ts"
+import { advance, forgetting, hastened, storeOn } from "./store.ts"
+
+const options = { live: true, ttl: "30 seconds", advance } as const
 
 describeShared("on one server", (server) => {
-  TokenStoreContract.suite({ describe, it }, "Redis", storeOn(server), {
-    live: true,
-    ttl: "30 seconds",
-    advance: advanceOn(server),
-    reopen: Effect.sync(() => storeOn(server, { prefix: `test-${crypto.randomUUID()}` }))
+  TokenStoreContract.suite({ describe, it }, "Redis", storeOn(server, {}, hastened), {
+    ...options,
+    reopen: Effect.sync(() => storeOn(server, { prefix: `test-${crypto.randomUUID()}` }, hastened))
   })
 })
 
@@ -17,13 +17,15 @@ describeShared("on one server", (server) => {
 describeShared(
   "in a cluster",
   (server) => {
-    const options = { live: true, ttl: "30 seconds", advance: advanceOn(server), runs: 1000 } as const
-    TokenStoreContract.suite({ describe, it }, "Redis in a cluster", storeOn(server), options)
+    TokenStoreContract.suite({ describe, it }, "Redis in a cluster", storeOn(server, {}, hastened), {
+      ...options,
+      runs: 1000
+    })
     TokenStoreContract.suite(
       { describe, it },
       "Redis that forgets its scripts",
-      storeOn(server, {}, forgetting),
-      options
+      storeOn(server, {}, forgetting(hastened)),
+      { ...options, runs: 1000 }
     )
   },
   { cluster: true }

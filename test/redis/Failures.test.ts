@@ -21,7 +21,7 @@ const runs = Array.from({ length: 16 }, (_, i) => `run-${i}`)
 const policy = RunPolicy.layer({
   leaseTime: Duration.seconds(1),
   checkpointEvery: Duration.millis(50),
-  finishWithin: Duration.millis(500)
+  closeTimeout: Duration.millis(500)
 })
 
 /** One attempt to follow a run: what it delivered, and how far the store was known to be when it began. */
@@ -44,7 +44,7 @@ const underWay = Effect.fnUntraced(function* (
     commit: (lease, commit) =>
       Effect.tap(inner.commit(lease, commit), () =>
         Effect.sync(() => {
-          const count = countOf(commit.token)
+          const count = commit.position === undefined ? 0 : countOf(commit.position.token)
           if (count < (committed.get(lease.runId) ?? 0)) backwards.push(lease.runId)
           committed.set(lease.runId, Math.max(count, committed.get(lease.runId) ?? 0))
         })

@@ -1,12 +1,12 @@
 import { assert, it } from "@effect/vitest"
 import { NodeRedis } from "@effect/platform-node"
-import { Failpoint, Run, type RunRecord, TokenStore } from "@effect-baton/core"
+import { Failpoint, Run, type RunRecord, RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { Config, ConfigProvider, Duration, Effect, Fiber, Layer, References, Result, Schedule } from "effect"
+import { Config, ConfigProvider, Duration, Effect, Fiber, Layer, Option, References, Result, Schedule } from "effect"
 import { Redis } from "effect/persistence"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { client, describeRedis, describeShared, start } from "../support/redisServer.ts"
-import { storeOn } from "./store.ts"
+import { advance, factsOf, hastened, leave, storeOn } from "./store.ts"
 
 type Service = TokenStore.TokenStore["Service"]
 
@@ -14,6 +14,16 @@ const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const ttl = Duration.seconds(30)
 const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.flip(effect)
+const never = { seen: 100, due: Duration.infinity, attempt: "keep" } as const
+
+/** A run that was created and taken. */
+const begin = Effect.fnUntraced(function* (store: Service, id: string, attempt = false) {
+  const { record } = yield* store.create(newRun(id))
+  const { lease } = yield* store.acquire(record.runId, { owner: "a", ttl, attempt })
+  return { lease, record, facts: factsOf(record.incarnation) }
+})
+
+const idsOf = ({ items }: TokenStore.Page<RunRecord.RunRecord>) => items.map(({ runId }) => String(runId))
 
 /** All pages of a listing. */
 const pagesOf = Effect.fnUntraced(function* (store: Service, filter: TokenStore.RunFilter) {
@@ -38,7 +48,8 @@ describeShared("Redis store", (server) => {
       store: Service,
       send: <A = unknown>(...command: ReadonlyArray<string>) => Effect.Effect<A>,
       prefix: string
-    ) => Effect.Effect<unknown, unknown>
+    ) => Effect.Effect<unknown, unknown>,
+    clientOf = client
   ) =>
     it.live(
       title,
@@ -48,7 +59,7 @@ describeShared("Redis store", (server) => {
           const prefix = `test-${crypto.randomUUID()}`
           yield* Effect.gen(function* () {
             yield* effect(yield* TokenStore.TokenStore, send, prefix)
-          }).pipe(Effect.provide(storeOn(server, { prefix, ...options })))
+          }).pipe(Effect.provide(storeOn(server, { prefix, ...options }, clientOf)))
         }),
       60_000
     )
@@ -82,36 +93,78 @@ describeShared("Redis store", (server) => {
     })
   )
 
-  test("each stage has its index, and a run is in one of them", {}, (store) =>
+  test("a run is in the indexes that its record says", {}, (store) =>
     Effect.gen(function* () {
-      const inStages = Effect.all(
-        (["unfinished", "set aside", "finished"] as const).map((stage) =>
-          Effect.map(store.list({ stage, limit: 10 }), ({ items }) => items.map(({ runId }) => String(runId)))
+      const listed = Effect.all([
+        Effect.map(store.list({ due: true, limit: 10 }), idsOf),
+        Effect.map(store.list({ parked: true, limit: 10 }), idsOf),
+        Effect.map(store.list({ parked: false, limit: 10 }), idsOf)
+      ])
+      const both = ["r-1", "r-2"]
+      for (const id of both) yield* store.create(newRun(id))
+      const facts = factsOf(Option.getOrThrow(yield* store.read(idOf("r-1"))).incarnation)
+      const take = Effect.map(store.acquire(idOf("r-1"), { owner: "a", ttl }), ({ lease }) => lease)
+      assert.deepStrictEqual(yield* listed, [both, [], both])
+      yield* store.release(yield* take, { ...never, parked: "it is broken" })
+      assert.deepStrictEqual(yield* listed, [["r-2"], ["r-1"], ["r-2"]])
+      const [aside] = (yield* store.list({ parked: true, limit: 1 })).items
+      assert.strictEqual(aside?.parked?.reason, "it is broken")
+      const lease = yield* take
+      assert.deepStrictEqual(yield* listed, [["r-2"], [], both])
+      yield* store.release(lease, { ...leave, parked: "it is broken" })
+      assert.deepStrictEqual(yield* listed, [["r-2", "r-1"], ["r-1"], ["r-2"]])
+      yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
+      assert.deepStrictEqual(yield* listed, [["r-2", "r-1"], [], both])
+      yield* store.conclude(idOf("r-1"), { seen: 1, facts: [facts.ended], due: Duration.infinity })
+      assert.deepStrictEqual(yield* listed, [["r-2"], [], both])
+      yield* store.remove(yield* take)
+      yield* store.remove((yield* store.acquire(idOf("r-2"), { owner: "a", ttl })).lease)
+      assert.deepStrictEqual(yield* listed, [[], [], []])
+    })
+  )
+
+  test(
+    "runs whose holders died are work in the order in which they were due, however many they are",
+    { shards: 1 },
+    (store) =>
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 1200 }, (_, i) => `run-${String(i).padStart(4, "0")}`)
+        for (const id of ids) {
+          yield* store.create(newRun(id))
+        }
+        yield* Effect.forEach(ids.slice(0, 1100), (id) => store.acquire(idOf(id), { owner: "a", ttl }), {
+          concurrency: 100,
+          discard: true
+        })
+        assert.deepStrictEqual(idsOf(yield* store.list({ due: true, limit: 2000 })), ids.slice(1100))
+        yield* advance(Duration.seconds(31))
+        const pages = yield* pagesOf(store, { due: true, limit: 500 })
+        const found = pages.flat()
+        assert.deepStrictEqual(
+          pages.map((page) => page.length),
+          [500, 500, 200]
         )
-      )
-      yield* store.create(newRun("r-1"))
-      yield* store.create(newRun("r-2"))
-      const { lease } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
+        assert.deepStrictEqual(
+          found.map(({ runId }) => String(runId)),
+          ids
+        )
+        assert.isTrue(found.every(({ due, lease }) => due !== null && lease === null))
+      }),
+    hastened
+  )
+
+  test("a status that few runs have is found among many", { shards: 2 }, (store) =>
+    Effect.gen(function* () {
+      const ids = Array.from({ length: 600 }, (_, i) => `run-${i}`)
+      yield* Effect.forEach(ids, (id) => store.create(newRun(id)), { concurrency: 100, discard: true })
+      for (const id of ["run-100", "run-500"]) {
+        const { incarnation } = Option.getOrThrow(yield* store.read(idOf(id)))
+        yield* store.conclude(idOf(id), { seen: 0, facts: [factsOf(incarnation).ended], due: Duration.infinity })
+      }
       assert.deepStrictEqual(
-        yield* inStages,
-        [["r-1", "r-2"].toSorted(), [], []].map((ids) => ids)
+        (yield* pagesOf(store, { status: ["failed"], limit: 1 })).map((page) => page.map(({ runId }) => String(runId))),
+        [["run-100"], ["run-500"]]
       )
-      yield* store.commit(lease, commitOf("r-1", 1, { setAside: "it is broken", attempts: 3 }))
-      assert.deepStrictEqual(yield* inStages, [["r-2"], ["r-1"], []])
-      const [aside] = (yield* store.list({ stage: "set aside", limit: 1 })).items
-      assert.strictEqual(aside?.setAside?.reason, "it is broken")
-      assert.strictEqual(aside?.attempts, 3)
-      yield* store.commit(lease, commitOf("r-1", 2))
-      assert.deepStrictEqual(yield* inStages, [["r-2"], ["r-1"], []])
-      yield* store.commit(lease, commitOf("r-1", 3, { setAside: null }))
-      assert.deepStrictEqual(yield* inStages, [["r-1", "r-2"], [], []])
-      yield* store.commit(lease, commitOf("r-1", 4, { token: null, status: "completed" }))
-      assert.deepStrictEqual(yield* inStages, [["r-2"], [], ["r-1"]])
-      yield* store.commit(lease, commitOf("r-1", 5))
-      assert.deepStrictEqual(yield* inStages, [["r-1", "r-2"], [], []])
-      yield* store.remove(idOf("r-1"))
-      yield* store.remove(idOf("r-2"))
-      assert.deepStrictEqual(yield* inStages, [[], [], []])
     })
   )
 
@@ -119,17 +172,18 @@ describeShared("Redis store", (server) => {
     Effect.gen(function* () {
       const run = newRun("big", { session: { previousResponseId: "é".repeat(1_000_000) } })
       yield* store.create(run)
-      const { lease } = yield* store.acquire(run.runId, { owner: "a", ttl })
-      const entry: RunRecord.JournalEntry = {
-        _tag: "Accepted",
-        turn: 1,
-        responseId: `"\\ ${"👍".repeat(500_000)}`,
-        streamed: true
-      }
-      yield* store.commit(lease, commitOf("big", 1, { journal: [entry, entry] }))
+      const { lease, record: before } = yield* store.acquire(run.runId, { owner: "a", ttl })
+      const responseId = `"\\ | ${"👍".repeat(500_000)}`
+      const facts = [factsOf(before.incarnation).accepted(responseId), factsOf(before.incarnation).requested("|\n")]
+      const { facts: written } = yield* store.commit(lease, { seen: 0, facts })
       const { record } = yield* store.create(run)
       assert.deepStrictEqual(record.session, run.session)
-      assert.deepStrictEqual(record.journal, [entry, entry])
+      assert.deepStrictEqual(record.journal, written)
+      assert.deepStrictEqual(
+        record.journal,
+        facts.map((fact) => ({ ...fact, at: record.updatedAt }))
+      )
+      assert.deepStrictEqual(Option.getOrThrow(yield* store.read({ responseId })).journal, written)
     })
   )
 
@@ -137,18 +191,18 @@ describeShared("Redis store", (server) => {
     Effect.gen(function* () {
       for (let i = 0; i < 30; i++) {
         const id = `{${i}}`
-        yield* store.create(newRun(id))
-        const { lease } = yield* store.acquire(idOf(id), { owner: "a", ttl })
-        yield* store.commit(
-          lease,
-          commitOf(id, 1, { token: null, status: "completed", journal: [{ _tag: "Requested", turn: 0 }] })
-        )
+        const { facts, lease } = yield* begin(store, id)
+        yield* store.commit(lease, {
+          seen: 0,
+          facts: [facts.requested(), facts.accepted(`response-${i}`), facts.ended, facts.delivered]
+        })
+        yield* store.release(lease, { ...leave, parked: "it is broken" })
       }
       const keys = yield* send<Array<string>>("KEYS", `*${prefix}*`)
       // How many shards there are is said once, in a slot of its own.
       for (const key of keys) assert.match(key, new RegExp(`^\\{${prefix}:([0-2]\\}:|shards\\}$)`))
-      // A run, its journal, four keys of each shard (fence, runs, ends, finished), and how many shards there are.
-      assert.strictEqual(keys.length, 60 + 3 * 4 + 1)
+      // Three of a run, six of each shard (fence, runs, work, parked, ends, responses), and how many shards there are.
+      assert.strictEqual(keys.length, 90 + 3 * 6 + 1)
     })
   )
 
@@ -176,29 +230,29 @@ describeShared("Redis store", (server) => {
   test("a run of a later version is left alone", { shards: 1 }, (store, send, prefix) =>
     Effect.gen(function* () {
       yield* store.create(newRun("old"))
-      yield* store.create(newRun("new"))
-      const { lease } = yield* store.acquire(idOf("new"), { owner: "a", ttl })
+      const { facts, lease } = yield* begin(store, "new")
+      yield* store.commit(lease, { seen: 0, facts: [facts.accepted("response-1")] })
       const key = `{${prefix}:0}:run:new`
-      yield* send("HSET", key, "version", "2", "token", "of another form", "novel", "field")
-      yield* send("HDEL", key, "until", "run")
+      yield* send("HSET", key, "version", "3", "position", "of another form", "novel", "field")
+      yield* send("HDEL", key, "until", "run", "length")
       const before = yield* send<unknown>("HGETALL", key)
       const operations: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string; readonly kind?: string }>> = [
         store.create(newRun("new")),
         store.read(idOf("new")),
-        store.acquire(idOf("new"), { owner: "b", ttl, takeOver: true }),
-        store.renew(lease, ttl),
-        store.release(lease),
+        store.read({ responseId: "response-1" }),
+        store.acquire(idOf("new"), { owner: "b", ttl, steal: true }),
+        store.renew(lease, ttl, 0),
+        store.release(lease, leave),
         store.commit(lease, commitOf("new", 9)),
-        store.signal(idOf("new"), { _tag: "Cancel" }),
-        store.remove(idOf("new"))
+        store.commit(lease, { seen: 0, facts: [facts.ended] }),
+        store.record(idOf("new"), facts.cancelRequested, 0),
+        store.conclude(idOf("new"), { seen: 0, facts: [facts.ended], due: Duration.zero }),
+        store.remove(lease),
+        store.remove(lease, { force: true })
       ]
       for (const operation of operations) assert.strictEqual((yield* failure(operation)).kind, "newer")
-      for (const stage of [undefined, "unfinished"] as const) {
-        const { items } = yield* store.list({ limit: 10, ...(stage === undefined ? {} : { stage }) })
-        assert.deepStrictEqual(
-          items.map(({ runId }) => String(runId)),
-          ["old"]
-        )
+      for (const filter of [{}, { due: true }, { parked: false }]) {
+        assert.deepStrictEqual(idsOf(yield* store.list({ limit: 10, ...filter })), ["old"])
       }
       assert.deepStrictEqual(yield* send<unknown>("HGETALL", key), before)
     })
@@ -207,81 +261,245 @@ describeShared("Redis store", (server) => {
   test("a run that cannot be read is named, and hides no other", { shards: 1 }, (store, send, prefix) =>
     Effect.gen(function* () {
       const damages: ReadonlyArray<readonly [field: string, value: string]> = [
-        ["token", "{"],
-        ["token", `{"version":1}`],
+        ["position", "{"],
+        ["position", `{"version":2}`],
         ["run", "null"],
-        ["status", "thinking"],
+        ["incarnation", "first"],
         ["ordinal", "many"],
-        ["signals", "?"],
+        ["attempts", "?"],
+        ["due", "soon"],
         ["until", "soon"],
+        ["length", "1"],
+        ["length", "long"],
+        ["version", "1"],
         ["version", "one"]
       ]
       yield* store.create(newRun("sound"))
-      for (const [field, value] of damages) {
-        yield* store.create(newRun("r-1"))
-        const key = `{${prefix}:0}:run:r-1`
+      for (const [i, [field, value]] of damages.entries()) {
+        const id = `r-${i}`
+        yield* store.create(newRun(id))
+        const key = `{${prefix}:0}:run:${id}`
         yield* send("HSET", key, field, value)
-        const error = yield* failure(store.read(idOf("r-1")))
+        const error = yield* failure(store.read(idOf(id)))
         assert.strictEqual(error.kind, "corrupt", field)
         assert.include(error.message, `'${key}'`)
         assert.isFalse(error.isRetryable)
-        const { items } = yield* store.list({ limit: 10 })
-        assert.deepStrictEqual(
-          items.map(({ runId }) => String(runId)),
-          ["sound"]
-        )
-        yield* store.remove(idOf("r-1"))
+        for (const filter of [{}, { due: true }, { parked: false }]) {
+          assert.deepStrictEqual(idsOf(yield* store.list({ limit: 10, ...filter })), ["sound"])
+        }
       }
-      yield* send("SET", `{${prefix}:0}:run:r-2`, "a text")
-      assert.strictEqual((yield* failure(store.read(idOf("r-2")))).kind, "corrupt")
+      yield* send("SET", `{${prefix}:0}:run:a-text`, "a text")
+      assert.strictEqual((yield* failure(store.read(idOf("a-text")))).kind, "corrupt")
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
+  )
+
+  test("nobody holds a run that could not be read when it was taken", { shards: 1 }, (store, send, prefix) =>
+    Effect.gen(function* () {
+      const key = `{${prefix}:0}:run:r-1`
+      yield* store.create(newRun("r-1"))
+      const position = Option.getOrThrow(yield* store.read(idOf("r-1"))).position
+      yield* send("HSET", key, "position", "{")
+      const taken = store.acquire(idOf("r-1"), { owner: "ghost", ttl, attempt: true })
+      const error = yield* failure(taken)
+      assert.strictEqual(error._tag === "TokenStoreError" && error.kind, "corrupt")
+      yield* send("HSET", key, "position", JSON.stringify(position))
+      const { lease, record } = yield* store.acquire(idOf("r-1"), { owner: "b", ttl, attempt: true })
+      assert.strictEqual(record.lease?.owner, "b")
+      assert.deepStrictEqual(record.attempts, [lease.fence])
     })
   )
 
-  test("finished runs are kept for their time, and then are in no index", { shards: 1 }, (store, send, prefix) =>
+  test(
+    "a run of which Redis lost a part is not what Baton wrote, and is not changed",
+    { shards: 1 },
+    (store, send, prefix) =>
+      Effect.gen(function* () {
+        for (const part of ["journal", "keys"]) {
+          const id = `without-${part}`
+          const { facts, lease } = yield* begin(store, id)
+          yield* store.commit(lease, { seen: 0, facts: [facts.requested(), facts.accepted(`response of ${id}`)] })
+          yield* send("DEL", `{${prefix}:0}:${part}:${id}`)
+          const key = `{${prefix}:0}:run:${id}`
+          const before = yield* send<unknown>("HGETALL", key)
+          const operations: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string; readonly kind?: string }>> = [
+            store.create(newRun(id)),
+            store.read(idOf(id)),
+            store.acquire(idOf(id), { owner: "a", ttl }),
+            store.acquire(idOf(id), { owner: "b", ttl, steal: true }),
+            store.commit(lease, { seen: 2, guard: true, facts: [facts.requested("2")] }),
+            store.record(idOf(id), facts.cancelRequested, 0),
+            store.conclude(idOf(id), { seen: 2, facts: [facts.ended], due: Duration.zero }),
+            store.remove(lease)
+          ]
+          for (const operation of operations) assert.strictEqual((yield* failure(operation)).kind, "corrupt")
+          assert.deepStrictEqual(yield* send<unknown>("HGETALL", key), before)
+        }
+        assert.deepStrictEqual(idsOf(yield* store.list({ limit: 10 })), [])
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
+  )
+
+  test("who lost the lease writes nothing under it, and what it bought is recorded all the same", {}, (store) =>
+    Effect.gen(function* () {
+      const { facts, lease: lost } = yield* begin(store, "r-1")
+      yield* store.commit(lost, { seen: 0, guard: true, facts: [facts.requested("lost")] })
+      const { lease } = yield* store.acquire(idOf("r-1"), { owner: "b", ttl, steal: true })
+      assert.isAbove(lease.fence, lost.fence)
+      for (const operation of [
+        store.commit(lost, commitOf("r-1", 1)),
+        store.commit(lost, { seen: 1, facts: [facts.ended] }),
+        store.renew(lost, ttl, 1),
+        store.remove(lost, { force: true })
+      ] as ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>>) {
+        assert.strictEqual((yield* failure(operation))._tag, "LeaseLost")
+      }
+      yield* store.release(lost, never)
+      const recorded = yield* store.record(idOf("r-1"), facts.accepted("response-1", "lost"), 1)
+      assert.deepStrictEqual(
+        recorded.map(({ _tag }) => _tag),
+        ["Accepted"]
+      )
+      assert.deepStrictEqual(yield* store.renew(lease, ttl, 1), recorded)
+      const { facts: seen, outcome } = yield* store.commit(lease, { seen: 1, guard: true, facts: [facts.ended] })
+      assert.strictEqual(outcome, "moved")
+      assert.deepStrictEqual(seen, recorded)
+      const found = Option.getOrThrow(yield* store.read({ responseId: "response-1" }))
+      assert.strictEqual(found.runId, idOf("r-1"))
+      assert.strictEqual(found.ordinal, 0)
+      assert.strictEqual(found.lease?.owner, "b")
+      assert.deepStrictEqual(
+        found.journal.map(({ _tag }) => _tag),
+        ["Requested", "Accepted"]
+      )
+    })
+  )
+
+  test(
+    "a run is not forgotten if a response was bought for it while it was looked at",
+    { shards: 1 },
+    (store, send, prefix) =>
+      Effect.gen(function* () {
+        const { facts, lease } = yield* begin(store, "r-1")
+        yield* store.commit(lease, { seen: 0, facts: [facts.ended] })
+        // Between the two scripts of the removal somebody records what was bought.
+        let scripts = 0
+        const meanwhile = (url: string) =>
+          Layer.effect(
+            Redis.Redis,
+            Effect.map(Redis.Redis, (redis) => ({
+              ...redis,
+              send: <A = unknown>(command: string, ...args: ReadonlyArray<string>) =>
+                command === "EVALSHA" && ++scripts === 2
+                  ? Effect.andThen(
+                      Effect.orDie(store.record(lease.runId, facts.accepted("response-1"), 0)),
+                      redis.send<A>(command, ...args)
+                    )
+                  : redis.send<A>(command, ...args)
+            }))
+          ).pipe(Layer.provide(client(url)))
+        const isRemoved = yield* TokenStore.TokenStore.pipe(
+          Effect.flatMap((store) => store.remove(lease)),
+          Effect.provide(storeOn(server, { prefix, shards: 1 }, meanwhile))
+        )
+        assert.isAbove(scripts, 2)
+        assert.isFalse(isRemoved)
+        const { journal } = Option.getOrThrow(yield* store.read(lease.runId))
+        assert.strictEqual(RunState.fold({ incarnation: 0, journal }).loose.length, 1)
+        assert.isTrue(yield* store.remove(lease, { force: true }))
+        assert.isTrue(Option.isNone(yield* store.read({ responseId: "response-1" })))
+        assert.deepStrictEqual(yield* send<unknown>("KEYS", `*${prefix}*r-1*`), [])
+      })
+  )
+
+  test("runs that are over are kept for their time, and then are in no index", { shards: 1 }, (store, send, prefix) =>
     Effect.gen(function* () {
       const key = (name: string) => `{${prefix}:0}:${name}`
-      for (const id of ["done", "other"]) {
-        yield* store.create(newRun(id))
-        const { lease } = yield* store.acquire(idOf(id), { owner: "a", ttl })
-        yield* store.commit(
-          lease,
-          commitOf(id, 1, { token: null, status: "completed", journal: [{ _tag: "Requested", turn: 0 }] })
+      const indexes = Effect.all(
+        ["runs", "work", "held", "parked", "ends", "responses"].map((name) =>
+          Effect.map(send<Array<string>>("ZRANGE", key(name), "0", "-1"), (members) => members.join())
         )
+      )
+      for (const id of ["done", "other"]) {
+        const { facts, lease } = yield* begin(store, id)
+        yield* store.commit(lease, { seen: 0, facts: [facts.accepted(`of-${id}`), facts.ended, facts.delivered] })
+        yield* store.release(lease, { ...leave, parked: "it is broken" })
       }
-      const left = yield* send<number>("PTTL", key("run:done"))
-      assert.isAtMost(left, Duration.toMillis("30 days"))
-      assert.isAbove(left, Duration.toMillis("29 days"))
-      assert.isAbove(yield* send<number>("PTTL", key("journal:done")), Duration.toMillis("29 days"))
+      for (const name of ["run:done", "journal:done"]) {
+        const left = yield* send<number>("PTTL", key(name))
+        assert.isAtMost(left, Duration.toMillis("30 days"))
+        assert.isAbove(left, Duration.toMillis("29 days"))
+      }
+      assert.deepStrictEqual(yield* indexes, [
+        "done,other",
+        "done,other",
+        "",
+        "done,other",
+        "done,other",
+        "of-done\0done,of-other\0other"
+      ])
 
       yield* send("PEXPIRE", key("run:done"), "1")
       yield* Effect.repeat(send<number>("EXISTS", key("run:done")), { until: (exists) => exists === 0 })
-      assert.deepStrictEqual(
-        (yield* store.list({ stage: "finished", limit: 10 })).items.map(({ runId }) => String(runId)),
-        ["other"]
-      )
-      for (const index of ["runs", "ends", "finished"]) {
-        assert.deepStrictEqual(yield* send<unknown>("ZRANGE", key(index), "0", "-1"), ["other"], index)
-      }
+      assert.isTrue(Option.isNone(yield* store.read({ responseId: "of-done" })))
+      assert.deepStrictEqual(idsOf(yield* store.list({ limit: 10 })), ["other"])
+      assert.deepStrictEqual(yield* indexes, ["other", "other", "", "other", "other", "of-other\0other"])
+      assert.strictEqual(yield* send<number>("EXISTS", key("keys:done")), 0)
 
-      // Also where nobody lists them.
+      // Also if nobody lists them.
       yield* send("DEL", key("run:other"), key("journal:other"))
       yield* send("ZADD", key("ends"), "1000", "other")
       yield* store.create(newRun("later"))
-      assert.deepStrictEqual(yield* send<unknown>("ZRANGE", key("runs"), "0", "-1"), ["later"])
-      assert.deepStrictEqual(yield* send<unknown>("ZRANGE", key("finished"), "0", "-1"), [])
+      assert.deepStrictEqual(yield* indexes, ["later", "later", "", "", "", ""])
+      assert.strictEqual(yield* send<number>("EXISTS", key("keys:other")), 0)
     })
   )
 
-  test("a run that is not finished any more is kept", { shards: 1 }, (store, send, prefix) =>
+  test("a run is kept until it is over, and from then on for its time", { shards: 1 }, (store, send, prefix) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const { lease } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
-      yield* store.commit(lease, commitOf("r-1", 1, { token: null, journal: [{ _tag: "Requested", turn: 0 }] }))
-      yield* store.commit(lease, commitOf("r-1", 2))
-      for (const key of ["run", "journal"]) {
-        assert.strictEqual(yield* send<number>("PTTL", `{${prefix}:0}:${key}:r-1`), -1)
-      }
+      const isKept = (id: string) =>
+        Effect.map(
+          Effect.all(["run", "journal"].map((key) => send<number>("PTTL", `{${prefix}:0}:${key}:${id}`))),
+          ([run = 0, journal = 0]) => {
+            assert.strictEqual(run < 0, journal < 0)
+            return run === -1
+          }
+        )
+      // Nobody was promised this run.
+      const { facts, lease } = yield* begin(store, "r-1")
+      yield* store.commit(lease, { seen: 0, facts: [facts.requested()] })
+      assert.isTrue(yield* isKept("r-1"))
+      yield* store.release(lease, leave)
+      yield* store.conclude(idOf("r-1"), { seen: 1, facts: [facts.ended], due: Duration.infinity })
+      assert.isFalse(yield* isKept("r-1"))
+      // Somebody is, now, and has not seen the end.
+      const { lease: handler } = yield* store.acquire(idOf("r-1"), { owner: "b", ttl, attempt: true })
+      assert.isTrue(yield* isKept("r-1"))
+      yield* store.commit(handler, { seen: 2, facts: [facts.delivered] })
+      assert.isFalse(yield* isKept("r-1"))
+      // It goes on.
+      const next = factsOf(handler.fence)
+      yield* store.commit(handler, { seen: 3, guard: true, facts: [next.retried] })
+      assert.isTrue(yield* isKept("r-1"))
+      // A late end of the incarnation before is not its end.
+      yield* store.commit(handler, { seen: 4, facts: [facts.ended, next.requested("2")] })
+      assert.isTrue(yield* isKept("r-1"))
+      yield* store.record(idOf("r-1"), next.cancelRequested, 0)
+      yield* store.record(idOf("r-1"), facts.accepted("late"), 0)
+      assert.isTrue(yield* isKept("r-1"))
+      yield* store.commit(handler, { seen: 7, facts: [next.ended, next.delivered] })
+      assert.isFalse(yield* isKept("r-1"))
+      assert.deepStrictEqual(yield* send<unknown>("ZRANGE", `{${prefix}:0}:ends`, "0", "-1"), ["r-1"])
     })
+  )
+
+  test(
+    "a run is kept for ever if nobody says for how long",
+    { shards: 1, retention: "Infinity" },
+    (store, send, prefix) =>
+      Effect.gen(function* () {
+        const { facts, lease } = yield* begin(store, "r-1")
+        yield* store.commit(lease, { seen: 0, facts: [facts.ended] })
+        assert.strictEqual(yield* send<number>("PTTL", `{${prefix}:0}:run:r-1`), -1)
+      })
   )
 
   test("the fences of a run that was removed and created again go on rising", { shards: 1 }, (store, send, prefix) =>
@@ -289,11 +507,12 @@ describeShared("Redis store", (server) => {
       // As after a clock that went back: the last fence is from the future.
       const future = "4000000000000000"
       yield* send("SET", `{${prefix}:0}:fence`, future)
-      for (const expected of [4000000000000001, 4000000000000002]) {
-        yield* store.create(newRun("r-1"))
-        const { lease } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
-        assert.strictEqual(lease.fence, expected)
-        yield* store.remove(idOf("r-1"))
+      for (const expected of [4000000000000001, 4000000000000003]) {
+        const { lease, record } = yield* begin(store, "r-1")
+        assert.strictEqual(record.incarnation, expected)
+        assert.strictEqual(record.position.incarnation, expected)
+        assert.strictEqual(lease.fence, expected + 1)
+        yield* store.remove(lease)
       }
     })
   )
@@ -302,13 +521,13 @@ describeShared("Redis store", (server) => {
     Effect.gen(function* () {
       const passed: Array<string> = []
       yield* Effect.gen(function* () {
-        yield* store.create(newRun("r-1"))
-        const { lease } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
-        yield* store.renew(lease, ttl)
+        const { facts, lease } = yield* begin(store, "r-1")
+        yield* store.renew(lease, ttl, 0)
         yield* store.commit(lease, commitOf("r-1", 1))
-        yield* store.signal(idOf("r-1"), { _tag: "Cancel" })
-        yield* store.release(lease)
-        yield* store.remove(idOf("r-1"))
+        yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
+        yield* store.conclude(idOf("r-1"), { seen: 1, facts: [], due: Duration.zero })
+        yield* store.remove(lease)
+        yield* store.release(lease, leave)
       }).pipe(Effect.provideService(Failpoint.Failpoint, (place) => Effect.sync(() => void passed.push(place))))
       assert.deepStrictEqual(passed.toSorted(), RedisTokenStore.failpoints.toSorted())
     })
@@ -370,12 +589,13 @@ describeRedis("Redis store on a server of its own", () => {
           const store = yield* TokenStore.TokenStore
           let last = 0
           for (let i = 0; i < 5; i++) {
-            yield* store.create(newRun("r-1"))
-            const { lease } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
-            assert.isAbove(lease.fence, last)
+            const { facts, lease, record } = yield* begin(store, "r-1")
+            assert.isAbove(record.incarnation, last)
+            assert.isAbove(lease.fence, record.incarnation)
             last = lease.fence
             yield* server.send("FLUSHALL")
             assert.strictEqual((yield* failure(store.commit(lease, commitOf("r-1", 1))))._tag, "LeaseLost")
+            assert.strictEqual((yield* failure(store.record(idOf("r-1"), facts.ended, 0)))._tag, "Gone")
           }
         }).pipe(Effect.provide(storeOn(Effect.succeed(server))))
       }).pipe(Effect.scoped),
@@ -412,6 +632,42 @@ describeRedis("Redis store on a server of its own", () => {
   )
 
   it.live(
+    "the user needs no more than the documentation says",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* start()
+        const commands = [
+          ..."eval evalsha time exists del get set setnx pexpire persist".split(" ").map((name) => `+${name}`),
+          ..."hash list set sortedset".split(" ").map((name) => `+@${name}`)
+        ]
+        // What the client sends when it connects.
+        const rules = ["on", ">secret", "~{reports:*", "-@all", "+@connection", ...commands]
+        yield* server.send("ACL", "SETUSER", "baton", ...rules)
+        yield* Effect.gen(function* () {
+          const store = yield* TokenStore.TokenStore
+          const { facts, lease } = yield* begin(store, "r-1")
+          yield* store.renew(lease, ttl, 0)
+          yield* store.commit(lease, { seen: 0, facts: [facts.accepted("response-1"), facts.ended] })
+          yield* store.release(lease, { ...leave, parked: "it is broken" })
+          yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
+          yield* store.conclude(idOf("r-1"), { seen: 3, facts: [facts.requested()], due: Duration.zero })
+          assert.isTrue(Option.isSome(yield* store.read({ responseId: "response-1" })))
+          for (const filter of [{}, { due: true }, { parked: true }]) yield* store.list({ limit: 1, ...filter })
+          const again = yield* store.acquire(idOf("r-1"), { owner: "a", ttl, attempt: true })
+          assert.isFalse(yield* store.remove(again.lease))
+          assert.isTrue(yield* store.remove(again.lease, { force: true }))
+        }).pipe(
+          Effect.provide(
+            RedisTokenStore.layer({ prefix: "reports" }).pipe(
+              Layer.provide(client(server.url.replace("//", "//baton:secret@")))
+            )
+          )
+        )
+      }).pipe(Effect.scoped),
+    30_000
+  )
+
+  it.live(
     "an answer that does not come in time is unavailable, and a lease's sooner",
     () =>
       Effect.gen(function* () {
@@ -424,7 +680,7 @@ describeRedis("Redis store on a server of its own", () => {
           const before = performance.now()
           const [renew, acquire, commit] = yield* Effect.all(
             [
-              failure(store.renew(lease, Duration.seconds(1))),
+              failure(store.renew(lease, Duration.seconds(1), 0)),
               failure(store.acquire(idOf("r-1"), { owner: "a", ttl: Duration.seconds(1) })).pipe(
                 Effect.tap(() => Effect.sync(() => assert.isBelow(performance.now() - before, 1500)))
               ),

@@ -34,14 +34,15 @@ const file: Store = changing(
     })
   ).pipe(Layer.provide(NodeServices.layer), Layer.orDie),
   (inner) => ({
-    create: (run) => timed(inner.create(run)),
+    create: (run, options) => timed(inner.create(run, options)),
     read: (id) => timed(inner.read(id)),
     acquire: (id, options) => timed(inner.acquire(id, options)),
-    renew: (lease, ttl) => timed(inner.renew(lease, ttl)),
-    release: (lease) => timed(inner.release(lease)),
+    renew: (lease, ttl, seen) => timed(inner.renew(lease, ttl, seen)),
+    release: (lease, options) => timed(inner.release(lease, options)),
     commit: (lease, commit) => timed(inner.commit(lease, commit)),
-    signal: (id, signal) => timed(inner.signal(id, signal)),
-    remove: (id) => timed(inner.remove(id)),
+    record: (id, fact, seen) => timed(inner.record(id, fact, seen)),
+    conclude: (id, options) => timed(inner.conclude(id, options)),
+    remove: (lease, options) => timed(inner.remove(lease, options)),
     list: (filter) => timed(inner.list(filter))
   })
 )
@@ -83,11 +84,11 @@ export const recording = (store: Store): Layer.Layer<TokenStore.TokenStore | Rec
           return effect
         })
       return {
-        create: (run) => note("create", inner.create(run)),
+        create: (run, options) => note("create", inner.create(run, options)),
         read: (id) => note("read", inner.read(id)),
         acquire: (id, options) => note("acquire", inner.acquire(id, options)),
-        renew: (lease, ttl) => note("renew", inner.renew(lease, ttl)),
-        release: (lease) => note("release", inner.release(lease)),
+        renew: (lease, ttl, seen) => note("renew", inner.renew(lease, ttl, seen)),
+        release: (lease, options) => note("release", inner.release(lease, options)),
         commit: (lease, commit) =>
           note(
             "commit",
@@ -97,8 +98,9 @@ export const recording = (store: Store): Layer.Layer<TokenStore.TokenStore | Rec
               return inner.commit(lease, commit)
             })
           ),
-        signal: (id, signal) => note("signal", inner.signal(id, signal)),
-        remove: (id) => note("remove", inner.remove(id)),
+        record: (id, fact, seen) => note("record", inner.record(id, fact, seen)),
+        conclude: (id, options) => note("conclude", inner.conclude(id, options)),
+        remove: (lease, options) => note("remove", inner.remove(lease, options)),
         list: (filter) => note("list", inner.list(filter))
       }
     })

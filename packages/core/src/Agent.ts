@@ -3,99 +3,36 @@
  *
  * @since 0.1.0
  */
-import { Effect, Stream } from "effect"
+import { Effect, type Scope, Stream } from "effect"
 import type { Prompt } from "effect/ai"
-import { AgentError, InvalidInput } from "./AgentError.ts"
+import type { AgentError } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentResponse.ts"
-import type { AgentUpdate } from "./AgentUpdate.ts"
+import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import type { ContinuationToken } from "./ContinuationToken.ts"
-import * as Acknowledge from "./internal/acknowledge.ts"
-import { advance, watch as readAlong } from "./internal/advance.ts"
+import { advance, advanceManually } from "./internal/advance.ts"
+import type { Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
 import * as OpenRun from "./internal/openRun.ts"
-import * as Verbs from "./internal/verbs.ts"
-import type { Session } from "./Session.ts"
+import * as Adopt from "./internal/verbs/adopt.ts"
+import * as Cancel from "./internal/verbs/cancel.ts"
+import * as Complete from "./internal/verbs/complete.ts"
+import { glance } from "./internal/verbs/look.ts"
+import * as Remove from "./internal/verbs/remove.ts"
+import * as Result from "./internal/verbs/result.ts"
+import * as Retry from "./internal/verbs/retry.ts"
+import * as Start from "./internal/verbs/start.ts"
+import { watch as readAlong } from "./internal/watch.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
-/**
- * An agent: a name, instructions and options. A value, without state: the same agent serves any number of runs.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Agent<out Name extends string = string> {
-  readonly name: Name
-  readonly instructions?: string
-  /** Whether its runs go on at the provider when nobody watches; a call may say otherwise. */
-  readonly background: boolean
-  /** Changes with the agent's meaning: a run is not continued by another version unless the policy allows it. */
-  readonly version?: string
-  /** Options for the provider, beside those of its layer. */
-  readonly options?: Readonly<Record<string, unknown>>
-}
+export type { Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
 
-/**
- * Names a run that exists: by its id, or by a position in it (a token, or the text that `ContinuationToken.encode` made).
- *
- * @since 0.1.0
- * @category models
- */
-export type RunRef =
-  | { readonly runId: string; readonly continuationToken?: never; readonly input?: never }
-  | { readonly continuationToken: ContinuationToken | string; readonly runId?: never; readonly input?: never }
-
-/**
- * A task for an agent.
- *
- * **Details**
- *
- * `runId` makes the call repeatable: the same id with the same input continues that run and buys nothing. Without one,
- * each execution starts, and buys, a new run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RunInput {
-  readonly input: Prompt.RawInput
-  readonly runId?: string
-  readonly session?: Session
-  readonly continuationToken?: never
-}
-
-/**
- * What to do about a run that another worker holds.
- *
- * **Details**
- *
- * - `"fail"`, the default: `RunLeased`, which says who holds it and until when.
- * - `"wait"`: ask again on the policy's schedule until the run is free.
- * - `"take over"`: take it at once. The other worker commits nothing any more, and stops with `LeaseLost`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LeaseOptions {
-  readonly ifLeased?: "fail" | "wait" | "take over"
-}
-
-/**
- * How a stream is read.
- *
- * **Details**
- *
- * `acknowledge`: with `"pull"`, the default, an update counts as finished when the next one is pulled, or when the
- * stream's scope closes with success; with `"manual"` when you say so with `Agent.acknowledge`, which everything that
- * pulls ahead needs (`buffer`, `grouped`, `mapEffect` with concurrency, `merge`, `timeout`, `debounce`, …).
- *
- * @since 0.1.0
- * @category models
- */
-export interface StreamOptions extends LeaseOptions {
-  readonly acknowledge?: "pull" | "manual"
-}
+type Requirements = BackgroundModel | TokenStore
 
 /**
  * Makes an agent.
+ *
+ * **Details**
+ *
+ * Its runs go on at the provider when nobody watches, if the model can do that, unless `background` is false.
  *
  * **Example** (An agent whose runs go on in the background)
  *
@@ -117,7 +54,7 @@ export const make = <const Name extends string>(
     readonly version?: string
     readonly options?: Readonly<Record<string, unknown>>
   } = {}
-): Agent<Name> => ({ background: false, ...options, name })
+): Agent<Name> => ({ ...options, name })
 
 /**
  * Starts a run, or continues the one that `runId` names, and streams its updates.
@@ -147,11 +84,26 @@ export const make = <const Name extends string>(
  * @since 0.1.0
  * @category verbs
  */
-export const stream = (
+export function stream(
+  agent: Agent,
+  input: RunInput & StreamOptions & { readonly background?: boolean; readonly acknowledge: "manual" }
+): Stream.Stream<Delivery, AgentError, Requirements>
+export function stream(
+  agent: Agent,
+  input: RunInput & StreamOptions & { readonly background?: boolean; readonly acknowledge?: "pull" }
+): Stream.Stream<AgentUpdate, AgentError, Requirements>
+export function stream(
   agent: Agent,
   input: RunInput & StreamOptions & { readonly background?: boolean }
-): Stream.Stream<AgentUpdate, AgentError, BackgroundModel | TokenStore> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.create(agent, input), (run) => advance(run, input)))
+): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
+  return Stream.unwrap(Effect.flatMap(OpenRun.create(agent, input), (run) => advancing(run, input)))
+}
+
+const advancing = (
+  run: OpenRun.OpenRun,
+  options: StreamOptions
+): Effect.Effect<Stream.Stream<AgentUpdate | Delivery, AgentError>, AgentError, Scope.Scope> =>
+  options.acknowledge === "manual" ? advanceManually(run, options) : advance(run, options)
 
 /**
  * Continues a run right after the last update its consumer finished with, or after the one that carried the token.
@@ -159,8 +111,9 @@ export const stream = (
  * **Details**
  *
  * It takes the run's lease: `ifLeased` says what happens while another worker holds it. A token from before the stored
- * position reads again from there without taking the stored position back. Resuming a finished run is empty if it
- * completed, and fails as the run did otherwise.
+ * position reads again from there without taking the stored position back. Resuming a run whose consumer finished it is
+ * empty if it completed, and fails as the run did otherwise. A token that was made before the run was retried, or removed
+ * and created again, is `TokenInvalid`.
  *
  * **Example** (Going on in another process)
  *
@@ -178,22 +131,50 @@ export const stream = (
  * @since 0.1.0
  * @category verbs
  */
-export const resume = (
+export function resume(
+  agent: Agent,
+  ref: RunRef & StreamOptions & { readonly acknowledge: "manual" }
+): Stream.Stream<Delivery, AgentError, Requirements>
+export function resume(
+  agent: Agent,
+  ref: RunRef & StreamOptions & { readonly acknowledge?: "pull" }
+): Stream.Stream<AgentUpdate, AgentError, Requirements>
+export function resume(
   agent: Agent,
   ref: RunRef & StreamOptions
-): Stream.Stream<AgentUpdate, AgentError, BackgroundModel | TokenStore> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), (run) => advance(run, ref)))
+): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
+  return Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), (run) => advancing(run, ref)))
+}
 
 /**
- * Reads along with a run from its start, or from a token: without lease, checkpoint or effect on it.
+ * Reads along with a run from its start, or from a token: without a lease or a checkpoint.
+ *
+ * **When to use**
+ *
+ * For further viewers of a run that something else advances. It waits for a response that is not opened yet.
+ *
+ * **Details**
+ *
+ * A viewer that sees the end of the run records it. It fails with `RunNotOpened` or `Unconfirmed` if nobody holds the run
+ * and nobody will open it.
+ *
+ * **Example** (A second viewer)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Console, Stream } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Agent.watch(analyst, { runId: "october" }).pipe(
+ *   Stream.runForEach((update) => Console.log(update.text))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
-export const watch = (
-  agent: Agent,
-  ref: RunRef
-): Stream.Stream<AgentUpdate, AgentError, BackgroundModel | TokenStore> =>
+export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
   Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), readAlong))
 
 /**
@@ -201,19 +182,37 @@ export const watch = (
  *
  * **Details**
  *
- * With a `runId`, a repetition continues the run, and one that is finished answers again without buying anything.
+ * With a `runId`, a repetition continues the run, and one that is finished answers again without buying anything. A run
+ * that waits for somebody fails with `RunWaiting`. `onInterrupt: "cancel"` cancels the run if this is interrupted.
+ *
+ * **Example** (One answer)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Effect.map(Agent.run(analyst, { input: "How was October?" }), ({ text }) => text)
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
-export const run = (
+export const run = Effect.fn("Agent.run")(function* (
   agent: Agent,
-  input: RunInput & LeaseOptions & { readonly background?: boolean }
-): Effect.Effect<AgentResponse, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.create(agent, input), (run) => Verbs.complete(run, input))
+  input: RunInput & LeaseOptions & Pick<StreamOptions, "onInterrupt"> & { readonly background?: boolean }
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  return yield* Complete.complete(yield* OpenRun.create(agent, input), input)
+})
 
 /**
  * Starts a background run and returns as soon as the provider accepted it: the response carries a continuation token.
+ *
+ * **Details**
+ *
+ * The run is opened as a stream if the provider can resume one, and left: `resume`, `watch` or a worker streams it from
+ * its first update on.
  *
  * **Example** (Start now, look later)
  *
@@ -232,83 +231,201 @@ export const run = (
  * @since 0.1.0
  * @category verbs
  */
-export const start = (
+export const start = Effect.fn("Agent.start")(function* (
   agent: Agent,
   input: RunInput
-): Effect.Effect<AgentResponse, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.create(agent, { ...input, background: true }), Verbs.submit)
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  return yield* Start.start(yield* OpenRun.create(agent, { ...input, background: true }))
+})
 
 /**
  * Looks at a run once. Its `continuationToken` is there until the run is over; a run that failed is told by the status.
  *
- * @since 0.1.0
- * @category verbs
- */
-export const poll = (
-  agent: Agent,
-  ref: RunRef
-): Effect.Effect<AgentResponse, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.find(agent, ref), (run) => Effect.map(Verbs.glance(run), (look) => look.response))
-
-/**
- * Polls a run on the policy's schedule until it is over. Fails as the run did if it did not complete.
+ * **Details**
+ *
+ * It holds no lease. If it sees the end of the run, it records it. It fails with `RunNotOpened` or `Unconfirmed` if nobody
+ * holds the run and nobody will open it.
+ *
+ * **Example** (Is it done?)
+ *
+ * ```ts
+ * import { Agent, Run } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Effect.map(Agent.poll(analyst, { runId: "october" }), ({ status }) => Run.isOver(status))
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
-export const result = (
+export const poll = Effect.fn("Agent.poll")(function* (
   agent: Agent,
   ref: RunRef
-): Effect.Effect<AgentResponse, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.find(agent, ref), Verbs.result)
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  const { response } = yield* glance(yield* OpenRun.find(agent, ref))
+  return response
+})
 
 /**
- * Asks the provider to stop a run, whoever advances it, and follows it to its true end: it may still have completed.
+ * Polls a run on the policy's schedule until it is over. Fails as the run did if it did not complete, and with
+ * `RunWaiting` if it waits for somebody.
+ *
+ * **Example** (The whole report)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Effect.map(Agent.result(analyst, { runId: "october" }), ({ text }) => text)
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const result = Effect.fn("Agent.result")(function* (
+  agent: Agent,
+  ref: RunRef
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  return yield* Result.result(yield* OpenRun.find(agent, ref))
+})
+
+/**
+ * Asks for the end of a run, whoever advances it, and follows it to its true end: it may still have completed.
  *
  * **Details**
  *
- * With `wait: false` it returns once the provider was asked. Leaving a stream is not cancelling: the run goes on.
+ * The wish is recorded first. Then a background response is cancelled at the provider; if the provider does not take it
+ * now, whoever holds the run next sends it again. A foreground run is stopped by the process that follows it, which
+ * learns of it with its next write or renewal. With `wait: false` it returns once the provider was asked.
+ *
+ * Leaving a stream is not cancelling: the run goes on.
+ *
+ * **Example** (Stopping without waiting)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Agent.cancel(analyst, { runId: "october", wait: false })
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
-export const cancel = (
+export const cancel = Effect.fn("Agent.cancel")(function* (
   agent: Agent,
   ref: RunRef & { readonly wait?: boolean }
-): Effect.Effect<AgentResponse, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.find(agent, ref), (run) => Verbs.cancel(run, ref.wait ?? true))
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  return yield* Cancel.cancel(yield* OpenRun.find(agent, ref), ref.wait ?? true)
+})
 
 /**
- * Forgets a run, at the provider and in the store. Fails with `RunLeased` while a worker advances it.
+ * Opens a run again that failed, was cancelled or expired, and leaves it: the response carries a continuation token.
  *
- * @since 0.1.0
- * @category verbs
- */
-export const remove = (agent: Agent, ref: RunRef): Effect.Effect<void, AgentError, BackgroundModel | TokenStore> =>
-  Effect.flatMap(OpenRun.find(agent, ref), Verbs.remove)
-
-/**
- * Says that an update, and all before it, is finished with: for streams with `acknowledge: "manual"`.
+ * **When to use**
+ *
+ * For a run that ended without success, or that is `Unconfirmed`. The run keeps its id; turns before the one that failed
+ * stay as they are.
  *
  * **Details**
  *
- * After the stream has ended it takes the run's lease once more to write the position. Fails with `InvalidInput` for an
- * update that did not come from such a stream of this process, and with `LeaseLost` where this worker lost the run.
+ * A run whose first turn failed needs its input again, as it is not kept: another input is `RunInputMismatch`. If a
+ * request of the run was never answered it may have been bought already: then this fails with `Unconfirmed` unless
+ * `mayBuyTwice` is true. The first update of the run says `retried` then. Tokens of before are `TokenInvalid`. Fails with
+ * `InvalidInput` if the run is under way or ended well.
+ *
+ * **Example** (Once more)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Console, Effect, Stream } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Effect.gen(function* () {
+ *   yield* Agent.retry(analyst, { runId: "october", input: "How was October?" })
+ *   yield* Stream.runForEach(Agent.resume(analyst, { runId: "october" }), ({ text }) => Console.log(text))
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
-export const acknowledge = (update: AgentUpdate): Effect.Effect<void, AgentError> =>
-  Effect.suspend(
-    () =>
-      Acknowledge.byHand(update) ??
-      Effect.fail(
-        new AgentError({
-          runId: update.runId,
-          reason: new InvalidInput({
-            description:
-              'Only updates of a stream with acknowledge: "manual", in the same process, can be acknowledged.'
-          })
-        })
-      )
-  )
+export const retry = Effect.fn("Agent.retry")(function* (
+  agent: Agent,
+  ref: { readonly runId: string; readonly input?: Prompt.RawInput; readonly mayBuyTwice?: boolean }
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  return yield* Retry.retry(yield* OpenRun.find(agent, { runId: ref.runId }), ref)
+})
+
+/**
+ * Takes over a response that something else started at the provider, as a run of this agent.
+ *
+ * **When to use**
+ *
+ * For background responses that another program, or another library, opened.
+ *
+ * **Details**
+ *
+ * Without a `runId` the run is called as the response is, so that adopting it twice is one run. Fails with `RunExpired` if
+ * the provider does not have the response, and with `InvalidInput` if the run id is another run's.
+ *
+ * **Example** (A response from elsewhere)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Console, Effect, Stream } from "effect"
+ *
+ * const analyst = Agent.make("analyst")
+ *
+ * export const program = Effect.gen(function* () {
+ *   const { runId } = yield* Agent.adopt(analyst, { responseId: "resp_68c7" })
+ *   yield* Stream.runForEach(Agent.resume(analyst, { runId }), ({ text }) => Console.log(text))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const adopt = Effect.fn("Agent.adopt")(function* (
+  agent: Agent,
+  options: { readonly responseId: string; readonly runId?: string }
+): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
+  return yield* Adopt.adopt(agent, options)
+})
+
+/**
+ * Forgets a run, at the provider and in the store.
+ *
+ * **Details**
+ *
+ * `provider` says what happens to the run's responses: with `"require"`, the default, they are deleted, or this fails;
+ * with `"try"` a response that the provider does not delete stays there; with `"keep"` none is touched.
+ *
+ * Fails with `RunLeased` while a worker advances the run. Fails with `Unconfirmed` if a request of the run was never
+ * answered, as what it may have bought would be found by nobody: `force` removes the run all the same.
+ *
+ * **Example** (Erasing a run)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Agent.remove(analyst, { runId: "october", provider: "try" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const remove = Effect.fn("Agent.remove")(function* (
+  agent: Agent,
+  ref: RunRef & { readonly provider?: "require" | "try" | "keep"; readonly force?: boolean }
+): Effect.fn.Return<void, AgentError, Requirements> {
+  yield* Remove.remove(yield* OpenRun.find(agent, ref), ref)
+})

@@ -18,7 +18,7 @@ export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", { er
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `The run failed at the provider: ${this.error.reason.message}`
+    return `It failed at the provider: ${this.error.reason.message}`
   }
 }
 
@@ -32,7 +32,65 @@ export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancell
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return "The run was cancelled. Start a new run if you still want its result."
+    return "It was cancelled. Start a new run if you still want its result."
+  }
+}
+
+/**
+ * The run ran in the foreground, and ended with the process that watched it. Not retryable: start it again, in the
+ * background if it must outlive its process.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunInterrupted extends Schema.TaggedError<RunInterrupted>()("RunInterrupted", {}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      "It ran in the foreground, which ends with the process or the stream that watches it. Start it again with " +
+      "background: true and another run id, and it can be resumed."
+    )
+  }
+}
+
+/**
+ * The run waits for somebody: for the approval of a tool call, for a call's result, or for a higher limit. Not retryable:
+ * the run goes on once that is there.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunWaiting extends Schema.TaggedError<RunWaiting>()("RunWaiting", {
+  waitingFor: Schema.Literals(["approval", "deferred", "limit"])
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    const what = {
+      approval: "for the approval of a tool call",
+      deferred: "for the result of a tool call",
+      limit: "because it reached a limit"
+    }
+    return `It waits ${what[this.waitingFor]}. Resume it when that is there.`
+  }
+}
+
+/**
+ * The run was recorded, but never opened at the provider, and its input is not here. Not retryable as it is: start it
+ * again with its input.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RunNotOpened extends Schema.TaggedError<RunNotOpened>()("RunNotOpened", {}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      "It was recorded, but never opened at the provider, and only its input can open it. Call Agent.stream, Agent.run or " +
+      "Agent.start with the same run id and input, or give it up with Agent.remove."
+    )
   }
 }
 
@@ -46,7 +104,7 @@ export class RunExpired extends Schema.TaggedError<RunExpired>()("RunExpired", {
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `The provider no longer has response '${this.responseId}'. Start a new run under another run id.`
+    return `The provider no longer has its response '${this.responseId}'. Start a new run under another run id.`
   }
 }
 
@@ -68,7 +126,7 @@ export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", {
   override get message(): string {
     const event = this.sequenceNumber === undefined ? "" : `event ${this.sequenceNumber} of `
     const seen = this.responseId === undefined ? "" : `, last seen at ${event}response '${this.responseId}'`
-    return `The run stalled while ${this.status}${seen}: ${this.description}. Resume it later, or cancel it.`
+    return `It stalled while ${this.status}${seen}: ${this.description}. Resume it later, or cancel it.`
   }
 }
 
@@ -103,8 +161,8 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound"
   override get message(): string {
     return (
       this.description ??
-      `The token store knows no run '${this.runId.slice(0, 64)}'. Check the id, and that this process uses the store ` +
-        `the run was started with.`
+      `The token store has no run '${this.runId.slice(0, 64)}'. Check the id, and that this process uses the store ` +
+        `that the run was started with.`
     )
   }
 }
@@ -125,15 +183,15 @@ export class RunLeased extends Schema.TaggedError<RunLeased>()("RunLeased", {
   readonly isRetryable: boolean = true
   override get message(): string {
     return (
-      `Worker '${this.owner}' advances run '${this.runId}' until ${new Date(this.until).toISOString()}. ` +
-      `Read along with Agent.watch, or retry later.`
+      `Worker '${this.owner}' holds it until ${new Date(this.until).toISOString()}. Read along with Agent.watch, wait ` +
+      `for it with ifLeased: "wait", or try again later.`
     )
   }
 }
 
 /**
- * This worker lost the run's lease: it was away for longer than the lease, or the run was taken over. It has committed
- * nothing since. Retryable: the run goes on from its last position.
+ * This worker lost the run's lease: it was out of touch for longer than the lease, or another worker stole the run.
+ * It has committed nothing since. Retryable: the run goes on from its last position.
  *
  * @since 0.1.0
  * @category reasons
@@ -142,7 +200,10 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", { ru
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = true
   override get message(): string {
-    return `This worker no longer holds the lease of run '${this.runId}'. Resume the run to go on from its last position.`
+    return (
+      "This worker lost its lease: it was out of touch for too long, or another worker stole the run. Resume the run to " +
+      "go on from its last position."
+    )
   }
 }
 
@@ -159,14 +220,14 @@ export class RunInputMismatch extends Schema.TaggedError<RunInputMismatch>()("Ru
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      `Run '${this.runId}' was started with another agent, input or session. A run id names one task: use another id ` +
-      `for another input, or continue this run with Agent.resume.`
+      `It was started with another agent, input or session. A run id names one task: use another id for another input, ` +
+      `or continue this run with Agent.resume.`
     )
   }
 }
 
 /**
- * The agent's version changed while the run was under way. Not retryable; `RunPolicy.agentChanged` can allow it.
+ * The agent's version changed while the run was under way. Not retryable; `RunPolicy.onAgentChanged` can allow it.
  *
  * @since 0.1.0
  * @category reasons
@@ -179,26 +240,26 @@ export class AgentChanged extends Schema.TaggedError<AgentChanged>()("AgentChang
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      `The run was started by version '${this.started}' of the agent, and this is version '${this.now}'. ` +
-      `Set RunPolicy.agentChanged to "continue" to go on all the same.`
+      `Version '${this.started}' of the agent started it, and this is version '${this.now}'. ` +
+      `Set RunPolicy.onAgentChanged to "continue" to go on all the same.`
     )
   }
 }
 
 /**
- * The request that opens the run was sent, and no answer came: the provider may or may not be working on it. Baton does
+ * A request that opens a response was sent, and no answer came: the provider may or may not be working on it. Baton does
  * not send it again by itself, as that could buy the work twice.
  *
  * **Details**
  *
- * Look for the run's id in the metadata of the provider's responses (`baton_run_id`). Then remove the run, or start it
- * again with `RunPolicy.unconfirmed` set to `"restart"`.
+ * Look for the run's id in the metadata of the provider's responses (`baton_run_id`). Then remove the run, open it again
+ * with `Agent.retry`, or start it again with `RunPolicy.onUnconfirmed` set to `"restart"`. If the response's id becomes
+ * known, the run goes on by itself.
  *
  * @since 0.1.0
  * @category reasons
  */
 export class Unconfirmed extends Schema.TaggedError<Unconfirmed>()("Unconfirmed", {
-  runId: Schema.String,
   error: Schema.optionalKey(AiError.AiError)
 }) {
   /** Whether the same call again can help. */
@@ -206,8 +267,8 @@ export class Unconfirmed extends Schema.TaggedError<Unconfirmed>()("Unconfirmed"
   override get message(): string {
     const cause = this.error === undefined ? "" : ` (${this.error.reason.message})`
     return (
-      `The request that opens run '${this.runId}' was sent but never answered${cause}, so it may have been bought. ` +
-      `Start it again with RunPolicy.unconfirmed set to "restart", or give up with Agent.remove.`
+      `A request that opens its response was sent but never answered${cause}, so it may have been bought. Open it again ` +
+      `with Agent.retry, or with RunPolicy.onUnconfirmed set to "restart", or give it up with Agent.remove.`
     )
   }
 }
@@ -224,6 +285,7 @@ export class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInval
     "malformed",
     "unknown-version",
     "wrong-agent",
+    "outdated",
     "unknown-position",
     "signature",
     "expired"
@@ -292,6 +354,9 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed"
 export const AgentErrorReason = Schema.Union([
   RunFailed,
   RunCancelled,
+  RunInterrupted,
+  RunWaiting,
+  RunNotOpened,
   RunExpired,
   RunStalled,
   RunDiverged,
@@ -340,8 +405,12 @@ export type AgentErrorReason = typeof AgentErrorReason.Type
  * @category errors
  */
 export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
-  /** The run's id; absent where the call failed before a run had one. */
+  /** The run's id; absent if the call failed before a run had one. */
   runId: Schema.optionalKey(Schema.String),
+  /** The name of the run's agent, if it is known. */
+  agent: Schema.optionalKey(Schema.String),
+  /** The provider's id of the response that the run was at, if anybody knows it. */
+  responseId: Schema.optionalKey(Schema.String),
   reason: AgentErrorReason
 }) {
   override readonly cause: unknown = this.reason
@@ -351,6 +420,9 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
     return this.reason.isRetryable
   }
   override get message(): string {
-    return this.reason.message
+    if (this.runId === undefined) return this.reason.message
+    const agent = this.agent === undefined ? "" : ` of agent '${this.agent}'`
+    const response = this.responseId === undefined ? "" : `, response '${this.responseId}'`
+    return `Run '${this.runId}'${agent}${response}: ${this.reason.message}`
   }
 }

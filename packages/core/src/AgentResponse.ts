@@ -17,16 +17,18 @@ import { Session } from "./Session.ts"
  *
  * - `text`: the whole output text; `""` while there is none.
  * - `content`: the whole output as `effect/ai` response parts.
+ * - `waitingFor`: what a run with status `waiting` waits for.
  * - `usage`, `finishReason`: present once the run completed, or was cut short.
  * - `continuationToken`: present until the run is over: poll or resume with it.
  * - `responseId`: the provider's last response of the run; none before one was opened.
- * - `session`: the conversation with this run in it.
+ * - `session`: the conversation with this run in it; without it if it failed, was cancelled, or is not over yet.
  *
  * @since 0.1.0
  * @category models
  */
 export const AgentResponse = Schema.Struct({
   status: RunStatus,
+  waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
   text: Schema.String,
   content: Schema.Array(Response.Part()),
   usage: Schema.OptionFromNullOr(Response.Usage),
@@ -56,7 +58,7 @@ const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
  */
 export const fromSnapshot = (
   snapshot: Pick<ModelSnapshot, "status" | "lanes" | "finish">,
-  run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken">
+  run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken" | "waitingFor">
 ): AgentResponse => {
   const content = Option.getOrElse(decodeContent(snapshot.lanes.flatMap(whole)), () => [])
   const finish = snapshot.finish === undefined ? Option.none() : decodeFinish(snapshot.finish)

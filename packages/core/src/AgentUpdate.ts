@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
+import { type Effect, Schema } from "effect"
 import { Response } from "effect/ai"
+import type { AgentError } from "./AgentError.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
 
@@ -16,6 +17,8 @@ import { RunId, RunStatus } from "./Run.ts"
  * - `part`: absent where only the status changed or the provider said something without a part; `raw` has it then.
  * - `text`: the text this update adds, or `""`.
  * - `status`: where the run stands after this update.
+ * - `waitingFor`: what a run with status `waiting` waits for.
+ * - `retried`: true on the first update after `Agent.retry`: what was delivered of the turn before is told again.
  * - `sequenceNumber`: the provider's number of the event; absent in updates from polling.
  * - `continuationToken`: the position right after this update; none on the last one, and none in a foreground run.
  * - `origin`: `"live"` from the request that opened the response, `"replay"` from a later attachment to its stream (which
@@ -29,6 +32,8 @@ export const AgentUpdate = Schema.Struct({
   part: Schema.optionalKey(Response.StreamPart()),
   text: Schema.String,
   status: RunStatus,
+  waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
+  retried: Schema.optionalKey(Schema.Boolean),
   runId: RunId,
   responseId: Schema.String,
   sequenceNumber: Schema.optionalKey(Schema.Int),
@@ -44,3 +49,40 @@ export const AgentUpdate = Schema.Struct({
  * @category models
  */
 export type AgentUpdate = typeof AgentUpdate.Type
+
+/**
+ * An update of a stream with `acknowledge: "manual"`, and the way to say that it is finished with.
+ *
+ * **When to use**
+ *
+ * With everything that pulls ahead of its consumer: `buffer`, `grouped`, `mapEffect` with concurrency, `merge`, …
+ *
+ * **Details**
+ *
+ * Updates are acknowledged each for itself, in any order: the checkpoint is the last one before which all are. After the
+ * stream has ended, `acknowledge` takes the run's lease once more to write the position. It fails with `LeaseLost` if this
+ * process lost the run, and as a lease does that cannot be taken.
+ *
+ * **Example** (Four at a time)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Console, Effect, Stream } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Agent.stream(analyst, { input: "How was October?", acknowledge: "manual" }).pipe(
+ *   Stream.mapEffect(({ acknowledge, update }) => Effect.andThen(Console.log(update.text), acknowledge), {
+ *     concurrency: 4
+ *   }),
+ *   Stream.runDrain
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Delivery {
+  readonly update: AgentUpdate
+  readonly acknowledge: Effect.Effect<void, AgentError>
+}

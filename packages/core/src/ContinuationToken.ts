@@ -6,6 +6,7 @@
 import { Context, Effect, Schema } from "effect"
 import { Base64Url } from "effect/encoding"
 import { TokenInvalid } from "./AgentError.ts"
+import { minted, plainCodec } from "./internal/minted.ts"
 import { RunId, RunStatus } from "./Run.ts"
 
 /**
@@ -47,6 +48,7 @@ export type Delivered = typeof Delivered.Type
  *
  * **Details**
  *
+ * `incarnation` tells this run from another one of the same id that was removed, and from the same run before a retry.
  * `sequenceNumber` is the last event of turn `turn` of which something was delivered, -1 before the first. One event may
  * become several updates: `skip` counts those delivered when more of the same event are to come, and is 0 when the event
  * was delivered whole. A position with `origin` `"snapshot"` came from polling, and continues by polling.
@@ -55,9 +57,10 @@ export type Delivered = typeof Delivered.Type
  * @category models
  */
 export const ContinuationToken = Schema.Struct({
-  version: Schema.Literal(1),
+  version: Schema.Literal(2),
   agent: Schema.String,
   runId: RunId,
+  incarnation: Schema.Natural,
   turn: Schema.Natural,
   sequenceNumber: Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
   skip: Schema.Natural,
@@ -75,27 +78,28 @@ export const ContinuationToken = Schema.Struct({
 export type ContinuationToken = typeof ContinuationToken.Type
 
 /**
- * The position before the first update of a run.
+ * The position before the first update of a run, or of a later turn of it.
  *
  * **Example** (The start of a run)
  *
  * ```ts
  * import { ContinuationToken, Run } from "@effect-baton/core"
  *
- * ContinuationToken.start("analyst", Run.RunId.make("r-1")).sequenceNumber // => -1
+ * ContinuationToken.start("analyst", Run.RunId.make("r-1"), 1).sequenceNumber // => -1
  * ```
  *
  * @since 0.1.0
  * @category constructors
  */
-export const start = (agent: string, runId: RunId): ContinuationToken => ({
-  version: 1,
+export const start = (agent: string, runId: RunId, incarnation: number, turn = 0): ContinuationToken => ({
+  version: 2,
   agent,
   runId,
-  turn: 0,
+  incarnation,
+  turn,
   sequenceNumber: -1,
   skip: 0,
-  status: "queued",
+  status: turn === 0 ? "queued" : "in_progress",
   origin: "stream",
   delivered: { items: [], lanes: [], open: [], overflow: false }
 })
@@ -106,7 +110,8 @@ export const start = (agent: string, runId: RunId): ContinuationToken => ({
  * **When to use**
  *
  * Provide your own to sign or encrypt the tokens that leave your service: `seal` wraps the payload, `open` gives it back
- * or fails with `TokenInvalid`.
+ * or fails with `TokenInvalid`. A token that is given as an object is then accepted only if this process decoded it, or
+ * took it from an update or a response.
  *
  * **Example** (A prefix of your own)
  *
@@ -130,16 +135,17 @@ export const TokenCodec = Context.Reference<{
   readonly seal: (payload: string) => Effect.Effect<string>
   readonly open: (text: string) => Effect.Effect<string, TokenInvalid>
 }>("@effect-baton/core/ContinuationToken/TokenCodec", {
-  defaultValue: () => ({ seal: Effect.succeed, open: Effect.succeed })
+  defaultValue: () => plainCodec
 })
 
-// The wire form of version 1 is read for ever: change it only by adding a version.
-const prefix = "b1."
+// The wire form is read for ever once it is published: change it then only by adding a version.
+const prefix = "b2."
 
 const Wire = Schema.fromJsonString(
   Schema.Tuple([
     Schema.String,
     RunId,
+    Schema.Natural,
     Schema.Natural,
     Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
     Schema.Natural,
@@ -171,9 +177,9 @@ const unpack = (text: string): ReadonlyArray<ReadonlyArray<number>> =>
  * import { ContinuationToken, Run } from "@effect-baton/core"
  * import { Effect } from "effect"
  *
- * const token = ContinuationToken.start("analyst", Run.RunId.make("r-1"))
+ * const token = ContinuationToken.start("analyst", Run.RunId.make("r-1"), 1)
  * const text = Effect.runSync(ContinuationToken.encode(token))
- * text.slice(0, 3) // => "b1."
+ * text.slice(0, 3) // => "b2."
  * ```
  *
  * @since 0.1.0
@@ -184,6 +190,7 @@ export const encode = Effect.fnUntraced(function* (token: ContinuationToken) {
   const json = yield* encodeWire([
     token.agent,
     token.runId,
+    token.incarnation,
     token.turn,
     token.sequenceNumber,
     token.skip,
@@ -235,10 +242,10 @@ export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Retu
     Effect.mapError(damaged)
   )
   const wire = yield* Effect.mapError(decodeWire(json), damaged)
-  const [agent, runId, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = wire
+  const [agent, runId, incarnation, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = wire
   const delivered = yield* Effect.mapError(
     decodeDelivered({ items: unpack(items), lanes: unpack(lanes), open: unpack(open), overflow }),
     damaged
   )
-  return { version: 1, agent, runId, turn, sequenceNumber, skip, status, origin, delivered }
+  return minted({ version: 2, agent, runId, incarnation, turn, sequenceNumber, skip, status, origin, delivered })
 })

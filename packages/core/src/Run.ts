@@ -61,11 +61,12 @@ export const RunId = Schema.String.pipe(
 export type RunId = typeof RunId.Type
 
 /**
- * Where a run stands. `queued`, `in_progress` and `awaiting_approval` are under way; the rest are ends.
+ * Where a run stands. `queued`, `in_progress` and `waiting` are under way; the rest are ends.
  *
  * **Details**
  *
- * `completed` and `incomplete` (a limit or a content filter cut the output short) end a run's stream; `failed`,
+ * A run that is `waiting` goes on when somebody decides: its tool calls wait for an approval or a result, or it reached a
+ * limit. `completed` and `incomplete` (a limit or a content filter cut the output short) end a run's stream; `failed`,
  * `cancelled` and `expired` (the provider no longer knows the response) fail it.
  *
  * @since 0.1.0
@@ -74,7 +75,7 @@ export type RunId = typeof RunId.Type
 export const RunStatus = Schema.Literals([
   "queued",
   "in_progress",
-  "awaiting_approval",
+  "waiting",
   "completed",
   "incomplete",
   "failed",
@@ -106,4 +107,4 @@ export type RunStatus = typeof RunStatus.Type
  * @category guards
  */
 export const isOver = (status: RunStatus): boolean =>
-  status !== "in_progress" && status !== "queued" && status !== "awaiting_approval"
+  status !== "in_progress" && status !== "queued" && status !== "waiting"

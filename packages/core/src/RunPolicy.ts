@@ -27,48 +27,50 @@ export interface Attachment {
  *
  * **Details**
  *
- * A run that stalled fails its stream with `RunStalled`, and can be resumed. These times are measured by the monotonic
- * clock, and begin anew when a run is resumed.
+ * A run that stalled fails its stream with `RunStalled`, and can be resumed. `idleTimeout`, `maxQueued` and `maxSilence`
+ * are measured by the monotonic clock of this process, and start again if a run is resumed.
  *
  * | field | meaning | default |
  * | --- | --- | --- |
  * | `checkpointEvery` | the acknowledged position is written at most this often | 200 ms |
- * | `worker` | how this process is called where it holds a run; its leases are told apart all the same | host and process id |
- * | `leaseTime` | how long a worker may be out of touch before others take its run | 30 s |
- * | `leased` | when to ask again for a run that another worker holds, where it is waited for | every 0.5 s |
- * | `finishWithin` | the bound on the last write and the release when a stream is left | 5 s |
- * | `idleAfter` | a connection silent for this long, keepalives included, is given up | 90 s |
- * | `queuedFor` | a run that stays queued for longer has stalled | 1 hour |
- * | `progressWithin` | a run of which nothing new is heard for longer has stalled | never |
- * | `runsFor` | a run that is followed for longer has stalled | never |
+ * | `workerName` | the name of this process as an owner of leases; its leases are told apart all the same | host and process id |
+ * | `leaseTime` | how long a worker may be out of touch before others take its run; at most a day | 30 s |
+ * | `leaseRetry` | when to ask again for a run that another worker holds, with `ifLeased: "wait"` | every 0.5 s |
+ * | `closeTimeout` | how long a run that is left may take for its last write, its release, and the answer to a request under way | 5 s |
+ * | `idleTimeout` | a connection that is silent for this long, keepalives included, is given up | 90 s |
+ * | `maxQueued` | a run that stays queued for longer has stalled | 1 hour |
+ * | `maxSilence` | a run of which nothing new is heard for longer has stalled | never |
+ * | `maxFollowed` | a run that is followed for longer has stalled | never |
  * | `onStall` | what happens to a stalled run at the provider: it goes on, or it is cancelled | `"leave"` |
  * | `onAttach` | is run at each attachment to a run: the first, every reconnect, every look of a poll | nothing |
- * | `request` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
- * | `reconnect` | repeats the attachment to a run; begins anew with every progress | 20 times, from 0.25 s to 10 s |
- * | `poll` | when to look at a run that cannot be streamed | every 2 s |
- * | `unconfirmed` | what a start does with a run whose opening request was never answered | `"fail"` |
- * | `agentChanged` | what happens to a run that another version of its agent started | `"fail"` |
+ * | `requestRetry` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
+ * | `reconnect` | repeats the attachment to a run; starts again with every progress | 20 times, from 0.25 s to 10 s |
+ * | `pollEvery` | when to look at a run that cannot be streamed | every 2 s |
+ * | `onUnconfirmed` | what is done about a request that was sent and never answered: nothing, or it is sent again | `"fail"` |
+ * | `onAgentChanged` | what happens to a run that another version of its agent started | `"fail"` |
+ * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be out at once | 4,096 |
  *
  * @since 0.1.0
  * @category models
  */
 export interface RunPolicy {
   readonly checkpointEvery: Duration.Duration
-  readonly worker: string | undefined
+  readonly workerName: string | undefined
   readonly leaseTime: Duration.Duration
-  readonly leased: Schedule.Schedule<unknown>
-  readonly finishWithin: Duration.Duration
-  readonly idleAfter: Duration.Duration
-  readonly queuedFor: Duration.Duration
-  readonly progressWithin: Duration.Duration
-  readonly runsFor: Duration.Duration
+  readonly leaseRetry: Schedule.Schedule<unknown>
+  readonly closeTimeout: Duration.Duration
+  readonly idleTimeout: Duration.Duration
+  readonly maxQueued: Duration.Duration
+  readonly maxSilence: Duration.Duration
+  readonly maxFollowed: Duration.Duration
   readonly onStall: "leave" | "cancel"
   readonly onAttach: (attachment: Attachment) => Effect.Effect<void>
-  readonly request: Schedule.Schedule<unknown>
+  readonly requestRetry: Schedule.Schedule<unknown>
   readonly reconnect: Schedule.Schedule<unknown>
-  readonly poll: Schedule.Schedule<unknown>
-  readonly unconfirmed: "fail" | "restart"
-  readonly agentChanged: "fail" | "continue"
+  readonly pollEvery: Schedule.Schedule<unknown>
+  readonly onUnconfirmed: "fail" | "restart"
+  readonly onAgentChanged: "fail" | "continue"
+  readonly maxUnacknowledged: number
 }
 
 /**
@@ -79,24 +81,25 @@ export interface RunPolicy {
  */
 export const defaults: RunPolicy = {
   checkpointEvery: Duration.millis(200),
-  worker: undefined,
+  workerName: undefined,
   leaseTime: Duration.seconds(30),
-  leased: Schedule.jittered(Schedule.spaced("500 millis")),
-  finishWithin: Duration.seconds(5),
-  idleAfter: Duration.seconds(90),
-  queuedFor: Duration.hours(1),
-  progressWithin: Duration.infinity,
-  runsFor: Duration.infinity,
+  leaseRetry: Schedule.jittered(Schedule.spaced("500 millis")),
+  closeTimeout: Duration.seconds(5),
+  idleTimeout: Duration.seconds(90),
+  maxQueued: Duration.hours(1),
+  maxSilence: Duration.infinity,
+  maxFollowed: Duration.infinity,
   onStall: "leave",
   onAttach: () => Effect.void,
-  request: Schedule.exponential("500 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 4 })),
+  requestRetry: Schedule.exponential("500 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 4 })),
   reconnect: Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")]).pipe(
     Schedule.jittered,
     Schedule.upTo({ times: 20 })
   ),
-  poll: Schedule.spaced("2 seconds"),
-  unconfirmed: "fail",
-  agentChanged: "fail"
+  pollEvery: Schedule.spaced("2 seconds"),
+  onUnconfirmed: "fail",
+  onAgentChanged: "fail",
+  maxUnacknowledged: 4096
 }
 
 /**
@@ -120,7 +123,7 @@ export const RunPolicy = Context.Reference<RunPolicy>("@effect-baton/core/RunPol
  * import { RunPolicy } from "@effect-baton/core"
  * import { Schedule } from "effect"
  *
- * export const calm = RunPolicy.layer({ poll: Schedule.spaced("5 seconds") })
+ * export const calm = RunPolicy.layer({ pollEvery: Schedule.spaced("5 seconds") })
  * ```
  *
  * @since 0.1.0

@@ -1,64 +1,251 @@
 /**
- * What a token store keeps of a run.
+ * What a token store keeps of a run: its record, and the facts in its journal.
  *
  * @since 0.1.0
  */
-import { Effect, Schema } from "effect"
-import { AiError } from "effect/ai"
+import { Schema } from "effect"
+import { AiError, Response } from "effect/ai"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"
 
 /**
- * One thing that happened to a run and must not be forgotten.
+ * A tool call that a response asks for.
  *
  * **Details**
  *
- * `Requested` is written before a request that opens a response, `Refused` when the provider is known not to have
- * accepted it, `Accepted` with the response's id as soon as it is known (`streamed` tells whether its stream can be
- * resumed), `Ended` with the failure that ended the run, if one did.
+ * Call ids are unique within one response only. `external` calls are run by the caller, not by Baton: they end the run
+ * with the finish reason `tool-calls`. `params` are there for calls that Baton runs.
  *
  * @since 0.1.0
  * @category models
  */
-export const JournalEntry = Schema.TaggedUnion({
-  Requested: { turn: Schema.Natural },
-  Refused: { turn: Schema.Natural },
-  Accepted: { turn: Schema.Natural, responseId: Schema.String, streamed: Schema.Boolean },
-  Ended: { status: RunStatus, error: Schema.optionalKey(AiError.AiError) }
+export const Call = Schema.Struct({
+  callId: Schema.String,
+  name: Schema.String,
+  external: Schema.Boolean,
+  params: Schema.optionalKey(Schema.Unknown)
 })
 
 /**
- * The type of `JournalEntry`.
+ * The type of `Call`.
  *
  * @since 0.1.0
  * @category models
  */
-export type JournalEntry = typeof JournalEntry.Type
+export type Call = typeof Call.Type
 
 /**
- * How a run ended.
+ * What a run may use: when it reaches a limit it waits. A limit that is absent does not apply.
  *
  * @since 0.1.0
  * @category models
  */
-export type Ended = Extract<JournalEntry, { readonly _tag: "Ended" }>
+export const Limits = Schema.Struct({
+  turns: Schema.optionalKey(Schema.Natural),
+  toolCalls: Schema.optionalKey(Schema.Natural),
+  tokens: Schema.optionalKey(Schema.Natural)
+})
 
 /**
- * Something that others ask of a run without holding its lease.
+ * The type of `Limits`.
  *
  * @since 0.1.0
  * @category models
  */
-export const Signal = Schema.TaggedUnion({ Cancel: {} })
+export type Limits = typeof Limits.Type
 
 /**
- * The type of `Signal`.
+ * A request whose outcome nobody knows: it was about to be sent, and neither an answer nor a refusal was recorded.
  *
  * @since 0.1.0
  * @category models
  */
-export type Signal = typeof Signal.Type
+export const Try = Schema.Struct({ turn: Schema.Natural, try: Schema.String })
+
+/**
+ * The type of `Try`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Try = typeof Try.Type
+
+const common = {
+  /** The incarnation of the run that the fact belongs to. */
+  incarnation: Schema.Natural,
+  /** Who wrote it. */
+  by: Schema.String
+}
+const ofCall = { ...common, turn: Schema.Natural, callId: Schema.String }
+
+const facts = {
+  Requested: { ...common, turn: Schema.Natural, try: Schema.String },
+  Refused: {
+    ...common,
+    turn: Schema.Natural,
+    try: Schema.String,
+    error: Schema.optionalKey(AiError.AiError),
+    final: Schema.optionalKey(Schema.Boolean)
+  },
+  Accepted: {
+    ...common,
+    turn: Schema.Natural,
+    try: Schema.optionalKey(Schema.String),
+    responseId: Schema.String,
+    streamed: Schema.Boolean
+  },
+  ResponseEnded: {
+    ...common,
+    turn: Schema.Natural,
+    responseId: Schema.String,
+    status: RunStatus,
+    finish: Schema.optionalKey(Response.FinishReason),
+    usage: Schema.optionalKey(Response.Usage),
+    calls: Schema.Array(Call),
+    error: Schema.optionalKey(AiError.AiError)
+  },
+  ToolStarted: { ...ofCall, n: Schema.Natural },
+  ToolEnded: { ...ofCall, result: Schema.Unknown, isFailure: Schema.Boolean },
+  ToolDeferred: { ...ofCall, until: Schema.optionalKey(Schema.Number) },
+  ApprovalAsked: { ...ofCall, until: Schema.optionalKey(Schema.Number) },
+  Approved: ofCall,
+  Rejected: { ...ofCall, reason: Schema.String },
+  CancelRequested: common,
+  CancelSent: { ...common, responseId: Schema.String },
+  LimitsRaised: { ...common, limits: Limits },
+  Ended: {
+    ...common,
+    status: RunStatus,
+    reason: Schema.optionalKey(Schema.Literals(["refused", "unconfirmed", "interrupted"])),
+    error: Schema.optionalKey(AiError.AiError),
+    unresolved: Schema.optionalKey(Schema.Array(Try))
+  },
+  Delivered: common,
+  Retried: { ...common, turn: Schema.Natural }
+} as const
+
+/**
+ * A fact that is to be recorded. The store adds the time.
+ *
+ * **Details**
+ *
+ * A fact has a key (see `keyOf`), and a store adds it only if no fact with this key is in the run's journal: the first
+ * one wins. So every write can be repeated.
+ *
+ * Anybody may record what was seen, without a lease:
+ *
+ * - `Accepted`: the provider opened a response for a turn. `streamed` tells whether its stream can be resumed.
+ * - `Refused`: a try bought nothing. `error` is the provider's reason, absent if the request was never sent; `final` says
+ *   that the same request would be refused again.
+ * - `ResponseEnded`: a response is over. `calls` are the tool calls that it asks for.
+ * - `CancelRequested`: somebody wants the run to stop. `CancelSent`: the provider took the cancel of a response.
+ * - `ToolEnded`, `ToolDeferred`, `Approved`, `Rejected`, `LimitsRaised`: what became of a call, and of the run's limits.
+ *
+ * The rest are decisions of the worker that holds the run:
+ *
+ * - `Requested`: a request that opens a turn's response is about to be sent, under the name `try`.
+ * - `ToolStarted`, `ApprovalAsked`: a call is about to be run for the `n`-th time, or waits for approval.
+ * - `Ended`: the run is over. `unresolved` are the tries whose outcome nobody knows.
+ * - `Delivered`: the consumer is done with the last update.
+ * - `Retried`: a new incarnation of the run opens turn `turn` again. Facts of earlier turns stay.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const NewFact = Schema.TaggedUnion(facts)
+
+/**
+ * The type of `NewFact`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NewFact = typeof NewFact.Type
+
+/**
+ * A fact as it stands in a journal: `at` is when it was recorded, in milliseconds since the epoch by the store's clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fact = NewFact & { readonly at: number }
+
+/**
+ * A fact of one kind.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FactOf<Tag extends NewFact["_tag"]> = Extract<Fact, { readonly _tag: Tag }>
+
+const at = { at: Schema.Number }
+
+/**
+ * The schema of `Fact`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Fact = Schema.TaggedUnion({
+  Requested: { ...facts.Requested, ...at },
+  Refused: { ...facts.Refused, ...at },
+  Accepted: { ...facts.Accepted, ...at },
+  ResponseEnded: { ...facts.ResponseEnded, ...at },
+  ToolStarted: { ...facts.ToolStarted, ...at },
+  ToolEnded: { ...facts.ToolEnded, ...at },
+  ToolDeferred: { ...facts.ToolDeferred, ...at },
+  ApprovalAsked: { ...facts.ApprovalAsked, ...at },
+  Approved: { ...facts.Approved, ...at },
+  Rejected: { ...facts.Rejected, ...at },
+  CancelRequested: { ...facts.CancelRequested, ...at },
+  CancelSent: { ...facts.CancelSent, ...at },
+  LimitsRaised: { ...facts.LimitsRaised, ...at },
+  Ended: { ...facts.Ended, ...at },
+  Delivered: { ...facts.Delivered, ...at },
+  Retried: { ...facts.Retried, ...at }
+})
+
+/**
+ * The key of a fact: of two facts with one key, the first that is recorded counts.
+ *
+ * **Details**
+ *
+ * Facts about a response are named by the provider's id of it. All others name the incarnation, as a turn or a call of an
+ * earlier one is another one.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const keyOf = (fact: NewFact): string => {
+  switch (fact._tag) {
+    case "Accepted":
+    case "ResponseEnded":
+    case "CancelSent":
+      return `${fact._tag} ${fact.responseId}`
+    case "Requested":
+    case "Refused":
+      return `${fact.incarnation} ${fact._tag} ${fact.turn} ${fact.try}`
+    case "ToolStarted":
+      return `${fact.incarnation} ToolStarted ${fact.turn} ${fact.n} ${fact.callId}`
+    case "ToolEnded":
+    case "ToolDeferred":
+    case "ApprovalAsked":
+      return `${fact.incarnation} ${fact._tag} ${fact.turn} ${fact.callId}`
+    case "Approved":
+    case "Rejected":
+      return `${fact.incarnation} decision ${fact.turn} ${fact.callId}`
+    case "LimitsRaised": {
+      const { toolCalls, tokens, turns } = fact.limits
+      return `${fact.incarnation} LimitsRaised ${turns ?? ""} ${toolCalls ?? ""} ${tokens ?? ""}`
+    }
+    case "CancelRequested":
+    case "Ended":
+    case "Delivered":
+    case "Retried":
+      return `${fact.incarnation} ${fact._tag}`
+  }
+}
 
 /**
  * Who holds a run, by the store's clock.
@@ -83,8 +270,8 @@ export const NewRun = Schema.Struct({
   runId: RunId,
   agent: Schema.String,
   agentVersion: Schema.optionalKey(Schema.String),
-  /** A digest of agent, input and session: the same run id with another one is another task. */
-  digest: Schema.String,
+  /** A digest of agent, input and session: the same run id with another one is another task. Absent if adopted. */
+  digest: Schema.optionalKey(Schema.String),
   background: Schema.Boolean,
   session: Session
 })
@@ -103,40 +290,45 @@ export type NewRun = typeof NewRun.Type
  * @since 0.1.0
  * @category models
  */
-export const SetAside = Schema.Struct({ reason: Schema.String, at: Schema.Number })
+export const Parked = Schema.Struct({ reason: Schema.String, at: Schema.Number })
 
 /**
- * The type of `SetAside`.
+ * The type of `Parked`.
  *
  * @since 0.1.0
  * @category models
  */
-export type SetAside = typeof SetAside.Type
+export type Parked = typeof Parked.Type
 
 /**
- * A run as a token store keeps it: no prompt and no output, but where the run stands and how far its consumer came.
+ * A run as a token store keeps it.
  *
  * **Details**
  *
- * `token` is the last acknowledged position, and null once the consumer finished with the last update; `status` is what
- * was last seen of the run itself, which can be over while a consumer still has updates to read. `ordinal` counts the
- * commits, `attempts` how often a worker took the run since its consumer last came further.
+ * - `incarnation`: drawn by the store when the record was created; no other run or record has the same.
+ * - `journal`: what happened to the run, in order. `RunState.fold` says what the run is.
+ * - `position`: the last acknowledged position of the consumer; `ordinal` counts the writes of it.
+ * - `handled`: a worker's consumer was promised the run to its end.
+ * - `attempts`: the fences of the workers that took the run since its consumer last came further, and that have not given
+ *   the attempt back.
+ * - `parked`: why workers leave the run alone, if they do.
+ * - `due`: when the run is work next, in milliseconds since the epoch by the store's clock; null for never.
  *
  * @since 0.1.0
  * @category models
  */
 export const RunRecord = Schema.Struct({
-  version: Schema.Literal(1),
+  version: Schema.Literal(2),
   ...NewRun.fields,
-  status: RunStatus,
+  incarnation: Schema.Natural,
+  journal: Schema.Array(Fact),
+  position: ContinuationToken,
   ordinal: Schema.Natural,
-  token: Schema.NullOr(ContinuationToken),
-  journal: Schema.Array(JournalEntry),
-  signals: Schema.Array(Signal),
+  handled: Schema.Boolean,
+  attempts: Schema.Array(Schema.Natural),
+  parked: Schema.NullOr(Parked),
+  due: Schema.NullOr(Schema.Number),
   lease: Schema.NullOr(LeaseInfo),
-  // Records that were written before there were workers have neither.
-  attempts: Schema.Natural.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0))),
-  setAside: Schema.NullOr(SetAside).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
   /** Milliseconds since the epoch, by the store's clock. */
   createdAt: Schema.Number,
   updatedAt: Schema.Number
@@ -149,81 +341,3 @@ export const RunRecord = Schema.Struct({
  * @category models
  */
 export type RunRecord = typeof RunRecord.Type
-
-/**
- * What the journal says about the opening of a turn's response.
- *
- * @since 0.1.0
- * @category models
- */
-export type Opening =
-  | { readonly _tag: "None" }
-  | { readonly _tag: "Requested" }
-  | { readonly _tag: "Accepted"; readonly responseId: string; readonly streamed: boolean }
-
-/**
- * Reads from the journal whether a turn's response was opened.
- *
- * @since 0.1.0
- * @category getters
- */
-export const opening = (record: RunRecord, turn: number): Opening => {
-  let result: Opening = { _tag: "None" }
-  for (const entry of record.journal) {
-    if (entry._tag === "Ended" || entry.turn !== turn) continue
-    if (entry._tag === "Accepted") return entry
-    result = { _tag: entry._tag === "Requested" ? "Requested" : "None" }
-  }
-  return result
-}
-
-/**
- * The ids of the responses that the run opened, in order.
- *
- * @since 0.1.0
- * @category getters
- */
-export const responseIds = (record: RunRecord): ReadonlyArray<string> =>
-  record.journal.flatMap((entry) => (entry._tag === "Accepted" ? [entry.responseId] : []))
-
-/**
- * How the run ended, if it did.
- *
- * @since 0.1.0
- * @category getters
- */
-export const ended = (record: RunRecord): Ended | undefined => record.journal.find((entry) => entry._tag === "Ended")
-
-/**
- * Tells whether somebody asked to cancel the run.
- *
- * @since 0.1.0
- * @category getters
- */
-export const cancelRequested = (record: RunRecord): boolean => record.signals.some((signal) => signal._tag === "Cancel")
-
-/**
- * Tells whether nothing of the run is left to read: its consumer finished, or it ended before a response was opened.
- *
- * @since 0.1.0
- * @category getters
- */
-export const isFinished = (record: RunRecord): boolean =>
-  record.token === null || (ended(record) !== undefined && responseIds(record).length === 0)
-
-/**
- * What is left to do about a run: its consumer has still to read of it, workers leave it alone, or its consumer is done.
- *
- * @since 0.1.0
- * @category models
- */
-export type Stage = "unfinished" | "set aside" | "finished"
-
-/**
- * Reads from a record what is left to do about the run.
- *
- * @since 0.1.0
- * @category getters
- */
-export const stage = (record: RunRecord): Stage =>
-  record.token === null ? "finished" : record.setAside === null ? "unfinished" : "set aside"

@@ -1,38 +1,42 @@
 /**
- * All runs of a store: listing them, the workers that share them, and those that workers set aside.
+ * All runs of a store: listing them, the workers that share them, and those that are parked.
  *
  * @since 0.1.0
  */
 import { type Context, Duration, Effect, Layer, Option, Schedule, Stream } from "effect"
-import type { Agent } from "./Agent.ts"
-import { AgentError, InvalidInput, StoreFailed } from "./AgentError.ts"
-import type { AgentUpdate } from "./AgentUpdate.ts"
+import { AgentError, InvalidInput, type LeaseLost, type RunLeased, RunNotFound, StoreFailed } from "./AgentError.ts"
+import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import { hold } from "./internal/advance.ts"
-import type { HeldRun } from "./internal/heldRun.ts"
+import type { Agent } from "./internal/agent.ts"
+import { freshId } from "./internal/freshId.ts"
 import { decodeRunId } from "./internal/openRun.ts"
-import * as Worker from "./internal/worker.ts"
+import * as Worker from "./internal/worker/worker.ts"
+import type { WorkerRun } from "./internal/worker/workerRun.ts"
 import type { RunId } from "./Run.ts"
 import { RunPolicy } from "./RunPolicy.ts"
-import * as RunRecord from "./RunRecord.ts"
-import { type RunFilter, TokenStore } from "./TokenStore.ts"
+import type { NewFact, RunRecord } from "./RunRecord.ts"
+import * as RunState from "./RunState.ts"
+import { type Lease, type RunFilter, TokenStore } from "./TokenStore.ts"
+import type { TokenStoreError } from "./TokenStoreError.ts"
+
+export type { WorkerRun } from "./internal/worker/workerRun.ts"
 
 /**
  * Lists runs, the oldest first, a page of the store at a time.
  *
  * **Details**
  *
- * Without a filter: all runs that the store keeps. `stage` is the filter that costs least. A run that is created or
- * ends meanwhile may or may not be among them, and none comes twice.
+ * Without a filter: all runs that the store keeps. A run that is created or ends meanwhile may or may not be among them,
+ * and none comes twice. Fails with `StoreFailed`.
  *
- * **Example** (What is set aside, and why)
+ * **Example** (What is parked, and why)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
  * import { Console, Stream } from "effect"
  *
- * export const program = Runs.list({ stage: "set aside" }).pipe(
- *   Stream.runForEach((run) => Console.log(`${run.runId}: ${run.setAside?.reason}`))
+ * export const program = Runs.list({ parked: true }).pipe(
+ *   Stream.runForEach((run) => Console.log(`${run.runId}: ${run.parked?.reason}`))
  * )
  * ```
  *
@@ -41,11 +45,11 @@ import { type RunFilter, TokenStore } from "./TokenStore.ts"
  */
 export const list = (
   filter: Omit<RunFilter, "cursor" | "limit"> & { readonly pageSize?: number } = {}
-): Stream.Stream<RunRecord.RunRecord, AgentError, TokenStore> => {
+): Stream.Stream<RunRecord, AgentError, TokenStore> => {
   const { pageSize = 100, ...rest } = filter
   return Stream.unwrap(
     Effect.map(TokenStore, (store) =>
-      Stream.paginate<string | undefined, RunRecord.RunRecord, AgentError>(undefined, (cursor) =>
+      Stream.paginate<string | undefined, RunRecord, AgentError>(undefined, (cursor) =>
         store.list({ ...rest, limit: pageSize, ...(cursor === undefined ? {} : { cursor }) }).pipe(
           Effect.map((page) => [page.items, Option.fromUndefinedOr(page.cursor)] as const),
           Effect.mapError((error) => new AgentError({ reason: new StoreFailed({ error }) }))
@@ -53,24 +57,6 @@ export const list = (
       )
     )
   )
-}
-
-/**
- * A run in the hands of a worker.
- *
- * **Details**
- *
- * `updates` go on after the last update that a consumer of the run finished with. `attempt` is 1 when the run is tried
- * for the first time since its consumer came as far as it is now.
- *
- * @since 0.1.0
- * @category models
- */
-export interface WorkerRun {
-  readonly agent: Agent
-  readonly runId: RunId
-  readonly attempt: number
-  readonly updates: Stream.Stream<AgentUpdate, AgentError>
 }
 
 /**
@@ -82,46 +68,46 @@ export interface WorkerRun {
  * | --- | --- | --- |
  * | `handle` | consumes a run's updates | |
  * | `concurrency` | how many runs the worker has at once | |
- * | `attempts` | a run that failed `handle` so often in the same place is set aside | 5 |
- * | `retry` | when to try a run again that failed `handle`; it stays with this worker meanwhile | from 1 s, doubling |
- * | `every` | how often the worker looks for runs, about | 500 ms |
- * | `startWithin` | it looks for the first time at random within this time | 1 s |
- * | `acknowledge` | as in `Agent.StreamOptions` | `"pull"` |
+ * | `maxAttempts` | a run whose `handle` failed so often in the same place is parked | 5 |
+ * | `retry` | when to try a run again whose `handle` failed | from 1 s, doubling |
+ * | `claimEvery` | how often the worker looks for runs, about | 500 ms |
+ * | `startJitter` | it looks for the first time at random within this time | 1 s |
+ * | `acknowledge` | as in `Agent.StreamOptions`: with `"manual"` the updates are `AgentUpdate.Delivery` | `"pull"` |
  *
  * @since 0.1.0
  * @category models
  */
-export interface WorkerOptions<E, R> {
-  readonly handle: (run: WorkerRun) => Effect.Effect<unknown, E, R>
+export interface WorkerOptions<E, R, Element = AgentUpdate> {
+  readonly handle: (run: WorkerRun<Element>) => Effect.Effect<unknown, E, R>
   readonly concurrency: number
-  readonly attempts?: number
+  readonly maxAttempts?: number
   readonly retry?: Schedule.Schedule<unknown>
-  readonly every?: Duration.Input
-  readonly startWithin?: Duration.Input
-  readonly acknowledge?: "pull" | "manual"
+  readonly claimEvery?: Duration.Input
+  readonly startJitter?: Duration.Input
 }
 
 /**
- * A worker: takes runs that are unfinished and that nobody advances, the oldest first, and gives each one's updates to
- * `handle`.
+ * A worker: takes runs that are work and that nobody holds, those that were due first coming first, and gives each one's
+ * updates to `handle`.
  *
  * **When to use**
  *
- * In the processes of a service that shall finish all runs, whoever started them, however often processes come and go.
+ * In the processes of a service that must finish all runs, whoever started them, however often processes come and go.
  *
  * **Details**
  *
- * A run is finished when `handle` has succeeded, and not before: its last position is written then. A `handle` that
- * succeeds before the run is over is done with it; the worker sees the run to its end. A run that failed, or was
- * cancelled, fails `updates`: where `handle` lets that pass, the run is finished too, with its status.
+ * A run is finished when `handle` has succeeded, and not before: its last position is written then. If `handle` succeeds
+ * before the run is over, it is done with it, and the worker sees the run to its end. A run that failed, or was
+ * cancelled, fails `updates`: if `handle` lets that pass, the run is finished too, with its status.
  *
- * Where `handle` fails, or takes its process along, the run is tried again from its last position; after `attempts` in
- * the same place it is set aside, with the reason, and workers leave it alone: see `retry` and `discard`. A run that was
- * recorded and never opened at the provider is set aside when its starter is gone. Where the store or the provider fails,
- * or another version of the agent started the run, the worker leaves it to others for a lease's time.
+ * If `handle` fails, or takes its process along, the run is tried again from its last position, by any worker. After
+ * `maxAttempts` in the same place it is parked, with the reason, and workers leave it alone: see `retry` and `discard`. A
+ * worker that is stopped, that lost its lease, or whose store or provider failed gives its attempt back. A run that was
+ * recorded and never opened at the provider is parked if its starter is gone. If another version of the agent started the
+ * run, the worker leaves it to others for a lease's time.
  *
  * When the layer's scope closes (`SIGTERM` under `NodeRuntime.runMain`), each `handle` gets no further update, and is
- * interrupted while it waits for one; after `RunPolicy.finishWithin` wherever it is. Runs are free for others at once.
+ * interrupted while it waits for one; after `RunPolicy.closeTimeout` wherever it is. Runs are free for others at once.
  *
  * **Gotchas**
  *
@@ -151,76 +137,138 @@ export interface WorkerOptions<E, R> {
  * @since 0.1.0
  * @category layers
  */
-export const worker = <E, R>(
+export function worker<E, R>(
   agents: ReadonlyArray<Agent>,
-  options: WorkerOptions<E, R>
-): Layer.Layer<never, never, BackgroundModel | TokenStore | R> =>
-  Layer.effectDiscard(
+  options: WorkerOptions<E, R, Delivery> & { readonly acknowledge: "manual" }
+): Layer.Layer<never, never, BackgroundModel | TokenStore | R>
+export function worker<E, R>(
+  agents: ReadonlyArray<Agent>,
+  options: WorkerOptions<E, R> & { readonly acknowledge?: "pull" }
+): Layer.Layer<never, never, BackgroundModel | TokenStore | R>
+export function worker<E, R>(
+  agents: ReadonlyArray<Agent>,
+  options: WorkerOptions<E, R, never> & { readonly acknowledge?: "pull" | "manual" }
+): Layer.Layer<never, never, BackgroundModel | TokenStore | R> {
+  return Layer.effectDiscard(
     Effect.contextWith((context: Context.Context<R>) =>
       Worker.make(agents, {
-        handle: (run) => Effect.provideContext(options.handle(run), context),
+        // Which elements the updates have follows from `acknowledge`, as the types above say.
+        handle: (run) => Effect.provideContext(options.handle(run as WorkerRun<never>), context),
         concurrency: options.concurrency,
-        attempts: options.attempts ?? 5,
+        maxAttempts: options.maxAttempts ?? 5,
         retry: options.retry ?? Schedule.exponential("1 second"),
-        every: Duration.fromInputUnsafe(options.every ?? "500 millis"),
-        startWithin: Duration.fromInputUnsafe(options.startWithin ?? "1 second"),
+        claimEvery: Duration.fromInputUnsafe(options.claimEvery ?? "500 millis"),
+        startJitter: Duration.fromInputUnsafe(options.startJitter ?? "1 second"),
         ...(options.acknowledge === undefined ? {} : { acknowledge: options.acknowledge })
       })
     )
   )
+}
 
 /**
- * Gives a run that was set aside back to the workers. A run that is not set aside is left as it is.
+ * Gives a run that is parked back to the workers, with all its attempts. A run that is not parked is left as it is.
+ *
+ * **When to use**
+ *
+ * After the cause is gone: `handle` is mended, say. To open a run again that failed at the provider, use `Agent.retry`.
  *
  * **Details**
  *
- * Fails with `RunNotFound`, with `RunLeased` while somebody advances the run, and with `StoreFailed`.
+ * Fails with `RunNotFound`, with `RunLeased` while somebody holds the run, and with `StoreFailed`.
+ *
+ * **Example** (All runs that are parked)
+ *
+ * ```ts
+ * import { Runs } from "@effect-baton/core"
+ * import { Stream } from "effect"
+ *
+ * export const program = Runs.list({ parked: true }).pipe(Stream.runForEach(({ runId }) => Runs.retry(runId)))
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
 export const retry = (runId: string): Effect.Effect<void, AgentError, TokenStore> =>
-  change(runId, (held) =>
-    Effect.suspend(() => {
-      if (RunRecord.stage(held.record) !== "set aside") return Effect.void
-      held.work({ attempts: 0, setAside: null })
-      return held.flush
-    })
-  )
+  Effect.fn("Runs.retry")(function* () {
+    const record = yield* read(runId)
+    if (record.parked === null) return
+    yield* change(record.runId, () => Effect.succeed(Duration.zero))
+  })()
 
 /**
- * Gives up a run that was set aside: nobody reads the rest of it. Its record stays, so that its id buys nothing anew, and
- * counts as cancelled unless the run had ended; at the provider nothing changes (see `Agent.cancel` and `Agent.remove`).
+ * Gives up a run that is parked: nobody reads the rest of it. Its record stays, so that its id buys nothing again, and
+ * counts as cancelled unless the run had ended. A response of it that still runs is cancelled by the next worker.
  *
  * **Details**
  *
- * Fails with `InvalidInput` where the run is not set aside, with `RunNotFound`, with `RunLeased` while somebody advances
- * the run, and with `StoreFailed`.
+ * If a request of the run was never answered, the run counts as failed, and its end names the request. Fails with
+ * `InvalidInput` if the run is not parked, with `RunNotFound`, with `RunLeased` while somebody holds the run, and with
+ * `StoreFailed`. To delete what is at the provider too, use `Agent.remove`.
+ *
+ * **Example** (Giving one run up)
+ *
+ * ```ts
+ * import { Runs } from "@effect-baton/core"
+ *
+ * export const program = Runs.discard("report-2026-11")
+ * ```
  *
  * @since 0.1.0
  * @category verbs
  */
 export const discard = (runId: string): Effect.Effect<void, AgentError, TokenStore> =>
-  change(runId, (held) =>
-    Effect.suspend(() => {
-      const { record } = held
-      if (RunRecord.stage(record) === "finished") return Effect.void
-      if (RunRecord.stage(record) === "unfinished") {
-        const description = `Run '${runId}' is not set aside, and a worker may finish it. Cancel it to end it.`
-        return Effect.fail(new AgentError({ runId, reason: new InvalidInput({ description }) }))
-      }
-      held.work({ setAside: null })
-      held.finish(RunRecord.ended(record) ?? { _tag: "Ended", status: "cancelled" })
-      return held.flush
-    })
-  )
+  Effect.fn("Runs.discard")(function* () {
+    const record = yield* read(runId)
+    const before = RunState.fold(record)
+    if (record.parked === null) {
+      if (before.delivered) return
+      const description = "It is not parked, and a worker may finish it. Cancel it to end it."
+      return yield* new AgentError({ runId, agent: record.agent, reason: new InvalidInput({ description }) })
+    }
+    yield* change(
+      record.runId,
+      Effect.fnUntraced(function* (store, lease, held) {
+        const state = RunState.fold(held)
+        const own = { incarnation: state.incarnation, by: lease.owner }
+        const unknown = state.unresolved.length > 0
+        const end: NewFact = unknown
+          ? { _tag: "Ended", ...own, status: "failed", reason: "unconfirmed", unresolved: state.unresolved }
+          : { _tag: "Ended", ...own, status: "cancelled" }
+        yield* store.commit(lease, { seen: held.journal.length, facts: [end, { _tag: "Delivered", ...own }] })
+        const mayRun = RunState.winners(state).some(({ turn }) => state.turns[turn]?.end === undefined)
+        return mayRun || state.loose.length > 0 ? Duration.zero : Duration.infinity
+      })
+    )
+  })()
 
-const change = (
-  runId: string,
-  f: (held: HeldRun) => Effect.Effect<void, AgentError>
-): Effect.Effect<void, AgentError, TokenStore> =>
-  Effect.gen(function* () {
-    const store = yield* TokenStore
-    const policy = yield* RunPolicy
-    yield* f(yield* hold({ runId: yield* decodeRunId(runId), store, policy }))
-  }).pipe(Effect.scoped)
+const read = Effect.fnUntraced(function* (runId: string) {
+  const store = yield* TokenStore
+  const id = yield* decodeRunId(runId)
+  const found = yield* store.read(id).pipe(Effect.mapError((error) => failed(runId)(error)))
+  if (Option.isNone(found)) return yield* new AgentError({ runId, reason: new RunNotFound({ runId }) })
+  return found.value
+})
+
+const failed = (runId: string) => (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound) =>
+  new AgentError({ runId, reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error })
+
+/** Takes a parked run, changes it, and gives it back. */
+const change = Effect.fnUntraced(function* (
+  runId: RunId,
+  f: (
+    store: TokenStore["Service"],
+    lease: Lease,
+    record: RunRecord
+  ) => Effect.Effect<Duration.Duration, LeaseLost | TokenStoreError>
+): Effect.fn.Return<void, AgentError, TokenStore> {
+  const store = yield* TokenStore
+  const policy = yield* RunPolicy
+  const owner = `${policy.workerName ?? "Runs"}/${yield* freshId}`
+  yield* Effect.gen(function* () {
+    const { lease, record } = yield* store.acquire(runId, { owner, ttl: policy.leaseTime })
+    const due = yield* f(store, lease, record)
+    // What was added above was seen.
+    const seen = record.journal.length + 2
+    yield* store.release(lease, { seen, due, attempt: "reset" })
+  }).pipe(Effect.mapError(failed(runId)))
+})

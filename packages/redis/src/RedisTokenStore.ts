@@ -18,8 +18,11 @@ import * as RedisStore from "./internal/redisStore.ts"
  * | --- | --- | --- |
  * | `prefix` | the namespace: stores of another one know nothing of these runs | `"baton"` |
  * | `shards` | into how many slots of a cluster the runs are spread, 1 to 1024 | 16 |
- * | `retention` | how long a run is kept after its consumer finished; `Duration.infinity` for ever | 30 days |
+ * | `retention` | how long a run is kept after it is over; `Duration.infinity` for ever | 30 days |
  * | `timeout` | how long an operation waits for Redis; those on a lease wait at most 0.3 of its time | 3 s |
+ *
+ * A run is over if it has ended, and its consumer is done with the last update; or if it has ended, and no worker's consumer
+ * was promised it.
  *
  * **Gotchas**
  *
@@ -55,8 +58,12 @@ const make = (options: Options = {}) =>
  * Any client's layer of `effect/persistence/Redis` serves. Each operation is one script, and time is the server's. An
  * operation that is not answered in time fails with kind `unavailable`, and can be repeated, as after every failure of
  * that kind: what of it reached the server does no harm. The user needs `EVAL`, `EVALSHA`, and the commands `TIME`,
- * `EXISTS`, `DEL`, `GET`, `SET`, `PEXPIREAT`, `PERSIST`, and those on hashes, lists and sorted sets, for the keys
- * `{prefix:*`.
+ * `EXISTS`, `DEL`, `GET`, `SET`, `SETNX`, `PEXPIRE`, `PERSIST`, and those on hashes, lists, sets and sorted sets, for the keys
+ * `{prefix:*`: `+eval +evalsha +time +exists +del +get +set +setnx +pexpire +persist +@hash +@list +@set +@sortedset
+ * ~{prefix:*`.
+ *
+ * A position costs one short script. What was bought for a run is found by the id of its response: `read` asks all shards
+ * for that.
  *
  * With `NodeRedis.layer` set `disableOfflineQueue`, or operations wait in the client while the server is down, and are
  * sent long after they were given up. That layer is not built while the server is down, unless
@@ -66,9 +73,9 @@ const make = (options: Options = {}) =>
  *
  * **Gotchas**
  *
- * Runs are as safe as the server keeps its data. Set `maxmemory-policy noeviction`, or runs vanish where memory is short;
+ * Runs are as safe as the server keeps its data. Set `maxmemory-policy noeviction`, or runs vanish if memory is short;
  * `appendonly yes` with `appendfsync always` keeps what was answered, `everysec` loses up to a second of it, and nothing
- * of either loses everything. Where a position is lost its updates come again, and are never left out; a run that is lost
+ * of either loses everything. If a position is lost its updates come again, and are never left out; a run that is lost
  * is not found by `Agent.resume`, and `Agent.stream` with its id starts, and buys, it again.
  *
  * Replicas take writes over late. After a failover the last commits may be lost: positions come again, and two workers
@@ -76,7 +83,10 @@ const make = (options: Options = {}) =>
  * server's clock, as long as that is not behind the old one's by more than the failover took. `min-replicas-to-write`
  * bounds how much that is.
  *
- * A client of node-redis that is closed while a command waits for its answer waits too, also where the server then dies:
+ * A run of which the server lost a part, as one that evicts keys does, is `corrupt`: it is left alone, and is not bought
+ * again.
+ *
+ * A client of node-redis that is closed while a command waits for its answer waits too, also if the server then dies:
  * bound the time in which your process has to stop, as a supervisor's SIGKILL does.
  *
  * **Example** (A server)

@@ -6,17 +6,21 @@
 import { type RunRecord, TokenStore } from "@effect-baton/core"
 import { Cause, Context, Duration, Effect, Layer, type Scope, Struct } from "effect"
 import { TestClock } from "effect/testing"
+import { attempts } from "./internal/contract/attempts.ts"
 import * as Bench from "./internal/contract/bench.ts"
 import { commits } from "./internal/contract/commits.ts"
+import { concluding } from "./internal/contract/concluding.ts"
 import { creation } from "./internal/contract/creation.ts"
 import { durability } from "./internal/contract/durability.ts"
+import { guards } from "./internal/contract/guards.ts"
 import { leases } from "./internal/contract/leases.ts"
+import { leaving } from "./internal/contract/leaving.ts"
 import { listing } from "./internal/contract/listing.ts"
+import { recording } from "./internal/contract/recording.ts"
+import { removal } from "./internal/contract/removal.ts"
 import { repetition } from "./internal/contract/repetition.ts"
 import { scale } from "./internal/contract/scale.ts"
-import { signals } from "./internal/contract/signals.ts"
-import { stages } from "./internal/contract/stages.ts"
-import { takeover } from "./internal/contract/takeover.ts"
+import { stealing } from "./internal/contract/stealing.ts"
 import * as Violation from "./internal/contract/violation.ts"
 
 const themed = <Name extends string, Subject>(
@@ -27,10 +31,14 @@ const themed = <Name extends string, Subject>(
 const ofStore = [
   ...themed("create and read", creation),
   ...themed("leases", leases),
-  ...themed("taking over", takeover),
-  ...themed("commits and removal", commits),
-  ...themed("attempts and stages", stages),
-  ...themed("signals", signals),
+  ...themed("stealing", stealing),
+  ...themed("commits", commits),
+  ...themed("guards", guards),
+  ...themed("recording without a lease", recording),
+  ...themed("concluding", concluding),
+  ...themed("leaving a run", leaving),
+  ...themed("attempts", attempts),
+  ...themed("removal", removal),
   ...themed("listing", listing),
   ...themed("repetition after a timeout", repetition),
   ...themed("many runs", scale)
@@ -93,7 +101,7 @@ export type ContractViolation = Violation.ContractViolation
  * @category models
  */
 export interface Options {
-  /** How long the leases are that shall end: 30 seconds, or half a second where the suite is `live`. */
+  /** How long the leases are that must end: 30 seconds, or half a second if the suite is `live`. */
   readonly ttl?: Duration.Input
   /** Lets time pass for the store: `TestClock.adjust`, or `Effect.sleep` where the suite is `live`. */
   readonly advance?: (duration: Duration.Duration) => Effect.Effect<void>
@@ -220,7 +228,7 @@ export const suite = <E>(
 export const newRun: (runId: string, change?: Partial<RunRecord.NewRun>) => RunRecord.NewRun = Bench.newRun
 
 /**
- * A commit for tests of a store: the position after event `ordinal` of a run of `newRun`.
+ * A commit for tests of a store: the position after event `ordinal` of a run of `newRun`, by a writer who has seen no fact.
  *
  * @since 0.1.0
  * @category testing

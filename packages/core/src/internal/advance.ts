@@ -1,193 +1,357 @@
-import { Effect, Option, Stream, type Scope } from "effect"
-import type { LeaseOptions, StreamOptions } from "../Agent.ts"
-import { AgentError, InvalidInput, RunCancelled, RunNotFound, Unconfirmed } from "../AgentError.ts"
-import type { AgentUpdate } from "../AgentUpdate.ts"
-import type { BackgroundModel } from "../BackgroundModel.ts"
+import { Cause, Effect, Exit, Scope, Stream } from "effect"
+import { Prompt } from "effect/ai"
+import type { LeaseOptions, StreamOptions } from "./agent.ts"
+import { type AgentError, RunNotOpened, Unconfirmed } from "../AgentError.ts"
+import type { AgentUpdate, Delivery } from "../AgentUpdate.ts"
+import type { ModelRequest } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
-import { isOver } from "../Run.ts"
-import * as RunRecord from "../RunRecord.ts"
-import * as Acknowledge from "./acknowledge.ts"
+import { isOver, type RunStatus } from "../Run.ts"
+import type { RunRecord } from "../RunRecord.ts"
+import * as RunState from "../RunState.ts"
+import * as Backoff from "./backoff.ts"
+import * as Acknowledge from "./hold/acknowledge.ts"
 import type { Ending } from "./cursor.ts"
-import { failure, follow, type Options } from "./follow.ts"
-import * as HeldRun from "./heldRun.ts"
-import { checkVersion, storeFailed, type OpenRun } from "./openRun.ts"
-
-type Updates = Stream.Stream<AgentUpdate, AgentError>
-
-/** How a run that the record knows to be over ends its stream. */
-const finished = (record: RunRecord.RunRecord): Updates => {
-  const reason = failure(record.status, RunRecord.responseIds(record).at(-1) ?? "", RunRecord.ended(record)?.error)
-  return reason === undefined ? Stream.empty : Stream.fail(new AgentError({ runId: record.runId, reason }))
-}
-
-/** What the journal says of a run's end. */
-export const endOf = ({ error, status }: Pick<Ending, "status" | "error">): RunRecord.Ended => ({
-  _tag: "Ended",
-  status,
-  ...(error === undefined ? {} : { error })
-})
+import * as Follow from "./follow.ts"
+import { endedBy, type HeldRun } from "./hold/heldRun.ts"
+import * as Held from "./hold/heldRun.ts"
+import { persistently } from "./hold/lease.ts"
+import * as Trouble from "./hold/trouble.ts"
+import { checkVersion, errorOf, type OpenRun } from "./openRun.ts"
+import * as Opening from "./opening.ts"
+import * as ResponseEnd from "./responseEnd.ts"
+import { reasonOf } from "./runReason.ts"
+import * as Telemetry from "./telemetry.ts"
+import { waiting } from "./waiting.ts"
+import { watch } from "./watch.ts"
 
 /** Takes the run's lease for the scope. */
 export const hold = (
-  run: Pick<OpenRun, "policy" | "runId" | "store">,
+  run: OpenRun,
   { ifLeased }: LeaseOptions = {}
-): Effect.Effect<HeldRun.HeldRun, AgentError, Scope.Scope> => {
-  const held = HeldRun.acquire({ ...run, takeOver: ifLeased === "take over" })
+): Effect.Effect<HeldRun, AgentError, Scope.Scope> => {
+  const held = Held.acquire(run, { steal: ifLeased === "steal" })
   return ifLeased === "wait"
-    ? Effect.retry(held, { schedule: run.policy.leased, while: ({ reason }) => reason._tag === "RunLeased" })
+    ? Effect.retry(held, { schedule: run.policy.leaseRetry, while: ({ reason }) => reason._tag === "RunLeased" })
     : held
 }
 
-interface AdvanceOptions extends StreamOptions {
+/** The request that opens a turn: the first is the caller's, later ones are built from the journal. */
+export const requestOf = (run: OpenRun, state: RunState.RunState, turn: number): ModelRequest | undefined => {
+  if (turn === 0) return run.request
+  const before = state.turns[turn - 1]
+  if (before?.winner === undefined) return undefined
+  const content = before.calls.flatMap((call) =>
+    call.result === undefined
+      ? []
+      : [
+          Prompt.makePart("tool-result", {
+            id: call.callId,
+            name: call.name,
+            result: call.result.result,
+            isFailure: call.result.isFailure,
+            providerExecuted: false
+          })
+        ]
+  )
+  const { agent, record, runId } = run
+  return {
+    runId,
+    agent: agent.name,
+    ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
+    prompt: Prompt.fromMessages([Prompt.makeMessage("tool", { content })]),
+    previousResponseId: before.winner.responseId,
+    background: record.background,
+    ...(agent.options === undefined ? {} : { options: agent.options })
+  }
+}
+
+/** Whether the response of a turn is part of what the run said: not if the run ended before anybody knew of it. */
+const isReadable = (state: RunState.RunState, turn: number): boolean => {
+  const { ended, loose, turns } = state
+  const of = turns[turn]
+  if (of?.winner === undefined || ended === undefined) return true
+  const isLate = ended.reason !== undefined && (of.end === undefined || turn === turns.length - 1)
+  return !isLate && !loose.some(({ responseId }) => responseId === of.winner?.responseId)
+}
+
+/** Whether nothing was delivered yet of a turn that was opened again. */
+export const isRetried = (
+  journal: RunRecord["journal"],
+  { incarnation, origin, sequenceNumber, turn }: ContinuationToken.ContinuationToken
+): boolean =>
+  sequenceNumber < 0 &&
+  origin === "stream" &&
+  journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
+
+/** Records that the run must stop, within the time that leaving a run may take. */
+export const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> =>
+  held.observe(held.own({ _tag: "CancelRequested" })).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption(run.policy.closeTimeout),
+    Effect.ignore
+  )
+
+/** Writes what is left to write: a stream must not end well if this process lost the run. */
+const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>
+  held.flush.pipe(
+    Effect.retry({ while: ({ isRetryable }) => isRetryable && held.gone() === undefined, schedule: persistently }),
+    Effect.timeoutOption(run.policy.closeTimeout),
+    // What could not be written comes again: that is no reason to fail what was delivered.
+    Effect.catch(() => Effect.void),
+    Effect.andThen(
+      Effect.suspend(() => {
+        const gone = held.gone()
+        return gone === undefined ? Effect.void : Effect.fail(gone)
+      })
+    )
+  )
+
+/** How a run is advanced. */
+export interface AdvanceOptions {
   /** The run is over: called before its last update is delivered. */
   readonly onEnd?: (ending: Ending) => void
-  /** The consumer finished with the last update: by default that is written. */
-  readonly onFinish?: (end: RunRecord.Ended) => void
 }
 
-/** Follows a run under its lease, checkpointing what its consumer acknowledges. */
-export const advance = Effect.fnUntraced(function* (
-  run: OpenRun,
-  options: AdvanceOptions = {}
-): Effect.fn.Return<Updates, AgentError, Scope.Scope> {
-  yield* checkVersion(run)
-  if (RunRecord.isFinished(run.record)) return reread(run, run.record)
-  return yield* advanceHeld(run, yield* hold(run, options), options)
-})
+/** A run that is being advanced: what it delivers, and which of it is the last update. */
+export interface Advance {
+  readonly pull: Follow.Updates
+  readonly isLast: Acknowledge.IsLast
+  /** How the run ended, once it did. */
+  readonly endedAs: () => RunStatus | undefined
+}
 
-/** Follows a run that is held already, from the position that its consumer acknowledged last. */
+/**
+ * Advances a held run, from the position that its consumer acknowledged last: does what `decide` says, and delivers what
+ * comes of it.
+ */
 export const advanceHeld = Effect.fnUntraced(function* (
   run: OpenRun,
-  held: HeldRun.HeldRun,
-  options: AdvanceOptions
-): Effect.fn.Return<Updates, AgentError> {
+  held: HeldRun,
+  options: AdvanceOptions = {}
+): Effect.fn.Return<Advance, AgentError, Scope.Scope> {
+  const { model, policy, runId } = run
   const { record } = held
-  const position = held.position()
-  if (position === null || RunRecord.isFinished(record)) return reread(run, record)
-
-  const source = yield* sourceOf(run, held)
-  let ending: Ending | undefined
-  const finish: Acknowledge.Finish = (held) => {
-    if (ending !== undefined) (options.onFinish ?? held.finish)(endOf(ending))
-  }
-  const updates = follow({
-    model: run.model,
-    policy: run.policy,
-    runId: run.runId,
-    background: record.background,
-    source,
-    from: run.from ?? position,
-    accepted: (responseId) => accept(run.model, held, responseId, record.background),
-    refused: Effect.asVoid(held.write("queued", [{ _tag: "Refused", turn: 0 }])),
-    ended: (how) => {
-      ending = how
-      options.onEnd?.(how)
-    },
-    lost: held.lost,
-    counts: RunRecord.ended(record) === undefined
+  const scope = yield* Scope.Scope
+  const fail = errorOf(run)
+  const telemetry = yield* Telemetry.make({
+    model,
+    policy,
+    agent: run.agent.name,
+    counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)
   })
-  return options.acknowledge === "manual"
-    ? Acknowledge.manually(held, finish, hold(run))(updates)
-    : Acknowledge.onPull(held, finish)(updates)
-})
+  const requests = yield* Backoff.make(policy.requestRetry)
+  const trouble = Trouble.make({ runId, agent: run.agent.name })
 
-/** A finished run has nothing left to deliver, but can be read again from an early token. */
-const reread = (run: OpenRun, record: RunRecord.RunRecord): Updates =>
-  run.from === undefined ? finished(record) : read(run, record, run.from)
+  let position = run.from ?? held.position()
+  let current: { readonly pull: Follow.Updates; readonly scope: Scope.Closeable } | undefined
+  let last: AgentUpdate | undefined
+  let isWaiting = false
+  // Once this process saw the end, what the store says of it comes a moment later.
+  let end: { readonly status: RunStatus; readonly reason: AgentError["reason"] | undefined } | undefined
 
-/** Reads a run along, from a position, without lease or checkpoint. */
-const read = (run: OpenRun, record: RunRecord.RunRecord, from: ContinuationToken.ContinuationToken): Updates => {
-  const opening = RunRecord.opening(record, from.turn)
-  return opening._tag !== "Accepted"
-    ? finished(record)
-    : follow({
-        model: run.model,
-        policy: run.policy,
-        runId: run.runId,
-        background: record.background,
-        source: { _tag: "Attach", responseId: opening.responseId, streamed: opening.streamed },
-        from,
-        accepted: () => Effect.void,
-        refused: Effect.void,
-        ended: () => {},
-        lost: Effect.never,
-        counts: false
+  const ended = (turn: number, responseId: string) =>
+    Effect.fnUntraced(function* (ending: Ending): Effect.fn.Return<Follow.Meaning, AgentError> {
+      const state = held.state()
+      const fact = ResponseEnd.make({ turn, responseId }, ending, run.isExternal)
+      const step = state.ended === undefined ? held.endWith(fact) : undefined
+      if (step !== undefined) {
+        held.note(fact)
+        options.onEnd?.(ending)
+        end = { status: step.status, reason: reasonOf({ ...state, ended: step }) }
+        return { _tag: "Over", status: step.status }
+      }
+      // The response's end must be in the journal before anything is done about it.
+      if (state.turns[turn]?.end === undefined) held.note(fact)
+      const isLast = state.turns[turn + 1]?.winner === undefined
+      if (state.ended !== undefined && isLast) {
+        options.onEnd?.(ending)
+        end = { status: state.ended.status, reason: reasonOf(state) }
+        return { _tag: "Over", status: state.ended.status }
+      }
+      yield* held.flush
+      return {
+        _tag: "GoesOn",
+        from: ContinuationToken.start(run.agent.name, runId, position.incarnation, turn + 1)
+      }
+    })
+
+  const follow = Effect.fnUntraced(function* (turn: number, source: Follow.Options["source"]) {
+    const child = yield* Scope.fork(scope)
+    const pull = yield* Follow.makePull({
+      run,
+      background: record.background,
+      source,
+      from: position,
+      ended: ended(turn, source.responseId),
+      delivering: (update) => {
+        last = update
+      },
+      lost: held.lost,
+      stopped: held.stopped,
+      cancel: requestCancel(run, held),
+      telemetry,
+      retried: isRetried(held.journal(), position)
+    }).pipe(Scope.provide(child))
+    current = { pull, scope: child }
+  })
+
+  /** The turn's response is read to its end. */
+  const finished = Effect.gen(function* () {
+    const done = current
+    current = undefined
+    if (done !== undefined) yield* Scope.close(done.scope, Exit.void)
+    position = ContinuationToken.start(run.agent.name, runId, position.incarnation, position.turn + 1)
+  })
+
+  const open = Effect.fnUntraced(function* (turn: number) {
+    const request = requestOf(run, held.state(), turn)
+    if (request === undefined) return yield* fail(new RunNotOpened())
+    const child = yield* Scope.fork(scope)
+    const result = yield* Opening.open(run, held, turn, { request, streamed: true, telemetry }).pipe(
+      Scope.provide(child)
+    )
+    if (result._tag === "Opened") {
+      yield* trouble.ended
+      return yield* follow(turn, result.opened)
+    }
+    yield* Scope.close(child, Exit.void)
+    if (result._tag === "Moved" || !result.error.isRetryable) return
+    yield* trouble.began("the request that opens a run was refused, and is sent again", result.error.message)
+    const again = yield* Effect.raceAllFirst([
+      requests.wait(result.error, result.error.retryAfter),
+      held.lost,
+      Effect.as(held.moved, true)
+    ])
+    if (!again) return yield* fail(result.error)
+  })
+
+  /** A foreground response that another process opened ended with that process: one look tells how. */
+  const lookAtForeground = Effect.fnUntraced(function* (turn: number, responseId: string) {
+    const state = held.state()
+    const look = yield* model
+      .retrieve(responseId)
+      .pipe(Effect.retry(Backoff.patiently(policy.requestRetry)), Effect.result)
+    if (look._tag === "Failure" && look.failure._tag === "AiError") return yield* fail(look.failure)
+    const status = look._tag === "Success" ? look.success.snapshot.status : "expired"
+    if (isOver(status) && status !== "expired" && (status !== "cancelled" || state.cancelled)) {
+      return yield* follow(turn, { responseId, streamed: false })
+    }
+    yield* held.decide([
+      state.cancelled
+        ? { _tag: "Ended", status: "cancelled" }
+        : { _tag: "Ended", status: "failed", reason: "interrupted" }
+    ])
+  })
+
+  const overNow: Follow.Updates = Effect.suspend(() => {
+    const reason = end === undefined ? reasonOf(held.state()) : end.reason
+    if (reason !== undefined) return Effect.fail(fail(reason))
+    return Effect.andThen(lastWrite(run, held), Cause.done())
+  })
+
+  const next: Follow.Updates = Effect.suspend(() => {
+    if (current !== undefined) {
+      return Effect.catchCause(current.pull, (cause): Follow.Updates => {
+        const isDone = cause.reasons.some((reason) => reason._tag === "Fail" && Cause.isDone(reason.error))
+        return isDone ? Effect.andThen(finished, next) : Effect.failCause(cause)
       })
-}
+    }
+    return end === undefined && !isWaiting ? step : overNow
+  })
 
-/** Reads a run along from its start or a token, waiting for its response to be opened. */
-export const watch = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Updates, AgentError> {
-  const opened = yield* run.store.read(run.runId).pipe(
-    Effect.mapError(storeFailed(run.runId)),
-    Effect.flatMap((record) =>
-      Option.isNone(record)
-        ? Effect.fail(new AgentError({ runId: run.runId, reason: new RunNotFound({ runId: run.runId }) }))
-        : Effect.succeed(record.value)
-    ),
-    Effect.repeat({
-      schedule: run.policy.poll,
-      until: (record) => isOver(record.status) || RunRecord.opening(record, 0)._tag === "Accepted"
-    }),
-    Effect.andThen(run.store.read(run.runId).pipe(Effect.mapError(storeFailed(run.runId))))
-  )
-  const record = Option.getOrElse(opened, () => run.record)
-  return read(run, record, run.from ?? ContinuationToken.start(run.agent.name, run.runId))
-})
+  const step: Follow.Updates = Effect.suspend((): Follow.Updates => {
+    const gone = held.gone()
+    if (gone !== undefined) return Effect.fail(gone)
+    const state = held.state()
+    held.sendCancels()
+    // What was bought and not read yet comes before anything else is done.
+    const turn = isReadable(state, position.turn) ? state.turns[position.turn] : undefined
+    const todo = held.next()
+    if (turn?.winner !== undefined && !(state.delivered && run.from === undefined)) {
+      const { responseId, streamed } = turn.winner
+      run.known.responseId = responseId
+      return record.background || turn.end !== undefined
+        ? Effect.andThen(follow(position.turn, { responseId, streamed }), next)
+        : state.ended === undefined
+          ? Effect.andThen(lookAtForeground(position.turn, responseId), next)
+          : overNow
+    }
+    switch (todo._tag) {
+      case "Over":
+      case "Deliver":
+        return overNow
+      case "End":
+        return Effect.andThen(held.decide([endedBy(todo)]), next)
+      case "Open":
+        return Effect.andThen(open(todo.turn), next)
+      case "Wait":
+        if (todo.for === "unconfirmed") return Effect.fail(fail(new Unconfirmed({})))
+        if (todo.for === "input") return Effect.fail(fail(new RunNotOpened()))
+        isWaiting = true
+        return Effect.succeed([waiting(run, record, state, position, todo.for)] as const)
+      case "Follow":
+        // A token can point beyond what the journal knows of.
+        position = ContinuationToken.start(run.agent.name, runId, state.incarnation, todo.turn)
+        return next
+      default:
+        // The calls of an agent without tools are answered by others.
+        isWaiting = true
+        return Effect.succeed([waiting(run, record, state, position, "deferred")] as const)
+    }
+  })
 
-/** The run's response as the journal knows it, or the request that opens it. */
-const sourceOf = Effect.fnUntraced(function* (
-  run: OpenRun,
-  held: HeldRun.HeldRun
-): Effect.fn.Return<Options["source"], AgentError> {
-  const opening = RunRecord.opening(held.record, 0)
-  if (opening._tag === "Accepted") {
-    return { _tag: "Attach", responseId: opening.responseId, streamed: opening.streamed }
-  }
-  const request = yield* openable(run, opening)
   return {
-    _tag: "Create",
-    events: Stream.unwrap(Effect.as(intend(held), run.model.create(request)))
+    pull: next,
+    isLast: (update) => update === last,
+    endedAs: () => end?.status ?? held.state().ended?.status
   }
 })
 
-/** The request that opens the run, where it may be sent. */
-export const openable = Effect.fnUntraced(function* (run: OpenRun, opening: RunRecord.Opening) {
-  const { runId, policy, request } = run
-  if (opening._tag === "Requested" && policy.unconfirmed === "fail") {
-    return yield* new AgentError({ runId, reason: new Unconfirmed({ runId }) })
-  }
-  if (request === undefined) {
-    const description = `Run '${runId}' was recorded, but never opened at the provider. Start it again with its input.`
-    return yield* new AgentError({ runId, reason: new InvalidInput({ description }) })
-  }
-  return request
+/** Advances a run as a stream, checkpointing what its consumer acknowledges. */
+export const advance = Effect.fnUntraced(function* (
+  run: OpenRun,
+  options: LeaseOptions & StreamOptions & AdvanceOptions = {}
+): Effect.fn.Return<Stream.Stream<AgentUpdate, AgentError>, AgentError, Scope.Scope> {
+  const reread = yield* rereading(run)
+  if (reread !== undefined) return reread
+  const held = yield* hold(run, options)
+  yield* cancelIfInterrupted(run, held, options)
+  const { isLast, pull } = yield* advanceHeld(run, held, options)
+  return Stream.fromPull(Effect.succeed(pull)).pipe(Acknowledge.onPull(held, isLast))
 })
 
-/** Records that a request is about to open a response; from a cancelled run none is opened. */
-export const intend = Effect.fnUntraced(function* (held: HeldRun.HeldRun): Effect.fn.Return<void, AgentError> {
-  const refused = [{ _tag: "Refused", turn: 0 }] as const
-  const signals = yield* (
-    held
-      .write("queued", [{ _tag: "Requested", turn: 0 }], { setAside: null })
-      // Where it failed or was interrupted it may have been written all the same, and nothing was requested.
-      .pipe(Effect.onError(() => Effect.sync(() => held.note(refused))))
-  )
-  if (!signals.some((signal) => signal._tag === "Cancel")) return
-  yield* held.write("cancelled", refused)
-  held.finish({ _tag: "Ended", status: "cancelled" })
-  yield* held.flush
-  return yield* new AgentError({ runId: held.record.runId, reason: new RunCancelled() })
+/** The same, for a consumer that acknowledges each update by hand. */
+export const advanceManually = Effect.fnUntraced(function* (
+  run: OpenRun,
+  options: LeaseOptions & StreamOptions & AdvanceOptions = {}
+): Effect.fn.Return<Stream.Stream<Delivery, AgentError>, AgentError, Scope.Scope> {
+  const reread = yield* rereading(run)
+  if (reread !== undefined) return Stream.map(reread, Acknowledge.acknowledged)
+  const held = yield* hold(run, options)
+  yield* cancelIfInterrupted(run, held, options)
+  const { isLast, pull } = yield* advanceHeld(run, held, options)
+  return Acknowledge.manually({
+    held,
+    isLast,
+    again: hold(run),
+    most: Math.max(1, run.policy.maxUnacknowledged),
+    updates: Stream.fromPull(Effect.succeed(pull))
+  })
 })
 
-/** Records the response's id, and passes on a cancellation that came while there was none to cancel. */
-export const accept = Effect.fnUntraced(function* (
-  model: BackgroundModel["Service"],
-  held: HeldRun.HeldRun,
-  responseId: string,
-  streamed: boolean
-): Effect.fn.Return<void, AgentError> {
-  // Without its name what was bought cannot be found again.
-  const signals = yield* held.persist("queued", [{ _tag: "Accepted", turn: 0, responseId, streamed }])
-  if (!signals.some((signal) => signal._tag === "Cancel")) return
-  yield* Effect.ignore(model.cancel(responseId))
+/** A run whose consumer is done with it can be read again from an early token, and needs no lease for that. */
+const rereading = Effect.fnUntraced(function* (run: OpenRun) {
+  yield* checkVersion(run)
+  const state = RunState.fold(run.record)
+  if (state.ended === undefined || !state.delivered) return undefined
+  if (run.from !== undefined) return yield* watch(run)
+  const reason = reasonOf(state)
+  return reason === undefined ? Stream.empty : Stream.fail(errorOf(run)(reason))
 })
+
+const cancelIfInterrupted = (run: OpenRun, held: HeldRun, { onInterrupt }: StreamOptions) =>
+  onInterrupt === "cancel"
+    ? Effect.addFinalizer((exit) =>
+        Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? requestCancel(run, held) : Effect.void
+      )
+    : Effect.void

@@ -1,8 +1,10 @@
 import { Clock, Duration, Effect, Pull, Schedule } from "effect"
 import { AiError } from "effect/ai"
 
-/** A schedule that is asked for one wait after another, and can begin anew. */
+/** A schedule that is asked for one wait after another, and can be started again. */
 export interface Backoff {
+  /** The next wait; undefined when the schedule is exhausted. */
+  readonly delay: (input: unknown) => Effect.Effect<Duration.Duration | undefined>
   /** Waits as long as the schedule says, and at least `atLeast`; false when the schedule is exhausted. */
   readonly wait: (input: unknown, atLeast?: Duration.Duration) => Effect.Effect<boolean>
   readonly reset: Effect.Effect<void>
@@ -10,15 +12,20 @@ export interface Backoff {
 
 export const make = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>): Effect.fn.Return<Backoff> {
   let step = yield* Schedule.toStep(schedule)
-  return {
-    wait: Effect.fnUntraced(function* (input, atLeast = Duration.zero) {
-      const now = yield* Clock.currentTimeMillis
-      return yield* Pull.matchEffect(step(now, input), {
-        onSuccess: ([, delay]) => Effect.as(Effect.sleep(Duration.max(delay, atLeast)), true),
+  const delay: Backoff["delay"] = (input) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Pull.matchEffect(step(now, input), {
+        onSuccess: ([, wait]) => Effect.succeed<Duration.Duration | undefined>(wait),
         onFailure: Effect.failCause,
-        onDone: () => Effect.succeed(false)
+        onDone: () => Effect.succeed(undefined)
       })
-    }),
+    )
+  return {
+    delay,
+    wait: (input, atLeast = Duration.zero) =>
+      Effect.flatMap(delay(input), (wait) =>
+        wait === undefined ? Effect.succeed(false) : Effect.as(Effect.sleep(Duration.max(wait, atLeast)), true)
+      ),
     reset: Effect.map(Schedule.toStep(schedule), (fresh) => {
       step = fresh
     })

@@ -5,6 +5,7 @@ import type { ModelEvent, ModelSnapshot } from "../BackgroundModel.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"
 import { isOver, type RunStatus } from "../Run.ts"
 import * as Delivered from "./delivered.ts"
+import { minted } from "./minted.ts"
 import { decodePart } from "./streamPart.ts"
 
 /** How a response ended: `error` where it failed. */
@@ -40,6 +41,8 @@ export const make = (options: {
   readonly from: ContinuationToken
   readonly responseId?: string | undefined
   readonly background: boolean
+  /** Whether tokens are accepted as objects only if this process made them. */
+  readonly sealed: boolean
 }): Cursor => {
   let position = options.from
   let responseId = options.responseId
@@ -65,7 +68,7 @@ export const make = (options: {
       ...(origin === "snapshot" || position.sequenceNumber < 0
         ? undefined
         : { sequenceNumber: position.sequenceNumber }),
-      continuationToken: last || !options.background ? Option.none() : Option.some(position),
+      continuationToken: last || !options.background ? Option.none() : Option.some(options.sealed ? minted(position) : position),
       origin,
       ...(raw === undefined ? undefined : { raw })
     }
@@ -113,9 +116,10 @@ export const make = (options: {
         if (divergence !== undefined) break
         const delivered = part === undefined ? position.delivered : Delivered.advance(position.delivered, part)
         position = {
-          version: 1,
+          version: 2,
           agent: position.agent,
           runId: position.runId,
+          incarnation: position.incarnation,
           turn: position.turn,
           sequenceNumber: number,
           skip: i === last ? 0 : i + 1,

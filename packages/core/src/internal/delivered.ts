@@ -202,6 +202,7 @@ const covers = (a: Delivered, b: Delivered): boolean =>
 
 /** Whether position `a` lies at or beyond position `b` of the same run. */
 export const reaches = (a: ContinuationToken, b: ContinuationToken): boolean => {
+  if (a.incarnation !== b.incarnation) return a.incarnation > b.incarnation
   if (a.turn !== b.turn) return a.turn > b.turn
   if (a.origin === "stream" && b.origin === "stream") {
     if (a.sequenceNumber !== b.sequenceNumber) return a.sequenceNumber > b.sequenceNumber

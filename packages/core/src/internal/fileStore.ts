@@ -10,6 +10,7 @@ import {
   Latch,
   Option,
   Path,
+  Predicate,
   Result,
   type Schema,
   Scope
@@ -22,7 +23,8 @@ import * as AppendLog from "./appendLog.ts"
 import * as DirectoryLock from "./directoryLock.ts"
 import * as LogRecord from "./logRecord.ts"
 import { recover } from "./logRecovery.ts"
-import * as RunTable from "./runTable.ts"
+import * as ResponseIndex from "./responseIndex.ts"
+import * as RunKernel from "./runKernel.ts"
 import { fromPlatform, renamed, unforeseen } from "./storeFailure.ts"
 
 const file = "runs.log"
@@ -31,7 +33,7 @@ const smallest = 1 << 20
 const dead = 4
 const closeWithin = Duration.seconds(5)
 
-type Kept = { readonly row: RunTable.Row; readonly bytes: number }
+type Kept = { readonly row: RunKernel.Row; readonly bytes: number }
 
 /** What waits for one write, if anything does. `changes` come true with it: `undefined` is a removed run. */
 interface Batch {
@@ -46,8 +48,8 @@ const emptyBatch = (): Batch => ({ wanted: false, lines: [], changes: new Map(),
 /** What an operation leaves behind, for one run. */
 type Outcome<A, E> = {
   readonly answer: Result.Result<A, E>
-  /** The row as it is now; null where the run is gone, and absent where nothing changed. */
-  readonly row?: RunTable.Row | null
+  /** The row as it is now; null if the run is gone, and absent if nothing changed. */
+  readonly row?: RunKernel.Row | null
 }
 
 /**
@@ -99,11 +101,17 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const durable = new Map<RunId, Kept>()
   const pending = new Map<RunId, Kept | undefined>()
+  // Of what is durable.
+  const responses = ResponseIndex.make()
   let live = 0
-  for (const { bytes, row } of rows) {
-    durable.set(row.record.runId, { row, bytes })
-    live += bytes
+  const settleRun = (id: RunId, kept: Kept | undefined) => {
+    const before = durable.get(id)
+    live += (kept?.bytes ?? 0) - (before?.bytes ?? 0)
+    responses.update(id, before?.row.record, kept?.row.record)
+    if (kept === undefined) durable.delete(id)
+    else durable.set(id, kept)
   }
+  for (const { bytes, row } of rows) settleRun(row.record.runId, { row, bytes })
   let fence = known
   let batch = emptyBatch()
   let open = true
@@ -136,9 +144,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const settle = (batch: Batch) => {
     for (const [id, kept] of batch.changes) {
-      live += (kept?.bytes ?? 0) - (durable.get(id)?.bytes ?? 0)
-      if (kept === undefined) durable.delete(id)
-      else durable.set(id, kept)
+      settleRun(id, kept)
       if (pending.get(id) === kept) pending.delete(id)
     }
     Deferred.doneUnsafe(batch.done, Exit.void)
@@ -221,15 +227,15 @@ export const make = Effect.fnUntraced(function* (options: {
     }
     return undefined
   }
-  const moment = (clock: Clock.Clock): RunTable.Moment => ({
+  const moment = (clock: Clock.Clock): RunKernel.Moment => ({
     millis: clock.currentTimeMillisUnsafe(),
     nanos: clock.monotonicTimeNanosUnsafe()
   })
 
   const lineOf = (
     id: RunId,
-    before: RunTable.Row | undefined,
-    after: RunTable.Row | undefined
+    before: RunKernel.Row | undefined,
+    after: RunKernel.Row | undefined
   ): Result.Result<string | undefined, Schema.SchemaError> =>
     after === undefined
       ? Result.succeed(LogRecord.gone(id))
@@ -241,7 +247,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const perform = <A, E>(
     operation: string,
     id: RunId,
-    f: (row: RunTable.Row | undefined, now: RunTable.Moment) => Outcome<A, E>
+    f: (row: RunKernel.Row | undefined, now: RunKernel.Moment) => Outcome<A, E>
   ): Effect.Effect<A, E | TokenStoreError> =>
     Clock.clockWith((clock) => {
       const refused = refusal(operation, id)
@@ -263,7 +269,7 @@ export const make = Effect.fnUntraced(function* (options: {
         }
         const kept = row === null ? undefined : { row, bytes: bytesOf(before, row, line.success) }
         if (line.success === undefined && !unsettled && kept !== undefined) {
-          durable.set(id, kept)
+          settleRun(id, kept)
           return Effect.fromResult(answer)
         }
         if (line.success !== undefined) batch.lines.push(line.success)
@@ -279,7 +285,7 @@ export const make = Effect.fnUntraced(function* (options: {
       return Effect.flatMap(Effect.mapError(Deferred.await(done), renamed(operation)), () => Effect.fromResult(answer))
     })
 
-  const stepped = <A, E>(step: Result.Result<RunTable.Step<A>, E>): Outcome<A, E> =>
+  const stepped = <A, E>(step: Result.Result<RunKernel.Step<A>, E>): Outcome<A, E> =>
     Result.match(step, {
       onFailure: (error) => ({ answer: Result.fail(error) }),
       onSuccess: ({ row, value }) => ({ answer: Result.succeed(value), row })
@@ -288,46 +294,61 @@ export const make = Effect.fnUntraced(function* (options: {
   const look = <A>(
     operation: string,
     id: RunId | undefined,
-    f: (now: RunTable.Moment) => A
+    f: (now: RunKernel.Moment) => A
   ): Effect.Effect<A, TokenStoreError> =>
     Clock.clockWith((clock) => {
       const refused = refusal(operation, id)
       return refused === undefined ? Effect.succeed(f(moment(clock))) : Effect.fail(refused)
     })
 
+  // From the clock too, so that fences and incarnations go on rising after the directory was emptied.
+  const nextFence = (now: RunKernel.Moment): number => (fence = Math.max(fence + 1, now.millis))
+
   return {
-    create: (run) =>
-      perform("create", run.runId, (row, now) => stepped(Result.succeed(RunTable.create(row, run, now)))),
-    read: (id) =>
-      look("read", id, (now) =>
-        Option.map(Option.fromUndefinedOr(durable.get(id)), ({ row }): RunRecord => RunTable.read(row, now))
+    create: (run, options) =>
+      perform("create", run.runId, (row, now) =>
+        stepped(Result.succeed(RunKernel.create(row, run, { ...options, nextFence: nextFence(now) }, now)))
       ),
-    acquire: (id, options) =>
-      perform("acquire", id, (row, now) => {
-        // Fences come from the clock too, so that they go on rising after the directory was emptied.
-        fence = Math.max(fence + 1, now.millis)
-        return stepped(RunTable.acquire(row, id, { ...options, nextFence: fence }, now))
+    read: (id) =>
+      Effect.suspend(() => {
+        const runId = Predicate.isString(id) ? id : responses.find(id.responseId)
+        return look("read", runId, (now) => {
+          const kept = runId === undefined ? undefined : durable.get(runId)
+          return Option.map(Option.fromUndefinedOr(kept), ({ row }): RunRecord => RunKernel.read(row, now))
+        })
       }),
-    renew: (lease, ttl) => perform("renew", lease.runId, (row, now) => stepped(RunTable.renew(row, lease, ttl, now))),
-    release: (lease) =>
-      perform("release", lease.runId, (row) => {
-        const step = RunTable.release(row, lease)
+    acquire: (id, options) =>
+      perform("acquire", id, (row, now) =>
+        stepped(RunKernel.acquire(row, id, { ...options, nextFence: nextFence(now) }, now))
+      ),
+    renew: (lease, ttl, seen) =>
+      perform("renew", lease.runId, (row, now) => stepped(RunKernel.renew(row, lease, ttl, seen, now))),
+    release: (lease, options) =>
+      perform("release", lease.runId, (row, now) => {
+        const step = RunKernel.release(row, lease, options, now)
         return { answer: Result.succeed(undefined), ...(step === undefined ? {} : { row: step.row }) }
       }),
     commit: (lease, commit) =>
-      perform("commit", lease.runId, (row, now) => stepped(RunTable.commit(row, lease, commit, now))),
-    signal: (id, signal) => perform("signal", id, (row, now) => stepped(RunTable.signal(row, id, signal, now))),
-    remove: (id) => perform("remove", id, () => ({ answer: Result.succeed(undefined), row: null })),
-    list: (filter) => look("list", undefined, (now) => RunTable.list(rowsOf(durable), filter, now))
+      perform("commit", lease.runId, (row, now) => stepped(RunKernel.commit(row, lease, commit, now))),
+    record: (id, fact, seen) =>
+      perform("record", id, (row, now) => stepped(RunKernel.record(row, id, fact, seen, now))),
+    conclude: (id, options) =>
+      perform("conclude", id, (row, now) => stepped(RunKernel.conclude(row, id, options, now))),
+    remove: (lease, options = {}) =>
+      perform("remove", lease.runId, (row, now) => {
+        const answer = RunKernel.remove(row, lease, options, now)
+        return { answer, ...(Result.isSuccess(answer) && answer.success ? { row: null } : {}) }
+      }),
+    list: (filter) => look("list", undefined, (now) => RunKernel.list(rowsOf(durable), filter, now))
   }
 }, Effect.uninterruptible)
 
-function* rowsOf(kept: Map<RunId, Kept>): Generator<RunTable.Row> {
+function* rowsOf(kept: Map<RunId, Kept>): Generator<RunKernel.Row> {
   for (const { row } of kept.values()) yield row
 }
 
 // About how long a run's line is after a rewrite: only its journal grows.
-const bytesOf = (before: Kept | undefined, row: RunTable.Row, line: string | undefined): number =>
+const bytesOf = (before: Kept | undefined, row: RunKernel.Row, line: string | undefined): number =>
   before === undefined
     ? (line?.length ?? 0)
     : before.row.record.journal === row.record.journal

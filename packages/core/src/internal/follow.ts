@@ -1,9 +1,8 @@
-import { Cause, Deferred, type Duration, Effect, Exit, Pull, Scope, Stream } from "effect"
+import { Cause, Deferred, type Duration, Effect, Exit, Option, Pull, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
-import { AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed, Unconfirmed } from "../AgentError.ts"
+import { type AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type {
-  BackgroundModel,
   CreateUnconfirmed,
   ModelEvent,
   ModelSnapshot,
@@ -11,113 +10,139 @@ import type {
   ResponseGone
 } from "../BackgroundModel.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"
-import { isOver, type RunId } from "../Run.ts"
-import type { RunPolicy } from "../RunPolicy.ts"
+import { isOver, type RunStatus } from "../Run.ts"
 import * as Backoff from "./backoff.ts"
 import * as Cursor from "./cursor.ts"
+import * as Trouble from "./hold/trouble.ts"
+import { errorOf, type OpenRun } from "./openRun.ts"
+import type { Opened } from "./opening.ts"
 import * as StallWatch from "./stallWatch.ts"
 import * as Telemetry from "./telemetry.ts"
 
-type Loss = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone | AgentError
-type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
-type Updates = Pull.Pull<Batch, AgentError>
+/** The run stops here: its response is one that ends with this connection. */
+class Stopped {
+  readonly _tag = "Stopped"
+}
+
+type Loss = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone | AgentError | Stopped
+export type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
+export type Updates = Pull.Pull<Batch, AgentError>
 
 type Events = Pull.Pull<ReadonlyArray<ModelEvent>, Loss>
 
+/**
+ * What the end of a response means for its run: the run ends with it, as this, or goes on from this position.
+ */
+export type Meaning =
+  | { readonly _tag: "Over"; readonly status: RunStatus }
+  | { readonly _tag: "GoesOn"; readonly from: ContinuationToken }
+
 /** What to follow, and whom to tell. */
 export interface Options {
-  readonly model: BackgroundModel["Service"]
-  readonly policy: RunPolicy
-  readonly runId: RunId
+  readonly run: OpenRun
   readonly background: boolean
-  /** Opens the response, or names the one to attach to. */
-  readonly source:
-    | { readonly _tag: "Create"; readonly events: Stream.Stream<ModelEvent, Loss> }
-    | { readonly _tag: "Attach"; readonly responseId: string; readonly streamed: boolean }
+  /** The response: one that this process opened, or one to attach to. */
+  readonly source: Opened | { readonly responseId: string; readonly streamed: boolean; readonly connection?: never }
   /** The position after which the first update comes. */
   readonly from: ContinuationToken
-  /** The response has a name: called before anything of it is delivered. */
-  readonly accepted: (responseId: string) => Effect.Effect<void, AgentError>
-  /** The request that opens the response was refused, and nothing was bought. */
-  readonly refused: Effect.Effect<void, AgentError>
   /** The response is over: called before its last update is delivered. */
-  readonly ended: (ending: Cursor.Ending) => void
-  /** Fails when this worker may not go on. */
+  readonly ended: (ending: Cursor.Ending) => Effect.Effect<Meaning, AgentError>
+  /** Called with the last update of a run that is over, before it is delivered. */
+  readonly delivering?: (last: AgentUpdate) => void
+  /** Fails when this process may not go on. */
   readonly lost: Effect.Effect<never, AgentError>
-  /** Whether the tokens of the run are counted here: not by who reads along, nor twice. */
-  readonly counts: boolean
+  /** Ends when a response that only this connection keeps alive must stop. */
+  readonly stopped: Effect.Effect<void>
+  /** Called when the run stalled and the policy says to cancel it. */
+  readonly cancel: Effect.Effect<void>
+  readonly telemetry: Telemetry.Telemetry
+  /** The response opened a turn again: the first update says so. */
+  readonly retried: boolean
 }
 
 /**
  * Follows one response to its true end: attaches, drops what was delivered before, attaches again when the connection
- * ends without a terminal event, and polls where the provider does not replay. One read becomes one array of updates.
+ * ends without a terminal event, and polls if the provider does not replay. One read becomes one array of updates.
  */
 export const follow = (options: Options): Stream.Stream<AgentUpdate, AgentError> =>
   Stream.scoped(Stream.fromPull(makePull(options)))
 
-const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Updates, never, Scope.Scope> {
-  const { model, policy, runId, source } = options
+/** The same as a pull, in the scope of the caller. */
+export const makePull = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Updates, never, Scope.Scope> {
+  const { run, source, telemetry } = options
+  const { model, policy, runId } = run
   const scope = yield* Effect.scope
   const cursor = Cursor.make({
     from: options.from,
     background: options.background,
-    responseId: source._tag === "Attach" ? source.responseId : undefined
+    responseId: source.responseId,
+    sealed: run.sealed
   })
-  const replays = options.background && model.capabilities.resume && (source._tag === "Create" || source.streamed)
-  let mode: "create" | "replay" | "poll" =
-    source._tag === "Create" ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
+  const opened = source.connection === undefined ? undefined : source
+  const replays = options.background && model.capabilities.resume && source.streamed
+  let mode: "create" | "replay" | "poll" | "stop" =
+    opened !== undefined ? "create" : replays && options.from.origin === "stream" ? "replay" : "poll"
 
-  const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
-  const telemetry = yield* Telemetry.make({ model, policy, agent: options.from.agent, counts: options.counts })
+  const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
   const watch = yield* StallWatch.make({
-    model,
     policy,
-    runId,
-    seen: () => ({ ...cursor.position(), responseId: cursor.responseId() })
+    errorOf: errorOf(run),
+    seen: () => ({ ...cursor.position(), responseId: cursor.responseId() }),
+    cancel: options.cancel
   })
-  /** For what may wait: ends it when this worker may not go on, or the run has stalled. */
+  const trouble = Trouble.make({ runId, agent: run.agent.name, responseId: source.responseId })
+  /** Fails when the run may not go on, or has stalled. */
   const guarded = <A, E>(effect: Effect.Effect<A, E>) => Effect.raceAllFirst([effect, options.lost, watch.stalled])
   const reconnect = yield* Backoff.make(policy.reconnect)
-  const request = yield* Backoff.make(policy.request)
-  const polling = yield* Backoff.make(policy.poll)
+  const polling = yield* Backoff.make(policy.pollEvery)
 
   // ---- attaching
 
   let attached: Scope.Closeable | undefined
   let pull: Events | undefined
-  let attempt = 0
-  let answered = false
   let progressed = false
   let fruitless = 0
 
   /** A scope for what is attached to next, and its span. */
-  const announce = Effect.fnUntraced(function* (how: typeof mode) {
+  const announce = Effect.fnUntraced(function* (how: "replay" | "poll") {
     const { agent, sequenceNumber } = cursor.position()
     const child = yield* Scope.fork(scope)
     attached = child
-    const attachment = { agent, runId, how, attempt: ++attempt, sequenceNumber }
+    const attachment = { agent, runId, how, sequenceNumber }
     const span = yield* Scope.provide(telemetry.attached(attachment, cursor.responseId()), child)
     return { child, span }
   })
 
-  const attach = Effect.gen(function* () {
-    const after = cursor.after()
-    const events =
-      source._tag === "Create" && mode === "create"
-        ? source.events
-        : model.resume(cursor.responseId() ?? "", after < 0 ? {} : { after })
-    const { child, span } = yield* announce(mode)
-    const read = yield* Stream.toPull(events).pipe(Scope.provide(child), Effect.withParentSpan(span))
+  /** Watches an attachment by one fiber for as long as it lasts, not at each read: reads come by the hundred a second. */
+  const watched = Effect.fnUntraced(function* (read: Events, child: Scope.Closeable) {
     watch.heard()
-    // Watched by one fiber for as long as it lasts, and not anew at each read: reads come by the hundred per second.
-    const over = Deferred.makeUnsafe<never, AgentError | Cause.Done>()
-    yield* Effect.raceAllFirst([options.lost, watch.stalled, Effect.andThen(watch.idle, Cause.done())]).pipe(
-      Deferred.into(over),
-      Effect.forkIn(child)
-    )
+    const over = Deferred.makeUnsafe<never, AgentError | Cause.Done | Stopped>()
+    yield* Effect.raceAllFirst([
+      options.lost,
+      watch.stalled,
+      Effect.andThen(watch.idle, Cause.done()),
+      Effect.andThen(options.stopped, Effect.fail(new Stopped()))
+    ]).pipe(Deferred.into(over), Effect.forkIn(child))
     progressed = false
-    pull = Effect.raceFirst(Effect.withParentSpan(read, span), Deferred.await(over))
+    pull = Effect.raceFirst(read, Deferred.await(over))
     return pull
+  })
+
+  const attach = Effect.gen(function* () {
+    if (mode === "create" && opened !== undefined) {
+      attached = opened.connection
+      yield* watched(opened.rest, opened.connection)
+      return Effect.succeed(opened.first)
+    }
+    const after = cursor.after()
+    const { child, span } = yield* announce("replay")
+    const read = yield* Stream.toPull(model.resume(source.responseId, after < 0 ? {} : { after })).pipe(
+      Scope.provide(child),
+      Effect.withParentSpan(span)
+    )
+    return yield* watched(Effect.withParentSpan(read, span), child)
   })
 
   /** The attachment ends like this. */
@@ -132,61 +157,72 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   const streamed: Updates = Effect.suspend(() => pull ?? Effect.flatten(attach)).pipe(
     Pull.matchEffect({
       onSuccess: (events) => {
-        answered = true
         watch.heard()
-        const unnamed = cursor.responseId() === undefined
         const read = cursor.read(events, mode === "create" ? "live" : "replay")
-        const responseId = cursor.responseId()
-        if (unnamed && responseId !== undefined) telemetry.named(responseId)
-        const accepted = unnamed && responseId !== undefined ? options.accepted(responseId) : Effect.void
-        if (!read.progressed || progressed) return Effect.andThen(accepted, deliver(read.updates))
+        if (!read.progressed || progressed) return deliver(read.updates)
         progressed = true
-        return Effect.andThen(Effect.andThen(accepted, reconnect.reset), deliver(read.updates))
+        return Effect.andThen(Effect.andThen(trouble.ended, reconnect.reset), deliver(read.updates))
       },
       onDone: () => Effect.andThen(detach(Exit.fail(new Telemetry.Disconnected())), cut(undefined)),
       onFailure: (cause): Updates => {
-        const failure = cause.reasons.find(Cause.isFailReason)
-        return failure === undefined
+        const failed = cause.reasons.find(Cause.isFailReason)
+        return failed === undefined
           ? Effect.failCause(cause as Cause.Cause<never>)
-          : Effect.andThen(detach(Exit.fail(failure.error)), failed(failure.error))
+          : Effect.andThen(
+              detach(failed.error._tag === "Stopped" ? Exit.void : Exit.fail(failed.error)),
+              broken(failed.error)
+            )
       }
     })
   )
 
-  const failed = (loss: Loss): Updates => {
+  const broken = (loss: Loss): Updates => {
     switch (loss._tag) {
       case "AgentError":
         return Effect.fail(loss)
       case "CreateUnconfirmed":
-        return fail(new Unconfirmed({ runId, error: loss.error }))
+        return cut(loss.error)
       case "ReplayUnavailable":
         mode = "poll"
         return next
       case "ResponseGone":
         return deliver(cursor.expire())
+      case "Stopped":
+        mode = "stop"
+        return next
       case "AiError":
-        if (cursor.responseId() !== undefined) return loss.isRetryable ? cut(loss) : fail(loss)
-        // A request that was answered was not refused, though the answer broke off before it named the response.
-        return answered ? fail(new Unconfirmed({ runId, error: loss })) : refused(loss)
+        return loss.isRetryable ? cut(loss) : fail(loss)
     }
   }
 
-  const refused = Effect.fnUntraced(function* (error: AiError.AiError) {
-    yield* options.refused
-    if (error.isRetryable && (yield* guarded(request.wait(error, error.retryAfter)))) return yield* next
-    return yield* fail(error)
-  })
+  /** The response ended with its connection, or is over: one look tells. */
+  const stoppedNow: Updates = Effect.suspend(() =>
+    Effect.result(model.retrieve(source.responseId)).pipe(
+      Effect.timeoutOption(policy.closeTimeout),
+      Effect.flatMap((look) => {
+        const shown = Option.isSome(look) && look.value._tag === "Success" ? look.value.success.snapshot : undefined
+        return shown !== undefined && isOver(shown.status)
+          ? fill(shown)
+          : fill({ responseId: source.responseId, status: "cancelled", lanes: [] })
+      }),
+      Effect.flatMap(deliver)
+    )
+  )
 
   /** The connection ended before the response did. */
   const cut = Effect.fnUntraced(function* (
     error: AiError.AiError | undefined
   ): Effect.fn.Return<Batch, AgentError | Cause.Done> {
-    const responseId = cursor.responseId()
-    if (responseId === undefined) return yield* fail(new Unconfirmed({ runId }))
     fruitless = progressed ? 0 : fruitless + 1
+    if (fruitless > 0) {
+      yield* trouble.began(
+        "the connection to a run breaks without anything new, and is opened again",
+        error?.message ?? "it ended before the response did"
+      )
+    }
     if (mode === "replay" && fruitless > 1) {
       // Replays that bring nothing new may be those of a response that is over without ever saying so.
-      const look = yield* Effect.result(guarded(model.retrieve(responseId)))
+      const look = yield* Effect.result(guarded(model.retrieve(source.responseId)))
       if (look._tag === "Success" && isOver(look.success.snapshot.status)) {
         return yield* deliver(yield* fill(look.success.snapshot))
       }
@@ -206,23 +242,26 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   let looked = false
 
   const look = Effect.gen(function* () {
-    const responseId = cursor.responseId() ?? ""
     if (looked && !(yield* polling.wait(undefined, pollAfter))) {
       const description = "it was polled as often as the policy says"
       return yield* fail(watch.reason(description))
     }
     looked = true
     const { span } = yield* announce("poll")
-    const result = yield* Effect.result(Effect.withParentSpan(model.retrieve(responseId), span))
+    const result = yield* Effect.result(Effect.withParentSpan(model.retrieve(source.responseId), span))
     if (result._tag === "Failure") yield* detach(Exit.fail(result.failure))
     else if (!isOver(result.success.snapshot.status)) yield* detach(Exit.void)
     if (result._tag === "Success") {
       yield* reconnect.reset
+      yield* trouble.ended
       pollAfter = result.success.pollAfter
       return yield* fill(result.success.snapshot)
     }
     const error = result.failure
     if (error._tag === "ResponseGone") return cursor.expire()
+    if (error.isRetryable) {
+      yield* trouble.began("a run cannot be looked at, and this is tried again", error.message)
+    }
     return error.isRetryable && (yield* reconnect.wait(error, error.retryAfter)) ? [] : yield* fail(error)
   })
   // The next look is taken outside of what guards this one: a run may be polled for hours without anything new.
@@ -234,30 +273,38 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
   // ---- delivering
 
   let toldEnd = false
+  let told = !options.retried
 
-  const deliver = (updates: ReadonlyArray<AgentUpdate>): Updates => {
-    if (updates.length === 0) return next
+  const deliver = (some: ReadonlyArray<AgentUpdate>): Updates => {
+    const [first] = some
+    if (first === undefined) return next
     watch.came()
+    const updates = told ? some : [{ ...first, retried: true }, ...some.slice(1)]
+    told = true
     const ending = cursor.ending()
-    const delivered = Effect.as(telemetry.delivered(updates), updates as Batch)
-    if (ending === undefined || toldEnd) return delivered
+    if (ending === undefined || toldEnd) return Effect.as(telemetry.delivered(updates), updates as Batch)
     toldEnd = true
-    options.ended(ending)
-    return Effect.andThen(telemetry.ended(ending), delivered)
-  }
-
-  const failWith = (reason: AgentError["reason"]): Updates => {
-    const error = new AgentError({ runId, reason })
-    return Effect.andThen(detach(Exit.fail(error)), Effect.fail(error))
+    return Effect.gen(function* () {
+      const meaning = yield* options.ended(ending)
+      yield* telemetry.ended(ending)
+      const batch = meant(updates, meaning, options.background)
+      if (meaning._tag === "Over") options.delivering?.(batch.at(-1)!)
+      yield* telemetry.delivered(batch)
+      return batch
+    })
   }
 
   const next: Updates = Effect.suspend(() => {
     const description = cursor.divergence()
-    if (description !== undefined) return failWith(new RunDiverged({ description }))
+    if (description !== undefined) {
+      const error = errorOf(run)(new RunDiverged({ description }))
+      return Effect.andThen(detach(Exit.fail(error)), Effect.fail(error))
+    }
     const ending = cursor.ending()
-    if (ending === undefined) return mode === "poll" ? polled : streamed
-    const reason = failure(ending.status, cursor.responseId() ?? "", ending.error)
-    return reason === undefined ? Effect.andThen(detach(Exit.void), Cause.done()) : failWith(reason)
+    if (ending === undefined) return mode === "stop" ? stoppedNow : mode === "poll" ? polled : streamed
+    const reason = failure(ending.status, source.responseId, ending.error)
+    const exit = reason === undefined ? Exit.void : Exit.fail(errorOf(run)(reason))
+    return Effect.andThen(detach(exit), Cause.done())
   })
 
   return Effect.suspend(() => {
@@ -265,6 +312,20 @@ const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Retur
     return next
   })
 })
+
+/** The last update of a response says where the run stands after it, which is not always where the response does. */
+const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background: boolean): Batch => {
+  const last = updates.at(-1)!
+  const changed: AgentUpdate =
+    meaning._tag === "Over"
+      ? { ...last, status: meaning.status }
+      : {
+          ...last,
+          status: "in_progress",
+          continuationToken: background ? Option.some(meaning.from) : Option.none()
+        }
+  return [...updates.slice(0, -1), changed] as unknown as Batch
+}
 
 /** Why a run that ended like this fails its stream, if it does. */
 export const failure = (

@@ -1,23 +1,22 @@
 import { Predicate, Result, Schema, Struct } from "effect"
-import { JournalEntry, RunRecord } from "../RunRecord.ts"
+import { Fact, RunRecord } from "../RunRecord.ts"
 import type { RunId } from "../Run.ts"
-import type { Row } from "./runTable.ts"
+import type { Row } from "./runKernel.ts"
 
 // A line of the log is `[version, run id, what, …]`. Every later version keeps these three, so that a line that this one
 // does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.
 //
-//   [1, id, "new", record]                a run is created
-//   [1, id, "set", fields, token?, journal?]
-//                                         fields of its record changed, fields of its token, and its journal grew by these
-//   [1, id, "gone"]                       it was removed
-//   [1, "", "fence", number]              no fence above this one was given
+//   [2, id, "new", record]                a run is created
+//   [2, id, "set", fields, position?, facts?]
+//                                         fields of its record changed, fields of its position, and these facts came
+//   [2, id, "gone"]                       it was removed
+//   [2, "", "fence", number]              no fence or incarnation above this one was given
 //
 // Leases end with the process, so that their ends are not written: only a new fence is.
 
-const version = 1
+const version = 2
 
-const journalCodec = Schema.toCodecJson(Schema.Array(JournalEntry))
-const encodeJournal = Schema.encodeResult(journalCodec)
+const encodeFacts = Schema.encodeResult(Schema.toCodecJson(Schema.Array(Fact)))
 // A field that this version does not know would be lost when the log is rewritten.
 const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord), { onExcessProperty: "error" })
 
@@ -25,7 +24,7 @@ const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord), {
 export const whole = (record: RunRecord): Result.Result<string, Schema.SchemaError> =>
   record.journal.length === 0
     ? Result.succeed(JSON.stringify([version, record.runId, "new", record]))
-    : Result.map(encodeJournal(record.journal), (journal) =>
+    : Result.map(encodeFacts(record.journal), (journal) =>
         JSON.stringify([version, record.runId, "new", { ...record, journal }])
       )
 
@@ -40,40 +39,28 @@ const some = (fields: object): boolean => {
   return false
 }
 
-// The fields of a position that are not as they were; `undefined` where they do not make the one out of the other.
-const moved = (before: RunRecord["token"], after: RunRecord["token"]): Record<string, unknown> | undefined => {
-  if (before === null || after === null) return undefined
-  const fields: Record<string, unknown> = {}
-  for (const key of Struct.keys(after)) {
-    if (after[key] !== before[key]) fields[key] = after[key]
-  }
-  return Struct.keys(before).every((key) => key in after) ? fields : undefined
-}
-
-/** The line of what changed; `undefined` where nothing did that outlives the process. */
+/** The line of what changed; `undefined` if nothing did that outlives the process. */
 export const difference = (
   before: RunRecord,
   after: RunRecord
 ): Result.Result<string | undefined, Schema.SchemaError> => {
   const fields: Record<string, unknown> = {}
-  let token: Record<string, unknown> | undefined
   for (const key of Struct.keys(after)) {
     const value = after[key]
-    if (value === before[key] || key === "journal") continue
+    if (value === before[key] || key === "journal" || key === "position") continue
     if (key === "lease" && (after.lease === null || after.lease.fence === before.lease?.fence)) continue
-    if (key === "token") {
-      token = moved(before.token, after.token)
-      if (token !== undefined) continue
-    }
     fields[key] = value
   }
+  const position: Record<string, unknown> = {}
+  for (const key of Struct.keys(after.position)) {
+    if (after.position[key] !== before.position[key]) position[key] = after.position[key]
+  }
   if (after.journal.length > before.journal.length) {
-    return Result.map(encodeJournal(after.journal.slice(before.journal.length)), (journal) =>
-      JSON.stringify([version, after.runId, "set", fields, token ?? {}, journal])
+    return Result.map(encodeFacts(after.journal.slice(before.journal.length)), (facts) =>
+      JSON.stringify([version, after.runId, "set", fields, position, facts])
     )
   }
-  if (token !== undefined && some(token))
-    return Result.succeed(JSON.stringify([version, after.runId, "set", fields, token]))
+  if (some(position)) return Result.succeed(JSON.stringify([version, after.runId, "set", fields, position]))
   return Result.succeed(some(fields) ? JSON.stringify([version, after.runId, "set", fields]) : undefined)
 }
 
@@ -115,10 +102,10 @@ export const replay = (): Replay => {
   let highest = 0
   let foreign = false
 
-  const raise = (fields: Record<string, unknown>) => {
-    if (Predicate.hasProperty(fields.lease, "fence") && Predicate.isNumber(fields.lease.fence)) {
-      highest = Math.max(highest, fields.lease.fence)
-    }
+  // Fences and incarnations come from one counter.
+  const raise = ({ incarnation, lease }: Record<string, unknown>) => {
+    const fence = Predicate.hasProperty(lease, "fence") ? lease.fence : undefined
+    for (const given of [incarnation, fence]) if (Predicate.isNumber(given)) highest = Math.max(highest, given)
   }
 
   return {
@@ -141,11 +128,11 @@ export const replay = (): Replay => {
         raise(fields)
         Object.assign(run.fields, fields)
         if (Predicate.isObject(second) && some(second)) {
-          const token = run.fields.token
-          run.fields.token = { ...(Predicate.isObject(token) ? token : {}), ...second }
+          const { position } = run.fields
+          run.fields.position = { ...(Predicate.isObject(position) ? position : {}), ...second }
         }
         if (Array.isArray(third)) {
-          for (const entry of third) run.journal.push(entry)
+          for (const fact of third) run.journal.push(fact)
           run.bytes += bytes
         }
       } else if (what === "gone") {

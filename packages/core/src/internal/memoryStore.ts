@@ -1,48 +1,66 @@
-import { Clock, Effect, Option, Result } from "effect"
+import { Clock, Effect, Option, Predicate, Result } from "effect"
 import type { RunId } from "../Run.ts"
 import type { TokenStore } from "../TokenStore.ts"
-import * as RunTable from "./runTable.ts"
+import * as ResponseIndex from "./responseIndex.ts"
+import * as RunKernel from "./runKernel.ts"
 
 /** The runs of one process, in a map; nothing survives it. */
 export const make: Effect.Effect<TokenStore["Service"]> = Effect.sync(() => {
-  const rows = new Map<RunId, RunTable.Row>()
+  const rows = new Map<RunId, RunKernel.Row>()
+  const responses = ResponseIndex.make()
   let fence = 0
 
   const now = Clock.clockWith((clock) =>
-    Effect.succeed<RunTable.Moment>({
+    Effect.succeed<RunKernel.Moment>({
       millis: clock.currentTimeMillisUnsafe(),
       nanos: clock.monotonicTimeNanosUnsafe()
     })
   )
-  const keep = <A>(id: RunId, step: RunTable.Step<A>): A => {
+  // From the clock too, so that fences and incarnations go on rising after the store was emptied.
+  const nextFence = (now: RunKernel.Moment): number => (fence = Math.max(fence + 1, now.millis))
+  const keep = <A>(id: RunId, step: RunKernel.Step<A>): A => {
+    responses.update(id, rows.get(id)?.record, step.row.record)
     rows.set(id, step.row)
     return step.value
   }
   const update = <A, E>(
     id: RunId,
-    f: (row: RunTable.Row | undefined, now: RunTable.Moment) => Result.Result<RunTable.Step<A>, E>
+    f: (row: RunKernel.Row | undefined, now: RunKernel.Moment) => Result.Result<RunKernel.Step<A>, E>
   ): Effect.Effect<A, E> =>
     Effect.flatMap(now, (now) => Effect.fromResult(Result.map(f(rows.get(id), now), (step) => keep(id, step))))
 
   return {
-    create: (run) => Effect.map(now, (now) => keep(run.runId, RunTable.create(rows.get(run.runId), run, now))),
+    create: (run, options) =>
+      Effect.map(now, (now) =>
+        keep(run.runId, RunKernel.create(rows.get(run.runId), run, { ...options, nextFence: nextFence(now) }, now))
+      ),
     read: (id) =>
-      Effect.map(now, (now) => Option.map(Option.fromUndefinedOr(rows.get(id)), (row) => RunTable.read(row, now))),
-    acquire: (id, options) =>
-      update(id, (row, now) => {
-        // Fences come from the clock too, so that they go on rising after the store was emptied.
-        fence = Math.max(fence + 1, now.millis)
-        return RunTable.acquire(row, id, { ...options, nextFence: fence }, now)
+      Effect.map(now, (now) => {
+        const runId = Predicate.isString(id) ? id : responses.find(id.responseId)
+        const row = runId === undefined ? undefined : rows.get(runId)
+        return Option.map(Option.fromUndefinedOr(row), (row) => RunKernel.read(row, now))
       }),
-    renew: (lease, ttl) => update(lease.runId, (row, now) => RunTable.renew(row, lease, ttl, now)),
-    release: (lease) =>
-      Effect.sync(() => {
-        const step = RunTable.release(rows.get(lease.runId), lease)
+    acquire: (id, options) =>
+      update(id, (row, now) => RunKernel.acquire(row, id, { ...options, nextFence: nextFence(now) }, now)),
+    renew: (lease, ttl, seen) => update(lease.runId, (row, now) => RunKernel.renew(row, lease, ttl, seen, now)),
+    release: (lease, options) =>
+      Effect.map(now, (now) => {
+        const step = RunKernel.release(rows.get(lease.runId), lease, options, now)
         if (step !== undefined) keep(lease.runId, step)
       }),
-    commit: (lease, commit) => update(lease.runId, (row, now) => RunTable.commit(row, lease, commit, now)),
-    signal: (id, signal) => update(id, (row, now) => RunTable.signal(row, id, signal, now)),
-    remove: (id) => Effect.sync(() => void rows.delete(id)),
-    list: (filter) => Effect.map(now, (now) => RunTable.list(rows.values(), filter, now))
+    commit: (lease, commit) => update(lease.runId, (row, now) => RunKernel.commit(row, lease, commit, now)),
+    record: (id, fact, seen) => update(id, (row, now) => RunKernel.record(row, id, fact, seen, now)),
+    conclude: (id, options) => update(id, (row, now) => RunKernel.conclude(row, id, options, now)),
+    remove: (lease, options = {}) =>
+      Effect.flatMap(now, (now) => {
+        const id = lease.runId
+        const answer = RunKernel.remove(rows.get(id), lease, options, now)
+        if (Result.isSuccess(answer) && answer.success) {
+          responses.update(id, rows.get(id)?.record, undefined)
+          rows.delete(id)
+        }
+        return Effect.fromResult(answer)
+      }),
+    list: (filter) => Effect.map(now, (now) => RunKernel.list(rows.values(), filter, now))
   }
 })

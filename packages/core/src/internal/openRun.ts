@@ -1,7 +1,6 @@
-import { Effect, Option, Predicate, Result, Schema } from "effect"
+import { Clock, Context, Duration, Effect, Option, Predicate, Result, Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { Digest } from "effect/crypto"
-import type { Agent, RunInput, RunRef } from "../Agent.ts"
 import {
   AgentChanged,
   AgentError,
@@ -13,19 +12,33 @@ import {
   TokenInvalid
 } from "../AgentError.ts"
 import { BackgroundModel, type ModelRequest } from "../BackgroundModel.ts"
-import { ContinuationToken, decode as decodeToken } from "../ContinuationToken.ts"
+import { ContinuationToken, decode as decodeToken, TokenCodec } from "../ContinuationToken.ts"
 import { isOver, maxRunIdBytes, RunId } from "../Run.ts"
-import * as RunRecord from "../RunRecord.ts"
+import * as RunEngine from "../RunEngine.ts"
+import type { RunRecord } from "../RunRecord.ts"
+import * as RunState from "../RunState.ts"
 import { RunPolicy } from "../RunPolicy.ts"
 import { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
+import type { Agent, RunInput, RunRef } from "./agent.ts"
 import { freshId } from "./freshId.ts"
+import { isMinted, minted, plainCodec } from "./minted.ts"
+
+/** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
+export const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
+  defaultValue: () => () => true
+})
 
 /** A run that a verb works on, with the services it was found through. */
 export interface OpenRun {
   readonly agent: Agent
   readonly runId: RunId
-  readonly record: RunRecord.RunRecord
+  readonly record: RunRecord
+  readonly isExternal: (name: string) => boolean
+  /** Whether tokens leave this process sealed, and are accepted as objects only if it made them. */
+  readonly sealed: boolean
+  /** What is known of the run beside its record, for errors: the response that it is at. */
+  readonly known: { responseId: string | undefined }
   readonly model: BackgroundModel["Service"]
   readonly store: TokenStore["Service"]
   readonly policy: RunPolicy
@@ -39,8 +52,58 @@ const maxNameBytes = 64
 
 const invalid = (description: string) => new AgentError({ reason: new InvalidInput({ description }) })
 
-export const storeFailed = (runId: string) => (error: TokenStoreError) =>
-  new AgentError({ runId, reason: new StoreFailed({ error }) })
+/** An error of this run. */
+export const errorOf =
+  ({ agent, known, runId }: Pick<OpenRun, "agent" | "known" | "runId">) =>
+  (reason: AgentError["reason"]): AgentError =>
+    new AgentError({
+      runId,
+      agent: agent.name,
+      ...(known.responseId === undefined ? {} : { responseId: known.responseId }),
+      reason
+    })
+
+export const storeFailed =
+  (run: Pick<OpenRun, "agent" | "known" | "runId">) =>
+  (error: TokenStoreError): AgentError =>
+    errorOf(run)(new StoreFailed({ error }))
+
+/** What the next step of this run depends on. */
+export const contextOf = (run: Pick<OpenRun, "policy" | "request">, handled: boolean): RunEngine.Context => ({
+  onUnconfirmed: run.policy.onUnconfirmed,
+  hasInput: run.request !== undefined,
+  handled
+})
+
+/** When a run like this is work again, and why workers must leave it alone if they must. */
+export const restOf = (
+  { policy }: Pick<OpenRun, "policy">,
+  record: Pick<RunRecord, "handled" | "incarnation" | "journal">
+): { readonly due: Duration.Duration; readonly parked?: string } => {
+  // Whoever comes next does not have the input.
+  const step = RunEngine.decide(RunState.fold(record), {
+    onUnconfirmed: policy.onUnconfirmed,
+    hasInput: false,
+    handled: record.handled
+  })
+  if (step._tag === "Over") return { due: Duration.infinity }
+  if (step._tag !== "Wait") return { due: Duration.zero }
+  switch (step.for) {
+    case "unconfirmed":
+      return {
+        due: Duration.infinity,
+        parked:
+          "A request that opens its response was sent but never answered: open it again with Agent.retry, or discard it."
+      }
+    case "input":
+      return {
+        due: Duration.infinity,
+        parked: "It was recorded, but never opened at the provider: start it again with its input, or discard it."
+      }
+    default:
+      return { due: Duration.infinity }
+  }
+}
 
 export const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
   Effect.fromResult(
@@ -54,13 +117,17 @@ export const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
 
 const encodePrompt = Schema.encodeEffect(Schema.toCodecJson(Prompt.Prompt))
 
+// MD5 tells two inputs apart, which is all that is asked, and is not asynchronous as WebCrypto's digests are: under a
+// TestClock a run stands at its next sleep when the clock is adjusted.
+const hash = (text: string) =>
+  Digest.Digest.use((service) => service.digestHex(Digest.md5, new TextEncoder().encode(text))).pipe(
+    Effect.provide(Digest.layerWebCrypto)
+  )
+
 const digest = Effect.fnUntraced(function* (agent: Agent, prompt: Prompt.Prompt, session: RunInput["session"]) {
   const encoded = yield* Effect.orDie(encodePrompt(prompt))
-  const text = JSON.stringify([agent.name, encoded, session?.previousResponseId ?? null])
-  // MD5 tells two inputs apart, which is all that is asked, and is not asynchronous as WebCrypto's digests are: under a
-  // TestClock a run stands at its next sleep when the clock is adjusted.
-  return yield* Digest.Digest.use((digest) => digest.digestHex(Digest.md5, new TextEncoder().encode(text)))
-}, Effect.provide(Digest.layerWebCrypto))
+  return yield* hash(JSON.stringify([agent.name, encoded, session?.previousResponseId ?? null]))
+})
 
 const readPrompt = (input: Prompt.RawInput): Effect.Effect<Prompt.Prompt, AgentError> =>
   Effect.try({
@@ -81,125 +148,226 @@ const readPrompt = (input: Prompt.RawInput): Effect.Effect<Prompt.Prompt, AgentE
     )
   )
 
-const unchanged = (agent: Agent, record: RunRecord.RunRecord, policy: RunPolicy) =>
-  agent.version === record.agentVersion || policy.agentChanged === "continue" || isOver(record.status)
+/** Fails if another version of the agent started the run and the policy forbids to continue it. */
+export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> => {
+  const { agent, policy, record } = run
+  return agent.version === record.agentVersion ||
+    policy.onAgentChanged === "continue" ||
+    isOver(RunState.statusOf(RunState.fold(record), record.position))
     ? Effect.void
     : Effect.fail(
-        new AgentError({
-          runId: record.runId,
-          reason: new AgentChanged({ started: record.agentVersion ?? "none", now: agent.version ?? "none" })
-        })
+        errorOf(run)(new AgentChanged({ started: record.agentVersion ?? "none", now: agent.version ?? "none" }))
       )
+}
+
+const utf8 = new TextEncoder()
+
+/** What runs are worked on with, of any agent. */
+const services = Effect.gen(function* () {
+  const model = yield* BackgroundModel
+  const store = yield* TokenStore
+  const policy = yield* RunPolicy
+  const isExternal = yield* ExternalCalls
+  const sealed = (yield* TokenCodec) !== plainCodec
+  return { model, store, policy, isExternal, sealed }
+})
+
+/** Makes runs of records that were read already. */
+export const known = Effect.map(
+  services,
+  (found) =>
+    (agent: Agent, record: RunRecord): OpenRun => ({
+      ...found,
+      agent,
+      runId: record.runId,
+      record,
+      known: { responseId: undefined }
+    })
+)
+
+/** What a run of this agent is found and worked on with. */
+const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
+  // A name is part of every token, where JSON would write a control character with six bytes.
+  if (agent.name === "" || utf8.encode(agent.name).length > maxNameBytes || /\p{Cc}/u.test(agent.name)) {
+    return yield* invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes without control characters.`)
+  }
+  const seen: OpenRun["known"] = { responseId: undefined }
+  return { ...(yield* services), agent, known: seen }
+})
+
+/** Whether runs of this agent go on in the background, if the caller does not say. */
+const inBackground = (agent: Agent, model: BackgroundModel["Service"], asked: boolean | undefined): boolean =>
+  asked ?? agent.background ?? model.capabilities.background
+
+type Asked = Pick<RunInput, "input" | "session">
+
+/** What names the task that an input is: the prompt, and a digest of it. */
+export const readTask = Effect.fnUntraced(function* (agent: Agent, { input, session }: Asked) {
+  const prompt = yield* readPrompt(input)
+  return { prompt, digest: yield* digest(agent, prompt, session) }
+})
+
+/** The request that opens the first turn of a run. */
+export const firstRequest = (agent: Agent, record: RunRecord, prompt: Prompt.Prompt): ModelRequest => ({
+  runId: record.runId,
+  agent: agent.name,
+  ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
+  prompt,
+  ...(record.session.previousResponseId === undefined
+    ? {}
+    : { previousResponseId: record.session.previousResponseId }),
+  background: record.background,
+  ...(agent.options === undefined ? {} : { options: agent.options })
+})
 
 /** The run that this input names: the one that is known, or a new one, recorded but not opened. */
 export const create = Effect.fnUntraced(function* (
   agent: Agent,
   options: RunInput & { readonly background?: boolean }
 ): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
-  const model = yield* BackgroundModel
-  const store = yield* TokenStore
-  const policy = yield* RunPolicy
-  // A name is part of every token, where JSON would write a control character with six bytes.
-  if (agent.name === "" || new TextEncoder().encode(agent.name).length > maxNameBytes || /\p{Cc}/u.test(agent.name)) {
-    return yield* invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes without control characters.`)
-  }
+  const found = yield* servicesOf(agent)
+  const { model, policy, store } = found
   if ("continuationToken" in options && options.continuationToken !== undefined) {
     return yield* invalid(
       "A continued run takes no new input: resume it with its token, or start another with the input."
     )
   }
-  const prompt = yield* readPrompt(options.input)
+  const task = yield* readTask(agent, options)
   const runId = options.runId === undefined ? RunId.make(yield* freshId) : yield* decodeRunId(options.runId)
-  const background = options.background ?? agent.background
+  const fail = errorOf({ ...found, runId })
+  const background = inBackground(agent, model, options.background)
   if (background && !model.capabilities.background) {
-    return yield* new AgentError({
-      runId,
-      reason: new BackgroundUnsupported({ provider: `${model.provider} ${model.model}` })
-    })
+    return yield* fail(new BackgroundUnsupported({ provider: `${model.provider} ${model.model}` }))
   }
-  const session = options.session ?? {}
-  const known = yield* digest(agent, prompt, session)
   const { record } = yield* store
-    .create({
-      runId,
-      agent: agent.name,
-      ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
-      digest: known,
-      background,
-      session
-    })
-    .pipe(Effect.mapError(storeFailed(runId)))
-  if (record.digest !== known) {
-    return yield* new AgentError({ runId, reason: new RunInputMismatch({ runId }) })
+    .create(
+      {
+        runId,
+        agent: agent.name,
+        ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
+        digest: task.digest,
+        background,
+        session: options.session ?? {}
+      },
+      // A starter that lives holds its run by then.
+      { due: Duration.times(policy.leaseTime, 2) }
+    )
+    .pipe(Effect.mapError(storeFailed({ ...found, runId })))
+  if (record.agent !== agent.name || (record.digest !== undefined && record.digest !== task.digest)) {
+    return yield* fail(new RunInputMismatch({ runId }))
   }
-  yield* unchanged(agent, record, policy)
-  return {
-    agent,
-    runId,
-    record,
-    model,
-    store,
-    policy,
-    request: {
-      runId,
-      agent: agent.name,
-      ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
-      prompt,
-      ...(session.previousResponseId === undefined ? {} : { previousResponseId: session.previousResponseId }),
-      background: record.background,
-      ...(agent.options === undefined ? {} : { options: agent.options })
-    }
+  const run: OpenRun = { ...found, runId, record, request: firstRequest(agent, record, task.prompt) }
+  yield* checkVersion(run)
+  return run
+})
+
+/** A run that something else started at the provider, recorded as this agent's. */
+export const adopt = Effect.fnUntraced(function* (
+  agent: Agent,
+  options: { readonly responseId: string; readonly runId?: string }
+): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
+  const found = yield* servicesOf(agent)
+  const { model, store } = found
+  const { responseId } = options
+  if (responseId === "") return yield* invalid("A response id is a text that is not empty.")
+  const isName = Schema.is(RunId)
+  const name = options.runId ?? responseId
+  const runId =
+    options.runId === undefined && !isName(name)
+      ? RunId.make(`adopted-${yield* hash(responseId)}`)
+      : yield* decodeRunId(name)
+  const run = { ...found, runId }
+  const { record } = yield* store
+    .create(
+      {
+        runId,
+        agent: agent.name,
+        ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
+        background: true,
+        session: {}
+      },
+      {
+        facts: [{ _tag: "Accepted", by: "adopt", turn: 0, responseId, streamed: model.capabilities.resume }]
+      }
+    )
+    .pipe(Effect.mapError(storeFailed(run)))
+  if (record.agent !== agent.name || !RunState.responseIds(record).includes(responseId)) {
+    const description = `Its id is taken by another run. Give response '${responseId}' another run id.`
+    return yield* errorOf(run)(new InvalidInput({ description }))
   }
+  return { ...run, record }
 })
 
 const isToken = Schema.is(ContinuationToken)
 
-const readToken = (agent: Agent, given: ContinuationToken | string): Effect.Effect<ContinuationToken, AgentError> =>
-  (typeof given === "string"
-    ? decodeToken(given)
-    : isToken(given)
-      ? Effect.succeed(given)
-      : Effect.fail(new TokenInvalid({ kind: "malformed", description: "it is not one of Baton's" }))
-  ).pipe(
-    Effect.filterOrFail(
-      (token) => token.agent === agent.name,
-      (token) =>
-        new TokenInvalid({
-          kind: "wrong-agent",
-          description: `it belongs to agent '${token.agent}', not to '${agent.name}'`
-        })
-    ),
-    Effect.mapError((reason) => new AgentError({ reason }))
-  )
+const readToken = Effect.fnUntraced(function* (agent: Agent, given: ContinuationToken | string) {
+  const invalidToken = (kind: TokenInvalid["kind"], description: string) =>
+    Effect.fail(new TokenInvalid({ kind, description }))
+  const read = Effect.gen(function* () {
+    if (typeof given === "string") return yield* decodeToken(given)
+    if (!isToken(given)) return yield* invalidToken("malformed", "it is not one of Baton's")
+    // What came as JSON went past the codec, which would have refused it.
+    return (yield* TokenCodec) === plainCodec || isMinted(given)
+      ? given
+      : yield* invalidToken("signature", "as an object it is not signed. Give the text that ContinuationToken.encode made")
+  })
+  const token = yield* Effect.mapError(read, (reason) => new AgentError({ agent: agent.name, reason }))
+  if (token.agent === agent.name) return token
+  return yield* new AgentError({
+    runId: token.runId,
+    agent: agent.name,
+    reason: new TokenInvalid({
+      kind: "wrong-agent",
+      description: `it belongs to agent '${token.agent}', not to '${agent.name}'`
+    })
+  })
+})
 
 /** The run that a reference names, which must exist and be this agent's. */
 export const find = Effect.fnUntraced(function* (
   agent: Agent,
   ref: RunRef
 ): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
-  const model = yield* BackgroundModel
-  const store = yield* TokenStore
-  const policy = yield* RunPolicy
+  const found = yield* servicesOf(agent)
   if ("input" in ref && ref.input !== undefined) {
     return yield* invalid("A continued run takes no new input: leave the input out, or start another run with it.")
   }
   const from = ref.continuationToken === undefined ? undefined : yield* readToken(agent, ref.continuationToken)
   const runId = from === undefined ? yield* decodeRunId(ref.runId) : from.runId
-  const fail = (reason: AgentError["reason"]) => Effect.fail(new AgentError({ runId, reason }))
-  const record = yield* store.read(runId).pipe(Effect.mapError(storeFailed(runId)))
-  if (Option.isNone(record)) return yield* fail(new RunNotFound({ runId }))
-  if (record.value.agent !== agent.name) {
-    const description = `Run '${runId}' belongs to agent '${record.value.agent}', not to '${agent.name}'.`
+  const run = { ...found, runId }
+  const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
+  const read = yield* found.store.read(runId).pipe(Effect.mapError(storeFailed(run)))
+  if (Option.isNone(read)) return yield* fail(new RunNotFound({ runId }))
+  const record = read.value
+  if (record.agent !== agent.name) {
+    const description = `It belongs to agent '${record.agent}', not to '${agent.name}'.`
     return yield* fail(new RunNotFound({ runId, description }))
   }
-  if (from !== undefined && from.turn > 0 && RunRecord.opening(record.value, from.turn)._tag !== "Accepted") {
+  const state = RunState.fold(record)
+  run.known = { responseId: RunState.winners(state).at(-1)?.responseId }
+  if (from !== undefined && from.incarnation !== state.incarnation) {
+    const description =
+      "it was made before the run was opened again, or for another run of the same id. Resume by the run's id instead"
+    return yield* fail(new TokenInvalid({ kind: "outdated", description }))
+  }
+  if (from !== undefined && from.turn > 0 && from.turn > RunState.currentTurn(state) + 1) {
     return yield* fail(
       new TokenInvalid({ kind: "unknown-position", description: "the run never came to where it points" })
     )
   }
-  return { agent, runId, record: record.value, model, store, policy, ...(from === undefined ? {} : { from }) }
+  return { ...run, record, ...(from === undefined ? {} : { from: minted(from) }) }
 })
 
-/** Fails where another version of the agent started the run and the policy forbids to continue it. */
-export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> =>
-  unchanged(run.agent, run.record, run.policy)
+/** The run's record as it is now. */
+export const readAgain = (run: OpenRun): Effect.Effect<RunRecord, AgentError> =>
+  run.store.read(run.runId).pipe(
+    Effect.mapError(storeFailed(run)),
+    Effect.flatMap((record) =>
+      Option.isNone(record)
+        ? Effect.fail(errorOf(run)(new RunNotFound({ runId: run.runId })))
+        : Effect.succeed(record.value)
+    )
+  )
+
+/** The time, as stores tell it. */
+export const now = Clock.currentTimeMillis

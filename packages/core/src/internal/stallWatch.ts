@@ -1,7 +1,6 @@
 import { Clock, Duration, Effect } from "effect"
-import { AgentError, RunStalled, Unconfirmed } from "../AgentError.ts"
-import type { BackgroundModel } from "../BackgroundModel.ts"
-import type { RunId, RunStatus } from "../Run.ts"
+import { type AgentError, RunStalled } from "../AgentError.ts"
+import type { RunStatus } from "../Run.ts"
 import type { RunPolicy } from "../RunPolicy.ts"
 
 /**
@@ -31,12 +30,13 @@ interface Seen {
 }
 
 export const make = Effect.fnUntraced(function* (run: {
-  readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
-  readonly runId: RunId
+  readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly seen: () => Seen
+  /** Called when the run stalled and the policy says to cancel it. */
+  readonly cancel: Effect.Effect<void>
 }): Effect.fn.Return<StallWatch> {
-  const { model, policy, runId } = run
+  const { policy } = run
   const clock = yield* Clock.Clock
   const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const begun = millis()
@@ -64,17 +64,15 @@ export const make = Effect.fnUntraced(function* (run: {
     })
   }
   const stall = Effect.fnUntraced(function* (description: string) {
-    const { responseId } = run.seen()
-    if (responseId === undefined) return yield* new AgentError({ runId, reason: new Unconfirmed({ runId }) })
-    if (policy.onStall === "cancel") yield* Effect.ignore(model.cancel(responseId))
-    return yield* new AgentError({ runId, reason: reason(description) })
+    if (policy.onStall === "cancel") yield* run.cancel
+    return yield* run.errorOf(reason(description))
   })
   const after = (ended: Effect.Effect<void>, what: string, within: Duration.Duration) =>
     Effect.andThen(
       ended,
       Effect.suspend(() => stall(`${what} for longer than ${Duration.format(within)}`))
     )
-  const { progressWithin, queuedFor, runsFor } = policy
+  const { maxFollowed, maxQueued, maxSilence } = policy
 
   return {
     reason,
@@ -88,26 +86,26 @@ export const make = Effect.fnUntraced(function* (run: {
     heard: () => {
       lastHeard = millis()
     },
-    idle: elapsed(policy.idleAfter, () => lastHeard),
+    idle: elapsed(policy.idleTimeout, () => lastHeard),
     stalled: Effect.raceAllFirst([
       after(
         elapsed(
-          queuedFor,
+          maxQueued,
           () => since,
           () => run.seen().status === "queued"
         ),
         "it is queued",
-        queuedFor
+        maxQueued
       ),
       after(
-        elapsed(progressWithin, () => since),
+        elapsed(maxSilence, () => since),
         "nothing new was heard of it",
-        progressWithin
+        maxSilence
       ),
       after(
-        elapsed(runsFor, () => begun),
+        elapsed(maxFollowed, () => begun),
         "it is followed",
-        runsFor
+        maxFollowed
       )
     ])
   }

@@ -25,7 +25,10 @@ export interface Telemetry {
    * Tells the policy's hook, and opens a span: one of the whole run would be lost with the process. The span ends with
    * the scope, and as it does.
    */
-  readonly attached: (attachment: Attachment, responseId?: string) => Effect.Effect<Tracer.Span, never, Scope.Scope>
+  readonly attached: (
+    attachment: Omit<Attachment, "attempt">,
+    responseId?: string
+  ) => Effect.Effect<Tracer.Span, never, Scope.Scope>
   readonly named: (responseId: string) => void
   readonly delivered: (batch: ReadonlyArray<AgentUpdate>) => Effect.Effect<void>
   /** The run is over; called while the attachment that showed it lasts. */
@@ -43,22 +46,26 @@ export const make = Effect.fnUntraced(function* (run: {
   readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
   readonly agent: string
-  /** False where the run's tokens are counted elsewhere. */
-  readonly counts: boolean
+  /** Whether the tokens of a response are counted here: false if they were counted before, or by others. */
+  readonly counts: (responseId: string) => boolean
+  /** How many attachments there were before. */
+  readonly attempt?: number
 }): Effect.fn.Return<Telemetry> {
   const { agent, model, policy } = run
   const clock = yield* Clock.Clock
   const secondsSince = (begun: bigint) => Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e9
   const attributes = attributesOf(model, agent)
   const updates = Instruments.updates(attributes)
+  let attempt = run.attempt ?? 0
   let span: Tracer.Span | undefined
   let last: Attachment["how"] | undefined
   /** When the response was asked for of which nothing came yet. */
   let asked: bigint | undefined
 
-  const attached = Effect.fnUntraced(function* (attachment: Attachment, responseId?: string) {
-    const { attempt, how, runId, sequenceNumber } = attachment
-    yield* policy.onAttach(attachment)
+  const attached = Effect.fnUntraced(function* (attachment: Omit<Attachment, "attempt">, responseId?: string) {
+    const { how, runId, sequenceNumber } = attachment
+    attempt++
+    yield* policy.onAttach({ ...attachment, attempt })
     if (last !== undefined && how === "replay") yield* Metric.update(Instruments.reconnects(attributes), 1)
     if (last !== undefined && last !== how && how === "poll") {
       yield* Metric.update(Instruments.fallbacks(attributes), 1)
@@ -107,7 +114,7 @@ export const make = Effect.fnUntraced(function* (run: {
     ended: ({ snapshot, status }) => {
       span?.attribute("baton.run.status", status)
       if (span !== undefined && snapshot !== undefined) describe(span, snapshot)
-      return run.counts && snapshot !== undefined ? used(model, agent, snapshot) : Effect.void
+      return snapshot !== undefined && run.counts(snapshot.responseId) ? used(model, agent, snapshot) : Effect.void
     }
   }
 })

@@ -1,4 +1,4 @@
-import type { Run, RunRecord } from "@effect-baton/core"
+import type { Run } from "@effect-baton/core"
 
 /** What all keys of a shard begin with: by the braces all of them are in one slot of a cluster. */
 export type Shard = string
@@ -16,11 +16,15 @@ export const layoutKey = (prefix: string): string => `{${nameOf(prefix)}:shards}
 /** The key of a run. */
 export const runKey = (shard: Shard, id: Run.RunId): string => `${shard}run:${id}`
 
-/** The key of a run's journal. */
-export const journalKey = (shard: Shard, id: Run.RunId): string => `${shard}journal:${id}`
+/** The keys of a run: the run, its journal, and the keys of the facts in it. */
+export const keysOf = (shard: Shard, id: Run.RunId): readonly [string, string, string] => [
+  runKey(shard, id),
+  `${shard}journal:${id}`,
+  `${shard}keys:${id}`
+]
 
-/** The key of the index of these runs. */
-export const indexKey = (shard: Shard, stage: RunRecord.Stage | undefined): string => `${shard}${stage ?? "runs"}`
+/** The key of an index of a shard. */
+export const indexKey = (shard: Shard, index: "runs" | "work" | "parked" | "responses"): string => `${shard}${index}`
 
 /** Which shard a run is in, now and for ever: FNV-1a. */
 export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {

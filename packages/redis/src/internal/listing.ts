@@ -1,4 +1,4 @@
-import { Run, type RunRecord, type TokenStore, type TokenStoreError } from "@effect-baton/core"
+import { Run, type RunRecord, RunState, type TokenStore, type TokenStoreError } from "@effect-baton/core"
 import { Effect, Predicate } from "effect"
 import * as StoredRun from "./storedRun.ts"
 
@@ -8,7 +8,7 @@ interface Place {
   readonly id: string
 }
 
-/** A run that a shard found; without `shown` it is one that cannot be read. */
+/** A run that a shard found. */
 interface Found {
   readonly place: Place
   readonly record: RunRecord.RunRecord
@@ -19,6 +19,7 @@ interface Source<Shard> {
   readonly shard: Shard
   readonly ahead: Array<Found>
   from: Place | undefined
+  wanted: number
   over: boolean
 }
 
@@ -29,11 +30,11 @@ export type Look<Shard> = (
   wanted: number
 ) => Effect.Effect<ReadonlyArray<unknown>, TokenStoreError.TokenStoreError>
 
-/** One page of what the shards find, oldest first; of one moment, in the order of the ids' bytes, as Redis has it. */
+/** One page of what the shards find, in the order of their indexes; of one moment, in that of the ids' bytes, as Redis has it. */
 export const page = Effect.fnUntraced(function* <Shard>(
   shards: ReadonlyArray<Shard>,
   look: Look<Shard>,
-  filter: Pick<TokenStore.RunFilter, "cursor" | "limit">,
+  filter: Pick<TokenStore.RunFilter, "cursor" | "limit" | "status">,
   unreadable: (shard: Shard, id: Run.RunId) => Effect.Effect<void>
 ): Effect.fn.Return<TokenStore.Page<RunRecord.RunRecord>, TokenStoreError.TokenStoreError> {
   const limit = Math.max(1, Math.trunc(filter.limit))
@@ -41,20 +42,26 @@ export const page = Effect.fnUntraced(function* <Shard>(
   if (from === "nowhere") return { items: [] }
   // One more than there is room for tells that there is a next page. What a shard finds is likely to be its share.
   const share = Math.ceil((limit + 1) / shards.length) + 1
-  const sources = shards.map((shard): Source<Shard> => ({ shard, ahead: [], from, over: false }))
+  const isWanted = (record: RunRecord.RunRecord): boolean =>
+    filter.status?.includes(RunState.statusOf(RunState.fold(record), record.position)) ?? true
+  const sources = shards.map((shard): Source<Shard> => ({ shard, ahead: [], from, wanted: share, over: false }))
   const ask = Effect.fnUntraced(function* (source: Source<Shard>) {
-    const [over, at, last, found] = yield* look(source.shard, source.from, share)
+    const [over, at, last, found] = yield* look(source.shard, source.from, source.wanted)
     source.over = over === "1"
+    // A status that few runs have takes fewer and larger looks.
+    source.wanted = Math.max(source.wanted, Math.min(source.wanted * 2, 128))
     if (Predicate.isString(at) && Predicate.isString(last) && at !== "") source.from = { at, id: last }
-    for (const [text, shown] of Array.isArray(found) ? found : []) {
+    for (const [text, score, shown] of Array.isArray(found) ? found : []) {
       const id = Run.RunId.make(text)
       const record = StoredRun.decode(id, shown)
       if (record._tag === "Failure") yield* unreadable(source.shard, id)
-      else source.ahead.push({ place: { at: String(record.success.createdAt), id }, record: record.success })
+      else if (isWanted(record.success)) source.ahead.push({ place: { at: String(score), id }, record: record.success })
     }
   })
 
   const found: Array<Found> = []
+  // A run that is due again meanwhile has another place, but comes once.
+  const known = new Set<Run.RunId>()
   while (found.length <= limit) {
     const dry = sources.filter(({ ahead, over }) => ahead.length === 0 && !over)
     if (dry.length > 0) {
@@ -72,7 +79,8 @@ export const page = Effect.fnUntraced(function* <Shard>(
     }
     const next = first?.ahead.shift()
     if (next === undefined) break
-    found.push(next)
+    if (!known.has(next.record.runId)) found.push(next)
+    known.add(next.record.runId)
   }
   const last = found[limit - 1]
   return {
@@ -92,7 +100,7 @@ const placeOf = (cursor: string | undefined): Place | undefined | "nowhere" => {
 const utf8 = new TextEncoder()
 
 const isBefore = (a: Found, b: Found): boolean => {
-  if (a.record.createdAt !== b.record.createdAt) return a.record.createdAt < b.record.createdAt
+  if (a.place.at !== b.place.at) return Number(a.place.at) < Number(b.place.at)
   const [x, y] = [utf8.encode(a.place.id), utf8.encode(b.place.id)]
   const i = x.findIndex((byte, i) => byte !== y[i])
   return i === -1 ? x.length < y.length : (x[i] ?? 0) < (y[i] ?? -1)

@@ -1,5 +1,5 @@
-import { TokenStoreError } from "@effect-baton/core"
-import { Predicate } from "effect"
+import { type Run, TokenStoreError } from "@effect-baton/core"
+import { Predicate, type Schema } from "effect"
 import type { RedisError } from "effect/persistence/Redis"
 
 type Kind = TokenStoreError.TokenStoreError["kind"]
@@ -47,6 +47,19 @@ export const corrupt = (operation: string, key: string): TokenStoreError.TokenSt
     operation,
     kind: "corrupt",
     description: `what Redis has at '${key}' is not what Baton wrote, and is left as it is. Restore it from a backup, or delete it to forget the run.`
+  })
+
+/** What a run is to be told, and cannot be stored. */
+export const unwritable = (
+  operation: string,
+  id: Run.RunId,
+  cause: Schema.SchemaError
+): TokenStoreError.TokenStoreError =>
+  new TokenStoreError.TokenStoreError({
+    operation,
+    kind: "corrupt",
+    description: `run '${id}' cannot be written: ${cause.message}. Nothing was changed.`,
+    cause
   })
 
 /** A run that this version leaves alone. */

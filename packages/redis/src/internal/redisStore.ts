@@ -1,5 +1,13 @@
-import { AgentError, ContinuationToken, Failpoint, type Run, TokenStore, TokenStoreError } from "@effect-baton/core"
-import { Duration, Effect, Result } from "effect"
+import {
+  AgentError,
+  Failpoint,
+  Run,
+  type RunRecord,
+  RunState,
+  TokenStore,
+  type TokenStoreError
+} from "@effect-baton/core"
+import { Duration, Effect, Option, Predicate, type Result, type Schema } from "effect"
 import { Redis } from "effect/persistence"
 import * as CallScript from "./callScript.ts"
 import * as Keys from "./keys.ts"
@@ -9,9 +17,20 @@ import * as Scripts from "./scripts.ts"
 import * as StoredRun from "./storedRun.ts"
 
 type Store = TokenStore.TokenStore["Service"]
+type Acquired = { readonly lease: TokenStore.Lease; readonly shown: unknown }
+type RemoveError = Effect.Error<ReturnType<Store["remove"]>>
 
 /** The writing operations, each a step that a crash test can stop at. */
-export const steps = Failpoint.steps("redis", ["create", "acquire", "renew", "release", "commit", "signal", "remove"])
+export const steps = Failpoint.steps("redis", [
+  "create",
+  "acquire",
+  "renew",
+  "release",
+  "commit",
+  "record",
+  "conclude",
+  "remove"
+])
 
 /** The runs of a namespace, each operation one script on one shard. */
 export const make = Effect.fnUntraced(function* (options: {
@@ -24,11 +43,13 @@ export const make = Effect.fnUntraced(function* (options: {
   const scripts = yield* Effect.all({
     create: CallScript.make(redis, "create", Scripts.create),
     read: CallScript.make(redis, "read", Scripts.read),
+    find: CallScript.make(redis, "read", Scripts.find),
     acquire: CallScript.make(redis, "acquire", Scripts.acquire),
     renew: CallScript.make(redis, "renew", Scripts.renew),
     release: CallScript.make(redis, "release", Scripts.release),
     commit: CallScript.make(redis, "commit", Scripts.commit),
-    signal: CallScript.make(redis, "signal", Scripts.signal),
+    record: CallScript.make(redis, "record", Scripts.record),
+    conclude: CallScript.make(redis, "conclude", Scripts.conclude),
     remove: CallScript.make(redis, "remove", Scripts.remove),
     list: CallScript.make(redis, "list", Scripts.list),
     layout: CallScript.make(redis, "create", Scripts.layout)
@@ -38,20 +59,40 @@ export const make = Effect.fnUntraced(function* (options: {
   const limit = Duration.toMillis(options.timeout)
   // A worker has to be able to renew in time after an answer that did not come.
   const within = (ttl: Duration.Duration) => Math.min(limit, Math.ceil(Duration.toMillis(ttl) * 0.3))
-  const millis = (ttl: Duration.Duration) => String(Math.ceil(Duration.toMillis(ttl)))
+  const millis = (duration: Duration.Duration) => String(Math.max(0, Math.ceil(Duration.toMillis(duration))))
+  const after = (due: Duration.Duration) => (Duration.isFinite(due) ? millis(due) : "")
 
   const command = (id: Run.RunId, ...args: ReadonlyArray<string>) => {
     const shard = Keys.shardOf(shards, id)
-    return ["2", Keys.runKey(shard, id), Keys.journalKey(shard, id), shard, id, ...args] as const
+    return ["3", ...Keys.keysOf(shard, id), shard, id, ...args] as const
   }
-  const corrupt = (operation: string, id: Run.RunId) =>
-    RedisFailure.corrupt(operation, Keys.runKey(Keys.shardOf(shards, id), id))
+  const readable = <A>(operation: string, id: Run.RunId, decoded: Result.Result<A, unknown>) =>
+    Effect.mapError(Effect.fromResult(decoded), () =>
+      RedisFailure.corrupt(operation, Keys.runKey(Keys.shardOf(shards, id), id))
+    )
   const recordOf = (operation: string, id: Run.RunId, shown: unknown) =>
-    Effect.mapError(Effect.fromResult(StoredRun.decode(id, shown)), () => corrupt(operation, id))
+    readable(operation, id, StoredRun.decode(id, shown))
+  const factsOf = (operation: string, id: Run.RunId, list: unknown) =>
+    Array.isArray(list) && list.length > 0
+      ? readable(operation, id, StoredRun.decodeFacts(list))
+      : Effect.succeed<ReadonlyArray<RunRecord.Fact>>([])
+  const writable = (
+    operation: string,
+    id: Run.RunId,
+    encoded: Result.Result<ReadonlyArray<string>, Schema.SchemaError>
+  ) => Effect.mapError(Effect.fromResult(encoded), (cause) => RedisFailure.unwritable(operation, id, cause))
+  const answerOf = (
+    operation: string,
+    id: Run.RunId,
+    outcome: TokenStore.Answer["outcome"],
+    list: unknown
+  ): Effect.Effect<TokenStore.Answer, TokenStoreError.TokenStoreError> =>
+    Effect.map(factsOf(operation, id, list), (facts) => ({ outcome, facts }))
   const lost = (lease: TokenStore.Lease) => Effect.fail(new AgentError.LeaseLost({ runId: lease.runId }))
   const notFound = (id: Run.RunId) => Effect.fail(new AgentError.RunNotFound({ runId: id }))
+  const gone = (id: Run.RunId) => Effect.fail(new TokenStore.Gone({ runId: id }))
 
-  // Who spreads runs otherwise does not find them, and would buy them anew.
+  // Who spreads runs otherwise does not find them, and would buy them again.
   let agreed = false
   const agree = Effect.suspend(() =>
     agreed
@@ -64,130 +105,186 @@ export const make = Effect.fnUntraced(function* (options: {
         })
   )
 
+  const readRun = (id: Run.RunId) =>
+    scripts.read(command(id), limit, ([answer, shown]) =>
+      answer === "none" ? Effect.succeedNone : Effect.asSome(recordOf("read", id, shown))
+    )
+
+  const readResponse = Effect.fnUntraced(function* (responseId: string) {
+    const ids = yield* Effect.forEach(
+      shards,
+      (shard) =>
+        scripts.find(["1", Keys.indexKey(shard, "responses"), responseId], limit, ([, found]) =>
+          Effect.succeed(Array.isArray(found) ? found.filter(Predicate.isString) : [])
+        ),
+      { concurrency: "unbounded" }
+    )
+    // Several runs opened it only if it was adopted twice: then it is the first of them.
+    let first: { readonly at: number; readonly record: RunRecord.RunRecord } | undefined
+    for (const id of ids.flat()) {
+      const record = Option.getOrUndefined(yield* readRun(Run.RunId.make(id)))
+      const fact = record?.journal.find((fact) => fact._tag === "Accepted" && fact.responseId === responseId)
+      if (record !== undefined && fact !== undefined && (first === undefined || fact.at < first.at)) {
+        first = { at: fact.at, record }
+      }
+    }
+    return Option.map(Option.fromUndefinedOr(first), ({ record }) => record)
+  })
+
+  const release = (lease: TokenStore.Lease, seen: number, due: string, parked: string | undefined, attempt: string) =>
+    scripts.release(
+      command(lease.runId, String(lease.fence), String(seen), due, parked === undefined ? "" : `=${parked}`, attempt),
+      limit,
+      () => Effect.void
+    )
+
+  const forget = (lease: TokenStore.Lease, length: string): Effect.Effect<boolean, RemoveError> =>
+    scripts.remove(
+      command(lease.runId, String(lease.fence), length),
+      limit,
+      ([answer]): Effect.Effect<boolean, RemoveError> =>
+        answer === "lost" ? lost(lease) : answer === "moved" ? forgetSafely(lease) : Effect.succeed(true)
+    )
+
+  // Lua does not know what a journal says: so the run is forgotten if the journal is still the one that was read.
+  const forgetSafely = (lease: TokenStore.Lease): Effect.Effect<boolean, RemoveError> =>
+    Effect.flatMap(readRun(lease.runId), (found) => {
+      if (Option.isNone(found)) return Effect.succeed(true)
+      const record = found.value
+      if (record.lease?.fence !== lease.fence) return lost(lease)
+      const { loose, unresolved } = RunState.fold(record)
+      return loose.length > 0 || unresolved.length > 0
+        ? Effect.succeed(false)
+        : forget(lease, String(record.journal.length))
+    })
+
   return TokenStore.TokenStore.of({
-    create: (run) =>
+    create: (run, { due = Duration.zero, facts = [] } = {}) =>
       Effect.andThen(
         agree,
         steps.take(
           "create",
-          scripts.create(
-            command(
-              run.runId,
-              JSON.stringify(run),
-              run.agent,
-              JSON.stringify(ContinuationToken.start(run.agent, run.runId))
-            ),
-            limit,
-            ([answer, shown]) =>
-              Effect.map(recordOf("create", run.runId, shown), (record) => ({ record, created: answer === "created" }))
+          Effect.flatMap(writable("create", run.runId, StoredRun.encodeUnborn(facts)), (texts) =>
+            scripts.create(
+              command(run.runId, JSON.stringify(run), run.agent, after(due), retention, ...texts),
+              limit,
+              ([answer, shown]) =>
+                Effect.map(recordOf("create", run.runId, shown), (record) => ({
+                  record,
+                  created: answer === "created"
+                }))
+            )
           )
         )
       ),
-    read: (id) =>
-      scripts.read(command(id), limit, ([answer, shown]) =>
-        answer === "none" ? Effect.succeedNone : Effect.asSome(recordOf("read", id, shown))
-      ),
-    acquire: (id, { owner, takeOver, ttl }) =>
+    read: (id) => (Predicate.isString(id) ? readRun(id) : readResponse(id.responseId)),
+    acquire: (id, { attempt, owner, steal, ttl }) =>
       steps.take(
         "acquire",
-        scripts.acquire(
-          command(id, owner, millis(ttl), takeOver === true ? "1" : "0"),
-          within(ttl),
-          ([answer, first, second]): ReturnType<Store["acquire"]> => {
-            if (answer === "none") return notFound(id)
-            if (answer === "leased") {
-              return Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
-            }
-            const lease = { runId: id, owner, fence: Number(first) }
-            return Effect.map(recordOf("acquire", id, second), (record) => ({ lease, record }))
-          }
-        )
+        scripts
+          .acquire(
+            command(id, owner, millis(ttl), steal === true ? "1" : "0", attempt === true ? "1" : "0", retention),
+            within(ttl),
+            ([answer, first, second]): Effect.Effect<Acquired, AgentError.RunNotFound | AgentError.RunLeased> =>
+              answer === "none"
+                ? notFound(id)
+                : answer === "leased"
+                  ? Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
+                  : Effect.succeed({ lease: { runId: id, owner, fence: Number(first) }, shown: second })
+          )
+          .pipe(
+            Effect.flatMap(({ lease, shown }) =>
+              recordOf("acquire", id, shown).pipe(
+                Effect.map((record) => ({ lease, record })),
+                // Nobody would know of this lease.
+                Effect.tapError(() => Effect.ignore(release(lease, 0, "as it is", undefined, "back")))
+              )
+            )
+          )
       ),
-    renew: (lease, ttl) =>
+    renew: (lease, ttl, seen) =>
       steps.take(
         "renew",
-        scripts.renew(command(lease.runId, String(lease.fence), millis(ttl)), within(ttl), ([answer]) =>
-          answer === "done" ? Effect.succeed(lease) : lost(lease)
+        scripts.renew(
+          command(lease.runId, String(lease.fence), millis(ttl), String(seen)),
+          within(ttl),
+          ([answer, facts]): ReturnType<Store["renew"]> =>
+            answer === "done" ? factsOf("renew", lease.runId, facts) : lost(lease)
         )
       ),
-    release: (lease) =>
+    release: (lease, { attempt, due, parked, seen }) =>
+      steps.take("release", release(lease, seen, after(due), parked, attempt)),
+    commit: (lease, { facts = [], guard, position, seen }) =>
       steps.take(
-        "release",
-        scripts.release(command(lease.runId, String(lease.fence)), limit, () => Effect.void)
-      ),
-    commit: (lease, commit) => {
-      const journal =
-        commit.journal === undefined || commit.journal.length === 0
-          ? Result.succeed("")
-          : StoredRun.encodeJournal(commit.journal)
-      if (Result.isFailure(journal)) {
-        return Effect.fail(
-          new TokenStoreError.TokenStoreError({
-            operation: "commit",
-            kind: "corrupt",
-            description: `run '${lease.runId}' cannot be written: ${journal.failure.message}. Nothing was changed.`,
-            cause: journal.failure
-          })
-        )
-      }
-      const rest = [
-        journal.success,
-        commit.attempts === undefined ? "" : String(commit.attempts),
-        commit.setAside === undefined ? "" : commit.setAside === null ? "-" : `=${commit.setAside}`
-      ]
-      return steps.take(
         "commit",
-        scripts.commit(
-          command(
-            lease.runId,
-            String(lease.fence),
-            String(commit.ordinal),
-            JSON.stringify(commit.token),
-            commit.status,
-            ...(commit.token !== null && rest.every((text) => text === "") ? [] : [...rest, retention])
-          ),
-          limit,
-          ([answer, signals]): ReturnType<Store["commit"]> =>
-            answer !== "done"
-              ? lost(lease)
-              : signals === ""
-                ? Effect.succeed([])
-                : Effect.mapError(Effect.fromResult(StoredRun.decodeSignals(String(signals))), () =>
-                    corrupt("commit", lease.runId)
-                  )
-        )
-      )
-    },
-    signal: (id, signal) =>
-      steps.take(
-        "signal",
-        scripts.signal(command(id, signal._tag, JSON.stringify(signal)), limit, ([answer]) =>
-          answer === "done" ? Effect.void : notFound(id)
+        Effect.flatMap(writable("commit", lease.runId, StoredRun.encodeFacts(facts)), (texts) =>
+          scripts.commit(
+            command(
+              lease.runId,
+              String(lease.fence),
+              String(seen),
+              position === undefined ? "" : String(position.ordinal),
+              position === undefined ? "" : JSON.stringify(position.token),
+              ...(texts.length === 0 && guard !== true ? [] : [guard === true ? "1" : "0", retention, ...texts])
+            ),
+            limit,
+            ([answer, facts]): ReturnType<Store["commit"]> =>
+              answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, facts) : lost(lease)
+          )
         )
       ),
-    remove: (id) =>
+    record: (id, fact, seen) =>
       steps.take(
-        "remove",
-        scripts.remove(command(id), limit, () => Effect.void)
+        "record",
+        Effect.flatMap(writable("record", id, StoredRun.encodeFacts([fact])), (texts) =>
+          scripts.record(
+            command(id, String(seen), String(fact.incarnation), retention, ...texts),
+            limit,
+            ([answer, facts]): ReturnType<Store["record"]> =>
+              answer === "done" ? factsOf("record", id, facts) : gone(id)
+          )
+        )
       ),
+    conclude: (id, { due, facts, seen }) =>
+      steps.take(
+        "conclude",
+        Effect.flatMap(writable("conclude", id, StoredRun.encodeFacts(facts)), (texts) =>
+          scripts.conclude(
+            command(
+              id,
+              String(seen),
+              after(due),
+              facts.map(({ incarnation }) => incarnation).join(","),
+              retention,
+              ...texts
+            ),
+            limit,
+            ([answer, facts]): ReturnType<Store["conclude"]> =>
+              answer === "written" || answer === "moved" || answer === "held"
+                ? answerOf("conclude", id, answer, facts)
+                : gone(id)
+          )
+        )
+      ),
+    remove: (lease, options) => steps.take("remove", options?.force === true ? forget(lease, "") : forgetSafely(lease)),
     list: (filter) => {
-      const statuses = filter.status === undefined ? "" : `,${filter.status.join(",")},`
+      const index = filter.due === true ? "work" : filter.parked === true ? "parked" : "runs"
+      const parked = filter.parked === undefined ? "" : filter.parked ? "1" : "0"
       const agent = filter.agent === undefined ? "" : `=${filter.agent}`
-      const unleased = filter.unleased === true ? "1" : "0"
       return Listing.page(
         shards,
         (shard, from, wanted) =>
           scripts.list(
             [
               "1",
-              Keys.indexKey(shard, filter.stage),
+              Keys.indexKey(shard, index),
               shard,
               from?.at ?? "",
               from?.id ?? "",
               String(wanted),
-              statuses,
-              agent,
-              unleased
+              filter.due === true ? "1" : "0",
+              parked,
+              agent
             ],
             limit,
             Effect.succeed

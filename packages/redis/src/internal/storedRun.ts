@@ -1,26 +1,50 @@
-import { type Run, RunRecord } from "@effect-baton/core"
+import { ContinuationToken, type Run, RunRecord, type TokenStore } from "@effect-baton/core"
 import { Predicate, Result, Schema } from "effect"
 
 const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord.RunRecord))
-const decodeSignalList = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Array(RunRecord.Signal)))
+const decodeFactList = Schema.decodeUnknownResult(Schema.toCodecJson(Schema.Array(RunRecord.Fact)))
+const encodeFact = Schema.encodeResult(Schema.toCodecJson(RunRecord.NewFact))
 
-/** A commit's part of the journal, as it is stored. */
-export const encodeJournal = Schema.encodeResult(
-  Schema.fromJsonString(Schema.toCodecJson(Schema.Array(RunRecord.JournalEntry)))
-)
+type Encoded = Result.Result<ReadonlyArray<string>, Schema.SchemaError>
+
+const encodeWith = (facts: ReadonlyArray<RunRecord.NewFact>, textOf: (json: Schema.Json) => string): Encoded =>
+  Result.map(
+    Result.all(facts.map((fact) => Result.map(encodeFact(fact), (json) => [RunRecord.keyOf(fact), textOf(json)]))),
+    (all) => all.flat()
+  )
+
+/** Facts as the scripts take them: each its key and its JSON. */
+export const encodeFacts = (facts: ReadonlyArray<RunRecord.NewFact>): Encoded =>
+  encodeWith(facts, (json) => JSON.stringify(json))
+
+/** Facts of a run that is created: the script draws the incarnation, and puts it into keys that name 0, and into the JSON. */
+export const encodeUnborn = (facts: ReadonlyArray<TokenStore.Unborn>): Encoded =>
+  encodeWith(
+    facts.map((fact) => ({ ...fact, incarnation: 0 }) as RunRecord.NewFact),
+    (json) => JSON.stringify(json, (key, value: unknown) => (key === "incarnation" ? undefined : value))
+  )
 
 const parse = (text: unknown): Result.Result<unknown, unknown> =>
   Result.try((): unknown => JSON.parse(Predicate.isString(text) ? text : "!"))
 
-/** The signals of a run, as the scripts answer them. */
-export const decodeSignals = (text: string): Result.Result<ReadonlyArray<RunRecord.Signal>, unknown> =>
-  decodeSignalList(`[${text}]`)
+// `<at>|<JSON>`
+const parseFact = (text: unknown): Result.Result<unknown, unknown> => {
+  const [, at, json] = /^(\d+)\|(.*)$/s.exec(Predicate.isString(text) ? text : "") ?? []
+  return Result.map(parse(json), (fact) => (Predicate.isObject(fact) ? { ...fact, at: Number(at) } : fact))
+}
+
+const parseFacts = (list: unknown): Result.Result<ReadonlyArray<unknown>, unknown> =>
+  Array.isArray(list) ? Result.all(list.map(parseFact)) : Result.fail("its journal has another form")
+
+/** Facts as the scripts answer them. */
+export const decodeFacts = (list: unknown): Result.Result<ReadonlyArray<RunRecord.Fact>, unknown> =>
+  Result.flatMap(parseFacts(list), (facts) => decodeFactList(facts))
 
 /** A run as the scripts show it: whether its lease is held, the fields of its hash, and its journal. */
 export const decode = (id: Run.RunId, shown: unknown): Result.Result<RunRecord.RunRecord, unknown> =>
   Result.gen(function* () {
     const [held, hash, list] = Array.isArray(shown) ? shown : []
-    if (!Array.isArray(hash) || !Array.isArray(list)) return yield* Result.fail("it has another form")
+    if (!Array.isArray(hash)) return yield* Result.fail("it has another form")
     const fields = new Map<unknown, unknown>()
     for (let i = 0; i < hash.length; i += 2) fields.set(hash[i], hash[i + 1])
     const numberOf = (name: string): unknown => {
@@ -28,27 +52,31 @@ export const decode = (id: Run.RunId, shown: unknown): Result.Result<RunRecord.R
       return Predicate.isString(text) && text !== "" ? Number(text) : undefined
     }
 
-    const run = yield* parse(fields.get("run"))
-    const token = yield* parse(fields.get("token"))
-    const signals = yield* parse(`[${String(fields.get("signals"))}]`)
-    const journal: Array<unknown> = []
-    for (const text of list) {
-      const entries = yield* parse(text)
-      if (!Array.isArray(entries)) return yield* Result.fail("its journal has another form")
-      for (const entry of entries) journal.push(entry)
-    }
+    const parsed = yield* parse(fields.get("run"))
+    const run = Predicate.isObject(parsed) ? parsed : {}
+    const incarnation = numberOf("incarnation")
+    const attempts = fields.get("attempts")
     const record = yield* decodeRecord({
-      ...(Predicate.isObject(run) ? run : {}),
-      version: 1,
-      status: fields.get("status"),
+      ...run,
+      version: 2,
+      incarnation,
+      journal: yield* parseFacts(list),
+      position:
+        fields.get("position") === ""
+          ? ContinuationToken.start(String(fields.get("agent")), id, Number(incarnation))
+          : yield* parse(fields.get("position")),
       ordinal: numberOf("ordinal"),
-      token,
-      journal,
-      signals,
+      handled: fields.get("handled") === "1",
+      attempts: Predicate.isString(attempts)
+        ? attempts
+            .split(",")
+            .filter((fence) => fence !== "")
+            .map(Number)
+        : undefined,
+      parked: fields.has("parkedAt") ? { reason: fields.get("reason"), at: numberOf("parkedAt") } : null,
+      due: numberOf("due") ?? null,
       lease:
         held === "1" ? { owner: fields.get("owner"), fence: numberOf("fence"), expiresAt: numberOf("until") } : null,
-      attempts: numberOf("attempts"),
-      setAside: fields.has("asideAt") ? { reason: fields.get("reason"), at: numberOf("asideAt") } : null,
       createdAt: numberOf("createdAt"),
       updatedAt: numberOf("updatedAt")
     })

@@ -1,18 +1,25 @@
 import { ContinuationToken, Run, type RunRecord, type TokenStore } from "@effect-baton/core"
-import { Duration, Effect, Fiber, type Result, type Scope } from "effect"
+import { Duration, Effect, Fiber, type Result, type Scope, Struct } from "effect"
 import { equal } from "./violation.ts"
 
 export type Store = TokenStore.TokenStore["Service"]
 
 /** How time passes for the store, and how much is asked of it. */
 export interface Terms {
-  /** How long a lease is that shall end. */
+  /** How long a lease is that must end. */
   readonly ttl: Duration.Duration
   /** Longer than that. */
   readonly beyond: Duration.Duration
   readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
   /** How many runs are many. */
   readonly runs: number
+}
+
+/** A run that was created and taken. */
+export interface Begun {
+  readonly lease: TokenStore.Lease
+  readonly incarnation: number
+  readonly facts: Facts
 }
 
 /** A store, and what the laws do with it all the time. */
@@ -24,10 +31,18 @@ export interface Bench extends Terms {
     owner?: string,
     ttl?: Duration.Duration
   ) => Effect.Effect<TokenStore.Lease, Effect.Error<ReturnType<Store["acquire"]>>>
+  /** Creates a run and takes it. */
+  readonly begin: (
+    id: string,
+    owner?: string,
+    ttl?: Duration.Duration
+  ) => Effect.Effect<Begun, Effect.Error<ReturnType<Store["acquire"]>>>
   /** The record of a run that must be there. */
   readonly recordOf: (id: string) => Effect.Effect<RunRecord.RunRecord, unknown>
   /** The ids of a listing, page by page. */
   readonly pages: (filter: TokenStore.RunFilter) => Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, unknown>
+  /** The runs that are work now, in order. */
+  readonly work: Effect.Effect<ReadonlyArray<string>, unknown>
 }
 
 /** A place that a store keeps runs in, opened as often as wanted: each time until its scope ends. */
@@ -43,7 +58,19 @@ export type PlaceLaw = (place: Place) => Effect.Effect<unknown, unknown, Scope.S
 
 export const lasting = Duration.minutes(10)
 export const idOf = Run.RunId.make
-export const cancel: RunRecord.Signal = { _tag: "Cancel" }
+
+/** How a run is left that is work again at once. */
+export const leave: TokenStore.ReleaseOptions = {
+  seen: Number.MAX_SAFE_INTEGER,
+  due: Duration.zero,
+  attempt: "keep"
+}
+
+/** How a run is left that is work never again. */
+export const leaveForGood: TokenStore.ReleaseOptions = { ...leave, due: Duration.infinity }
+
+/** More facts than any journal has. */
+export const all = Number.MAX_SAFE_INTEGER
 
 export const newRun = (runId: string, change: Partial<RunRecord.NewRun> = {}): RunRecord.NewRun => ({
   runId: idOf(runId),
@@ -59,19 +86,62 @@ export const commitOf = (
   ordinal: number,
   change: Partial<TokenStore.Commit> = {}
 ): TokenStore.Commit => ({
-  ordinal,
-  token: { ...ContinuationToken.start("analyst", idOf(runId)), sequenceNumber: ordinal },
-  status: "in_progress",
+  seen: 0,
+  position: { ordinal, token: { ...ContinuationToken.start("analyst", idOf(runId), 1), sequenceNumber: ordinal } },
   ...change
 })
 
-export const make = (store: Store, terms: Terms): Bench => ({
-  ...terms,
-  store,
-  acquire: (id, owner = "a", ttl = lasting) =>
-    Effect.map(store.acquire(idOf(id), { owner, ttl }), ({ lease }) => lease),
-  recordOf: (id) => Effect.flatMap(store.read(idOf(id)), Effect.fromOption),
-  pages: Effect.fnUntraced(function* (filter: TokenStore.RunFilter) {
+/** The facts of an incarnation. */
+export type Facts = ReturnType<typeof factsOf>
+
+export const factsOf = (incarnation: number, by = "a") =>
+  ({
+    requested: (turn: number, name = "1") => ({ _tag: "Requested", incarnation, by, turn, try: name }),
+    refused: (turn: number, name = "1") => ({ _tag: "Refused", incarnation, by, turn, try: name }),
+    accepted: (turn: number, responseId: string, name = "1") => ({
+      _tag: "Accepted",
+      incarnation,
+      by,
+      turn,
+      try: name,
+      responseId,
+      streamed: true
+    }),
+    responseEnded: (turn: number, responseId: string, status: Run.RunStatus = "completed") => ({
+      _tag: "ResponseEnded",
+      incarnation,
+      by,
+      turn,
+      responseId,
+      status,
+      calls: []
+    }),
+    cancelRequested: { _tag: "CancelRequested", incarnation, by },
+    cancelSent: (responseId: string) => ({ _tag: "CancelSent", incarnation, by, responseId }),
+    approved: (callId: string) => ({ _tag: "Approved", incarnation, by, turn: 0, callId }),
+    rejected: (callId: string) => ({ _tag: "Rejected", incarnation, by, turn: 0, callId, reason: "no" }),
+    toolEnded: (callId: string, result: unknown) => ({
+      _tag: "ToolEnded",
+      incarnation,
+      by,
+      turn: 0,
+      callId,
+      result,
+      isFailure: false
+    }),
+    ended: (status: Run.RunStatus) => ({ _tag: "Ended", incarnation, by, status }),
+    delivered: { _tag: "Delivered", incarnation, by },
+    retried: (turn = 0) => ({ _tag: "Retried", incarnation, by, turn })
+  }) satisfies Record<string, RunRecord.NewFact | ((...args: ReadonlyArray<never>) => RunRecord.NewFact)>
+
+/** Facts without the time that the store gave them. */
+export const plain = (facts: ReadonlyArray<RunRecord.Fact>): ReadonlyArray<unknown> =>
+  facts.map((fact) => Struct.omit(fact, ["at"]))
+
+export const make = (store: Store, terms: Terms): Bench => {
+  const acquire: Bench["acquire"] = (id, owner = "a", ttl = lasting) =>
+    Effect.map(store.acquire(idOf(id), { owner, ttl }), ({ lease }) => lease)
+  const pages: Bench["pages"] = Effect.fnUntraced(function* (filter: TokenStore.RunFilter) {
     const pages: Array<ReadonlyArray<string>> = []
     let cursor: string | undefined
     do {
@@ -85,7 +155,21 @@ export const make = (store: Store, terms: Terms): Bench => ({
     } while (cursor !== undefined)
     return pages
   })
-})
+  return {
+    ...terms,
+    store,
+    acquire,
+    begin: (id, owner, ttl) =>
+      Effect.gen(function* () {
+        const { record } = yield* store.create(newRun(id))
+        const { incarnation } = record
+        return { lease: yield* acquire(id, owner, ttl), incarnation, facts: factsOf(incarnation) }
+      }),
+    recordOf: (id) => Effect.flatMap(store.read(idOf(id)), Effect.fromOption),
+    pages,
+    work: Effect.map(pages({ due: true, limit: 100 }), (pages) => pages.flat())
+  }
+}
 
 /** `0` to `count - 1`. */
 export const range = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => i)
@@ -98,8 +182,8 @@ export const ending = <A, E extends { readonly _tag: string }>(result: Result.Re
   result._tag === "Success" ? "Success" : result.failure._tag
 
 /** The turns of the requests in a journal. */
-export const turnsOf = (record: RunRecord.RunRecord): ReadonlyArray<number> =>
-  record.journal.flatMap((entry) => (entry._tag === "Ended" ? [] : [entry.turn]))
+export const turnsOf = ({ journal }: Pick<RunRecord.RunRecord, "journal">): ReadonlyArray<number> =>
+  journal.flatMap((fact) => (fact._tag === "Requested" ? [fact.turn] : []))
 
 /** Starts an operation and gives up on it, after none or some turns of the scheduler: it may or may not have happened. */
 export const cut = (effect: Effect.Effect<unknown, unknown>, after: number): Effect.Effect<void> =>

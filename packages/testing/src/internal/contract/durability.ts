@@ -1,16 +1,20 @@
-import { type RunRecord, TokenStoreError } from "@effect-baton/core"
-import { Effect, Exit, Fiber, Option, Scope } from "effect"
+import { TokenStoreError } from "@effect-baton/core"
+import { Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
 import {
+  all,
   type Bench,
-  cancel,
   commitOf,
   cut,
+  factsOf,
   idOf,
   lasting,
+  leave,
+  leaveForGood,
   newRun,
   numbered,
   type Place,
   type PlaceLaw,
+  plain,
   range,
   turnsOf
 } from "./bench.ts"
@@ -24,43 +28,71 @@ const using = <A, E>(place: Place, use: (bench: Bench) => Effect.Effect<A, E>) =
 const stateOf = ({ store }: Bench) =>
   Effect.map(store.list({ limit: 1000 }), ({ items }) => items.map((record) => ({ ...record, lease: null })))
 
-const commit = (id: string, ordinal: number) =>
-  commitOf(id, ordinal, { journal: [{ _tag: "Requested", turn: ordinal }], attempts: ordinal })
+/** Takes a run, whoever had it before the place was closed, as it may be held still. */
+const again = ({ store }: Bench, id: string, owner = "a") =>
+  store.acquire(idOf(id), { owner, ttl: lasting, steal: true, attempt: true })
+
+/** A request and a position, under a lease. */
+const advanced = Effect.fnUntraced(function* (bench: Bench, id: string) {
+  const { lease, record } = yield* again(bench, id)
+  const facts = [factsOf(record.incarnation).requested(1)]
+  return { lease, commit: bench.store.commit(lease, commitOf(id, 1, { facts })) }
+})
 
 export const durability = {
   "what was reported done is there after closing and opening again": (place) =>
     Effect.gen(function* () {
       const before = yield* using(place, (bench) =>
         Effect.gen(function* () {
-          const { acquire, store } = bench
-          yield* Effect.forEach(range(8), (i) => store.create(newRun(numbered(i), { digest: `d-${i}` })))
-          for (const i of range(8)) {
-            const lease = yield* acquire(numbered(i))
-            yield* store.commit(lease, commit(numbered(i), 1))
-            yield* store.commit(lease, commitOf(numbered(i), 2, i % 2 === 0 ? { setAside: `because ${i}` } : {}))
-            if (i % 3 === 0) yield* store.commit(lease, commitOf(numbered(i), 3, { token: null, status: "completed" }))
-            if (i % 4 === 0) yield* store.release(lease)
+          const { acquire, recordOf, store } = bench
+          yield* Effect.forEach(range(8), (i) =>
+            store.create(newRun(numbered(i), { digest: `d-${i}` }), {
+              facts: i === 7 ? [{ _tag: "Accepted", by: "a", turn: 0, responseId: "resp_7", streamed: false }] : []
+            })
+          )
+          for (const i of range(7)) {
+            const facts = factsOf((yield* recordOf(numbered(i))).incarnation)
+            const { lease } = yield* again(bench, numbered(i))
+            yield* store.commit(
+              lease,
+              commitOf(numbered(i), 1, { facts: [facts.requested(0), facts.accepted(0, `resp_${i}`)] })
+            )
+            yield* store.commit(lease, commitOf(numbered(i), 2))
+            if (i % 3 === 0) yield* store.commit(lease, { seen: all, facts: [facts.ended("completed")] })
+            if (i % 2 === 0) yield* store.release(lease, { ...leaveForGood, parked: `because ${i}` })
+            if (i === 5) yield* store.release(lease, { ...leave, due: lasting, attempt: "back" })
           }
-          yield* store.signal(idOf(numbered(1)), cancel)
-          yield* store.remove(idOf(numbered(2)))
+          const { incarnation } = yield* recordOf(numbered(1))
+          yield* store.record(idOf(numbered(1)), factsOf(incarnation).cancelRequested, 0)
+          yield* store.remove(yield* acquire(numbered(2)), { force: true })
+          const fourth = yield* recordOf(numbered(4))
+          const over = [factsOf(fourth.incarnation).ended("failed")]
+          yield* store.conclude(idOf(numbered(4)), { seen: 2, facts: over, due: Duration.infinity })
           return yield* stateOf(bench)
         })
       )
       const reopened = yield* using(place, (bench) =>
         Effect.gen(function* () {
+          const { recordOf, store } = bench
           const state = yield* stateOf(bench)
+          const parked = (yield* bench.pages({ parked: true, limit: 2 })).flat()
+          const found = yield* Effect.forEach(range(8), (i) => store.read({ responseId: `resp_${i}` }))
           // As if it had never been closed.
-          const lease = yield* Effect.map(
-            bench.store.acquire(idOf(numbered(1)), { owner: "a", ttl: lasting, takeOver: true }),
-            ({ lease }) => lease
-          )
-          yield* equal(yield* bench.store.commit(lease, commit(numbered(1), 2)), [cancel], "a commit that was made")
-          yield* equal(turnsOf(yield* bench.recordOf(numbered(1))), [1], "the journal after it")
-          return { state, aside: (yield* bench.pages({ stage: "set aside", limit: 2 })).flat() }
+          const { lease, record } = yield* again(bench, numbered(1), "b")
+          const facts = factsOf(record.incarnation)
+          const commit = commitOf(numbered(1), 2, { facts: [facts.requested(0)] })
+          const answer = yield* store.commit(lease, commit)
+          const expected = [facts.requested(0), facts.accepted(0, "resp_1"), facts.cancelRequested]
+          yield* equal(plain(answer.facts), expected, "a commit that was made")
+          yield* equal(plain((yield* recordOf(numbered(1))).journal), expected, "the journal after it")
+          yield* equal(record.attempts.length, 2, "the attempts")
+          return { state, parked, found: found.map(Option.map(({ runId }) => String(runId))) }
         })
       )
       yield* equal(reopened.state, before, "the runs")
-      yield* equal(reopened.aside, [4].map(numbered), "the runs that are set aside")
+      yield* equal(reopened.parked, [0, 6].map(numbered), "the runs that are parked")
+      const ids = range(8).map((i) => (i === 2 ? Option.none() : Option.some(numbered(i))))
+      yield* equal(reopened.found, ids, "the runs of the responses")
     }),
 
   "the very last answer before the closing counts too": (place) =>
@@ -70,20 +102,46 @@ export const durability = {
         const id = numbered(i)
         const last: ReadonlyArray<(bench: Bench) => Effect.Effect<unknown, unknown>> = [
           ({ store }) => store.create(newRun(id)),
-          ({ acquire, store }) => Effect.flatMap(acquire(id), (lease) => store.commit(lease, commit(id, 1))),
-          ({ store }) => store.signal(idOf(id), cancel),
-          ({ store }) => store.remove(idOf(id))
+          (bench) => Effect.flatMap(advanced(bench, id), ({ commit }) => commit),
+          ({ recordOf, store }) =>
+            Effect.flatMap(recordOf(id), ({ incarnation }) =>
+              store.record(idOf(id), factsOf(incarnation).refused(1), 0)
+            ),
+          (bench) =>
+            Effect.flatMap(again(bench, id, "b"), ({ lease }) =>
+              bench.store.release(lease, { ...leaveForGood, attempt: "reset" })
+            ),
+          ({ recordOf, store }) =>
+            Effect.flatMap(recordOf(id), ({ incarnation }) =>
+              store.conclude(idOf(id), {
+                seen: all,
+                facts: [factsOf(incarnation).ended("failed")],
+                due: Duration.zero
+              })
+            ),
+          (bench) => again(bench, id, "c"),
+          (bench) => Effect.flatMap(again(bench, id, "d"), ({ lease }) => bench.store.remove(lease))
         ]
         const expected = [
-          Option.some({ ordinal: 0, signals: 0 }),
-          Option.some({ ordinal: 1, signals: 0 }),
-          Option.some({ ordinal: 1, signals: 1 }),
+          Option.some({ ordinal: 0, facts: 0, isDue: true, attempts: 0 }),
+          Option.some({ ordinal: 1, facts: 1, isDue: true, attempts: 1 }),
+          Option.some({ ordinal: 1, facts: 2, isDue: true, attempts: 1 }),
+          Option.some({ ordinal: 1, facts: 2, isDue: false, attempts: 0 }),
+          Option.some({ ordinal: 1, facts: 3, isDue: true, attempts: 0 }),
+          Option.some({ ordinal: 1, facts: 3, isDue: true, attempts: 1 }),
           Option.none()
         ]
         for (const [step, operation] of last.entries()) {
+          // What holds a run may hold it still; a decision is for a run that nobody holds.
+          if (step === 4) yield* using(place, (bench) => freed(bench, id))
           yield* using(place, operation)
           const record = yield* using(place, ({ store }) => store.read(idOf(id)))
-          const found = Option.map(record, ({ ordinal, signals }) => ({ ordinal, signals: signals.length }))
+          const found = Option.map(record, ({ attempts, due, journal, ordinal }) => ({
+            ordinal,
+            facts: journal.length,
+            isDue: due !== null,
+            attempts: attempts.length
+          }))
           yield* equal(found, expected[step], `what operation ${step + 1} did`)
         }
       })
@@ -95,10 +153,10 @@ export const durability = {
         Effect.forEach(range(16), (i) => store.create(newRun(numbered(i))), { concurrency: "unbounded" })
       )
       const scope = yield* Scope.make()
-      const { acquire, store } = yield* Scope.provide(place.open, scope)
+      const bench = yield* Scope.provide(place.open, scope)
       const fibers = yield* Effect.forEach(range(16), (i) =>
-        Effect.flatMap(acquire(numbered(i)), (lease) =>
-          Effect.forkChild(store.commit(lease, commit(numbered(i), 1)), { startImmediately: i % 2 === 0 })
+        Effect.flatMap(advanced(bench, numbered(i)), ({ commit }) =>
+          Effect.forkChild(commit, { startImmediately: i % 2 === 0 })
         )
       )
       yield* Scope.close(scope, Exit.void)
@@ -120,53 +178,90 @@ export const durability = {
         const id = numbered(moment)
         yield* using(place, ({ store }) => cut(store.create(newRun(id)), moment))
         yield* using(place, ({ store }) => store.create(newRun(id)))
-        yield* using(place, ({ acquire, store }) =>
-          Effect.flatMap(acquire(id, "a"), (lease) => cut(store.commit(lease, commit(id, 1)), moment))
-        )
+        yield* using(place, (bench) => Effect.flatMap(advanced(bench, id), ({ commit }) => cut(commit, moment)))
         const between = yield* using(place, ({ recordOf }) => recordOf(id))
-        const { attempts, ordinal, token } = between
-        const whole = { attempts: ordinal, at: ordinal === 0 ? -1 : ordinal, turns: ordinal === 0 ? [] : [1] }
-        yield* equal({ attempts, at: token?.sequenceNumber, turns: turnsOf(between) }, whole, "the commit is whole")
-        yield* using(place, ({ acquire, store }) =>
-          Effect.flatMap(acquire(id, "a"), (lease) => store.commit(lease, commit(id, 1)))
+        const whole = between.ordinal === 0 ? { ordinal: 0, at: -1, turns: [] } : { ordinal: 1, at: 1, turns: [1] }
+        const { ordinal, position } = between
+        yield* equal({ ordinal, at: position.sequenceNumber, turns: turnsOf(between) }, whole, "the commit is whole")
+        yield* using(place, (bench) => Effect.flatMap(advanced(bench, id), ({ commit }) => commit))
+        const { cancelRequested, refused } = factsOf(between.incarnation)
+        yield* using(place, ({ store }) => cut(store.record(idOf(id), cancelRequested, 0), moment))
+        yield* using(place, ({ store }) => store.record(idOf(id), cancelRequested, 0))
+        const record = yield* using(place, ({ recordOf }) => recordOf(id))
+        const facts = [factsOf(between.incarnation).requested(1), cancelRequested]
+        yield* equal(plain(record.journal), facts, "once each")
+        yield* using(place, ({ store }) => store.record(idOf(id), refused(1), 0))
+        const lease = yield* using(place, (bench) =>
+          Effect.gen(function* () {
+            const { lease } = yield* again(bench, id)
+            yield* cut(bench.store.remove(lease), moment)
+            return lease
+          })
         )
-        yield* using(place, ({ store }) => cut(store.signal(idOf(id), cancel), moment))
-        yield* using(place, ({ store }) => store.signal(idOf(id), cancel))
-        const record: RunRecord.RunRecord = yield* using(place, ({ recordOf }) => recordOf(id))
-        yield* equal(
-          { turns: turnsOf(record), signals: record.signals },
-          { turns: [1], signals: [cancel] },
-          "once each"
+        yield* using(place, (bench) =>
+          Effect.gen(function* () {
+            const left = yield* bench.store.read(idOf(id))
+            const held = Option.isNone(left) ? lease : (yield* again(bench, id)).lease
+            yield* equal(yield* bench.store.remove(held), true, "the answer")
+          })
         )
-        yield* using(place, ({ store }) => cut(store.remove(idOf(id)), moment))
-        yield* using(place, ({ store }) => store.remove(idOf(id)))
         yield* equal(yield* using(place, ({ store }) => store.read(idOf(id))), Option.none(), "the run is gone")
       })
     ),
 
-  "fences rise over closing and opening, also when nothing else is left": (place) =>
+  "fences and incarnations rise over closing and opening, also when nothing else is left": (place) =>
     Effect.gen(function* () {
       let last = 0
       for (let round = 0; round < 5; round++) {
-        const lease = yield* using(place, ({ acquire, store }) =>
+        const { incarnation, lease } = yield* using(place, (bench) =>
           Effect.gen(function* () {
-            yield* store.create(newRun("r-1"))
-            const lease = yield* acquire("r-1")
-            if (round % 2 === 0) yield* store.remove(idOf("r-1"))
-            else yield* store.release(lease)
-            return lease
+            const { created, record } = yield* bench.store.create(newRun("r-1"))
+            yield* equal(created, round === 0 || round % 2 === 1, "whether the run is a new one")
+            const { lease } = yield* again(bench, "r-1", `owner-${round}`)
+            if (round % 2 === 0) yield* bench.store.remove(lease)
+            else yield* bench.store.release(lease, leave)
+            return { incarnation: created ? record.incarnation : lease.fence, lease }
           })
         )
+        yield* above(incarnation, last, "the incarnation rises")
         yield* above(lease.fence, last, "the fence rises")
-        last = lease.fence
+        last = Math.max(lease.fence, incarnation)
       }
+      // Also those of a run that nobody took.
+      const created = yield* using(place, ({ store }) => store.create(newRun("r-2")))
+      yield* above(created.record.incarnation, last, "the incarnation rises")
+      const lease = yield* using(place, ({ acquire }) => acquire("r-2"))
+      yield* above(lease.fence, created.record.incarnation, "the fence rises over an incarnation")
+    }),
+
+  "when a run is work outlives the closing, though who held it does not": (place) =>
+    Effect.gen(function* () {
+      yield* using(place, (bench) =>
+        Effect.gen(function* () {
+          const { acquire, begin, store, ttl } = bench
+          yield* store.release((yield* begin("never")).lease, leaveForGood)
+          yield* store.release((yield* begin("later")).lease, { ...leave, due: Duration.times(ttl, 100) })
+          yield* store.release((yield* begin("held")).lease, leaveForGood)
+          yield* acquire("held", "gone", ttl)
+        })
+      )
+      yield* place.advance(place.beyond)
+      const { held, records } = yield* using(place, ({ recordOf, work }) =>
+        Effect.gen(function* () {
+          return { held: yield* work, records: yield* Effect.forEach(["never", "later"], recordOf) }
+        })
+      )
+      yield* equal(held, ["held"], "a run whose holder is gone is work")
+      yield* equal(
+        records.map(({ due }) => due !== null),
+        [false, true],
+        "others are when it was said"
+      )
     }),
 
   "whoever is gone holds a run no longer than its lease, and writes nothing when it comes back": (place) =>
     Effect.gen(function* () {
-      const gone = yield* using(place, ({ acquire, store, ttl }) =>
-        Effect.andThen(store.create(newRun("r-1")), acquire("r-1", "a", ttl))
-      )
+      const gone = yield* using(place, ({ begin, ttl }) => Effect.map(begin("r-1", "a", ttl), ({ lease }) => lease))
       yield* place.advance(place.beyond)
       yield* using(place, ({ acquire, recordOf, store, ttl }) =>
         Effect.gen(function* () {
@@ -175,8 +270,9 @@ export const durability = {
           yield* store.commit(lease, commitOf("r-1", 1))
           const before = yield* recordOf("r-1")
           yield* refused(store.commit(gone, commitOf("r-1", 2)), "LeaseLost", "a commit of who was gone")
-          yield* refused(store.renew(gone, ttl), "LeaseLost", "renewing of who was gone")
-          yield* store.release(gone)
+          yield* refused(store.renew(gone, ttl, 0), "LeaseLost", "renewing of who was gone")
+          yield* refused(store.remove(gone), "LeaseLost", "removing of who was gone")
+          yield* store.release(gone, leave)
           yield* equal(yield* recordOf("r-1"), before, "the record is what it was")
         })
       )
@@ -203,3 +299,10 @@ export const durability = {
       }
     })
 } satisfies Record<string, PlaceLaw>
+
+/** Makes sure that nobody holds a run, and that it is left as it was. */
+const freed = Effect.fnUntraced(function* (bench: Bench, id: string) {
+  const { store } = bench
+  const { lease } = yield* store.acquire(idOf(id), { owner: "b", ttl: lasting, steal: true })
+  yield* store.release(lease, leaveForGood)
+})

@@ -1,73 +1,88 @@
 import { Duration, Effect } from "effect"
-import { commitOf, ending, idOf, type Law, lasting, newRun, range, turnsOf } from "./bench.ts"
+import {
+  all,
+  commitOf,
+  ending,
+  factsOf,
+  idOf,
+  type Law,
+  lasting,
+  leave,
+  newRun,
+  plain,
+  range,
+  turnsOf
+} from "./bench.ts"
 import { above, equal, refused } from "./violation.ts"
 
 export const leases = {
   "nobody acquires a run that is not there": ({ acquire }) =>
     refused(acquire("nowhere"), "RunNotFound", "the run is not there"),
 
-  "a held run is refused, naming who holds it and until when": ({ acquire, store }) =>
+  "a held run is refused, naming who holds it and until when": ({ acquire, recordOf, store }) =>
     Effect.gen(function* () {
       yield* store.create(newRun("r-1"))
       const { lease, record } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl: lasting })
       yield* equal(lease, { runId: "r-1", owner: "a", fence: lease.fence }, "the lease")
       const shown = { owner: "a", fence: lease.fence, expiresAt: record.lease?.expiresAt }
       yield* equal(record.lease, shown, "the record shows the lease")
+      yield* equal(yield* recordOf("r-1"), record, "the answer is the record from then on")
       const { owner, until } = yield* refused(acquire("r-1", "b"), "RunLeased", "another holds the run")
       yield* equal({ owner, until }, { owner: "a", until: record.lease?.expiresAt }, "the refusal names the holder")
     }),
 
-  "the same owner acquires again, and holds the same lease": ({ acquire, store }) =>
+  "the same owner acquires again, and holds the same lease": ({ acquire, begin, store }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const first = yield* acquire("r-1")
-      yield* equal(yield* acquire("r-1"), first, "the lease is the same")
-      yield* store.commit(first, commitOf("r-1", 1))
+      const { lease } = yield* begin("r-1")
+      yield* equal(yield* acquire("r-1"), lease, "the lease is the same")
+      yield* store.commit(lease, commitOf("r-1", 1))
     }),
 
-  "a released run is free; releasing again, or for another, is nothing": ({ acquire, recordOf, store }) =>
+  "a released run is free; releasing again, or for another, is nothing": ({ acquire, begin, recordOf, store }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const a = yield* acquire("r-1", "a")
-      yield* store.release(a)
-      yield* store.release(a)
+      const { lease: a } = yield* begin("r-1", "a")
+      yield* store.release(a, leave)
+      yield* store.release(a, leave)
       yield* equal((yield* recordOf("r-1")).lease, null, "the run is free")
       const b = yield* acquire("r-1", "b")
       yield* above(b.fence, a.fence, "a new holder has a higher fence")
-      yield* store.release(a)
-      yield* equal((yield* recordOf("r-1")).lease?.owner, "b", "the holder still holds the run")
+      const before = yield* recordOf("r-1")
+      yield* store.release(a, { ...leave, due: Duration.infinity, parked: "late" })
+      yield* equal(yield* recordOf("r-1"), before, "the holder still holds the run")
       yield* store.commit(b, commitOf("r-1", 1))
-      yield* store.release({ runId: idOf("nowhere"), owner: "a", fence: 1 })
+      yield* store.release({ runId: idOf("nowhere"), owner: "a", fence: 1 }, leave)
     }),
 
-  "a lease ends with its time": ({ acquire, advance, beyond, recordOf, store, ttl }) =>
+  "a lease ends with its time": ({ acquire, advance, begin, beyond, recordOf, store, ttl }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const a = yield* acquire("r-1", "a", ttl)
+      const { lease: a } = yield* begin("r-1", "a", ttl)
       yield* advance(beyond)
       yield* equal((yield* recordOf("r-1")).lease, null, "the run is free")
       yield* refused(store.commit(a, commitOf("r-1", 1)), "LeaseLost", "a commit after the lease ended")
-      yield* refused(store.renew(a, ttl), "LeaseLost", "renewing after the lease ended")
+      yield* refused(store.renew(a, ttl, 0), "LeaseLost", "renewing after the lease ended")
+      yield* refused(store.remove(a), "LeaseLost", "removing after the lease ended")
       const b = yield* acquire("r-1", "b")
       yield* above(b.fence, a.fence, "a new holder has a higher fence")
     }),
 
-  "renewing keeps it": ({ acquire, advance, store, ttl }) =>
+  "renewing keeps it, and tells the facts that came": ({ acquire, advance, begin, store, ttl }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      let lease = yield* acquire("r-1", "a", ttl)
-      for (let i = 0; i < 4; i++) {
+      const { facts, lease } = yield* begin("r-1", "a", ttl)
+      for (const turn of range(4)) {
         yield* advance(Duration.times(ttl, 0.6))
-        lease = yield* store.renew(lease, ttl)
+        yield* equal(yield* store.renew(lease, ttl, turn), [], "nothing came")
+        yield* store.record(idOf("r-1"), facts.refused(turn), all)
+        yield* equal(plain(yield* store.renew(lease, ttl, turn)), [facts.refused(turn)], "what came since")
       }
+      const refusals = range(4).map((turn) => facts.refused(turn))
+      yield* equal(plain(yield* store.renew(lease, ttl, 0)), refusals, "all facts")
       yield* refused(acquire("r-1", "b"), "RunLeased", "the run is still held")
       yield* store.commit(lease, commitOf("r-1", 1))
     }),
 
-  "acquiring again keeps it too": ({ acquire, advance, store, ttl }) =>
+  "acquiring again keeps it too": ({ acquire, advance, begin, store, ttl }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const lease = yield* acquire("r-1", "a", ttl)
+      const { lease } = yield* begin("r-1", "a", ttl)
       for (let i = 0; i < 4; i++) {
         yield* advance(Duration.times(ttl, 0.6))
         yield* equal(yield* acquire("r-1", "a", ttl), lease, "the lease is the same")
@@ -78,71 +93,72 @@ export const leases = {
   "who lost a lease writes nothing, though it is the same owner again": ({
     acquire,
     advance,
+    begin,
     beyond,
     recordOf,
     store,
     ttl
   }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const stale = yield* acquire("r-1", "a", ttl)
+      const { lease: stale } = yield* begin("r-1", "a", ttl)
       yield* advance(beyond)
       const lease = yield* acquire("r-1", "a")
       yield* above(lease.fence, stale.fence, "the new lease has a higher fence")
       yield* store.commit(lease, commitOf("r-1", 1))
       const before = yield* recordOf("r-1")
       yield* refused(store.commit(stale, commitOf("r-1", 2)), "LeaseLost", "a commit by the lost lease")
-      yield* refused(store.renew(stale, ttl), "LeaseLost", "renewing the lost lease")
-      yield* store.release(stale)
+      yield* refused(store.renew(stale, ttl, 0), "LeaseLost", "renewing the lost lease")
+      yield* refused(store.remove(stale), "LeaseLost", "removing by the lost lease")
+      yield* store.release(stale, leave)
       yield* equal(yield* recordOf("r-1"), before, "the record is what it was")
     }),
 
-  "an old fence commits nothing, however high its ordinal": ({ acquire, recordOf, store }) =>
+  "an old fence commits nothing, however high its ordinal": ({ acquire, begin, recordOf, store }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const stale = yield* acquire("r-1", "a")
-      yield* store.release(stale)
+      const { facts, lease: stale } = yield* begin("r-1", "a")
+      yield* store.release(stale, leave)
       yield* store.commit(yield* acquire("r-1", "b"), commitOf("r-1", 1))
       const before = yield* recordOf("r-1")
       for (const ordinal of [1, 2, 1_000_000]) {
-        const commit = commitOf("r-1", ordinal, { token: null, status: "completed", journal: [], setAside: "no" })
+        const commit = commitOf("r-1", ordinal, { facts: [facts.requested(0), facts.ended("completed")] })
         yield* refused(store.commit(stale, commit), "LeaseLost", `commit ${ordinal} by the lost lease`)
       }
       yield* equal(yield* recordOf("r-1"), before, "the record is what it was")
     }),
 
-  "who released a lease writes nothing": ({ acquire, store, ttl }) =>
+  "who released a lease writes nothing": ({ begin, store, ttl }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const lease = yield* acquire("r-1")
-      yield* store.release(lease)
+      const { lease } = yield* begin("r-1")
+      yield* store.release(lease, leave)
       yield* refused(store.commit(lease, commitOf("r-1", 1)), "LeaseLost", "a commit by the released lease")
-      yield* refused(store.renew(lease, ttl), "LeaseLost", "renewing the released lease")
+      yield* refused(store.renew(lease, ttl, 0), "LeaseLost", "renewing the released lease")
+      yield* refused(store.remove(lease), "LeaseLost", "removing by the released lease")
     }),
 
-  "a fence never goes back, not even for a run that was removed": ({ acquire, store, ttl }) =>
+  "a fence never goes back, not even for a run that was removed": ({ begin, store, ttl }) =>
     Effect.gen(function* () {
       let last = 0
       for (let i = 0; i < 5; i++) {
-        yield* store.create(newRun("r-1"))
-        const lease = yield* acquire("r-1")
-        yield* above(lease.fence, last, "the fence rises")
+        const { incarnation, lease } = yield* begin("r-1")
+        yield* above(incarnation, last, "the incarnation rises")
+        yield* above(lease.fence, incarnation, "the fence rises")
         last = lease.fence
-        yield* store.remove(idOf("r-1"))
+        yield* store.remove(lease)
         yield* refused(store.commit(lease, commitOf("r-1", 1)), "LeaseLost", "a commit to a removed run")
-        yield* refused(store.renew(lease, ttl), "LeaseLost", "renewing the lease of a removed run")
+        yield* refused(store.renew(lease, ttl, 0), "LeaseLost", "renewing the lease of a removed run")
       }
     }),
 
-  "the lease of a removed run is none of a new run of that name": ({ acquire, recordOf, store, ttl }) =>
+  "the lease of a removed run is none of a new run of that name": ({ begin, recordOf, store, ttl }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const stale = yield* acquire("r-1")
-      yield* store.remove(idOf("r-1"))
+      const { lease: stale } = yield* begin("r-1")
+      yield* store.remove(stale)
       yield* store.create(newRun("r-1"))
       const before = yield* recordOf("r-1")
       yield* refused(store.commit(stale, commitOf("r-1", 1)), "LeaseLost", "a commit by the old run's lease")
-      yield* refused(store.renew(stale, ttl), "LeaseLost", "renewing the old run's lease")
+      yield* refused(store.renew(stale, ttl, 0), "LeaseLost", "renewing the old run's lease")
+      yield* refused(store.remove(stale), "LeaseLost", "removing by the old run's lease")
+      yield* store.release(stale, { ...leave, parked: "late", attempt: "reset" })
       yield* equal(yield* recordOf("r-1"), before, "the new run is what it was")
     }),
 
@@ -151,35 +167,36 @@ export const leases = {
       yield* store.create(newRun("r-1"))
       let last = 0
       for (let round = 1; round <= 4; round++) {
-        const all = yield* Effect.forEach(range(64), (i) => Effect.result(acquire("r-1", `owner-${i}`)), {
+        const results = yield* Effect.forEach(range(64), (i) => Effect.result(acquire("r-1", `owner-${i}`)), {
           concurrency: "unbounded"
         })
-        const endings = all.map(ending)
+        const endings = results.map(ending)
         yield* equal(endings.filter((tag) => tag === "Success").length, 1, "one acquires the run")
         yield* equal(endings.filter((tag) => tag === "RunLeased").length, 63, "all others are refused")
-        for (const result of all) {
+        for (const result of results) {
           if (result._tag !== "Success") continue
           const lease = result.success
           yield* above(lease.fence, last, "the fence rises")
           last = lease.fence
           yield* equal((yield* recordOf("r-1")).lease?.owner, lease.owner, "the record names who acquired the run")
           yield* store.commit(lease, commitOf("r-1", round))
-          yield* store.release(lease)
+          yield* store.release(lease, leave)
         }
       }
     }),
 
   "only who holds the run writes, however many want to": ({ recordOf, store }) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
+      const { record: created } = yield* store.create(newRun("r-1"))
+      const facts = factsOf(created.incarnation)
       // Each adds one to what it read under its lease: a write by another in between would lose one of them.
       const add = (owner: string) =>
         Effect.gen(function* () {
           const { lease, record } = yield* store.acquire(idOf("r-1"), { owner, ttl: lasting })
           yield* Effect.yieldNow
           const next = record.ordinal + 1
-          yield* store.commit(lease, commitOf("r-1", next, { journal: [{ _tag: "Requested", turn: next }] }))
-          yield* store.release(lease)
+          yield* store.commit(lease, commitOf("r-1", next, { facts: [facts.requested(next)] }))
+          yield* store.release(lease, leave)
         }).pipe(Effect.retry({ while: (error) => error._tag === "RunLeased", times: 10_000 }))
       yield* Effect.forEach(range(8), (i) => Effect.repeat(add(`owner-${i}`), { times: 3 }), {
         concurrency: "unbounded"

@@ -1,119 +1,190 @@
-import { Effect, Exit, Fiber } from "effect"
-import { type Bench, cancel, commitOf, cut, idOf, type Law, lasting, newRun, range, turnsOf } from "./bench.ts"
+import { Duration, Effect, Exit, Fiber } from "effect"
+import {
+  all,
+  type Bench,
+  commitOf,
+  cut,
+  factsOf,
+  idOf,
+  type Law,
+  lasting,
+  leave,
+  leaveForGood,
+  newRun,
+  plain,
+  range,
+  turnsOf
+} from "./bench.ts"
 import { equal } from "./violation.ts"
 
 // Given up on after none, one, two... turns of the scheduler: before it was sent, on the way, after it was done.
 const moments = range(8)
 
-const each = (bench: Bench, check: (id: string, moment: number) => Effect.Effect<unknown, unknown>) =>
-  Effect.forEach(moments, (moment) => {
-    const id = `r-${moment}`
-    return Effect.andThen(bench.store.create(newRun(id)), check(id, moment))
-  })
+const each = (check: (id: string, moment: number) => Effect.Effect<unknown, unknown>) =>
+  Effect.forEach(moments, (moment) => check(`r-${moment}`, moment))
 
 export const repetition = {
   "create may be repeated after a timeout": ({ store }) =>
-    Effect.forEach(
-      moments,
-      Effect.fnUntraced(function* (moment) {
-        const run = newRun(`r-${moment}`, { digest: `d-${moment}` })
-        yield* cut(store.create(run), moment)
-        const { record } = yield* store.create(run)
+    each((id, moment) =>
+      Effect.gen(function* () {
+        const run = newRun(id, { digest: `d-${moment}` })
+        const create = store.create(run, { facts: [{ _tag: "CancelRequested", by: "a" }], due: Duration.infinity })
+        yield* cut(create, moment)
+        const { record } = yield* create
         yield* equal({ id: record.runId, digest: record.digest }, { id: run.runId, digest: run.digest }, "the run")
-        yield* equal(yield* store.create(run), { created: false, record }, "once more")
+        yield* equal([record.journal.length, record.due], [1, null], "its facts, and when it is work")
+        yield* equal(yield* create, { created: false, record }, "once more")
         yield* equal((yield* store.list({ limit: 100 })).items.length, moment + 1, "the run is there once")
       })
     ),
 
-  "acquire may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "acquire may be repeated after a timeout": ({ recordOf, store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { acquire, store } = bench
-        yield* cut(acquire(id), moment)
-        const lease = yield* acquire(id)
-        yield* equal(yield* acquire(id), lease, "the lease is the same once more")
+        const acquire = store.acquire(idOf(id), { owner: "a", ttl: lasting, attempt: true })
+        yield* store.create(newRun(id))
+        yield* cut(acquire, moment)
+        const { lease } = yield* acquire
+        yield* equal((yield* acquire).lease, lease, "the lease is the same once more")
+        yield* equal((yield* recordOf(id)).attempts, [lease.fence], "the attempt is counted once")
         yield* store.commit(lease, commitOf(id, 1))
       })
     ),
 
-  "taking over may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "stealing may be repeated after a timeout": ({ begin, recordOf, store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { acquire, store } = bench
-        const take = store.acquire(idOf(id), { owner: "b", ttl: lasting, takeOver: true })
-        yield* acquire(id)
-        yield* cut(take, moment)
-        const { lease } = yield* take
-        yield* equal((yield* take).lease, lease, "the lease is the same once more")
+        const steal = store.acquire(idOf(id), { owner: "b", ttl: lasting, steal: true, attempt: true })
+        yield* begin(id)
+        yield* cut(steal, moment)
+        const { lease } = yield* steal
+        yield* equal((yield* steal).lease, lease, "the lease is the same once more")
+        yield* equal((yield* recordOf(id)).attempts, [lease.fence], "the attempt is counted once")
         yield* store.commit(lease, commitOf(id, 1))
       })
     ),
 
-  "renew may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "renew may be repeated after a timeout": ({ begin, store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { acquire, store } = bench
-        const lease = yield* acquire(id)
-        yield* cut(store.renew(lease, lasting), moment)
-        yield* equal(yield* store.renew(lease, lasting), lease, "the lease is the same")
+        const { facts, lease } = yield* begin(id)
+        yield* store.record(idOf(id), facts.cancelRequested, all)
+        yield* cut(store.renew(lease, lasting, 0), moment)
+        yield* equal(plain(yield* store.renew(lease, lasting, 0)), [facts.cancelRequested], "the answer")
         yield* store.commit(lease, commitOf(id, 1))
       })
     ),
 
-  "release may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "release may be repeated after a timeout": ({ acquire, begin, recordOf, store, work }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { acquire, store } = bench
-        const lease = yield* acquire(id)
-        yield* cut(store.release(lease), moment)
-        yield* store.release(lease)
+        const { facts, lease } = yield* begin(id)
+        const release = store.release(lease, { ...leaveForGood, parked: "waits" })
+        yield* cut(release, moment)
+        yield* release
+        const released = yield* recordOf(id)
+        yield* release
+        yield* equal(yield* recordOf(id), released, "once more changes nothing")
+        yield* store.record(idOf(id), facts.cancelRequested, 0)
+        yield* release
+        yield* equal((yield* work).includes(id), true, "a fact that came since has made the run work")
         const next = yield* acquire(id, "b")
-        yield* store.release(lease)
+        yield* release
         yield* store.commit(next, commitOf(id, 1))
       })
     ),
 
-  "commit may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "giving an attempt back may be repeated after a timeout": ({ recordOf, store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { acquire, recordOf, store } = bench
-        const lease = yield* acquire(id)
-        yield* store.signal(idOf(id), cancel)
-        const commit = commitOf(id, 1, { journal: [{ _tag: "Requested", turn: 7 }], attempts: 1, setAside: "later" })
+        const attempt = (owner: string) => store.acquire(idOf(id), { owner, ttl: lasting, attempt: true, steal: true })
+        yield* store.create(newRun(id))
+        const first = yield* attempt("a")
+        const second = yield* attempt("b")
+        const release = store.release(second.lease, { ...leave, attempt: "back" })
+        yield* cut(release, moment)
+        yield* release
+        yield* release
+        yield* equal((yield* recordOf(id)).attempts, [first.lease.fence], "it is given back once")
+      })
+    ),
+
+  "commit may be repeated after a timeout": ({ begin, recordOf, store }) =>
+    each((id, moment) =>
+      Effect.gen(function* () {
+        const { facts, lease } = yield* begin(id)
+        yield* store.record(idOf(id), facts.cancelRequested, all)
+        const commit = commitOf(id, 1, { facts: [facts.requested(7)] })
         yield* cut(store.commit(lease, commit), moment)
-        yield* equal(yield* store.commit(lease, commit), [cancel], "the answer")
+        const answer = yield* store.commit(lease, commit)
         const record = yield* recordOf(id)
-        yield* equal(turnsOf(record), [7], "the journal has it once")
-        yield* equal(yield* store.commit(lease, commit), [cancel], "the answer once more")
+        yield* equal(answer, { outcome: "written", facts: record.journal }, "the answer")
+        yield* equal(plain(record.journal), [facts.cancelRequested, facts.requested(7)], "the fact is there once")
+        yield* equal(yield* store.commit(lease, commit), answer, "the answer once more")
         yield* equal(yield* recordOf(id), record, "the record is what it was")
       })
     ),
 
-  "signal may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "a decision may be repeated after a timeout, whatever came in between": ({ begin, recordOf, store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { recordOf, store } = bench
-        yield* cut(store.signal(idOf(id), cancel), moment)
-        yield* store.signal(idOf(id), cancel)
-        yield* equal((yield* recordOf(id)).signals, [cancel], "the signal is there once")
+        const { facts, lease } = yield* begin(id)
+        const decide = (seen: number) => store.commit(lease, { seen, facts: [facts.ended("failed")], guard: true })
+        yield* cut(decide(0), moment)
+        yield* store.record(idOf(id), facts.cancelRequested, all)
+        const { facts: told, outcome } = yield* decide(0)
+        const { journal } = yield* recordOf(id)
+        yield* equal(told, journal, "the answer tells all facts")
+        const isThere = journal.some(({ _tag }) => _tag === "Ended")
+        yield* equal(outcome, isThere ? "written" : "moved", "the outcome says whether the decision is there")
+        yield* equal((yield* decide(journal.length)).outcome, "written", "with all facts seen it is written")
+        yield* equal((yield* recordOf(id)).journal.length, 2, "each fact is there once")
       })
     ),
 
-  "remove may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "record may be repeated after a timeout": ({ store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { store } = bench
-        yield* cut(store.remove(idOf(id)), moment)
-        yield* store.remove(idOf(id))
+        const { record } = yield* store.create(newRun(id))
+        const { cancelRequested } = factsOf(record.incarnation)
+        yield* cut(store.record(idOf(id), cancelRequested, 0), moment)
+        const answer = yield* store.record(idOf(id), cancelRequested, 0)
+        yield* equal(plain(answer), [cancelRequested], "the fact is there once")
+        yield* equal(yield* store.record(idOf(id), cancelRequested, 0), answer, "the answer once more")
+      })
+    ),
+
+  "conclude may be repeated after a timeout": ({ recordOf, store }) =>
+    each((id, moment) =>
+      Effect.gen(function* () {
+        const { record } = yield* store.create(newRun(id))
+        const facts = [factsOf(record.incarnation).ended("cancelled")]
+        const conclude = store.conclude(idOf(id), { seen: 0, facts, due: Duration.infinity })
+        yield* cut(conclude, moment)
+        const answer = yield* conclude
+        const after = yield* recordOf(id)
+        yield* equal(answer, { outcome: "written", facts: after.journal }, "the answer")
+        yield* equal(plain(after.journal), facts, "the decision is there once")
+        yield* equal(yield* conclude, answer, "the answer once more")
+        yield* equal(yield* recordOf(id), after, "the record is what it was")
+      })
+    ),
+
+  "remove may be repeated after a timeout": ({ begin, store }) =>
+    each((id, moment) =>
+      Effect.gen(function* () {
+        const { lease } = yield* begin(id)
+        yield* cut(store.remove(lease), moment)
+        yield* equal(yield* store.remove(lease), true, "the answer")
         yield* equal((yield* store.read(idOf(id)))._tag, "None", "the run is gone")
         yield* equal((yield* store.create(newRun(id))).created, true, "its name is free")
       })
     ),
 
-  "read and list may be repeated after a timeout": (bench) =>
-    each(bench, (id, moment) =>
+  "read and list may be repeated after a timeout": ({ store }) =>
+    each((id, moment) =>
       Effect.gen(function* () {
-        const { store } = bench
+        yield* store.create(newRun(id))
         const before = yield* store.read(idOf(id))
         yield* cut(store.read(idOf(id)), moment)
         yield* cut(store.list({ limit: 100 }), moment)
@@ -122,12 +193,11 @@ export const repetition = {
       })
     ),
 
-  "who is interrupted leaves the store whole, and may repeat the operation": ({ acquire, recordOf, store }) =>
+  "who is interrupted leaves the store whole, and may repeat the operation": ({ begin, recordOf, store }: Bench) =>
     Effect.gen(function* () {
-      yield* store.create(newRun("r-1"))
-      const lease = yield* acquire("r-1")
+      const { facts, lease } = yield* begin("r-1")
       for (let ordinal = 1; ordinal <= 20; ordinal++) {
-        const commit = commitOf("r-1", ordinal, { journal: [{ _tag: "Requested", turn: ordinal }] })
+        const commit = commitOf("r-1", ordinal, { facts: [facts.requested(ordinal)] })
         const fiber = yield* Effect.forkChild(store.commit(lease, commit))
         if (ordinal % 2 === 0) yield* Effect.yieldNow
         yield* Fiber.interrupt(fiber)
@@ -140,6 +210,6 @@ export const repetition = {
         range(20).map((i) => i + 1),
         "the journal has each commit once, in order"
       )
-      yield* equal(Exit.isSuccess(yield* Effect.exit(store.release(lease))), true, "the lease can be released")
+      yield* equal(Exit.isSuccess(yield* Effect.exit(store.release(lease, leave))), true, "the lease can be released")
     })
 } satisfies Record<string, Law>

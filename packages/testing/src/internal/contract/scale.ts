@@ -1,30 +1,34 @@
 import type { RunRecord, TokenStore } from "@effect-baton/core"
 import { Duration, Effect } from "effect"
-import { commitOf, idOf, type Law, newRun, numbered, range } from "./bench.ts"
+import { factsOf, idOf, type Law, leave, leaveForGood, newRun, numbered, range } from "./bench.ts"
 import { equal } from "./violation.ts"
 
 export const scale = {
-  "ten thousand runs are kept, listed in order once each, and found by their stage": (bench) =>
+  "ten thousand runs are kept, listed in order once each, and found by what they are": (bench) =>
     Effect.gen(function* () {
-      const { acquire, advance, pages, runs, store } = bench
+      const { acquire, advance, pages, recordOf, runs, store } = bench
       const many = { concurrency: 100, discard: true } as const
-      const all = range(runs)
+      const numbers = range(runs)
       const batch = Math.max(1, Math.ceil(runs / 20))
       for (let from = 0; from < runs; from += batch) {
-        yield* Effect.forEach(all.slice(from, from + batch), (i) => store.create(newRun(numbered(i))), many)
+        yield* Effect.forEach(numbers.slice(from, from + batch), (i) => store.create(newRun(numbered(i))), many)
         yield* advance(Duration.millis(2))
       }
-      // One in ten is finished, and one in ten is set aside.
-      const finished = all.filter((i) => i % 10 === 3)
-      const aside = all.filter((i) => i % 10 === 7)
-      const change = (commit: Partial<TokenStore.Commit>) => (i: number) =>
-        Effect.gen(function* () {
-          const lease = yield* acquire(numbered(i))
-          yield* store.commit(lease, commitOf(numbered(i), 1, commit))
-          yield* store.release(lease)
-        })
-      yield* Effect.forEach(finished, change({ token: null, status: "completed" }), many)
-      yield* Effect.forEach(aside, change({ setAside: "later" }), many)
+      // One in ten is over, and one in ten is parked.
+      const over = numbers.filter((i) => i % 10 === 3)
+      const parked = numbers.filter((i) => i % 10 === 7)
+      const finish = Effect.fnUntraced(function* (i: number) {
+        const { incarnation } = yield* recordOf(numbered(i))
+        const facts = [factsOf(incarnation).accepted(0, `resp-${i}`), factsOf(incarnation).ended("completed")]
+        const lease = yield* acquire(numbered(i))
+        yield* store.commit(lease, { seen: 0, facts })
+        yield* store.release(lease, leaveForGood)
+      })
+      const park = Effect.fnUntraced(function* (i: number) {
+        yield* store.release(yield* acquire(numbered(i)), { ...leave, parked: "later" })
+      })
+      yield* Effect.forEach(over, finish, many)
+      yield* Effect.forEach(parked, park, many)
 
       const listed: Array<string> = []
       let latest = 0
@@ -41,14 +45,22 @@ export const scale = {
         }
         cursor = page.cursor
       } while (cursor !== undefined && listed.length <= runs)
-      yield* equal(listed.toSorted(), all.map(numbered), "each run is listed once")
-      const inStage = (stage: RunRecord.Stage) =>
-        Effect.map(pages({ stage, limit: 300 }), (pages) => pages.flat().toSorted())
-      yield* equal(yield* inStage("finished"), finished.map(numbered), "the finished runs")
-      yield* equal(yield* inStage("set aside"), aside.map(numbered), "the runs that are set aside")
-      const unfinished = all.filter((i) => i % 10 !== 3 && i % 10 !== 7)
-      yield* equal(yield* inStage("unfinished"), unfinished.map(numbered), "the unfinished runs")
-      const some = all.filter((i) => i % Math.max(1, Math.floor(runs / 100)) === 0)
+      yield* equal(listed.toSorted(), numbers.map(numbered), "each run is listed once")
+      const found = (filter: Omit<TokenStore.RunFilter, "limit">) =>
+        Effect.map(pages({ ...filter, limit: 300 }), (pages) => pages.flat().toSorted())
+      yield* equal(yield* found({ status: ["completed"] }), over.map(numbered), "the runs that are over")
+      yield* equal(yield* found({ parked: true }), parked.map(numbered), "the runs that are parked")
+      const work = numbers.filter((i) => i % 10 !== 3 && i % 10 !== 7)
+      yield* equal(yield* found({ due: true, parked: false }), work.map(numbered), "the runs that are work")
+      const some = numbers.filter((i) => i % Math.max(1, Math.floor(runs / 100)) === 0)
       yield* Effect.forEach(some, (i) => Effect.flatMap(store.read(idOf(numbered(i))), Effect.fromOption), many)
+      yield* Effect.forEach(
+        over.slice(0, 100),
+        (i) =>
+          Effect.flatMap(Effect.flatMap(store.read({ responseId: `resp-${i}` }), Effect.fromOption), ({ runId }) =>
+            equal(runId, numbered(i), "the run of a response")
+          ),
+        many
+      )
     })
 } satisfies Record<string, Law>

@@ -1,6 +1,6 @@
 import { Cause, type Clock, Effect, Exit, Metric } from "effect"
-import * as Instruments from "./instruments.ts"
-import { errorType } from "./telemetry.ts"
+import * as Instruments from "../instruments.ts"
+import { errorType } from "../telemetry.ts"
 
 /** What is told of a held run: its writes, and how far they are behind. */
 export interface Checkpoints {

@@ -1,0 +1,226 @@
+/**
+ * What comes next for a run: a pure function of its state.
+ *
+ * @since 0.1.0
+ */
+import type { AiError } from "effect/ai"
+import type { RunStatus } from "./Run.ts"
+import type { FactOf, Limits, Try } from "./RunRecord.ts"
+import type { CallState, RunState, TurnState } from "./RunState.ts"
+
+/**
+ * What a waiting run waits for.
+ *
+ * **Details**
+ *
+ * - `approval`, `deferred`, `limit`: somebody decides about a call, answers it, or raises a limit.
+ * - `unconfirmed`: a request was sent and never answered, and a person decides whether it is sent again.
+ * - `input`: the run was never opened, and its input is not here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WaitsFor = "approval" | "deferred" | "limit" | "unconfirmed" | "input"
+
+/**
+ * The next step of a run.
+ *
+ * **Details**
+ *
+ * - `CancelResponse`: cancel the response at the provider until it took it, and record `CancelSent`.
+ * - `Deliver`: the run is over, and its consumer was promised the rest: deliver it, and record `Delivered`.
+ * - `Over`: nothing is left to do.
+ * - `End`: record `Ended`.
+ * - `Open`: open the response of the turn.
+ * - `Follow`: follow the response to its end, and record `ResponseEnded`.
+ * - `AskApproval`, `RunTool`: record `ApprovalAsked`, or `ToolStarted` with this `n`, and run the call.
+ * - `Wait`: nothing, until a fact comes, or until a time in milliseconds since the epoch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step =
+  | { readonly _tag: "CancelResponse"; readonly response: FactOf<"Accepted"> }
+  | { readonly _tag: "Deliver" }
+  | { readonly _tag: "Over" }
+  | {
+      readonly _tag: "End"
+      readonly status: RunStatus
+      readonly reason?: "refused" | "unconfirmed"
+      readonly error?: AiError.AiError
+      readonly unresolved: ReadonlyArray<Try>
+    }
+  | { readonly _tag: "Open"; readonly turn: number }
+  | { readonly _tag: "Follow"; readonly turn: number; readonly response: FactOf<"Accepted"> }
+  | { readonly _tag: "AskApproval"; readonly turn: number; readonly call: CallState }
+  | { readonly _tag: "RunTool"; readonly turn: number; readonly call: CallState; readonly n: number }
+  | { readonly _tag: "Wait"; readonly for: WaitsFor; readonly turn: number; readonly until?: number }
+
+/**
+ * What a step depends on besides the state.
+ *
+ * **Details**
+ *
+ * - `onUnconfirmed`: whether a request whose outcome is not known is sent again.
+ * - `hasInput`: whether the run's input is here, so that its first turn can be opened.
+ * - `handled`: whether a consumer was promised the run to its end.
+ * - `underWay`: names of tries, and ids of responses and calls, that this process is busy with.
+ * - `needsApproval`, `runs`: of a call that is not external, whether somebody must approve it, and whether this process
+ *   can run it.
+ * - `limits`: what the run may use, before any `LimitsRaised`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Context {
+  readonly onUnconfirmed: "fail" | "restart"
+  readonly hasInput: boolean
+  readonly handled: boolean
+  readonly underWay?: ReadonlySet<string>
+  readonly needsApproval?: (call: CallState) => boolean
+  readonly runs?: (call: CallState) => boolean
+  readonly limits?: Limits
+}
+
+/**
+ * How many requests a turn may take, refused ones included: after that the run ends with the last refusal, so that its
+ * journal stays short.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const maxTries = 64
+
+const none: ReadonlySet<string> = new Set()
+
+const end = (
+  status: RunStatus,
+  unresolved: ReadonlyArray<Try>,
+  more: { readonly reason?: "refused" | "unconfirmed"; readonly error?: AiError.AiError | undefined } = {}
+): Step => ({
+  _tag: "End",
+  status,
+  unresolved,
+  ...(more.reason === undefined ? {} : { reason: more.reason }),
+  ...(more.error === undefined ? {} : { error: more.error })
+})
+
+/**
+ * Decides what comes next for a run.
+ *
+ * **Details**
+ *
+ * Verbs and workers all ask this function, and have no rules of their own. It is total, and it never asks for a step whose
+ * fact is in the journal already.
+ *
+ * **Example** (A new run whose input is here)
+ *
+ * ```ts
+ * import { RunEngine, RunState } from "@effect-baton/core"
+ *
+ * const state = RunState.fold({ incarnation: 1, journal: [] })
+ * const step = RunEngine.decide(state, { onUnconfirmed: "fail", hasInput: true, handled: false })
+ * step._tag // => "Open"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const decide = (state: RunState, context: Context): Step => {
+  const underWay = context.underWay ?? none
+  const loose = state.loose.find(({ responseId }) => !underWay.has(responseId))
+  if (loose !== undefined) return { _tag: "CancelResponse", response: loose }
+  if (state.ended !== undefined) return { _tag: context.handled && !state.delivered ? "Deliver" : "Over" }
+  for (let turn = 0; turn < state.turns.length; turn++) {
+    const step = ofTurn(state, context, turn, state.turns[turn]!)
+    if (step !== undefined) return step
+  }
+  return openTurn(state, context, state.turns.length)
+}
+
+/** The next step of a turn; undefined if the turn is done, and the next one can be opened. */
+const ofTurn = (state: RunState, context: Context, turn: number, of: TurnState): Step | undefined => {
+  const underWay = context.underWay ?? none
+  if (of.winner === undefined) {
+    // Whoever sent the request says what became of it.
+    if (of.open.some((name) => underWay.has(name))) return { _tag: "Wait", for: "unconfirmed", turn }
+    if (of.open.length > 0) {
+      if (state.cancelled) return end("failed", state.unresolved, { reason: "unconfirmed" })
+      if (context.onUnconfirmed === "fail") return { _tag: "Wait", for: "unconfirmed", turn }
+    }
+    return openTurn(state, context, turn)
+  }
+  if (of.end === undefined) {
+    return state.cancelled && !of.cancelSent && !underWay.has(of.winner.responseId)
+      ? { _tag: "CancelResponse", response: of.winner }
+      : { _tag: "Follow", turn, response: of.winner }
+  }
+  const calls = of.calls.filter((call) => !call.external)
+  if (of.end.status !== "completed" || calls.length === 0) {
+    return end(of.end.status, state.unresolved, { error: of.end.error })
+  }
+  if (state.cancelled) {
+    const next = state.turns[turn + 1]
+    const isOpened = next !== undefined && (next.winner !== undefined || next.open.length > 0)
+    return isOpened ? undefined : end("cancelled", state.unresolved)
+  }
+  return ofCalls(context, turn, calls, underWay)
+}
+
+const ofCalls = (
+  context: Context,
+  turn: number,
+  calls: ReadonlyArray<CallState>,
+  underWay: ReadonlySet<string>
+): Step | undefined => {
+  const needsApproval = context.needsApproval ?? (() => false)
+  const runs = context.runs ?? (() => false)
+  let waits: WaitsFor | undefined
+  let until: number | undefined
+  let busy = false
+  for (const call of calls) {
+    if (call.result !== undefined || call.decision?._tag === "Rejected") continue
+    if (underWay.has(call.callId)) {
+      busy = true
+    } else if (call.decision === undefined && call.asked !== undefined) {
+      waits ??= "approval"
+      until = earlier(until, call.asked.until)
+    } else if (call.decision === undefined && needsApproval(call)) {
+      return { _tag: "AskApproval", turn, call }
+    } else if (call.deferred !== undefined || !runs(call)) {
+      waits ??= "deferred"
+      until = earlier(until, call.deferred?.until)
+    } else {
+      return { _tag: "RunTool", turn, call, n: call.starts + 1 }
+    }
+  }
+  if (waits === undefined && !busy) return undefined
+  return { _tag: "Wait", for: waits ?? "deferred", turn, ...(until === undefined ? {} : { until }) }
+}
+
+const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b)
+
+/** Opens a turn, if the run may go on. */
+const openTurn = (state: RunState, context: Context, turn: number): Step => {
+  if (state.cancelled) return end("cancelled", state.unresolved)
+  const refusal = state.turns[turn]?.refusal
+  if (refusal !== undefined && (refusal.final === true || (state.turns[turn]?.tries ?? 0) >= maxTries)) {
+    return end("failed", state.unresolved, { reason: "refused", error: refusal.error })
+  }
+  if (turn === 0) return context.hasInput ? { _tag: "Open", turn } : { _tag: "Wait", for: "input", turn }
+  return isOverLimit(state, context, turn) ? { _tag: "Wait", for: "limit", turn } : { _tag: "Open", turn }
+}
+
+const isOverLimit = (state: RunState, context: Context, turn: number): boolean => {
+  const limitOf = (name: keyof Limits) => {
+    const [own, raised] = [context.limits?.[name], state.limits[name]]
+    return own === undefined ? undefined : Math.max(own, raised ?? own)
+  }
+  const reached = (name: keyof Limits, used: number) => used >= (limitOf(name) ?? Number.POSITIVE_INFINITY)
+  const tokens = state.turns.reduce(
+    (sum, { end: last }) => sum + (last?.usage?.inputTokens.total ?? 0) + (last?.usage?.outputTokens.total ?? 0),
+    0
+  )
+  return reached("turns", turn) || reached("tokens", tokens)
+}

@@ -1,0 +1,92 @@
+import type { Prompt } from "effect/ai"
+import type { ContinuationToken } from "../ContinuationToken.ts"
+import type { Session } from "../Session.ts"
+
+// What agents and calls look like, for the modules that work on runs. `Agent.ts` makes it public.
+
+/**
+ * An agent: a name, instructions and options. A value, without state: the same agent serves any number of runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Agent<out Name extends string = string> {
+  readonly name: Name
+  readonly instructions?: string
+  /**
+   * Whether its runs go on at the provider when nobody watches; a call may say otherwise. If it is absent they do, for a
+   * model that can.
+   */
+  readonly background?: boolean
+  /** Changes with the agent's meaning: a run is not continued by another version unless the policy allows it. */
+  readonly version?: string
+  /** Options for the provider, beside those of its layer. */
+  readonly options?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Names a run that exists: by its id, or by a position in it (a token, or the text that `ContinuationToken.encode` made).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RunRef =
+  | { readonly runId: string; readonly continuationToken?: never; readonly input?: never }
+  | { readonly continuationToken: ContinuationToken | string; readonly runId?: never; readonly input?: never }
+
+/**
+ * A task for an agent.
+ *
+ * **Details**
+ *
+ * `runId` makes the call repeatable: the same id with the same input continues that run and buys nothing. Without one,
+ * each execution starts, and buys, a new run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunInput {
+  readonly input: Prompt.RawInput
+  readonly runId?: string
+  readonly session?: Session
+  readonly continuationToken?: never
+}
+
+/**
+ * What to do about a run that another worker holds.
+ *
+ * **Details**
+ *
+ * - `"fail"`, the default: `RunLeased`, which says who holds it and until when.
+ * - `"wait"`: ask again on the policy's schedule until the run is free.
+ * - `"steal"`: take it at once. The other worker commits nothing any more, and stops with `LeaseLost`: within one
+ *   `checkpointEvery` and one write if it has something to write, else at its next renewal, which comes within a third of
+ *   `leaseTime`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LeaseOptions {
+  readonly ifLeased?: "fail" | "wait" | "steal"
+}
+
+/**
+ * How a stream is read.
+ *
+ * **Details**
+ *
+ * `acknowledge`: with `"pull"`, the default, an update counts as finished when the next one is pulled, or when the
+ * stream's scope closes with success. With `"manual"` the elements are `AgentUpdate.Delivery`, and you acknowledge each:
+ * everything that pulls ahead needs that (`buffer`, `grouped`, `mapEffect` with concurrency, `merge`, `timeout`,
+ * `debounce`, …).
+ *
+ * `onInterrupt`: what the interruption of the stream does to the run. With `"leave"`, the default, the run goes on; with
+ * `"cancel"` it is cancelled.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamOptions extends LeaseOptions {
+  readonly acknowledge?: "pull" | "manual"
+  readonly onInterrupt?: "leave" | "cancel"
+}

@@ -1,0 +1,55 @@
+import { Duration, Effect, Schedule } from "effect"
+import { AiError } from "effect/ai"
+import { isOver } from "../Run.ts"
+import type { FactOf, NewFact } from "../RunRecord.ts"
+import * as Backoff from "./backoff.ts"
+import * as Trouble from "./hold/trouble.ts"
+import type { OpenRun } from "./openRun.ts"
+import * as ResponseEnd from "./responseEnd.ts"
+
+const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")]).pipe(
+  Schedule.modifyDelay(({ duration, input }) =>
+    Effect.succeed(Duration.max(duration, (AiError.isAiError(input) ? input.retryAfter : undefined) ?? Duration.zero))
+  )
+)
+
+/**
+ * Cancels a response at the provider, and answers what is to be recorded of it. With `persist` it keeps at it until the
+ * provider took the cancel, for as long as the caller waits.
+ */
+export const sendCancel = (
+  run: Pick<OpenRun, "agent" | "isExternal" | "model" | "policy" | "runId">,
+  response: FactOf<"Accepted">,
+  { by, persist }: { readonly by: string; readonly persist: boolean }
+): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
+  const { incarnation, responseId } = response
+  const { model } = run
+  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId })
+  const sent: NewFact = { _tag: "CancelSent", incarnation, by, responseId }
+
+  // What is over cannot be cancelled, and providers have many words for that.
+  const settled = (error: AiError.AiError): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> =>
+    error.isRetryable
+      ? Effect.fail(error)
+      : model.retrieve(responseId).pipe(
+          Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
+            if (!isOver(snapshot.status)) return Effect.fail(error)
+            const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run.isExternal)
+            return Effect.succeed([{ ...end, incarnation, by }, sent])
+          }),
+          Effect.catchTag("ResponseGone", () => Effect.succeed([sent]))
+        )
+
+  return model.cancel(responseId).pipe(
+    Effect.as<ReadonlyArray<NewFact>>([sent]),
+    Effect.catchTags({
+      ResponseGone: (): Effect.Effect<ReadonlyArray<NewFact>> => Effect.succeed([sent]),
+      AiError: settled
+    }),
+    Effect.tapError((error) =>
+      trouble.began("the provider did not take the cancel of a response, and this is tried again", error.message)
+    ),
+    Effect.retry(persist ? untilTaken : Backoff.patiently(run.policy.requestRetry)),
+    Effect.tap(() => trouble.ended)
+  )
+}

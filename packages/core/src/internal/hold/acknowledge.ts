@@ -1,0 +1,140 @@
+import { Effect, Exit, Latch, Option, type Pull, Scope, Semaphore, Stream } from "effect"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
+import type { HeldRun } from "./heldRun.ts"
+
+/** Whether an update is the last one of its run. */
+export type IsLast = (update: AgentUpdate) => boolean
+
+const finishWith = (held: HeldRun, isLast: IsLast, update: AgentUpdate): void => {
+  if (isLast(update)) held.note({ _tag: "Delivered" })
+  else if (Option.isSome(update.continuationToken)) held.acknowledge(update.continuationToken.value)
+}
+
+type One = Pull.Pull<readonly [AgentUpdate], AgentError>
+
+/** Delivers one update at a time, and acknowledges each when the next is pulled, or when the scope closes with success. */
+export const onPull =
+  (held: HeldRun, isLast: IsLast) =>
+  (stream: Stream.Stream<AgentUpdate, AgentError>): Stream.Stream<AgentUpdate, AgentError> =>
+    Stream.transformPull(stream, (pull, scope) => {
+      let batch: ReadonlyArray<AgentUpdate> = []
+      let index = 0
+      let inHand: AgentUpdate | undefined
+      const acknowledge = () => {
+        if (inHand === undefined) return
+        finishWith(held, isLast, inHand)
+        inHand = undefined
+      }
+      const one: One = Effect.suspend((): One => {
+        acknowledge()
+        const gone = held.gone()
+        if (gone !== undefined) return Effect.fail(gone)
+        if (index < batch.length) {
+          inHand = batch[index++]!
+          return Effect.succeed([inHand])
+        }
+        return more
+      })
+      const more: One = Effect.flatMap(pull, (updates) => {
+        batch = updates
+        index = 0
+        return one
+      })
+      return Effect.as(
+        Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => Exit.isSuccess(exit) && acknowledge())),
+        one
+      )
+    })
+
+interface Entry {
+  readonly update: AgentUpdate
+  done: boolean
+}
+
+/**
+ * Delivers updates for a consumer that acknowledges each by hand, in any order: the checkpoint is the longest prefix in
+ * which all are. What pulls ahead can be done with the stream, and have left the run, long before its consumer is done
+ * with the updates: `again` takes the run once more then.
+ */
+export const manually = (options: {
+  readonly held: HeldRun
+  readonly isLast: IsLast
+  readonly again: Effect.Effect<HeldRun, AgentError, Scope.Scope>
+  /** How many updates may be out at once. */
+  readonly most: number
+  readonly updates: Stream.Stream<AgentUpdate, AgentError>
+}): Stream.Stream<Delivery, AgentError> => {
+  const { again, held, isLast, most, updates } = options
+  const out: Array<Entry> = []
+  const room = Latch.makeUnsafe(true)
+  const late = Semaphore.makeUnsafe(1)
+  let reached: AgentUpdate | undefined
+  let written: AgentUpdate | undefined
+
+  // Acknowledgements that come while one of them takes the run again are written with it.
+  const writeLate = late.withPermit(
+    Effect.suspend(() => {
+      const update = reached
+      if (update === undefined || update === written) return Effect.void
+      return Effect.scoped(
+        Effect.flatMap(again, (held) => {
+          const latest = reached ?? update
+          finishWith(held, isLast, latest)
+          return Effect.map(held.flush, () => {
+            written = latest
+          })
+        })
+      )
+    })
+  )
+
+  const acknowledge = (entry: Entry): Effect.Effect<void, AgentError> =>
+    Effect.flatMap(held.left, (left) => {
+      const gone = left ? undefined : held.gone()
+      if (gone !== undefined) return Effect.fail(gone)
+      entry.done = true
+      let last: AgentUpdate | undefined
+      while (out[0]?.done === true) last = out.shift()?.update
+      if (out.length < most) room.openUnsafe()
+      if (last === undefined) return Effect.void
+      reached = last
+      if (left) return writeLate
+      finishWith(held, isLast, last)
+      return Effect.void
+    })
+
+  const handOut = (update: AgentUpdate): Delivery => {
+    const entry: Entry = { update, done: false }
+    out.push(entry)
+    if (out.length >= most) room.closeUnsafe()
+    return { update, acknowledge: Effect.suspend(() => acknowledge(entry)) }
+  }
+
+  return Stream.transformPull(updates, (pull) =>
+    Effect.sync(() => {
+      let batch: ReadonlyArray<AgentUpdate> = []
+      let index = 0
+      const next: Pull.Pull<readonly [Delivery, ...Array<Delivery>], AgentError> = Effect.suspend(() => {
+        const gone = held.gone()
+        if (gone !== undefined) return Effect.fail(gone)
+        if (index < batch.length) {
+          if (out.length >= most) return Effect.andThen(Effect.raceFirst(room.await, held.lost), next)
+          const end = Math.min(batch.length, index + most - out.length)
+          const some = batch.slice(index, end).map(handOut)
+          index = end
+          return Effect.succeed(some as [Delivery, ...Array<Delivery>])
+        }
+        return Effect.flatMap(pull, (updates) => {
+          batch = updates
+          index = 0
+          return next
+        })
+      })
+      return next
+    })
+  )
+}
+
+/** An update that needs no acknowledgement. */
+export const acknowledged = (update: AgentUpdate): Delivery => ({ update, acknowledge: Effect.void })

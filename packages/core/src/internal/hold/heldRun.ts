@@ -1,0 +1,272 @@
+import { Clock, Duration, Effect, Exit, FiberMap, Latch, Metric, Scope } from "effect"
+import { type AgentError, StoreFailed } from "../../AgentError.ts"
+import { type ContinuationToken, start } from "../../ContinuationToken.ts"
+import type { Fact, FactOf, NewFact, RunRecord } from "../../RunRecord.ts"
+import { decide, type Step } from "../../RunEngine.ts"
+import type { RunState } from "../../RunState.ts"
+import type { Answer, ReleaseOptions } from "../../TokenStore.ts"
+import * as Instruments from "../instruments.ts"
+import { contextOf, errorOf, type OpenRun, restOf } from "../openRun.ts"
+import { sendCancel } from "../cancelResponse.ts"
+import * as Checkpointer from "./checkpointer.ts"
+import * as Lease from "./lease.ts"
+import * as Observe from "./observe.ts"
+
+type EndStep = Extract<Step, { readonly _tag: "End" }>
+
+type WithoutWriter<F> = F extends NewFact ? Omit<F, "by" | "incarnation"> : never
+
+/** A fact of the incarnation in force, by this process. */
+export type OwnFact = WithoutWriter<NewFact>
+
+/** A run in the hands of this process: its lease, its journal, and what there is to write. */
+export interface HeldRun {
+  /** The record as it was when the lease was acquired. */
+  readonly record: RunRecord
+  readonly state: () => RunState
+  readonly journal: () => ReadonlyArray<Fact>
+  /** What comes next, beside what this process is busy with. */
+  readonly next: () => Step
+  /** How the run ends if this is recorded too; undefined if it goes on. */
+  readonly endWith: (fact: OwnFact) => EndStep | undefined
+  /** How this run's attempt, and what is left to do, is released. By default as `next` says. */
+  readonly leaveAs: (how: Partial<ReleaseOptions>) => void
+
+  /** The last position that is acknowledged. */
+  readonly position: () => ContinuationToken
+  readonly acknowledge: (token: ContinuationToken) => void
+  /** Writes a fact with the next position, or by `flush`. */
+  readonly note: (fact: OwnFact) => void
+  /** Writes decisions now, unless others recorded something that this process had not seen. */
+  readonly decide: (
+    facts: ReadonlyArray<OwnFact>,
+    position?: ContinuationToken
+  ) => Effect.Effect<Answer["outcome"], AgentError>
+  /** Records something that was seen, whether or not the lease is still held, and keeps at it while the store is away. */
+  readonly observe: (fact: NewFact) => Effect.Effect<void, Observe.ObserveError>
+  /** Adds what every fact of this process says. */
+  readonly own: (fact: OwnFact) => NewFact
+  readonly flush: Effect.Effect<void, AgentError>
+  /** Opens a new incarnation of the run at this turn, unless others recorded something. */
+  readonly retry: (turn: number) => Effect.Effect<Answer["outcome"], AgentError>
+  /** Forgets the run; false if something that it bought would be forgotten with it. */
+  readonly forget: (options: { readonly force: boolean }) => Effect.Effect<boolean, AgentError>
+
+  /** A name for a request that no other request has. */
+  readonly nextTry: () => string
+  /** What this process is busy with: names of tries, ids of responses. */
+  readonly underWay: Set<string>
+  /** Sends the cancels that are recorded, beside what the run does otherwise. */
+  readonly sendCancels: () => void
+  /** Ends when the run must stop here: a cancel was recorded of a response that only this process can stop. */
+  readonly stopped: Effect.Effect<void>
+
+  /** Why this process may not go on, if it may not. */
+  readonly gone: () => AgentError | undefined
+  /** Fails when the lease is lost. */
+  readonly lost: Effect.Effect<never, AgentError>
+  /** Ends when others recorded something. */
+  readonly moved: Effect.Effect<void>
+  /** False while the run is held; when it is being left, waits until it was, and is true then. */
+  readonly left: Effect.Effect<boolean>
+}
+
+/** Takes a run for the scope. When the scope closes, writes what is not written yet, and gives the run back. */
+export const acquire = Effect.fnUntraced(function* (
+  run: OpenRun,
+  options: { readonly steal?: boolean; readonly attempt?: boolean } = {}
+): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
+  const { policy, runId, store } = run
+  const clock = yield* Clock.Clock
+  const scope = yield* Scope.Scope
+  // The lease is renewed until the run is left: what runs in its scope ends after the last write.
+  const inner = yield* Scope.make()
+  const fail = errorOf(run)
+  const moved = Latch.makeUnsafe(false)
+  const stopped = Latch.makeUnsafe(false)
+  const underWay = new Set<string>()
+  const known = { handled: false }
+  let onFacts = () => {}
+  let leaving = false
+  const left = Latch.makeUnsafe(false)
+  let how: Partial<ReleaseOptions> = {}
+
+  const contextNow = (busy: ReadonlySet<string>) => ({ ...contextOf(run, known.handled), underWay: busy })
+  const nextOf = (state: RunState, busy: ReadonlySet<string> = underWay) => decide(state, contextNow(busy))
+
+  const held = yield* Effect.uninterruptibleMask((restore) =>
+    restore(
+      Lease.acquire({
+        store,
+        runId,
+        policy,
+        steal: options.steal === true,
+        attempt: options.attempt === true,
+        rest: (record) => restOf(run, record),
+        onFacts: () => onFacts(),
+        errorOf: fail
+      }).pipe(Scope.provide(inner))
+    ).pipe(
+      Effect.tap((lease) => Scope.addFinalizer(scope, Effect.suspend(() => leave(lease)))),
+      Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause)))
+    )
+  )
+  const { journal, lease, record } = held
+  known.handled = record.handled
+
+  const own = (fact: OwnFact): NewFact =>
+    ({ ...fact, incarnation: journal.state().incarnation, by: lease.owner }) as NewFact
+  const endStep = (state: RunState): EndStep | undefined => {
+    // A response that nobody waits for is cancelled also after the end.
+    const step = nextOf(state, new Set([...underWay, ...state.loose.map(({ responseId }) => responseId)]))
+    return step._tag === "End" ? step : undefined
+  }
+  const endOf = (state: RunState): NewFact | undefined => {
+    const step = endStep(state)
+    return step === undefined ? undefined : own(endedBy(step))
+  }
+  const checkpointer = yield* Checkpointer.make({
+    store,
+    policy,
+    clock,
+    held,
+    errorOf: fail,
+    onFacts: () => onFacts(),
+    endOf
+  }).pipe(Scope.provide(inner))
+
+  const observe = (fact: NewFact) =>
+    Effect.suspend(() => {
+      const { seen } = journal
+      return Effect.tap(Observe.record(run, fact, seen), (facts) =>
+        Effect.sync(() => journal.merge(seen, facts) && onFacts())
+      )
+    }).pipe(Effect.asVoid)
+
+  // Each cancel has a fiber of its own, which ends when the provider took it.
+  const cancels = yield* FiberMap.make<string, void, never>().pipe(Scope.provide(inner))
+  const fork = yield* FiberMap.runtime(cancels)()
+  const cancelOf = (response: FactOf<"Accepted">) =>
+    sendCancel(run, response, { by: lease.owner, persist: true }).pipe(
+      Effect.flatMap((facts) => Effect.forEach(facts, observe, { discard: true })),
+      Effect.ensuring(Effect.sync(() => void underWay.delete(response.responseId))),
+      Effect.ignore
+    )
+  const sendCancels = () => {
+    for (let step = nextOf(journal.state()); step._tag === "CancelResponse"; step = nextOf(journal.state())) {
+      underWay.add(step.response.responseId)
+      const isOwn = journal.state().turns.some(({ winner }) => winner?.responseId === step.response.responseId)
+      // A foreground response ends with the connection of whoever opened it.
+      if (isOwn && !record.background) stopped.openUnsafe()
+      else fork(step.response.responseId, cancelOf(step.response))
+    }
+  }
+  onFacts = () => {
+    moved.openUnsafe()
+    moved.closeUnsafe()
+    sendCancels()
+  }
+
+  const attributes = { "gen_ai.agent.name": record.agent }
+  const warn = (what: string) => (error: { readonly message: string }) =>
+    Effect.annotateLogs(Effect.logWarning(`baton: ${what}`, error.message), { runId, agent: record.agent })
+
+  const untilTaken = <A, E extends { readonly isRetryable: boolean }>(write: Effect.Effect<A, E>) =>
+    Effect.retry(write, { while: (error) => error.isRetryable && held.gone() === undefined, schedule: Lease.persistently })
+
+  function leave(_: Lease.HeldLease): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      leaving = true
+      return held.gone() === undefined ? untilTaken(checkpointer.flush) : Effect.void
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.andThen(
+          Metric.update(Instruments.finalWritesFailed(attributes), 1),
+          warn("the last position of a run could not be written: its updates since the last write come again")(error)
+        )
+      ),
+      // A cancel that is being sent gets the time that is left.
+      Effect.andThen(FiberMap.awaitEmpty(cancels)),
+      Effect.andThen(
+        Effect.suspend(() => {
+          const isLost = held.gone() !== undefined
+          const release = store.release(lease, {
+            seen: journal.seen,
+            attempt: "back",
+            ...restOf(run, { ...record, journal: journal.facts }),
+            ...how
+          })
+          return isLost
+            ? Effect.andThen(
+                Metric.update(Instruments.leasesLost(attributes), 1),
+                options.attempt === true ? release : Effect.void
+              )
+            : release
+        }).pipe(
+          Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),
+          Effect.catch(warn("the lease of a run could not be released, and ends by itself"))
+        )
+      ),
+      Effect.interruptible,
+      Effect.timeoutOrElse({
+        duration: policy.closeTimeout,
+        orElse: () =>
+          Effect.andThen(
+            Metric.update(Instruments.finalWritesFailed(attributes), 1),
+            warn("a run could not be left in time: its lease ends by itself, and its last updates may come again")({
+              message: `the store did not take the last write within ${Duration.format(policy.closeTimeout)}`
+            })
+          )
+      }),
+      Effect.ensuring(Scope.close(inner, Exit.void)),
+      Effect.ensuring(Effect.sync(() => left.openUnsafe()))
+    )
+  }
+
+  let tries = 0
+  return {
+    record,
+    state: () => journal.state(),
+    journal: () => journal.facts,
+    next: () => nextOf(journal.state()),
+    endWith: (fact) => endStep(journal.stateWith([own(fact)])),
+    leaveAs: (next) => {
+      how = { ...how, ...next }
+    },
+    position: checkpointer.position,
+    acknowledge: checkpointer.acknowledge,
+    note: (fact) => checkpointer.note(own(fact)),
+    decide: (facts, position) => checkpointer.decide(facts.map(own), position),
+    observe,
+    own,
+    flush: checkpointer.flush,
+    retry: (turn) =>
+      checkpointer.decide(
+        [{ _tag: "Retried", incarnation: lease.fence, by: lease.owner, turn }],
+        start(record.agent, runId, lease.fence, turn)
+      ),
+    forget: (force) =>
+      store
+        .remove(lease, force)
+        .pipe(
+          Effect.mapError((error) => fail(error._tag === "LeaseLost" ? error : new StoreFailed({ error })))
+        ),
+    nextTry: () => `${lease.fence}.${++tries}`,
+    underWay,
+    sendCancels,
+    stopped: stopped.await,
+    gone: held.gone,
+    lost: held.lost,
+    moved: moved.await,
+    left: Effect.suspend(() => (leaving ? Effect.as(left.await, true) : Effect.succeed(false)))
+  }
+})
+
+/** The fact that a step to an end writes. */
+export const endedBy = ({ error, reason, status, unresolved }: EndStep): OwnFact => ({
+  _tag: "Ended",
+  status,
+  ...(reason === undefined ? {} : { reason }),
+  ...(error === undefined ? {} : { error }),
+  ...(unresolved.length === 0 ? {} : { unresolved })
+})

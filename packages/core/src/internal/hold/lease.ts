@@ -1,0 +1,134 @@
+import { Clock, Deferred, Duration, Effect, Exit, Schedule, type Scope } from "effect"
+import { AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
+import type { RunId } from "../../Run.ts"
+import type { RunRecord } from "../../RunRecord.ts"
+import type { RunPolicy } from "../../RunPolicy.ts"
+import type { Lease, ReleaseOptions, TokenStore } from "../../TokenStore.ts"
+import { freshId } from "../freshId.ts"
+import { ProcessProbe } from "../processProbe.ts"
+import { Journal } from "./journal.ts"
+import * as Trouble from "./trouble.ts"
+
+/** The right of this process to advance a run: acquired, renewed, and at some time released or lost. */
+export interface HeldLease {
+  readonly lease: Lease
+  /** The record as it was when the lease was acquired. */
+  readonly record: RunRecord
+  readonly journal: Journal
+  /** Why this process may not go on, if it may not. */
+  readonly gone: () => AgentError | undefined
+  /** Says that the lease is lost, for the first reason that is given. */
+  readonly lose: (error: AgentError) => AgentError
+  /** Fails when the lease is lost. */
+  readonly lost: Effect.Effect<never, AgentError>
+}
+
+const longest = Duration.days(1)
+const shortest = Duration.millis(10)
+
+/** How often what must not be forgotten is tried again. */
+export const persistently = Schedule.spaced("100 millis")
+
+/** How a run is left: see `ReleaseOptions`. */
+export type Rest = Pick<ReleaseOptions, "due" | "parked">
+
+/** Acquires a lease and renews it until the scope closes. Whoever holds it releases it. */
+export const acquire = Effect.fnUntraced(function* (options: {
+  readonly store: TokenStore["Service"]
+  readonly runId: RunId
+  readonly policy: RunPolicy
+  readonly steal: boolean
+  readonly attempt: boolean
+  /** When a run like this is work again, if it is left at once. */
+  readonly rest: (record: RunRecord) => Rest
+  /** Facts came that this process had not seen. */
+  readonly onFacts: () => void
+  readonly errorOf: (reason: AgentError["reason"]) => AgentError
+}): Effect.fn.Return<HeldLease, AgentError, Scope.Scope> {
+  const { attempt, errorOf, policy, rest, runId, steal, store } = options
+  const { host, pid } = yield* ProcessProbe
+  // Two leases are never one, though the worker is the same: acquiring again is for the same owner.
+  const owner = `${policy.workerName ?? `${host}:${pid}`}/${yield* freshId}`
+  const clock = yield* Clock.Clock
+  const ttl = Duration.clamp(policy.leaseTime, { minimum: shortest, maximum: longest })
+  const ttlNanos = Duration.toNanosUnsafe(ttl)
+
+  // Whether the store gave the lease is not known: it would stand there until its time is over.
+  const giveBack = store.acquire(runId, { owner, ttl, attempt }).pipe(
+    Effect.flatMap(({ lease, record }) =>
+      store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "back" })
+    ),
+    Effect.retry({ while: (error) => error._tag === "TokenStoreError" && error.isRetryable, schedule: persistently }),
+    Effect.interruptible,
+    Effect.timeoutOption(policy.closeTimeout),
+    Effect.ignore
+  )
+  // The lease runs from before the request: the store may have granted it long before the answer came.
+  let leaseEnd = clock.monotonicTimeNanosUnsafe() + ttlNanos
+  const { lease, record } = yield* store.acquire(runId, { owner, ttl, steal, attempt }).pipe(
+    Effect.onExit((exit) => {
+      const isKnown = Exit.isSuccess(exit) || exit.cause.reasons.some(isRefusal)
+      return isKnown ? Effect.void : giveBack
+    }),
+    Effect.mapError((error) =>
+      errorOf(error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error)
+    )
+  )
+
+  const journal = new Journal(record)
+  const lost = Deferred.makeUnsafe<never, AgentError>()
+  let lostBy: AgentError | undefined
+  const lose = (error: AgentError): AgentError => {
+    lostBy ??= error
+    Deferred.doneUnsafe(lost, Exit.fail(lostBy))
+    return lostBy
+  }
+  const gone = () => {
+    if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) lose(errorOf(new LeaseLost({ runId })))
+    return lostBy
+  }
+
+  const trouble = Trouble.make({ runId, agent: record.agent })
+  const third = Duration.millis(Duration.toMillis(ttl) / 3)
+  const soon = Duration.millis(Math.min(1000, Duration.toMillis(ttl) / 10))
+  const renewal = Effect.gen(function* () {
+    let pause = third
+    while (true) {
+      yield* Effect.sleep(pause)
+      const before = clock.monotonicTimeNanosUnsafe()
+      const { seen } = journal
+      const renewed = yield* Effect.result(
+        store.renew(lease, ttl, seen).pipe(
+          Effect.timeoutOrElse({
+            duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
+            orElse: () => Effect.fail(undefined)
+          })
+        )
+      )
+      if (renewed._tag === "Success") {
+        leaseEnd = before + ttlNanos
+        pause = third
+        yield* trouble.ended
+        if (journal.merge(seen, renewed.success)) options.onFacts()
+      } else if (renewed.failure?._tag === "LeaseLost") {
+        return lose(errorOf(renewed.failure))
+      } else {
+        const error = renewed.failure
+        const left = leaseEnd - clock.monotonicTimeNanosUnsafe()
+        if (left <= 0n) return lose(errorOf(error === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error })))
+        yield* trouble.began(
+          "the lease of a run could not be renewed, and this is tried again until the lease ends",
+          error?.message ?? "the store did not answer in time"
+        )
+        pause = Duration.min(Duration.nanos(left), soon)
+      }
+    }
+  })
+  yield* Effect.forkScoped(renewal)
+  return { lease, record, journal, gone, lose, lost: Deferred.await(lost) }
+})
+
+const isRefusal = (reason: unknown): boolean => {
+  const error = (reason as { readonly error?: { readonly _tag?: string } }).error
+  return error?._tag === "RunLeased" || error?._tag === "RunNotFound"
+}

@@ -1,0 +1,50 @@
+import { Duration, Effect } from "effect"
+import type { NewFact, RunRecord } from "../RunRecord.ts"
+import { decide } from "../RunEngine.ts"
+import type { RunState } from "../RunState.ts"
+import { endedBy } from "./hold/heldRun.ts"
+import { Journal } from "./hold/journal.ts"
+import { type ObserveError, record as observe } from "./hold/observe.ts"
+import { contextOf, type OpenRun, restOf } from "./openRun.ts"
+import type { ResponseEnd } from "./responseEnd.ts"
+
+const writer = (run: OpenRun): string => run.policy.workerName ?? "a viewer"
+
+/**
+ * Records what was seen of a run that this process does not hold; and the end of the run, if that is what comes next and
+ * nobody holds it. Answers what the run is then.
+ */
+export const learn = Effect.fnUntraced(function* (
+  run: OpenRun,
+  record: RunRecord,
+  seen: ReadonlyArray<ResponseEnd | NewFact>
+): Effect.fn.Return<RunState, ObserveError> {
+  const journal = new Journal(record)
+  const { incarnation } = journal.state()
+  for (const fact of seen) {
+    const known = journal.seen
+    journal.merge(known, yield* observe(run, { incarnation, by: writer(run), ...fact }, known))
+  }
+  while (true) {
+    const step = decide(journal.state(), contextOf({ policy: run.policy }, record.handled))
+    if (step._tag !== "End") return journal.state()
+    const known = journal.seen
+    const ended: NewFact = { ...endedBy(step), incarnation, by: writer(run) } as NewFact
+    const rest = restOf(run, {
+      ...record,
+      journal: [...journal.facts, { ...ended, at: 0 }]
+    })
+    const { facts, outcome } = yield* run.store
+      .conclude(run.runId, { seen: known, facts: [ended], due: rest.due })
+      .pipe(Effect.retry({ while: (error) => error.isRetryable, times: 3 }))
+    journal.merge(known, facts)
+    if (outcome !== "moved") return journal.state()
+  }
+})
+
+/** The same, within the time that leaving a run may take; what cannot be recorded is found again by whoever looks next. */
+export const learnInTime = (run: OpenRun, record: RunRecord, seen: ReadonlyArray<ResponseEnd | NewFact>) =>
+  learn(run, record, seen).pipe(
+    Effect.timeoutOption(Duration.min(run.policy.closeTimeout, Duration.seconds(5))),
+    Effect.ignore
+  )

@@ -1,0 +1,52 @@
+import { Option, Predicate, Schema } from "effect"
+import { AiError, Response } from "effect/ai"
+import type { ModelSnapshot } from "../BackgroundModel.ts"
+import type { RunStatus } from "../Run.ts"
+import type { Call } from "../RunRecord.ts"
+
+const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
+
+/** What is recorded of a response that is over. */
+export interface ResponseEnd {
+  readonly _tag: "ResponseEnded"
+  readonly turn: number
+  readonly responseId: string
+  readonly status: RunStatus
+  readonly finish?: Response.FinishReason
+  readonly usage?: Response.Usage
+  readonly calls: ReadonlyArray<Call>
+  readonly error?: AiError.AiError
+}
+
+/** Reads the end of a response from what the provider showed last. */
+export const make = (
+  response: { readonly turn: number; readonly responseId: string },
+  ending: {
+    readonly status: RunStatus
+    readonly error?: AiError.AiError
+    readonly snapshot?: Pick<ModelSnapshot, "finish" | "lanes">
+  },
+  isExternal: (name: string) => boolean
+): ResponseEnd => {
+  const { error, snapshot, status } = ending
+  const finish = Option.getOrUndefined(decodeFinish(snapshot?.finish))
+  return {
+    _tag: "ResponseEnded",
+    turn: response.turn,
+    responseId: response.responseId,
+    status,
+    ...(finish === undefined ? {} : { finish: finish.reason, usage: finish.usage }),
+    calls: status === "completed" ? callsIn(snapshot?.lanes ?? [], isExternal) : [],
+    ...(error === undefined ? {} : { error })
+  }
+}
+
+const callsIn = (lanes: ModelSnapshot["lanes"], isExternal: (name: string) => boolean): ReadonlyArray<Call> =>
+  lanes.flatMap(({ parts }) =>
+    parts.flatMap((part): ReadonlyArray<Call> => {
+      if (part.type !== "tool-call" || part.providerExecuted === true) return []
+      const external = isExternal(part.name)
+      const call = { callId: part.id, name: part.name, external }
+      return [external || !Predicate.hasProperty(part, "params") ? call : { ...call, params: part.params }]
+    })
+  )

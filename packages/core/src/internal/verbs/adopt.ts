@@ -1,0 +1,30 @@
+import { Effect } from "effect"
+import { type AgentError, RunExpired } from "../../AgentError.ts"
+import type { AgentResponse } from "../../AgentResponse.ts"
+import { BackgroundModel } from "../../BackgroundModel.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import { AgentError as AgentFailure } from "../../AgentError.ts"
+import type { Agent } from "../agent.ts"
+import * as Backoff from "../backoff.ts"
+import { RunPolicy } from "../../RunPolicy.ts"
+import * as OpenRun from "../openRun.ts"
+import { glance } from "./look.ts"
+
+/** Records a response that something else opened as a run, and looks at it. */
+export const adopt = Effect.fnUntraced(function* (
+  agent: Agent,
+  options: { readonly responseId: string; readonly runId?: string }
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  const model = yield* BackgroundModel
+  const policy = yield* RunPolicy
+  const { responseId } = options
+  const failed = (reason: AgentError["reason"]) =>
+    Effect.fail(new AgentFailure({ agent: agent.name, responseId, reason }))
+  // A run of a response that is not there could never end.
+  yield* model.retrieve(responseId).pipe(
+    Effect.retry(Backoff.patiently(policy.requestRetry)),
+    Effect.catchTags({ AiError: failed, ResponseGone: () => failed(new RunExpired({ responseId })) })
+  )
+  const { response } = yield* glance(yield* OpenRun.adopt(agent, options))
+  return response
+})

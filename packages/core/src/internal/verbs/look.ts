@@ -1,0 +1,208 @@
+import { type Duration, Effect, Option, type Scope } from "effect"
+import { type AgentError, RunNotFound, type RunWaiting } from "../../AgentError.ts"
+import { fromSnapshot, type AgentResponse } from "../../AgentResponse.ts"
+import type { ModelSnapshot } from "../../BackgroundModel.ts"
+import * as ContinuationToken from "../../ContinuationToken.ts"
+import { isOver } from "../../Run.ts"
+import { decide } from "../../RunEngine.ts"
+import type { RunRecord } from "../../RunRecord.ts"
+import * as RunState from "../../RunState.ts"
+import { extend, type Session } from "../../Session.ts"
+import * as Backoff from "../backoff.ts"
+import { acquire } from "../hold/heldRun.ts"
+import { learn } from "../learn.ts"
+import { minted } from "../minted.ts"
+import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../openRun.ts"
+import * as ResponseEnd from "../responseEnd.ts"
+import { reasonOf } from "../runReason.ts"
+import * as StallWatch from "../stallWatch.ts"
+import { stop } from "../stop.ts"
+import { stuck } from "../stuck.ts"
+import * as Telemetry from "../telemetry.ts"
+
+/** What one look at a run shows. */
+export interface Look {
+  readonly response: AgentResponse
+  readonly record: RunRecord
+  readonly state: RunState.RunState
+  /** When the provider wants to be asked again. */
+  readonly pollAfter?: Duration.Duration
+}
+
+type Shown = Pick<ModelSnapshot, "lanes" | "finish">
+
+/** The conversation after the run: only a turn that came to an end belongs to it. */
+const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
+  const good = state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")
+  return good?.winner === undefined ? record.session : extend(record.session, good.winner.responseId)
+}
+
+const waitingFor = (run: OpenRun, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
+  const step = decide(state, contextOf(run, record.handled))
+  return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
+}
+
+/** What a run has come to, as its journal and its last response show it. */
+export const respond = (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState,
+  shown: Shown & { readonly status?: ModelSnapshot["status"] }
+): AgentResponse => {
+  const waits = waitingFor(run, record, state)
+  const turn = state.turns[RunState.currentTurn(state)]
+  const status =
+    state.ended !== undefined
+      ? state.ended.status
+      : waits !== undefined
+        ? "waiting"
+        : turn?.winner !== undefined && turn.end === undefined && shown.status !== undefined
+          ? RunState.currentTurn(state) === 0 || shown.status !== "queued"
+            ? shown.status
+            : "in_progress"
+          : RunState.statusOf(state, record.position)
+  return fromSnapshot(
+    { ...shown, status },
+    {
+      runId: run.runId,
+      responseId: Option.fromUndefinedOr(RunState.winners(state).at(-1)?.responseId),
+      session: sessionOf(record, state),
+      ...(waits === undefined ? {} : { waitingFor: waits }),
+      continuationToken:
+        isOver(status) || !record.background ? Option.none() : Option.some(minted(positionOf(run, record, state)))
+    }
+  )
+}
+
+const positionOf = (run: OpenRun, record: RunRecord, state: RunState.RunState) => {
+  const position = run.from ?? record.position
+  return position.incarnation === state.incarnation
+    ? position
+    : ContinuationToken.start(run.agent.name, run.runId, state.incarnation)
+}
+
+/** Looks at a run once, records what it shows, and answers what the run is then. */
+export const glance = Effect.fnUntraced(function* (run: OpenRun, attempt = 1): Effect.fn.Return<Look, AgentError> {
+  const record = yield* readAgain(run)
+  const state = RunState.fold(record)
+  const winner = RunState.winners(state).at(-1)
+  run.known.responseId = winner?.responseId
+  if (winner === undefined) return yield* unopened(run, record, state)
+
+  const turn = state.turns[winner.turn]
+  const { sequenceNumber } = run.from ?? record.position
+  const telemetry = yield* Telemetry.make({
+    model: run.model,
+    policy: run.policy,
+    agent: run.agent.name,
+    counts: () => turn?.end === undefined,
+    attempt: attempt - 1
+  })
+  const seen = yield* telemetry
+    .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, winner.responseId)
+    .pipe(
+      Effect.flatMap((span) =>
+        run.model.retrieve(winner.responseId).pipe(
+          Effect.retry(Backoff.patiently(run.policy.requestRetry)),
+          Effect.tap(({ snapshot }) =>
+            isOver(snapshot.status) ? telemetry.ended({ status: snapshot.status, snapshot }) : Effect.void
+          ),
+          Effect.withParentSpan(span)
+        )
+      ),
+      Effect.scoped,
+      Effect.catchTags({
+        AiError: (error) => Effect.fail(errorOf(run)(error)),
+        ResponseGone: () => Effect.succeed(undefined)
+      })
+    )
+  if (seen === undefined) return yield* gone(run, record, state)
+  const { pollAfter, snapshot } = seen
+  const later =
+    isOver(snapshot.status) && (turn?.end === undefined || state.ended === undefined)
+      ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)])
+      : state
+  return {
+    response: respond(run, record, later, snapshot),
+    record,
+    state: later,
+    ...(pollAfter === undefined ? {} : { pollAfter })
+  }
+})
+
+const learned = (run: OpenRun, record: RunRecord, seen: Parameters<typeof learn>[2]) =>
+  learn(run, record, seen).pipe(
+    Effect.mapError((error) =>
+      error._tag === "Gone" ? errorOf(run)(new RunNotFound({ runId: run.runId })) : storeFailed(run)(error)
+    )
+  )
+
+const unopened = Effect.fnUntraced(function* (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState
+): Effect.fn.Return<Look, AgentError> {
+  const why = state.ended === undefined ? stuck(run, record, yield* now) : undefined
+  if (why !== undefined) return yield* errorOf(run)(why)
+  const later = state.ended === undefined && record.lease === null ? yield* learned(run, record, []) : state
+  return { response: respond(run, record, later, { lanes: [] }), record, state: later }
+})
+
+/** The provider does not have the run's response. Only who holds the run may say that it expired. */
+const gone = Effect.fnUntraced(function* (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState
+): Effect.fn.Return<Look, AgentError> {
+  const winner = RunState.winners(state).at(-1)
+  if (state.ended !== undefined || winner === undefined) {
+    return { response: respond(run, record, state, { lanes: [] }), record, state }
+  }
+  const later = yield* Effect.scoped(expire(run, winner)).pipe(
+    Effect.catchReason("AgentError", "RunLeased", () => Effect.succeed(state))
+  )
+  return { response: respond(run, record, later, { lanes: [] }), record, state: later }
+})
+
+const expire = Effect.fnUntraced(function* (
+  run: OpenRun,
+  { responseId, turn }: { readonly responseId: string; readonly turn: number }
+): Effect.fn.Return<RunState.RunState, AgentError, Scope.Scope> {
+  const held = yield* acquire(run)
+  if (held.state().ended === undefined) {
+    held.note({ _tag: "ResponseEnded", turn, responseId, status: "expired", calls: [] })
+    yield* held.flush
+  }
+  return held.state()
+})
+
+/** Looks on the policy's schedule until the run is over, waits for somebody, or has stalled. */
+export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+  let attempt = 1
+  let look = yield* glance(run, attempt)
+  const pace = yield* Backoff.make(run.policy.pollEvery)
+  const watch = yield* StallWatch.make({
+    policy: run.policy,
+    errorOf: errorOf(run),
+    seen: () => ({ ...look.response, responseId: Option.getOrUndefined(look.response.responseId) }),
+    cancel: Effect.ignore(stop(run))
+  })
+  const poll = Effect.gen(function* () {
+    while (!isOver(look.response.status) && look.response.status !== "waiting") {
+      const { status } = look.response
+      if (!(yield* pace.wait(status, look.pollAfter))) {
+        return yield* errorOf(run)(watch.reason("it was polled as often as the policy says"))
+      }
+      look = yield* glance(run, ++attempt)
+      if (look.response.status !== status) watch.waits()
+    }
+    return look
+  })
+  return yield* Effect.raceFirst(poll, watch.stalled)
+})
+
+/** The response of a look; fails as the run did, or if it waits for somebody. */
+export const honest = (run: OpenRun, look: Look): Effect.Effect<AgentResponse, AgentError> => {
+  const reason = reasonOf(look.state)
+  return reason === undefined ? Effect.succeed(look.response) : Effect.fail(errorOf(run)(reason))
+}

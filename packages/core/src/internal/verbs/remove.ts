@@ -1,0 +1,40 @@
+import { Effect, type Scope } from "effect"
+import { type AgentError, Unconfirmed } from "../../AgentError.ts"
+import * as RunState from "../../RunState.ts"
+import { hold } from "../advance.ts"
+import * as Backoff from "../backoff.ts"
+import { errorOf, type OpenRun } from "../openRun.ts"
+
+/** What happens to a run's responses at the provider, and to what may be lost with it. */
+export interface RemoveOptions {
+  readonly provider?: "require" | "try" | "keep"
+  readonly force?: boolean
+}
+
+/** Forgets a run, at the provider and in the store. */
+export const remove = Effect.fnUntraced(function* (
+  run: OpenRun,
+  { force = false, provider = "require" }: RemoveOptions
+): Effect.fn.Return<void, AgentError, Scope.Scope> {
+  const held = yield* hold(run)
+  const unknown = held.state().unresolved.length > 0
+  if (unknown && !force) return yield* errorOf(run)(new Unconfirmed({}))
+  const bought = provider === "keep" ? [] : RunState.responseIds({ journal: held.journal() })
+  for (const responseId of bought) {
+    const removed = run.model.remove(responseId).pipe(
+      Effect.retry(Backoff.patiently(run.policy.requestRetry)),
+      Effect.mapError((error) => errorOf(run)(error))
+    )
+    yield* provider === "require"
+      ? removed
+      : Effect.catch(removed, (error) =>
+          Effect.annotateLogs(
+            Effect.logWarning("baton: the provider did not delete a response, which stays there", error.message),
+            { runId: run.runId, agent: run.agent.name, responseId }
+          )
+        )
+  }
+  // A response that the provider deleted does not run on.
+  const isSafe = yield* held.forget({ force: force || provider === "require" })
+  if (!isSafe) return yield* errorOf(run)(new Unconfirmed({}))
+}, Effect.scoped)

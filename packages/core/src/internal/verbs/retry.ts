@@ -1,0 +1,63 @@
+import { Effect } from "effect"
+import type { Prompt } from "effect/ai"
+import { type AgentError, InvalidInput, RunInputMismatch, Unconfirmed } from "../../AgentError.ts"
+import type { AgentResponse } from "../../AgentResponse.ts"
+import * as RunState from "../../RunState.ts"
+import { hold } from "../advance.ts"
+import { checkVersion, errorOf, firstRequest, type OpenRun, readTask } from "../openRun.ts"
+import { openAndLeave } from "./start.ts"
+
+/** What a retry is given beside the run. */
+export interface RetryOptions {
+  readonly input?: Prompt.RawInput
+  readonly mayBuyTwice?: boolean
+}
+
+/** The turn that failed: the first that did not come to an end that leads to another turn. */
+const failedTurn = ({ turns }: RunState.RunState): number => {
+  const failed = turns.findIndex(({ end }) => end?.status !== "completed")
+  return failed === -1 ? Math.max(0, turns.length - 1) : failed
+}
+
+/** Opens the failed turn of a run again, in a new incarnation of the run. */
+export const retry = Effect.fnUntraced(function* (
+  run: OpenRun,
+  options: RetryOptions
+): Effect.fn.Return<AgentResponse, AgentError> {
+  const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
+  yield* checkVersion(run)
+  return yield* Effect.scoped(
+    Effect.gen(function* () {
+      const held = yield* hold(run)
+      while (true) {
+        const state = held.state()
+        const status = state.ended?.status
+        const isUnconfirmed = state.unresolved.length > 0
+        if (status === "completed" || status === "incomplete" || (status === undefined && !isUnconfirmed)) {
+          const why = status === undefined ? "It is still under way" : "It ended well"
+          return yield* fail(new InvalidInput({ description: `${why}: only a run that failed can be retried.` }))
+        }
+        if (isUnconfirmed && options.mayBuyTwice !== true) return yield* fail(new Unconfirmed({}))
+        const turn = failedTurn(state)
+        const given = turn === 0 ? yield* firstOf(run, options) : run
+        if ((yield* held.retry(turn)) === "moved") continue
+        held.leaveAs({ attempt: "reset" })
+        return yield* openAndLeave(given, held)
+      }
+    })
+  )
+})
+
+/** The first turn needs the input that the run was started with. */
+const firstOf = Effect.fnUntraced(function* (run: OpenRun, { input }: RetryOptions) {
+  const { agent, record } = run
+  if (input === undefined) {
+    const description = "Its first turn failed, and only its input can open it again: give the input that it was started with."
+    return yield* errorOf(run)(new InvalidInput({ description }))
+  }
+  const task = yield* readTask(agent, { input, session: record.session })
+  if (record.digest !== undefined && record.digest !== task.digest) {
+    return yield* errorOf(run)(new RunInputMismatch({ runId: run.runId }))
+  }
+  return { ...run, request: firstRequest(agent, record, task.prompt) }
+})

@@ -1,0 +1,81 @@
+import { Effect, Exit, Scope } from "effect"
+import { type AgentError, RunNotOpened, Unconfirmed } from "../../AgentError.ts"
+import type { AgentResponse } from "../../AgentResponse.ts"
+import type { RunStatus } from "../../Run.ts"
+import * as RunState from "../../RunState.ts"
+import { hold, requestOf } from "../advance.ts"
+import * as Backoff from "../backoff.ts"
+import { endedBy, type HeldRun } from "../hold/heldRun.ts"
+import * as Trouble from "../hold/trouble.ts"
+import { checkVersion, errorOf, type OpenRun } from "../openRun.ts"
+import * as Opening from "../opening.ts"
+import { reasonOf } from "../runReason.ts"
+import * as Telemetry from "../telemetry.ts"
+import { glance, respond } from "./look.ts"
+
+/** Opens a background run and leaves it, so that it can be streamed from anywhere. */
+export const start = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<AgentResponse, AgentError> {
+  yield* checkVersion(run)
+  const state = RunState.fold(run.record)
+  if (state.ended !== undefined || state.turns[0]?.winner !== undefined) return (yield* glance(run)).response
+  return yield* Effect.scoped(Effect.flatMap(hold(run), (held) => openAndLeave(run, held)))
+})
+
+/** Does what there is to do about a held run until its turn's response is open. */
+export const openAndLeave = Effect.fnUntraced(function* (
+  run: OpenRun,
+  held: HeldRun
+): Effect.fn.Return<AgentResponse, AgentError, Scope.Scope> {
+  const { model, policy, runId } = run
+  const fail = errorOf(run)
+  const scope = yield* Scope.Scope
+  const requests = yield* Backoff.make(policy.requestRetry)
+  const trouble = Trouble.make({ runId, agent: run.agent.name })
+  const telemetry = yield* Telemetry.make({ model, policy, agent: run.agent.name, counts: () => false })
+  // A stream that can be resumed can be watched live later; the connection itself is not needed.
+  const streamed = model.capabilities.resume
+
+  while (true) {
+    held.sendCancels()
+    const step = held.next()
+    switch (step._tag) {
+      case "End": {
+        yield* held.decide([endedBy(step)])
+        const { ended } = held.state()
+        const reason = ended === undefined ? undefined : reasonOf(held.state())
+        if (ended !== undefined && reason?._tag !== "RunCancelled" && reason !== undefined) return yield* fail(reason)
+        continue
+      }
+      case "Open": {
+        const request = requestOf(run, held.state(), step.turn)
+        if (request === undefined) return yield* fail(new RunNotOpened())
+        const child = yield* Scope.fork(scope)
+        const result = yield* Opening.open(run, held, step.turn, { request, streamed, telemetry }).pipe(
+          Scope.provide(child)
+        )
+        yield* Scope.close(child, Exit.void)
+        if (result._tag === "Opened") {
+          yield* trouble.ended
+          const said = result.opened.first.findLast(({ status }) => status !== undefined)?.status
+          const status: RunStatus = said === "in_progress" ? said : "queued"
+          return respond(run, held.record, held.state(), { status, lanes: [] })
+        }
+        if (result._tag === "Moved" || !result.error.isRetryable) continue
+        yield* trouble.began("the request that opens a run was refused, and is sent again", result.error.message)
+        const again = yield* Effect.raceAllFirst([
+          requests.wait(result.error, result.error.retryAfter),
+          held.lost,
+          Effect.as(held.moved, true)
+        ])
+        if (!again) return yield* fail(result.error)
+        continue
+      }
+      case "Wait":
+        if (step.for === "unconfirmed") return yield* fail(new Unconfirmed({}))
+        if (step.for === "input") return yield* fail(new RunNotOpened())
+        return respond(run, held.record, held.state(), { lanes: [] })
+      default:
+        return respond(run, held.record, held.state(), { lanes: [] })
+    }
+  }
+})

@@ -1,0 +1,24 @@
+import { Option } from "effect"
+import type { AgentUpdate } from "../AgentUpdate.ts"
+import type { ContinuationToken } from "../ContinuationToken.ts"
+import type { RunRecord } from "../RunRecord.ts"
+import * as RunState from "../RunState.ts"
+import { minted } from "./minted.ts"
+import type { OpenRun } from "./openRun.ts"
+
+/** The last update of a stream whose run waits for somebody. */
+export const waiting = (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState,
+  position: ContinuationToken,
+  waitingFor: NonNullable<AgentUpdate["waitingFor"]>
+): AgentUpdate => ({
+  text: "",
+  status: "waiting",
+  waitingFor,
+  runId: run.runId,
+  responseId: RunState.winners(state).at(-1)?.responseId ?? "",
+  continuationToken: record.background ? Option.some(minted(position)) : Option.none(),
+  origin: "snapshot"
+})

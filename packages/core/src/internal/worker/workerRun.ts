@@ -1,0 +1,201 @@
+import { Cause, Duration, Effect, Exit, Fiber, Latch, Metric, Schedule, type Scope, Stream } from "effect"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
+import type { RunId } from "../../Run.ts"
+import { advanceHeld, hold, type Advance } from "../advance.ts"
+import type { Agent, StreamOptions } from "../agent.ts"
+import * as Backoff from "../backoff.ts"
+import * as Acknowledge from "../hold/acknowledge.ts"
+import { acquire, type HeldRun } from "../hold/heldRun.ts"
+import * as Instruments from "../instruments.ts"
+import { checkVersion, type OpenRun } from "../openRun.ts"
+
+/**
+ * A run in the hands of a worker.
+ *
+ * **Details**
+ *
+ * `updates` go on after the last update that a consumer of the run finished with. `attempt` is 1 when the run is tried
+ * for the first time since its consumer came as far as it is now.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WorkerRun<out Element = AgentUpdate> {
+  readonly agent: Agent
+  readonly runId: RunId
+  readonly attempt: number
+  readonly updates: Stream.Stream<Element, AgentError>
+}
+
+/** What a worker does with a run, and how often it tries. */
+export interface Handling<E> extends Pick<StreamOptions, "acknowledge"> {
+  readonly handle: (run: WorkerRun<AgentUpdate | Delivery>) => Effect.Effect<unknown, E>
+  readonly maxAttempts: number
+  readonly retry: Schedule.Schedule<unknown>
+}
+
+/** What became of one attempt. */
+type Outcome =
+  | { readonly _tag: "Finished" }
+  | { readonly _tag: "Left" }
+  | { readonly _tag: "Failed"; readonly reason: string; readonly forGood: boolean }
+
+const longestReason = 500
+
+/**
+ * Takes a run, and lets its consumer have it. False if this worker cannot go on with it for now, though another might.
+ */
+export const bring = Effect.fnUntraced(function* <E>(
+  run: OpenRun,
+  handling: Handling<E>,
+  stopping: Latch.Latch
+): Effect.fn.Return<boolean, AgentError, Scope.Scope> {
+  yield* checkVersion(run)
+  const held = yield* acquire(run, { attempt: true })
+  const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
+  const park = (reason: string) => {
+    held.leaveAs({ parked: reason.slice(0, longestReason), attempt: "keep" })
+    return annotated(Effect.logWarning("baton: a run is parked: workers leave it alone until somebody decides", reason))
+  }
+  const step = held.next()
+  if (step._tag === "Over") return true
+  if (step._tag === "Wait") {
+    if (step.for === "unconfirmed" || step.for === "input") {
+      yield* annotated(Effect.logWarning("baton: a run is parked: nobody here can open it", step.for))
+    }
+    return true
+  }
+  const before = held.record.attempts.length - 1
+  if (before >= handling.maxAttempts) {
+    yield* park(`Its worker died ${before} times before its consumer came any further.`)
+    return true
+  }
+
+  const start = held.position()
+  const outcome = yield* Effect.raceFirst(tryOnce(run, held, handling, stopping), held.lost)
+  const attributes = { "gen_ai.agent.name": run.agent.name, outcome: outcome._tag.toLowerCase() }
+  yield* Metric.update(Instruments.attempts(attributes), 1)
+  if (outcome._tag === "Left") return stopping.isOpen()
+  if (outcome._tag === "Finished") {
+    held.note({ _tag: "Delivered" })
+    yield* held.flush
+    return true
+  }
+  // A consumer that came further fails for the first time there.
+  const attempts = held.position() === start ? before + 1 : 1
+  if (outcome.forGood || attempts >= handling.maxAttempts) {
+    yield* park(outcome.reason)
+    return true
+  }
+  held.leaveAs({ due: yield* delayOf(handling.retry, attempts), attempt: "keep" })
+  yield* annotated(Effect.logWarning("baton: the handle of a run failed, and is tried again", outcome.reason)).pipe(
+    Effect.annotateLogs({ attempts })
+  )
+  return true
+})
+
+/** The pause after so many attempts. */
+const delayOf = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>, attempts: number) {
+  const pause = yield* Backoff.make(schedule)
+  let delay: Duration.Duration | undefined
+  for (let i = 0; i < attempts; i++) delay = (yield* pause.delay(undefined)) ?? delay
+  return delay ?? Duration.seconds(1)
+})
+
+const tryOnce = Effect.fnUntraced(function* <E>(
+  run: OpenRun,
+  held: HeldRun,
+  { acknowledge, handle }: Handling<E>,
+  stopping: Latch.Latch
+): Effect.fn.Return<Outcome, AgentError, Scope.Scope> {
+  const idle = Latch.makeUnsafe()
+  let broke: AgentError | undefined
+  const advance = yield* advanceHeld(run, held)
+  const source = Stream.fromPull(Effect.succeed(advance.pull)).pipe(
+    Stream.tapError((error) => Effect.sync(() => (broke = error)))
+  )
+  // That the consumer is done with the last update is for its handle to say.
+  const isLast = () => false
+  const updates: Stream.Stream<AgentUpdate | Delivery, AgentError> =
+    acknowledge === "manual"
+      ? Acknowledge.manually({
+          held,
+          isLast,
+          again: hold(run),
+          most: Math.max(1, run.policy.maxUnacknowledged),
+          updates: source
+        }).pipe(untilStopped(idle, stopping))
+      : source.pipe(Acknowledge.onPull(held, isLast), untilStopped(idle, stopping))
+  const stopped = Effect.as(Effect.andThen(stopping.await, idle.await), undefined)
+  const attempt = held.record.attempts.length
+  const exit = yield* Effect.raceFirst(
+    Effect.exit(handle({ agent: run.agent, runId: run.runId, attempt, updates })),
+    stopped
+  )
+  if (exit === undefined) return { _tag: "Left" }
+  if (exit._tag === "Success") return yield* seenThrough(advance, broke, stopping)
+  const { cause } = exit
+  if (broke === undefined || !cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error === broke)) {
+    return { _tag: "Failed", reason: Cause.pretty(cause), forGood: false }
+  }
+  return advance.endedAs() === undefined ? broken(broke) : { _tag: "Finished" }
+})
+
+/** A consumer that is done before the run is, is done with it: the run is seen to its end all the same. */
+const seenThrough = (
+  advance: Advance,
+  broke: AgentError | undefined,
+  stopping: Latch.Latch
+): Effect.Effect<Outcome, AgentError> => {
+  if (advance.endedAs() !== undefined) return Effect.succeed({ _tag: "Finished" })
+  // A consumer that lets the failure of its updates pass has not seen the end of the run.
+  if (broke !== undefined) return Effect.succeed(broken(broke))
+  const drained = Stream.runDrain(Stream.fromPull(Effect.succeed(advance.pull))).pipe(
+    Effect.matchEffect({
+      onFailure: (error): Effect.Effect<Outcome> =>
+        Effect.succeed(advance.endedAs() === undefined ? broken(error) : { _tag: "Finished" }),
+      onSuccess: (): Effect.Effect<Outcome> =>
+        Effect.succeed(advance.endedAs() === undefined ? { _tag: "Left" } : { _tag: "Finished" })
+    })
+  )
+  return Effect.raceFirst(drained, Effect.as(stopping.await, { _tag: "Left" } as Outcome))
+}
+
+/** What it means that a run's updates failed before its end. */
+const broken = (error: AgentError): Outcome => {
+  switch (error.reason._tag) {
+    case "RunStalled":
+      return { _tag: "Failed", reason: error.message, forGood: false }
+    case "RunDiverged":
+      return { _tag: "Failed", reason: error.message, forGood: true }
+    // The store, the provider, or another worker: the run does not answer for them.
+    default:
+      return { _tag: "Left" }
+  }
+}
+
+/**
+ * Ends the delivery between two updates: who asks for the next when the worker stops is done with the last, and gets no
+ * more. `idle` is open while the consumer has nothing in its hands, and may be interrupted.
+ */
+const untilStopped =
+  (idle: Latch.Latch, stopping: Latch.Latch) =>
+  <A>(updates: Stream.Stream<A, AgentError>): Stream.Stream<A, AgentError> =>
+    Stream.transformPull(updates, (pull) => {
+      // The last update is acknowledged as the pull begins, which has to be before anything can interrupt it.
+      const last = Effect.flatMap(Effect.forkChild(pull, { startImmediately: true }), (fiber) => {
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined && Exit.isFailure(exit)) return exit
+        return Effect.andThen(idle.open, Effect.andThen(Fiber.join(fiber), Effect.never))
+      })
+      const next = Effect.suspend(() => {
+        idle.openUnsafe()
+        return Effect.flatMap(pull, (some) => (stopping.isOpen() ? Effect.never : Effect.succeed(some)))
+      })
+      return Effect.succeed(
+        Effect.suspend(() => (stopping.isOpen() ? last : next)).pipe(
+          Effect.ensuring(Effect.sync(() => idle.closeUnsafe()))
+        )
+      )
+    })
