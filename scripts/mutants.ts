@@ -1,23 +1,27 @@
 /**
  * Breaks one guarantee after the other, and expects the tests to notice.
  *
- * Every `mutants/NN-name.patch` says in its first lines which guarantee it breaks, and which test must then fail. The
- * patches are applied one at a time to a copy of the work tree; a test must pass there before it may fail.
+ * `mutants/guarantee-NN.ts` lists the mutants of a guarantee: each edits the code, and names the test that must then
+ * fail. They are tried one at a time in a copy of the work tree; the test must pass there before it may fail.
+ * `--check` tries none: it only says which of them no longer fit the code.
  */
 import { type ExecFileException, execFile } from "node:child_process"
-import { cpSync, globSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
 import { parseArgs } from "node:util"
-
-interface Mutant {
-  readonly name: string
-  readonly patch: string
-  readonly guarantee: string
-  readonly test: string
-  /** A test of the file, where not all of them shall run. */
-  readonly title: string
-}
+import type { Mutant } from "../mutants/Mutant.ts"
 
 interface Outcome {
   readonly failed: boolean
@@ -38,7 +42,7 @@ interface Report {
   }>
 }
 
-const usage = "pnpm mutants [--part K/N] [--only NAME]"
+const usage = "pnpm mutants [--check] [--guarantee N] [--part K/N] [--only NAME]"
 const timeout = 120_000
 
 const fail = (message: string): never => {
@@ -55,19 +59,40 @@ const run = (command: string, args: ReadonlyArray<string>, cwd: string): Promise
     execFile(command, args, { cwd, env, timeout, killSignal: "SIGKILL", maxBuffer: Infinity }, finish)
   })
 
-const readMutant = (file: string): Mutant => {
-  const text = readFileSync(file, "utf8")
-  const header = (key: string) => new RegExp(`^# ${key}: (.+)$`, "m").exec(text)?.[1]?.trim() ?? ""
-  const mutant = {
-    name: basename(file, ".patch"),
-    patch: resolve(file),
-    guarantee: header("guarantee"),
-    test: header("test"),
-    title: header("title")
+const readList = async (file: string): Promise<ReadonlyArray<Mutant>> => {
+  const { default: list } = (await import(pathToFileURL(resolve(file)).href)) as { default: ReadonlyArray<Mutant> }
+  const number = Number.parseInt(basename(file).replace(/\D+/, ""), 10)
+  const stray = list.find(({ guarantee }) => guarantee !== number)
+  return stray === undefined ? list : fail(`${file}: ${stray.id} is a mutant of guarantee ${stray.guarantee}.`)
+}
+
+/** Finds a text however it is formatted: white space counts only between two words. */
+const patternOf = (find: string): RegExp => {
+  const tokens = find.match(/[\w$]+|[^\w$\s]/gu) ?? []
+  const isWord = (token = "") => /^[\w$]/.test(token)
+  const pattern = tokens.map((token, i) => {
+    const space = i === 0 ? "" : isWord(token) && isWord(tokens[i - 1]) ? "\\s+" : "\\s*"
+    return space + token.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&")
+  })
+  const start = isWord(tokens[0]) ? "(?<![\\w$])" : ""
+  const end = isWord(tokens.at(-1)) ? "(?![\\w$])" : ""
+  return new RegExp(`${start}${pattern.join("")}${end}`, "gu")
+}
+
+/** The files that a mutant changes, with their texts as it leaves them, or why it does not fit the code. */
+const mutate = (mutant: Mutant, root: string): ReadonlyMap<string, string> | string => {
+  const texts = new Map<string, string>()
+  for (const { file, find, replace } of "edits" in mutant ? mutant.edits : [mutant]) {
+    const path = join(root, file)
+    if (!existsSync(path)) return `there is no ${file}`
+    const text = texts.get(path) ?? readFileSync(path, "utf8")
+    const [found, ...more] = text.matchAll(patternOf(find))
+    if (found === undefined || more.length > 0) {
+      return `this must stand exactly once in ${file}, and stands there ${found ? more.length + 1 : 0} times: ${find}`
+    }
+    texts.set(path, text.slice(0, found.index) + replace + text.slice(found.index + found[0].length))
   }
-  return mutant.guarantee !== "" && mutant.test !== ""
-    ? mutant
-    : fail(`${file} does not say what it breaks and who notices: begin it with '# guarantee: ...' and '# test: FILE'.`)
+  return texts
 }
 
 /** Every n-th mutant, from the k-th on: the parts of a day each make the whole. */
@@ -99,7 +124,7 @@ const copyWorkTree = async (): Promise<string> => {
   return copy
 }
 
-const vitest = async ({ test, title }: Mutant, copy: string) => {
+const vitest = async ({ test, title = "" }: Mutant, copy: string) => {
   const outputFile = join(copy, "report.json")
   rmSync(outputFile, { force: true })
   const only = title === "" ? [] : ["--testNamePattern", title.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")]
@@ -121,30 +146,60 @@ const vitest = async ({ test, title }: Mutant, copy: string) => {
   }
 }
 
-const { values } = parseArgs({ options: { part: { type: "string" }, only: { type: "string" } } })
-const all = globSync("mutants/*.patch").toSorted().map(readMutant)
-const named = values.only === undefined ? all : all.filter(({ name }) => name.includes(values.only ?? ""))
+const { values } = parseArgs({
+  options: {
+    check: { type: "boolean", default: false },
+    guarantee: { type: "string" },
+    part: { type: "string" },
+    only: { type: "string", default: "" }
+  }
+})
+const all = (await Promise.all(globSync("mutants/guarantee-*.ts").toSorted().map(readList))).flat()
+const twice = all.find(({ id }, i) => all.findIndex((other) => other.id === id) < i)
+if (twice !== undefined) fail(`Two mutants have the name ${twice.id}.`)
+
+const named = all.filter(
+  ({ guarantee, id }) =>
+    id.includes(values.only) && (values.guarantee === undefined || guarantee === Number(values.guarantee))
+)
 const mutants = values.part === undefined ? named : partOf(named, values.part)
-if (mutants.length === 0) fail(`No patch in mutants/ is meant. ${usage}`)
+if (mutants.length === 0) fail(`There is no such mutant. ${usage}`)
+
+if (values.check) {
+  const wrong = mutants.flatMap((mutant) => {
+    const texts = mutate(mutant, ".")
+    return [
+      ...(typeof texts === "string" ? [`${mutant.id}: ${texts}`] : []),
+      ...(existsSync(mutant.test) ? [] : [`${mutant.id}: there is no ${mutant.test}`])
+    ]
+  })
+  if (wrong.length > 0) fail(`These mutants (mutants/*.ts) do not fit the code:\n${wrong.join("\n")}`)
+  console.log(`mutants: ${mutants.length} fit the code`)
+  process.exit(0)
+}
 
 const copy = await copyWorkTree()
 const sound = new Set<string>()
 
 /** How a mutant ended: `caught`, or what is wrong. */
 const examine = async (mutant: Mutant): Promise<string> => {
-  const test = `${mutant.test} ${mutant.title}`.trim()
+  const texts = mutate(mutant, copy)
+  if (typeof texts === "string") return `DOES NOT FIT THE CODE: ${texts}`
+
+  const test = `${mutant.test} ${mutant.title ?? ""}`.trim()
   if (!sound.has(test)) {
     const { failed, passed, why } = await vitest(mutant, copy)
     if (failed) return `NOT TRIED, because ${test} fails without it:\n${why}`
     if (!passed) return `NOT TRIED, because there is no ${test}`
     sound.add(test)
   }
-  const applied = await run("git", ["apply", mutant.patch], copy)
-  if (applied.failed) return `DOES NOT APPLY: make it anew from the code as it is\n${applied.output}`
+
+  const before = [...texts.keys()].map((path) => [path, readFileSync(path, "utf8")] as const)
+  for (const [path, text] of texts) writeFileSync(path, text)
   const { failed, noticed, why } = await vitest(mutant, copy)
-  const reverted = await run("git", ["apply", "--reverse", mutant.patch], copy)
-  if (reverted.failed) fail(`${mutant.name} cannot be taken back:\n${reverted.output}`)
-  if (!failed) return `SURVIVED: ${test} passes although this is broken: guarantee ${mutant.guarantee}`
+  for (const [path, text] of before) writeFileSync(path, text)
+  if (!failed)
+    return `SURVIVED: ${test} passes although this is broken: guarantee ${mutant.guarantee}, ${mutant.breaks}`
   return noticed ? "caught" : `DOES NOT RUN:\n${why}`
 }
 
@@ -156,7 +211,7 @@ for (const mutant of mutants) {
   const seconds = ((performance.now() - before) / 1000).toFixed(1)
   if (how === "caught") caught++
   if (how.startsWith("SURVIVED")) survived++
-  console.log(`${mutant.name}: ${how === "caught" ? `caught by ${mutant.test} (${seconds} s)` : how}`)
+  console.log(`${mutant.id}: ${how === "caught" ? `caught by ${mutant.test} (${seconds} s)` : how}`)
 }
 
 const untried = mutants.length - caught - survived

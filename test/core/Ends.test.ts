@@ -2,12 +2,12 @@
 import { Agent, type AgentUpdate, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { analyst, count, recordOf, requests, textOf } from "../support/runs.ts"
 import { elapse, passing } from "../support/time.ts"
 
-const { completed, failed, incomplete, pause, text } = ScriptedModel
+const { completed, fail, failed, incomplete, pause, text } = ScriptedModel
 const over = (steps: ReadonlyArray<ScriptedModel.Step>, options?: ScriptedModel.Options) =>
   Layer.merge(ScriptedModel.layer(steps, options), TokenStore.layerMemory)
 
@@ -161,9 +161,22 @@ describe("cancel", () => {
       assert.strictEqual((yield* passing(Agent.start(analyst, input))).status, "cancelled")
       assert.strictEqual(yield* count("create"), creates)
       assert.strictEqual(yield* count("submit"), 0)
+    }).pipe(Effect.provide(over([fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), text("a"), completed])))
+  )
+
+  it.effect("while a refused request waits to be sent again: it is not sent", () =>
+    Effect.gen(function* () {
+      const worker = yield* Effect.forkChild(heard(Agent.stream(analyst, input)))
+      yield* elapse(1000)
+      const canceller = yield* Effect.forkChild(Agent.cancel(analyst, ref))
+      const { failure } = yield* passing(Fiber.join(worker), 1000)
+      assert.strictEqual(failure?.reason._tag, "RunCancelled")
+      assert.strictEqual((yield* passing(Fiber.join(canceller), 1000)).status, "cancelled")
+      assert.strictEqual(yield* count("create"), 1)
+      assert.strictEqual((yield* recordOf("r")).status, "cancelled")
     }).pipe(
       Effect.provide(
-        over([ScriptedModel.fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), text("a"), completed])
+        over([fail(new AiError.RateLimitError({ retryAfter: Duration.minutes(1) })), text("a"), completed])
       )
     )
   )

@@ -1,0 +1,104 @@
+import type { Mutant } from "./Mutant.ts"
+
+export default [
+  {
+    id: "writes-too-often",
+    guarantee: 3,
+    breaks: "the position is written once per cadence",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "Effect.sleep(policy.checkpointEvery)",
+    replace: 'Effect.sleep("1 millis")',
+    test: "test/core/Lease.test.ts",
+    title: "the cadence"
+  },
+  {
+    id: "leaving-writes-nothing",
+    guarantee: 3,
+    breaks: "the position is written at once when the stream is left",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "return lostBy === undefined ? flush : Effect.void",
+    replace: "return Effect.void",
+    test: "test/core/Lease.test.ts",
+    title: "writes at once when the stream is left, and when the last update is finished with"
+  },
+  {
+    id: "last-write-unbounded",
+    guarantee: 3,
+    breaks: "the last write is bounded in time",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "duration: policy.finishWithin",
+    replace: 'duration: "1 hour"',
+    test: "test/core/Lease.test.ts",
+    title: "a last write that fails, or hangs, is counted and bounded, and is no defect"
+  },
+  {
+    id: "unanswered-write-forgotten",
+    guarantee: 3,
+    breaks: "a write without an answer is sent again as it was",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "unanswered = commit",
+    replace: "",
+    test: "test/core/SlowStore.test.ts"
+  },
+  {
+    id: "checksum-not-compared",
+    guarantee: 3,
+    breaks: "the file store notices a damaged line",
+    file: "packages/core/src/internal/logFormat.ts",
+    find: "Number.parseInt(checksum, 16) !== crc32(bytes, from + 9, to)",
+    replace: "Number.parseInt(checksum, 16) < 0",
+    test: "test/core/TokenStoreFileRecovery.test.ts",
+    title: "damage before sound lines is told with its place, and nothing is changed"
+  },
+  {
+    id: "answered-before-durable",
+    guarantee: 3,
+    breaks: "what the file store reports is durable",
+    file: "packages/core/src/internal/fileStore.ts",
+    find: "Effect.mapError(Deferred.await(done), renamed(operation))",
+    replace:
+      "Effect.timeoutOrElse(Effect.mapError(Deferred.await(done), renamed(operation)), { duration: 0, orElse: () => Effect.void })",
+    test: "test/core/TokenStoreFileRecovery.test.ts",
+    title: "on a full disk operations fail, the state is the last durable one, and room makes it work again"
+  },
+  {
+    id: "not-synced",
+    guarantee: 3,
+    breaks: "what the file store reports survives a power failure",
+    file: "packages/core/src/internal/appendLog.ts",
+    find: 'yield* take("sync", current.file.sync)',
+    replace: "",
+    test: "test/core/TokenStoreFileRecovery.test.ts",
+    title: "a commit is one write and one sync, however many are made at once"
+  },
+  {
+    id: "torn-write-left",
+    guarantee: 3,
+    breaks: "a write of the file store that failed leaves nothing behind for the next one",
+    file: "packages/core/src/internal/appendLog.ts",
+    find: 'torn ? Effect.tap(take("truncate"',
+    replace: 'torn && length === 0 ? Effect.tap(take("truncate"',
+    test: "test/core/TokenStoreFileRecovery.test.ts",
+    title: "a write that cannot be synced, nor taken back, is not there later"
+  },
+  {
+    id: "lag-forgotten",
+    guarantee: 3,
+    breaks: "a position counts as behind until it is written, not until a write was tried",
+    file: "packages/core/src/internal/checkpoints.ts",
+    find: "if (Exit.isSuccess(exit)) underway = undefined",
+    replace: "underway = undefined",
+    test: "test/core/Telemetry.test.ts",
+    title: "of writes: how long they took, which failed, and how far they were behind"
+  },
+  {
+    id: "stopped-in-the-middle",
+    guarantee: 3,
+    breaks: "a worker that stops interrupts its handlers between two updates, so that nothing is repeated",
+    file: "packages/core/src/internal/workerRun.ts",
+    find: "stopping.isOpen() ? last : next",
+    replace: "stopping.isOpen() && idle.isOpen() ? last : next",
+    test: "test/core/Runs.test.ts",
+    title: "leave their runs to others at once when they stop, with nothing repeated and no attempt counted"
+  }
+] satisfies ReadonlyArray<Mutant>

@@ -1,0 +1,194 @@
+import type { Mutant } from "./Mutant.ts"
+
+export default [
+  {
+    id: "lease-kept",
+    guarantee: 6,
+    breaks: "a lease is released when the stream is left",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "? store.release(lease)",
+    replace: "? Effect.void",
+    test: "test/core/Lease.test.ts",
+    title: "is released after a failure, a defect, and an early end"
+  },
+  {
+    id: "lease-not-timed",
+    guarantee: 6,
+    breaks: "a worker that stood still past its lease delivers nothing more",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "clock.monotonicTimeNanosUnsafe() >= leaseEnd",
+    replace: "leaseEnd === 0n",
+    test: "test/core/Lease.test.ts",
+    title: "over while the process stood still: noticed before the next update is delivered"
+  },
+  {
+    id: "refused-write-goes-on",
+    guarantee: 6,
+    breaks: "a worker whose write was refused has lost the run",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "LeaseLost: (reason) => Effect.fail(lose(failed(reason)))",
+    replace: "LeaseLost: (reason) => Effect.fail(failed(reason))",
+    test: "test/core/Lease.test.ts",
+    title: "taken over while this worker believes in its own: the next write is refused, and ends it"
+  },
+  {
+    id: "silence-hides-loss",
+    guarantee: 6,
+    breaks: "a lost lease is noticed while the network is silent",
+    file: "packages/core/src/internal/follow.ts",
+    find: "raceAllFirst([options.lost, watch.stalled",
+    replace: "raceAllFirst([watch.stalled",
+    test: "test/core/Lease.test.ts",
+    title: "lost while the network is silent: noticed without waiting for the model"
+  },
+  {
+    id: "lease-without-end",
+    guarantee: 6,
+    breaks: "a lease ends with its time",
+    file: "packages/core/src/internal/runTable.ts",
+    find: "now.nanos < row.leaseEnd",
+    replace: "now.nanos >= 0n",
+    test: "test/core/TokenStoreMemory.test.ts",
+    title: "a lease ends with its time"
+  },
+  {
+    id: "lease-shared",
+    guarantee: 6,
+    breaks: "a run that somebody holds is refused to others",
+    file: "packages/core/src/internal/runTable.ts",
+    find: "options.takeOver !== true",
+    replace: 'options.owner === ""',
+    test: "test/core/TokenStoreMemory.test.ts",
+    title: "a held run is refused, naming who holds it and until when"
+  },
+  {
+    id: "fence-not-compared",
+    guarantee: 6,
+    breaks: "whoever lost a lease writes nothing",
+    file: "packages/core/src/internal/runTable.ts",
+    find: "row.record.lease?.fence === lease.fence",
+    replace: "row.record.lease?.owner === lease.owner",
+    test: "test/core/TokenStoreMemory.test.ts",
+    title: "who lost a lease writes nothing, though it is the same owner again"
+  },
+  {
+    id: "fence-goes-back",
+    guarantee: 6,
+    breaks: "a fence never goes back, not even over a restart",
+    file: "packages/core/src/internal/fileStore.ts",
+    find: "let fence = known",
+    replace: "let fence = Math.min(known, 0)",
+    test: "test/core/TokenStoreFileRecovery.test.ts",
+    title: "everything is there after a restart, leases are void, and fences rise"
+  },
+  {
+    id: "ordinal-not-compared",
+    guarantee: 6,
+    breaks: "a commit that comes late changes nothing",
+    file: "packages/core/src/internal/runTable.ts",
+    find: "commit.ordinal <= row.record.ordinal",
+    replace: "commit.ordinal < 0",
+    test: "test/core/TokenStoreMemory.test.ts",
+    title: "the same commit again, and an earlier one, succeed and change nothing"
+  },
+  {
+    id: "lease-by-wall-clock",
+    guarantee: 6,
+    breaks: "leases use the monotonic clock",
+    file: "packages/core/src/internal/runTable.ts",
+    find: "now.nanos < row.leaseEnd",
+    replace: "now.millis < row.record.lease.expiresAt",
+    test: "test/core/ClockJump.test.ts",
+    title: "over the memory store"
+  },
+  {
+    id: "store-away-at-once-fatal",
+    guarantee: 6,
+    breaks: "while the store is away, delivery goes on for as long as the lease",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "if (left <= 0n)",
+    replace: "if (left <= ttlNanos)",
+    test: "test/core/Troubles.test.ts",
+    title: "away for less than a lease"
+  },
+  {
+    id: "redis-fence-not-compared",
+    guarantee: 6,
+    breaks: "whoever lost a lease writes nothing in Redis",
+    file: "packages/redis/src/internal/scripts.ts",
+    find: "known[2] == ARGV[3] and",
+    replace: "",
+    test: "test/redis/Contract.test.ts",
+    title: "who lost a lease writes nothing, though it is the same owner again"
+  },
+  {
+    id: "redis-ordinal-not-compared",
+    guarantee: 6,
+    breaks: "a commit that comes late changes nothing in Redis",
+    file: "packages/redis/src/internal/scripts.ts",
+    find: "tonumber(ARGV[4]) <= ordinal",
+    replace: "tonumber(ARGV[4]) < 0",
+    test: "test/redis/Contract.test.ts",
+    title: "the same commit again, and an earlier one, succeed and change nothing"
+  },
+  {
+    id: "redis-fence-forgotten",
+    guarantee: 6,
+    breaks: "a fence in Redis never goes back, not even after the server was emptied",
+    file: "packages/redis/src/internal/scripts.ts",
+    find: "fence = text(math.max(time[1] * 1000000 + time[2], number(last) + 1))",
+    replace: "fence = text(number(last) + 1)",
+    test: "test/redis/RedisTokenStore.test.ts",
+    title: "a fence never goes back, not even after the server was emptied"
+  },
+  {
+    id: "redis-fence-by-clock-alone",
+    guarantee: 6,
+    breaks: "a fence in Redis never goes back, not even if the clock does",
+    file: "packages/redis/src/internal/scripts.ts",
+    find: "fence = text(math.max(time[1] * 1000000 + time[2], number(last) + 1))",
+    replace: "fence = text(time[1] * 1000000 + time[2])",
+    test: "test/redis/RedisTokenStore.test.ts",
+    title: "the fences of a run that was removed and created again go on rising"
+  },
+  {
+    id: "taken-over-without-fence",
+    guarantee: 6,
+    breaks: "whoever takes a run over gets a fence above the old one",
+    file: "packages/core/src/internal/runTable.ts",
+    find: "current !== null && own ? current.fence",
+    replace: "current !== null ? current.fence",
+    test: "test/core/TokenStoreMemory.test.ts",
+    title: "who takes a held run over holds it, and the old holder has lost it"
+  },
+  {
+    id: "waiting-fails",
+    guarantee: 6,
+    breaks: "a stream that was asked to wait waits for a run that somebody holds",
+    file: "packages/core/src/internal/advance.ts",
+    find: 'ifLeased === "wait"',
+    replace: "ifLeased === undefined",
+    test: "test/core/LeaseOptions.test.ts",
+    title: "is waited for: the second goes on where the first left it"
+  },
+  {
+    id: "starter-robbed",
+    guarantee: 6,
+    breaks: "a worker leaves a run to its starter until the starter is gone",
+    file: "packages/core/src/internal/worker.ts",
+    find: "return now - seen.since > 2 * leaseMillis",
+    replace: "return now >= seen.since",
+    test: "test/core/Runs.test.ts",
+    title: "leave a run to its starter, and set it aside when the starter is gone without having opened it"
+  },
+  {
+    id: "handler-outlives-lease",
+    guarantee: 6,
+    breaks: "a handler whose lease is lost is stopped at once",
+    file: "packages/core/src/internal/workerRun.ts",
+    find: "Effect.raceFirst(tryOften(run, held, handling, stopping), held.lost)",
+    replace: "tryOften(run, held, handling, stopping)",
+    test: "test/core/Runs.test.ts",
+    title: "stop at once, and commit nothing, when their lease is taken from them in the middle of handle"
+  }
+] satisfies ReadonlyArray<Mutant>

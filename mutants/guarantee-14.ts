@@ -1,0 +1,64 @@
+import type { Mutant } from "./Mutant.ts"
+
+export default [
+  {
+    id: "redis-script-not-sent-again",
+    guarantee: 14,
+    breaks: "a script that the Redis server forgot is sent again",
+    file: "packages/redis/src/internal/redisFailure.ts",
+    find: "/\\bNOSCRIPT\\b/",
+    replace: "/\\bNEVER\\b/",
+    test: "test/redis/RedisTokenStore.test.ts",
+    title: "a script that the server forgot is sent again"
+  },
+  {
+    id: "never-set-aside",
+    guarantee: 14,
+    breaks: "a run that fails its handler too often is set aside",
+    file: "packages/core/src/internal/workerRun.ts",
+    find: "held.work({ attempts: Math.max(1, held.attempts()) })",
+    replace: "held.work({ attempts: 0 })",
+    test: "test/core/Runs.test.ts",
+    title: "try a run again that failed handle, from its last position, and set it aside in the end"
+  },
+  {
+    id: "stop-counts",
+    guarantee: 14,
+    breaks: "a worker that stops counts no attempt against its runs",
+    file: "packages/core/src/internal/workerRun.ts",
+    find: "held.work({ attempts: Math.min(before, held.attempts()) })",
+    replace: "",
+    test: "test/core/Runs.test.ts",
+    title: "count no attempt against a run that says nothing while they come and go"
+  },
+  {
+    id: "refusal-counted",
+    guarantee: 14,
+    breaks: "what the provider or the store refuses is not counted against a run",
+    file: "packages/core/src/internal/workerRun.ts",
+    find: 'default: return { _tag: "Left" }',
+    replace: 'default: return { _tag: "Failed", reason: error.message, forGood: false }',
+    test: "test/core/Runs.test.ts",
+    title: "leave alone what the provider refuses them, without counting it"
+  },
+  {
+    id: "progress-not-counted",
+    guarantee: 14,
+    breaks: "a run that makes progress has its attempts counted from zero again",
+    file: "packages/core/src/internal/heldRun.ts",
+    find: "if (attempts > 0) work = { ...work, attempts: (attempts = 0) }",
+    replace: "",
+    test: "test/core/Runs.test.ts",
+    title: "count attempts in one place only: who comes further begins anew"
+  },
+  {
+    id: "set-aside-taken",
+    guarantee: 14,
+    breaks: "workers leave alone what is set aside",
+    file: "packages/core/src/RunRecord.ts",
+    find: 'record.setAside === null ? "unfinished" : "set aside"',
+    replace: '"unfinished"',
+    test: "test/core/Runs.test.ts",
+    title: "try a run again that failed handle, from its last position, and set it aside in the end"
+  }
+] satisfies ReadonlyArray<Mutant>
