@@ -1,5 +1,5 @@
 /** Processes of the bench: each ends with its scope, and is waited for. */
-import { Data, Duration, Effect, Schema, Stream } from "effect"
+import { Console, Data, Duration, Effect, Schema, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { type Form, programAt } from "./build.ts"
 import { now } from "./clock.ts"
@@ -25,7 +25,7 @@ export interface ProgramOptions {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** Runs a program of the bench to its end: when it was started, by `now`, and what it printed. */
+/** Runs a program of the bench to its end: when it was started, by `now`, and the line with its result. */
 const run = (name: string, { args = [], env, flags = [], form = "readme" }: ProgramOptions) =>
   Effect.gen(function* () {
     const startedAt = now()
@@ -37,7 +37,13 @@ const run = (name: string, { args = [], env, flags = [], form = "readme" }: Prog
     const [stdout, stderr, exitCode] = yield* Effect.all([text(child.stdout), text(child.stderr), child.exitCode], {
       concurrency: "unbounded"
     })
-    if (exitCode === 0) return { startedAt, stdout }
+    const lines = stdout.split("\n").filter((line) => line !== "")
+    const found = lines.find((line) => line.startsWith('{"'))
+    // Warnings go to the same place, and are no reason to have no result.
+    for (const line of lines) if (line !== found) yield* Console.error(`  ${name} ${args.join(" ")}: ${line}`)
+    if (exitCode === 0 && found !== undefined) {
+      return { startedAt, figures: yield* Schema.decodeEffect(FiguresJson)(found) }
+    }
     const why = stderr.split("\n").find((line) => /^\S*(Error|Failed|Cause)\b/.test(line)) ?? stderr.slice(0, 300)
     return yield* new BenchFailed({ message: `ended with ${exitCode}: ${why.trim()}` })
   }).pipe(
@@ -46,19 +52,19 @@ const run = (name: string, { args = [], env, flags = [], form = "readme" }: Prog
       duration: limit,
       orElse: () => Effect.fail(new BenchFailed({ message: `did not end within ${Duration.toSeconds(limit)} s` }))
     }),
-    Effect.catchTag("PlatformError", ({ message }) => Effect.fail(new BenchFailed({ message })))
+    Effect.catchTag(["PlatformError", "SchemaError"], ({ message }) => Effect.fail(new BenchFailed({ message })))
   )
 
 /** Runs a program that prints its figures. */
 export const figuresOf = (name: string, options: ProgramOptions) =>
-  run(name, options).pipe(
-    Effect.flatMap(({ stdout }) => Schema.decodeEffect(FiguresJson)(stdout.trim())),
-    Effect.catchTag("SchemaError", ({ message }) => Effect.fail(new BenchFailed({ message })))
-  )
+  Effect.map(run(name, options), ({ figures }) => figures)
 
-/** Runs a program that prints when it had its first update, in nanoseconds: the milliseconds since its start. */
+/** Runs a program that prints a stamp: the milliseconds from its start to there. */
 export const timeToFirst = (name: string, options: ProgramOptions) =>
-  Effect.map(run(name, options), ({ startedAt, stdout }): Figures => ({ ms: Number(stdout) / 1e6 - startedAt }))
+  Effect.map(run(name, options), ({ figures, startedAt }): Figures => ({
+    ...figures,
+    ms: (figures["at"] ?? Number.NaN) - startedAt
+  }))
 
 /** Starts the server that all subjects read from, for as long as the scope is open: its address. */
 export const startServer = Effect.gen(function* () {

@@ -10,13 +10,21 @@ const read = await reader(subject)
 await read(`flat:${warmUp}`, () => undefined)
 
 let letters = 0
+const cpu = process.cpuUsage()
 const start = now()
 await read(`flat:${deltas}`, (text) => {
   letters += text.length
 })
 const ms = now() - start
+const { system, user } = process.cpuUsage(cpu)
 
 // Fast and wrong is no figure.
 if (letters !== Number(deltas) * wordLength) throw new Error(`${subject} gave ${letters} letters`)
-console.log(JSON.stringify({ rate: Number(deltas) / (ms / 1000), peak: process.resourceUsage().maxRSS / 1024 }))
+console.log(
+  JSON.stringify({
+    rate: Number(deltas) / (ms / 1000),
+    cpu: (user + system) / Number(deltas),
+    peak: process.resourceUsage().maxRSS / 1024
+  })
+)
 process.exit(0)

@@ -45,11 +45,13 @@ const read = Effect.fnUntraced(function* (setting: Setting) {
   yield* Effect.ignore(measured("fetch"))
   return yield* done(
     "read",
-    `read: ${deltas.toLocaleString("en")} deltas flat out, a process for each round (more is better; memory: less)`,
+    `read: ${deltas.toLocaleString("en")} deltas flat out, a process for each round (deltas/s: more is better)`,
     [
       { head: "deltas/s", figure: "rate", digits: 0 },
       { head: "x limit", figure: "rate", over: "fetch (the limit)", digits: 2 },
       { head: "x openai", figure: "rate", over: "openai", digits: 2 },
+      { head: "CPU us/delta", figure: "cpu", digits: 2 },
+      { head: "x openai", figure: "cpu", over: "openai", digits: 2 },
       { head: "peak MB", figure: "peak", digits: 0 },
       { head: "x openai", figure: "peak", over: "openai", digits: 2 }
     ],
@@ -130,7 +132,9 @@ const first = Effect.fnUntraced(function* (setting: Setting) {
     [
       { head: "ms", figure: "ms", digits: 0 },
       { head: "x fetch", figure: "ms", over: "fetch", digits: 2 },
-      { head: "x openai", figure: "ms", over: "openai", digits: 2 }
+      { head: "x openai", figure: "ms", over: "openai", digits: 2 },
+      { head: "CPU ms", figure: "cpu", digits: 0 },
+      { head: "x openai", figure: "cpu", over: "openai", digits: 2 }
     ],
     subjects,
     setting.rounds

@@ -1,4 +1,5 @@
 import { request } from "../request.ts"
+import { stamp } from "../stamp.ts"
 
 const { body } = await request(process.env["BENCH_URL"] ?? "", "flat:20")
 const reader = body.getReader()
@@ -7,5 +8,5 @@ let text = ""
 while (!text.includes("\n\n")) text += decoder.decode((await reader.read()).value, { stream: true })
 const event = text.slice(0, text.indexOf("\n\n"))
 JSON.parse(event.slice(event.indexOf("\ndata: ") + 7))
-console.log(String(process.hrtime.bigint()))
+stamp()
 await reader.cancel()

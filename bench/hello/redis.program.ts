@@ -2,13 +2,14 @@ import { Agent } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { RedisTokenStore } from "@effect-baton/redis"
 import { NodeRedis } from "@effect/platform-node"
-import { Console, Effect, Layer, Redacted, Stream } from "effect"
+import { Effect, Layer, Redacted, Stream } from "effect"
+import { stamp } from "../stamp.ts"
 
 const analyst = Agent.make("analyst", { background: true })
 
 const program = Agent.stream(analyst, { input: "flat:20" }).pipe(
   Stream.take(1),
-  Stream.runForEach(() => Console.log(String(process.hrtime.bigint())))
+  Stream.runForEach(() => Effect.sync(stamp))
 )
 
 const Client = OpenAiClient.layer({ apiKey: Redacted.make("bench"), baseUrl: process.env["BENCH_URL"] })
