@@ -13,7 +13,7 @@ const program = Effect.gen(function* () {
   const updates = Option.isSome(breakOff)
     ? Agent.stream(analyst, { input: yield* task, runId }).pipe(Stream.take(breakOff.value))
     : // Over Redis the lease of one who was killed lasts on. Nobody else is at work here, so there is nobody to wait for.
-      Agent.resume(analyst, { runId, ifLeased: "take over" })
+      Agent.resume(analyst, { runId, ifLeased: "steal" })
   yield* Stream.runForEach(updates, (update) =>
     // As fast as a person can follow; what is said was finished with.
     Effect.sleep("2 millis").pipe(Effect.andThen(encodeLine(update)), Effect.andThen(Console.log))

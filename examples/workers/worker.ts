@@ -12,7 +12,7 @@ import { Store } from "../redis.ts"
 
 const Worker = Runs.worker([analyst], {
   concurrency: 2,
-  startWithin: "200 millis",
+  startJitter: "200 millis",
   handle: ({ updates }) =>
     Stream.runForEach(updates, (update) => Effect.andThen(encodeLine(update), (line) => Console.log(line)))
 })

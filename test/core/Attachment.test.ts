@@ -141,7 +141,7 @@ describe("an attachment", () => {
       const result = yield* passing(Effect.flip(Agent.result(analyst, { runId: "r" })), 500)
       assert.strictEqual(result.reason._tag, "RunStalled")
     }).pipe(
-      Effect.provide(RunPolicy.layer({ poll: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) })),
+      Effect.provide(RunPolicy.layer({ pollEvery: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) })),
       Effect.provide(over([pause("1 hour"), completed]))
     )
   )

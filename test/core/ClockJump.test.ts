@@ -69,7 +69,7 @@ describe.each(jumps)("the wall clock jumping %s", (_, hours) => {
       const [seconds, result] = yield* timed(under(stream))
       assert.isTrue(Result.isFailure(result) && result.failure.reason._tag === "RunStalled")
       assert.strictEqual(seconds, 600)
-    }).pipe(Effect.provide(over([queued, ...alive, completed], { queuedFor: Duration.minutes(10) })))
+    }).pipe(Effect.provide(over([queued, ...alive, completed], { maxQueued: Duration.minutes(10) })))
   )
 
   it.effect("idle timers: a silent connection is given up after as long as the policy says", () =>

@@ -32,7 +32,7 @@ describe("a run that stands still", () => {
       assert.match(message, /queued/)
       assert.strictEqual(seconds, 600)
       assert.strictEqual(yield* count("cancel"), 1)
-    }).pipe(Effect.provide(over([queued, ...alive, completed], { queuedFor: Duration.minutes(10), onStall: "cancel" })))
+    }).pipe(Effect.provide(over([queued, ...alive, completed], { maxQueued: Duration.minutes(10), onStall: "cancel" })))
   )
 
   it.effect("silent for too long, keepalives aside: stalled, and left alone; resumed later, it goes on", () =>
@@ -50,7 +50,7 @@ describe("a run that stands still", () => {
       yield* passing(Effect.retry(resume, { times: 10 }), 1000)
       assert.strictEqual(rest, "b")
       assert.strictEqual(yield* count("create"), 1)
-    }).pipe(Effect.provide(over([text("a"), ...alive, text("b"), completed], { progressWithin: Duration.minutes(30) })))
+    }).pipe(Effect.provide(over([text("a"), ...alive, text("b"), completed], { maxSilence: Duration.minutes(30) })))
   )
 
   it.effect("polled without anything new for too long", () =>
@@ -62,7 +62,7 @@ describe("a run that stands still", () => {
       Effect.provide(
         over(
           [text("a"), pause("1 minute"), ScriptedModel.disconnect, ...alive, completed],
-          { progressWithin: Duration.minutes(30) },
+          { maxSilence: Duration.minutes(30) },
           { replayFor: 0 }
         )
       )
@@ -77,7 +77,7 @@ describe("a run that stands still", () => {
     }).pipe(
       Effect.provide(
         over([...Array.from({ length: 100 }, () => [text("x"), pause("1 minute")]).flat(), completed], {
-          runsFor: Duration.minutes(20)
+          maxFollowed: Duration.minutes(20)
         })
       )
     )
@@ -90,8 +90,8 @@ describe("a run that stands still", () => {
     }).pipe(
       Effect.provide(
         over([...Array.from({ length: 100 }, () => [text("x"), pause("1 minute")]).flat(), completed], {
-          queuedFor: Duration.minutes(2),
-          progressWithin: Duration.minutes(2)
+          maxQueued: Duration.minutes(2),
+          maxSilence: Duration.minutes(2)
         })
       )
     )
@@ -112,8 +112,8 @@ describe("a run that stands still", () => {
       Effect.provide(
         // When the consumer asks again, the next text is half a minute away.
         over([text("a"), pause(Duration.minutes(180.5)), text("b"), completed], {
-          progressWithin: Duration.minutes(2),
-          idleAfter: Duration.minutes(1)
+          maxSilence: Duration.minutes(2),
+          idleTimeout: Duration.minutes(1)
         })
       )
     )
@@ -127,7 +127,7 @@ describe("a run that stands still", () => {
       assert.strictEqual(error.reason._tag, "RunStalled")
       assert.strictEqual(Duration.toMinutes(duration), 10)
       assert.strictEqual(yield* count("cancel"), 1)
-    }).pipe(Effect.provide(over([queued, ...alive, completed], { queuedFor: Duration.minutes(10), onStall: "cancel" })))
+    }).pipe(Effect.provide(over([queued, ...alive, completed], { maxQueued: Duration.minutes(10), onStall: "cancel" })))
   )
 
   it.effect("before anything named its response, is Unconfirmed, and there is nothing to cancel", () =>
@@ -137,7 +137,7 @@ describe("a run that stands still", () => {
       assert.strictEqual(yield* count("cancel"), 0)
     }).pipe(
       Effect.provide(unnamed),
-      Effect.provide(over([completed], { queuedFor: Duration.minutes(10), onStall: "cancel" }))
+      Effect.provide(over([completed], { maxQueued: Duration.minutes(10), onStall: "cancel" }))
     )
   )
 })

@@ -66,7 +66,7 @@ describe("a run that takes its time", () => {
         Effect.provide([
           ScriptedModel.layer(steps, options),
           TokenStore.layerMemory,
-          RunPolicy.layer({ progressWithin: Duration.hours(9), reconnect: Schedule.spaced("10 seconds") })
+          RunPolicy.layer({ maxSilence: Duration.hours(9), reconnect: Schedule.spaced("10 seconds") })
         ]),
         Effect.map(() => most)
       )

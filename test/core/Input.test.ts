@@ -139,7 +139,7 @@ describe("bad input", () => {
         (yield* refusal(Stream.runDrain(Agent.resume(version("2"), { runId: "r" }))))._tag,
         "AgentChanged"
       )
-      const allowed = Agent.run(version("2"), input).pipe(Effect.provide(RunPolicy.layer({ agentChanged: "continue" })))
+      const allowed = Agent.run(version("2"), input).pipe(Effect.provide(RunPolicy.layer({ onAgentChanged: "continue" })))
       assert.strictEqual((yield* passing(allowed)).text, "a")
     }).pipe(Effect.provide(over([text("a"), completed])))
   )

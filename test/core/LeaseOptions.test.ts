@@ -18,7 +18,7 @@ describe.each(stores)("a run that is held ($name)", ({ layer }) => {
   it.effect("is refused, with the name of its worker and the end of its lease", () =>
     Effect.gen(function* () {
       yield* Effect.forkChild(
-        Stream.runDrain(Agent.stream(analyst, input)).pipe(Effect.provide(RunPolicy.layer({ worker: "berlin-1" })))
+        Stream.runDrain(Agent.stream(analyst, input)).pipe(Effect.provide(RunPolicy.layer({ workerName: "berlin-1" })))
       )
       yield* elapse(1000)
       for (const verb of [Stream.runDrain(Agent.resume(analyst, ref)), Agent.run(analyst, input)]) {
@@ -55,7 +55,7 @@ describe.each(stores)("a run that is held ($name)", ({ layer }) => {
       yield* Effect.forkChild(Stream.runDrain(Agent.stream(analyst, input)))
       yield* elapse(1000)
       const waiting = Stream.runDrain(Agent.resume(analyst, { ...ref, ifLeased: "wait" })).pipe(
-        Effect.provide(RunPolicy.layer({ leased: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) }))
+        Effect.provide(RunPolicy.layer({ leaseRetry: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) }))
       )
       const [duration, { reason }] = yield* passing(Effect.timed(Effect.flip(waiting)))
       assert.strictEqual(reason._tag, "RunLeased")
@@ -72,7 +72,7 @@ describe.each(stores)("a run that is held ($name)", ({ layer }) => {
       yield* elapse(1000)
       const before = (yield* recordOf("r")).lease!
       const second = yield* Effect.forkChild(
-        Stream.runCollect(Agent.resume(analyst, { ...ref, ifLeased: "take over" }))
+        Stream.runCollect(Agent.resume(analyst, { ...ref, ifLeased: "steal" }))
       )
       yield* elapse(1000)
       assert.isAbove((yield* recordOf("r")).lease!.fence, before.fence)

@@ -38,7 +38,7 @@ const ledger = () => {
   return { texts, add }
 }
 
-const quick = { concurrency: 10, every: "500 millis", startWithin: "1 second" } as const
+const quick = { concurrency: 10, claimEvery: "500 millis", startJitter: "1 second" } as const
 
 /** Launches a layer in a scope of its own, and answers what closes it. */
 const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
@@ -198,7 +198,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       const worker = (poison: string) =>
         Runs.worker([analyst], {
           ...quick,
-          attempts: 3,
+          maxAttempts: 3,
           handle: ({ attempt, runId, updates }) => {
             attempts.push(attempt)
             return Stream.runForEach(updates, ({ text }) =>
@@ -238,7 +238,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       const close = yield* launch(
         Runs.worker([analyst], {
           ...quick,
-          attempts: 2,
+          maxAttempts: 2,
           retry: Schedule.spaced("100 millis"),
           handle: ({ attempt, updates }) => {
             attempts.push(attempt)
@@ -266,7 +266,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
         ordinal: record.ordinal + 1,
         token: record.token,
         status: record.status,
-        attempts: 5
+        maxAttempts: 5
       })
       let calls = 0
       const close = yield* launch(Runs.worker([analyst], { ...quick, handle: () => Effect.sync(() => void calls++) }))
@@ -469,7 +469,7 @@ describe("workers and honest ends", () => {
       )
       yield* elapse(5000, 100)
       const rest = yield* Effect.forkChild(
-        Stream.runDrain(Agent.resume(analyst, { runId: "r", ifLeased: "take over" }))
+        Stream.runDrain(Agent.resume(analyst, { runId: "r", ifLeased: "steal" }))
       )
       yield* elapse(12_000, 100)
       assert.isTrue(interrupted)
@@ -516,7 +516,7 @@ describe("workers and honest ends", () => {
     }))
     return Effect.gen(function* () {
       const closes = yield* Effect.forEach(Array.from({ length: 50 }), () =>
-        launch(Runs.worker([analyst], { ...quick, startWithin: "5 seconds", handle: () => Effect.void }))
+        launch(Runs.worker([analyst], { ...quick, startJitter: "5 seconds", handle: () => Effect.void }))
       )
       yield* elapse(5000, 10)
       const busiest = Math.max(...asked.map((at) => asked.filter((other) => Math.abs(other - at) < 50).length))

@@ -122,7 +122,7 @@ describe("starting", () => {
         assert.match(error.message, /restart|remove/)
       }
       assert.deepStrictEqual(yield* requests, ["create"])
-      const restart = Agent.run(analyst, input).pipe(Effect.provide(RunPolicy.layer({ unconfirmed: "restart" })))
+      const restart = Agent.run(analyst, input).pipe(Effect.provide(RunPolicy.layer({ onUnconfirmed: "restart" })))
       yield* passing(Effect.exit(restart))
       assert.deepStrictEqual(yield* requests, ["create", "create"])
     }).pipe(Effect.provide(over(script, { confirms: false })))

@@ -403,7 +403,7 @@ describe("an agent changed while its run was under way", () => {
       assert.deepStrictEqual(yield* recordOf("r"), before)
       // Whoever only looks or reads along changes nothing of the run, and may.
       assert.strictEqual((yield* Agent.poll(version("2"), ref)).status, "in_progress")
-      const allowed = RunPolicy.layer({ agentChanged: "continue" })
+      const allowed = RunPolicy.layer({ onAgentChanged: "continue" })
       const rest = yield* collect(Agent.resume(version("2"), ref)).pipe(Effect.provide(allowed))
       assert.strictEqual(textOf(rest), "abcdef")
       assert.strictEqual(yield* count("create"), 1)

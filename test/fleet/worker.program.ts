@@ -18,8 +18,8 @@ const Worker = Layer.unwrap(
     const worker = yield* Config.String("FLEET_WORKER")
     return Runs.worker([agent], {
       concurrency: yield* Config.Int("FLEET_CONCURRENCY"),
-      every: "200 millis",
-      startWithin: "200 millis",
+      claimEvery: "200 millis",
+      startJitter: "200 millis",
       handle: ({ runId, updates }) =>
         Stream.runForEach(updates, (update) =>
           Effect.sync(() => appendFileSync(join(directory, "runs", runId), `${encodeLine(worker, update)}\n`))
@@ -68,7 +68,7 @@ const Store = Layer.effect(
 const Policy = RunPolicy.layer({
   checkpointEvery: Duration.millis(50),
   leaseTime,
-  finishWithin: Duration.seconds(2)
+  closeTimeout: Duration.seconds(2)
 })
 
 Layer.launch(Worker).pipe(Effect.provide([Model, Store, Policy]), NodeRuntime.runMain)

@@ -17,7 +17,7 @@ const over = (...troubles: ReadonlyArray<SandboxTrouble.Trouble>) =>
     ),
     Layer.provideMerge(ResponsesServer.layer({ pace: "5 millis", troubles })),
     Layer.merge(TokenStore.layerMemory),
-    Layer.merge(RunPolicy.layer({ poll: Schedule.spaced("100 millis") }))
+    Layer.merge(RunPolicy.layer({ pollEvery: Schedule.spaced("100 millis") }))
   )
 
 const input = { input: "Hello", runId: "r" }

@@ -26,7 +26,7 @@ const replaying = (name: string) =>
     )
   ).pipe(
     Layer.merge(TokenStore.layerMemory),
-    Layer.merge(RunPolicy.layer({ poll: Schedule.spaced("1 millis"), checkpointEvery: Duration.zero }))
+    Layer.merge(RunPolicy.layer({ pollEvery: Schedule.spaced("1 millis"), checkpointEvery: Duration.zero }))
   )
 
 const agent = Agent.make("replayer", { background: true })

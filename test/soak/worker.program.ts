@@ -15,11 +15,11 @@ import * as Stores from "./stores.ts"
 const policy = RunPolicy.layer({
   checkpointEvery: Duration.millis(100),
   leaseTime: Stores.leaseTime,
-  finishWithin: Duration.seconds(5),
-  idleAfter: Duration.seconds(3),
-  request: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 })),
+  closeTimeout: Duration.seconds(5),
+  idleTimeout: Duration.seconds(3),
+  requestRetry: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 })),
   reconnect: Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 30 })),
-  poll: Schedule.spaced("200 millis")
+  pollEvery: Schedule.spaced("200 millis")
 })
 
 // So that each scenario comes round often enough, however slow the machine.

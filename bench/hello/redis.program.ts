@@ -1,0 +1,23 @@
+import { Agent } from "@effect-baton/core"
+import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
+import { RedisTokenStore } from "@effect-baton/redis"
+import { NodeRedis } from "@effect/platform-node"
+import { Effect, Layer, Redacted, Stream } from "effect"
+import { stamp } from "../stamp.ts"
+
+const analyst = Agent.make("analyst", { background: true })
+
+const program = Agent.stream(analyst, { input: "flat:20" }).pipe(
+  Stream.take(1),
+  Stream.runForEach(() => Effect.sync(stamp))
+)
+
+const Client = OpenAiClient.layer({ apiKey: Redacted.make("bench"), baseUrl: process.env["BENCH_URL"] })
+const Redis = NodeRedis.layer({ url: process.env["BENCH_REDIS"] ?? "", disableOfflineQueue: true })
+
+const Live = Layer.mergeAll(
+  OpenAiBackgroundModel.layer({ model: "bench" }).pipe(Layer.provide(Client)),
+  RedisTokenStore.layer({ prefix: process.env["BENCH_PREFIX"] ?? "" }).pipe(Layer.provide(Redis))
+)
+
+await program.pipe(Effect.provide(Live), Effect.runPromise)
