@@ -1,5 +1,5 @@
 import { assert } from "@effect/vitest"
-import { Run, type RunRecord, TokenStore } from "@effect-baton/core"
+import { Run, type RunRecord, RunState, TokenStore } from "@effect-baton/core"
 import { Duration, Effect, Exit, Layer, Predicate, Result, Schema, Scope } from "effect"
 import { AiError } from "effect/ai"
 import { TestClock } from "effect/testing"
@@ -15,7 +15,7 @@ const Id = Schema.Literals(["r-1", "é👍", ".."])
 const Owner = Schema.Literals(["a", "b"])
 const small = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
 
-// Few of each, so that keys meet. `of` chooses among the incarnations that were ever given, 0 being one that was not.
+// Few of each, so that keys meet. `of` chooses the incarnation: 0 was never given, 1 is the first that the run had.
 const Said = Schema.Struct({
   what: Schema.Literals([
     "Requested",
@@ -31,13 +31,14 @@ const Said = Schema.Struct({
     "Delivered",
     "Retried"
   ]),
-  of: small(5),
+  of: small(4),
+  by: Schema.Literals(["x", "y"]),
   turn: small(1),
   name: Schema.Literals(["1", "2"])
 })
 type Said = typeof Said.Type
 const Some = Schema.Array(Said).check(Schema.isMaxLength(3))
-const Due = Schema.Literals([0, 500, 25_000, "never"])
+const Due = Schema.Literals([0, 10_000, 25_000, "never"])
 const Seen = Schema.Literals([0, 1, 2, 4, 1000])
 
 const Operation = Schema.TaggedUnion({
@@ -85,12 +86,14 @@ const Step = Schema.Struct({
   looks: Schema.Array(Look).check(Schema.isMaxLength(3))
 })
 
+const work: Look = { _tag: "List", status: [], due: true, parked: "any", limit: 3 }
 const error = AiError.make({ module: "OpenAi", method: "create", reason: new AiError.QuotaExhaustedError({}) })
 
 /** What was ever given by a store. */
 interface Known {
   readonly leases: Array<TokenStore.Lease>
-  readonly incarnations: Array<number>
+  /** By run, in the order in which they were given. */
+  readonly incarnations: Map<string, Array<number>>
 }
 
 // A response is one of a run: two runs that opened the same one are not what a store is asked about.
@@ -98,8 +101,8 @@ const responseOf = (id: string, { name, turn }: { readonly name: string; readonl
   `resp ${id} ${turn} ${name}`
 
 const factOf = (id: string, incarnation: number, said: Said): RunRecord.NewFact => {
-  const { name, turn, what } = said
-  const common = { incarnation, by: name }
+  const { by, name, turn, what } = said
+  const common = { incarnation, by }
   const responseId = responseOf(id, said)
   switch (what) {
     case "Requested":
@@ -109,9 +112,9 @@ const factOf = (id: string, incarnation: number, said: Said): RunRecord.NewFact 
     case "Accepted":
       return { _tag: what, ...common, turn, try: name, responseId, streamed: true }
     case "ResponseEnded":
-      return { _tag: what, ...common, turn, responseId, status: name === "1" ? "completed" : "failed", calls: [] }
+      return { _tag: what, ...common, turn, responseId, status: by === "x" ? "completed" : "failed", calls: [] }
     case "ToolEnded":
-      return { _tag: what, ...common, turn, callId: "c", result: { name }, isFailure: false }
+      return { _tag: what, ...common, turn, callId: "c", result: { by, name }, isFailure: false }
     case "Approved":
       return { _tag: what, ...common, turn, callId: name }
     case "Rejected":
@@ -134,11 +137,12 @@ const operate = (
   operation: Operation
 ): Effect.Effect<unknown, unknown> => {
   const leaseAt = (i: number) => leases[i % Math.max(1, leases.length)] ?? { runId: idOf("r-1"), owner: "a", fence: 0 }
-  // The last ones first: they are more often those of runs that are there.
-  const incarnationAt = (i: number) =>
-    i === 0 ? 0 : (incarnations.at(-(i % Math.max(1, incarnations.length + 1))) ?? 0)
+  const incarnationAt = (id: string, i: number) => {
+    const ofRun = incarnations.get(id) ?? []
+    return (i === 0 ? undefined : ofRun.at(i === 1 ? 0 : -1)) ?? 0
+  }
   const factsOf = (id: string, facts: ReadonlyArray<Said>) =>
-    facts.map((said) => factOf(id, incarnationAt(said.of), said))
+    facts.map((said) => factOf(id, incarnationAt(id, said.of), said))
   const lasting = (due: typeof Due.Type) => (due === "never" ? Duration.infinity : Duration.millis(due))
   switch (operation._tag) {
     case "Create": {
@@ -176,7 +180,7 @@ const operate = (
     }
     case "Record": {
       const { fact, id, seen } = operation
-      return store.record(idOf(id), factOf(id, incarnationAt(fact.of), fact), seen)
+      return store.record(idOf(id), factOf(id, incarnationAt(id, fact.of), fact), seen)
     }
     case "Conclude": {
       const { due, facts, id, seen } = operation
@@ -192,11 +196,24 @@ const leaseOf = (result: Result.Result<unknown, unknown>): ReadonlyArray<TokenSt
     ? [result.success.lease as TokenStore.Lease]
     : []
 
-// An incarnation is known once the run is, and one that a retry opened once the lease is.
-const incarnationsOf = (result: Result.Result<unknown, unknown>): ReadonlyArray<number> => {
-  const success = Result.isSuccess(result) ? result.success : undefined
-  const record = Predicate.hasProperty(success, "record") ? (success.record as RunRecord.RunRecord) : undefined
-  return [...(record === undefined ? [] : [record.incarnation]), ...leaseOf(result).map(({ fence }) => fence)]
+const recordOf = (result: Result.Result<unknown, unknown>): RunRecord.RunRecord | undefined =>
+  Result.isSuccess(result) && Predicate.hasProperty(result.success, "record")
+    ? (result.success.record as RunRecord.RunRecord)
+    : undefined
+
+// Of a run that was created or taken: its own, and the one of its last retry.
+const incarnationsOf = (result: Result.Result<unknown, unknown>): ReadonlyArray<readonly [string, number]> => {
+  const record = recordOf(result)
+  if (record === undefined) return []
+  return [[record.runId, record.incarnation] as const, [record.runId, RunState.fold(record).incarnation] as const]
+}
+
+const learn = (known: Known, results: ReadonlyArray<Result.Result<unknown, unknown>>): void => {
+  known.leases.push(...results.flatMap(leaseOf))
+  for (const [id, incarnation] of results.flatMap(incarnationsOf)) {
+    const ofRun = known.incarnations.get(id) ?? []
+    known.incarnations.set(id, [...ofRun.filter((other) => other !== incarnation), incarnation])
+  }
 }
 
 const look = (store: Service, look: Look): Effect.Effect<unknown, unknown> => {
@@ -273,7 +290,7 @@ export const answerAlike = Effect.fnUntraced(function* (
     yield* store.create(newRun("first"))
     const { lease } = yield* store.acquire(idOf("first"), { owner: "a", ttl })
     yield* store.remove(lease)
-    const known: Known = { leases: [], incarnations: [] }
+    const known: Known = { leases: [], incarnations: new Map() }
     return {
       store,
       close: Scope.close(scope, Exit.void),
@@ -283,6 +300,13 @@ export const answerAlike = Effect.fnUntraced(function* (
     }
   })
   const opened = yield* Effect.forEach(sides, open)
+  // So that most of what is asked is of a run that is there.
+  for (const { known, store } of opened) {
+    for (const id of Id.literals) {
+      yield* store.create(newRun(id))
+      learn(known, [yield* Effect.result(store.acquire(idOf(id), { owner: "a", ttl }))])
+    }
+  }
   const compare = (all: ReadonlyArray<unknown>) => {
     for (const [i, each] of all.entries()) {
       assert.deepStrictEqual(
@@ -301,8 +325,7 @@ export const answerAlike = Effect.fnUntraced(function* (
         }).pipe(
           Effect.map((results) => {
             // Known to whoever comes after, in the same order whichever was answered first.
-            known.leases.push(...results.flatMap(leaseOf))
-            known.incarnations.push(...results.flatMap(incarnationsOf))
+            learn(known, results)
             return plain(answers(results))
           })
         )
@@ -314,7 +337,7 @@ export const answerAlike = Effect.fnUntraced(function* (
     compare(
       yield* Effect.forEach(opened, ({ plain, store }) =>
         Effect.map(
-          Effect.forEach(looks, (each) => Effect.result(look(store, each))),
+          Effect.forEach([work, ...looks], (each) => Effect.result(look(store, each))),
           (results) => plain(answers(results))
         )
       )

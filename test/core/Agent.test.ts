@@ -1,8 +1,8 @@
-import { Agent, Run, TokenStore } from "@effect-baton/core"
+import { Agent, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Stream } from "effect"
-import { plain } from "../support/runs.ts"
+import { plain, recordOf, statusOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
 const { completed, disconnect, pause, text } = ScriptedModel
@@ -23,10 +23,11 @@ describe("Agent", () => {
       assert.isTrue(Option.isNone(updates.at(-1)!.continuationToken))
       const again = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: "r" })))
       assert.deepStrictEqual(again, [])
-      const store = yield* TokenStore.TokenStore
-      const record = yield* store.read(Run.RunId.make("r"))
-      assert.strictEqual(Option.getOrThrow(record).status, "completed")
-      assert.strictEqual(Option.getOrThrow(record).lease, null)
+      assert.strictEqual(yield* statusOf("r"), "completed")
+      const record = yield* recordOf("r")
+      assert.isNull(record.lease)
+      // Nothing is left to do, so no worker looks at it again.
+      assert.isNull(record.due)
       const ledger = yield* Effect.flatMap(ScriptedModel.ScriptedModel, (model) => model.ledger)
       assert.deepStrictEqual(
         ledger.map((entry) => entry.operation),

@@ -142,7 +142,8 @@ describe("an attachment", () => {
       assert.strictEqual(result.reason._tag, "RunStalled")
     }).pipe(
       Effect.provide(RunPolicy.layer({ pollEvery: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) })),
-      Effect.provide(over([pause("1 hour"), completed]))
+      // A response that cannot be streamed again is polled.
+      Effect.provide(over([pause("1 hour"), completed], { capabilities: { resume: false } }))
     )
   )
 })

@@ -3,7 +3,7 @@ import { Agent, type AgentUpdate, Run, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
-import { analyst, count, recordOf, requests, textOf } from "../support/runs.ts"
+import { analyst, count, recordOf, requests, statusOf, textOf } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -26,7 +26,7 @@ describe.each(stores)("cancelling, over the $name store", ({ layer }) => {
       yield* passing(Fiber.join(worker))
       assert.strictEqual(textOf(read), "ab")
       assert.strictEqual(read.at(-1)?.status, "completed")
-      assert.strictEqual((yield* recordOf("r")).status, "completed")
+      assert.strictEqual(yield* statusOf("r"), "completed")
       assert.deepStrictEqual((yield* requests).slice(0, 2), ["create", "cancel"])
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script, { cancels: false }), layer)))
   )

@@ -3,7 +3,7 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
 import { law } from "../support/law.ts"
-import { analyst, counter, recordOf, textOf, uninterrupted } from "../support/runs.ts"
+import { analyst, claimOf, counter, doneWith, recordOf, textOf, uninterrupted } from "../support/runs.ts"
 import { Recorder, recording, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -44,8 +44,10 @@ const observe = <E, R>(
     let seen = 0
     let finished = 0
     let ahead: string | undefined
-    recorder.onCommit = ({ token }) => {
-      const claimed = countOf(token)
+    recorder.onCommit = (commit) => {
+      const claim = claimOf(commit)
+      if (claim === undefined) return
+      const claimed = countOf(claim)
       if (!(claimed <= finished)) ahead ??= `${claimed} claimed while ${finished} were finished`
     }
     const work: Work = (update) =>
@@ -60,7 +62,7 @@ const observe = <E, R>(
     assert.isUndefined(ahead)
     assert.isNull(record.lease, "the lease is released")
     const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId })))
-    const committed = countOf(record.token)
+    const committed = countOf(doneWith(record))
     assert.strictEqual(textOf(rest), textOf(whole.slice(committed)))
     return { exit, finished, committed, whole: whole.length }
   })
@@ -285,8 +287,8 @@ for (const { layer, name } of stores) {
         )
         yield* elapse(400)
         // Nothing was pulled since the first batch was read: what is in the store was written by the writer.
-        const { token } = yield* recordOf("silent")
-        assert.isAbove(token?.sequenceNumber ?? -1, 1)
+        const { position } = yield* recordOf("silent")
+        assert.isAbove(position.sequenceNumber, 1)
         assert.strictEqual(recorder.operations.includes("release"), false)
         yield* Fiber.interrupt(fiber)
       }).pipe(Effect.provide(over))

@@ -3,7 +3,7 @@ import { Agent, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/cor
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Schedule, Stream } from "effect"
-import { analyst, count, recordOf, textOf } from "../support/runs.ts"
+import { analyst, count, doneWith, recordOf, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
 const { completed, keepalive, pause, queued, text } = ScriptedModel
@@ -41,7 +41,7 @@ describe("a run that stands still", () => {
       assert.match(message, /nothing new/)
       assert.strictEqual(seconds, 1800)
       assert.strictEqual(yield* count("cancel"), 0)
-      assert.isNotNull((yield* recordOf("r")).token)
+      assert.isNotNull(doneWith(yield* recordOf("r")))
       assert.isNull((yield* recordOf("r")).lease)
       let rest = ""
       const resume = Stream.runForEach(Agent.resume(analyst, { runId: "r" }), (update) =>

@@ -4,7 +4,7 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, count, recordOf, requests, textOf } from "../support/runs.ts"
+import { analyst, count, recordOf, requests, statusOf, textOf } from "../support/runs.ts"
 import { elapse, passing } from "../support/time.ts"
 
 const { completed, fail, failed, incomplete, pause, text } = ScriptedModel
@@ -53,7 +53,7 @@ const scenario = (
         } else {
           assert.isTrue(run._tag === "Failure" && run.failure.reason._tag === end.reason)
         }
-        assert.strictEqual((yield* recordOf("r")).status, end.status)
+        assert.strictEqual(yield* statusOf("r"), end.status)
         assert.strictEqual(yield* count("create"), 1)
       }).pipe(Effect.provide(over(steps)))
     )
@@ -137,7 +137,7 @@ describe("cancel", () => {
       const response = yield* passing(Agent.cancel(analyst, ref))
       assert.strictEqual(response.status, "completed")
       assert.strictEqual(response.text, "ab")
-      assert.strictEqual((yield* recordOf("r")).status, "completed")
+      assert.strictEqual(yield* statusOf("r"), "completed")
     }).pipe(Effect.provide(over([text("a"), text("b"), completed])))
   )
 
@@ -173,7 +173,7 @@ describe("cancel", () => {
       assert.strictEqual(failure?.reason._tag, "RunCancelled")
       assert.strictEqual((yield* passing(Fiber.join(canceller), 1000)).status, "cancelled")
       assert.strictEqual(yield* count("create"), 1)
-      assert.strictEqual((yield* recordOf("r")).status, "cancelled")
+      assert.strictEqual(yield* statusOf("r"), "cancelled")
     }).pipe(
       Effect.provide(
         over([fail(new AiError.RateLimitError({ retryAfter: Duration.minutes(1) })), text("a"), completed])

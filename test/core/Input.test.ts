@@ -102,7 +102,7 @@ describe("bad input", () => {
   it.effect("poll with new input beside the token: refused, and so is a start with a token beside its input", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 1)))
-      const continuationToken = (yield* recordOf("r")).token!
+      const continuationToken = (yield* recordOf("r")).position
       // @ts-expect-error a continued run takes no input
       const beside = Agent.poll(analyst, { continuationToken, input: "More" })
       assert.strictEqual((yield* refusal(beside))._tag, "InvalidInput")

@@ -3,7 +3,16 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Schedule, Sink, Stream } from "effect"
-import { analyst, counter, halting, type Services, uninterrupted, type Update, type Updates } from "../support/runs.ts"
+import {
+  analyst,
+  claimOf,
+  counter,
+  halting,
+  type Services,
+  uninterrupted,
+  type Update,
+  type Updates
+} from "../support/runs.ts"
 import { Recorder, recording } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
@@ -121,8 +130,9 @@ const runsAhead = (consumer: Consumer) =>
     const recorder = yield* Recorder
     let finished = 0
     let ahead = 0
-    recorder.onCommit = ({ token }) => {
-      ahead = Math.max(ahead, countOf(token) - finished)
+    recorder.onCommit = (commit) => {
+      const claim = claimOf(commit)
+      if (claim !== undefined) ahead = Math.max(ahead, countOf(claim) - finished)
     }
     const work: Work = () =>
       Effect.andThen(

@@ -1,10 +1,10 @@
 // Guarantee 1: cut anywhere, however often, and what was read before and after is the whole.
-import { Agent, type AgentUpdate, Run, TokenStore } from "@effect-baton/core"
+import { Agent, type AgentUpdate, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { law } from "../support/law.ts"
-import { analyst, plain, recordOf, textOf, uninterrupted } from "../support/runs.ts"
+import { analyst, plain, recordOf, stateOf, statusOf, textOf, uninterrupted } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
@@ -137,12 +137,12 @@ describe("the prefix law", () => {
         Stream.runCollect(Stream.take(Agent.resume(analyst, { continuationToken: early }), 2))
       )
       assert.deepStrictEqual(plain(again), plain(whole.slice(2, 4)))
-      assert.deepStrictEqual((yield* recordOf("r")).token, Option.getOrThrow(head[5]!.continuationToken))
+      assert.deepStrictEqual((yield* recordOf("r")).position, Option.getOrThrow(head[5]!.continuationToken))
       const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: "r" })))
       assert.deepStrictEqual(plain(rest), plain(whole.slice(6)))
       const over = yield* passing(Stream.runCollect(Agent.resume(analyst, { continuationToken: early })))
       assert.deepStrictEqual(plain(over), plain(whole.slice(2)))
-      assert.isNull((yield* recordOf("r")).token)
+      assert.isTrue((yield* stateOf("r")).delivered)
     }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), text("d"), completed], TokenStore.layerMemory)))
   )
 
@@ -170,11 +170,11 @@ describe("the prefix law", () => {
   it.effect("a snapshot that contradicts what was delivered is RunDiverged", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 5)))
-      const { token } = yield* recordOf("r")
-      const [item, lane, count, hash] = token!.delivered.open[0]!
-      const delivered = { ...token!.delivered, open: [[item, lane, count, hash ^ 1] as const] }
+      const { position } = yield* recordOf("r")
+      const [item, lane, count, hash] = position.delivered.open[0]!
+      const delivered = { ...position.delivered, open: [[item, lane, count, hash ^ 1] as const] }
       const error = yield* passing(
-        Effect.flip(Stream.runDrain(Agent.resume(analyst, { continuationToken: { ...token!, delivered } })))
+        Effect.flip(Stream.runDrain(Agent.resume(analyst, { continuationToken: { ...position, delivered } })))
       )
       assert.strictEqual(error.reason._tag, "RunDiverged")
       assert.isFalse(error.isRetryable)
@@ -214,7 +214,7 @@ describe("the prefix law", () => {
         )
         assert.deepStrictEqual(plain(read), plain(whole))
         assert.deepStrictEqual(again.reason, failure.reason)
-        assert.strictEqual(Run.isOver((yield* recordOf(runId)).status), true)
+        assert.strictEqual(yield* statusOf(runId), "failed")
       }
     }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), failed("out of order")], TokenStore.layerMemory)))
   )

@@ -3,7 +3,7 @@ import { Agent, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
-import { analyst, count, counter, recordOf, textOf, uninterrupted } from "../support/runs.ts"
+import { analyst, count, counter, doneWith, recordOf, textOf, uninterrupted } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -44,7 +44,7 @@ for (const applied of ["at once", "late"] as const) {
           yield* elapse(millis, 10)
           yield* passing(Fiber.interrupt(fiber))
           const record = yield* recordOf(runId)
-          assert.strictEqual(countOf(record.token), finished, `after ${millis} ms`)
+          assert.strictEqual(countOf(doneWith(record)), finished, `after ${millis} ms`)
           assert.isNull(record.lease)
         }
       }).pipe(Effect.provide(over))

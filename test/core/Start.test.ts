@@ -1,12 +1,21 @@
 // Guarantee 7: starting is safe to repeat, and a request that could buy the work twice is never sent again.
-import { Agent, RunPolicy, RunRecord, TokenStore, TokenStoreError } from "@effect-baton/core"
+import {
+  Agent,
+  type AgentError,
+  BackgroundModel,
+  Run,
+  RunPolicy,
+  type RunRecord,
+  TokenStore,
+  TokenStoreError
+} from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, References, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, count, recordOf, requests, textOf } from "../support/runs.ts"
-import { changing, Recorder, recording, stores } from "../support/stores.ts"
-import { passing } from "../support/time.ts"
+import { analyst, count, halting, recordOf, requests, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
+import { changing, stores } from "../support/stores.ts"
+import { elapse, passing } from "../support/time.ts"
 
 const { completed, disconnect, fail, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
@@ -74,28 +83,53 @@ describe("starting", () => {
     }).pipe(Effect.provide(over(script)))
   )
 
-  it.effect("records the intent before the request, and the response's name before anything is delivered", () =>
-    Effect.gen(function* () {
-      const recorder = yield* Recorder
-      const order: Array<string> = []
-      recorder.onCommit = ({ journal, token }) => {
-        for (const entry of journal ?? []) {
-          order.push(entry._tag)
-          if (entry._tag === "Accepted") assert.strictEqual(token?.sequenceNumber, -1, "no position is claimed")
-        }
-      }
-      const model = yield* ScriptedModel.ScriptedModel
+  it.effect("records the intent before the request, and the response's name before anything is delivered", () => {
+    const order: Array<string> = []
+    const note = (fact: RunRecord.NewFact) => void order.push(fact._tag)
+    const store = changing(TokenStore.layerMemory, (inner) => ({
+      commit: (lease, commit) =>
+        Effect.suspend(() => {
+          commit.facts?.forEach(note)
+          if (commit.facts?.[0]?._tag === "Requested") assert.isUndefined(commit.position, "no position is claimed")
+          return inner.commit(lease, commit)
+        }),
+      record: (id, fact, seen) =>
+        Effect.suspend(() => {
+          note(fact)
+          return inner.record(id, fact, seen)
+        })
+    }))
+    const model = Layer.effect(
+      BackgroundModel.BackgroundModel,
+      Effect.map(BackgroundModel.BackgroundModel, (inner) => ({
+        ...inner,
+        create: (request) =>
+          Stream.suspend(() => {
+            order.push("create")
+            return inner.create(request)
+          })
+      }))
+    ).pipe(Layer.provide(ScriptedModel.layer([text("a"), pause("1 second"), completed])))
+    return Effect.gen(function* () {
+      const updates = Agent.stream(analyst, input)
       yield* passing(
-        Stream.runForEach(Agent.stream(analyst, input), () =>
-          Effect.map(model.ledger, (ledger) => {
-            if (!order.includes("delivered")) order.push(...ledger.map((entry) => entry.operation), "delivered")
+        Stream.runForEach(updates, () =>
+          Effect.sync(() => {
+            if (!order.includes("delivered")) order.push("delivered")
           })
         )
       )
-      assert.deepStrictEqual(order, ["Requested", "Accepted", "create", "delivered", "Ended"])
-      assert.deepStrictEqual(recorder.operations.slice(0, 3), ["create", "acquire", "commit"])
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), completed]), recording(TokenStore.layerMemory))))
-  )
+      assert.deepStrictEqual(order, [
+        "Requested",
+        "create",
+        "Accepted",
+        "delivered",
+        "ResponseEnded",
+        "Ended",
+        "Delivered"
+      ])
+    }).pipe(Effect.provide(Layer.merge(model, store)))
+  })
 
   it.effect("the run's id travels with the request", () =>
     Effect.gen(function* () {
@@ -149,7 +183,7 @@ describe("starting", () => {
       assert.strictEqual(yield* count("create"), 2)
       assert.deepStrictEqual(
         (yield* recordOf("r")).journal.map((entry) => entry._tag),
-        ["Requested", "Refused", "Requested", "Accepted", "Ended"]
+        ["Requested", "Refused", "Requested", "Accepted", "ResponseEnded", "Ended", "Delivered"]
       )
     }).pipe(
       Effect.provide(
@@ -163,19 +197,49 @@ describe("starting", () => {
     new AiError.AuthenticationError({ kind: "InvalidKey" }),
     new AiError.InvalidRequestError({ description: "no such model" })
   ]
-  it.effect.each(final.map((reason) => [reason._tag, reason] as const))(
-    "%s is never asked again by itself",
-    ([, reason]) =>
+  const verbs = {
+    run: Agent.run(analyst, input),
+    start: Agent.start(analyst, input),
+    stream: Stream.runDrain(Agent.stream(analyst, input))
+  }
+  const refusals = final.flatMap((reason) =>
+    (["run", "start", "stream"] as const).map((verb) => [reason._tag, verb, reason] as const)
+  )
+  it.effect.each(refusals)(
+    "N3: %s ends a run that %s began as failed, with the provider's reason, at once",
+    ([tag, verb, reason]) =>
       Effect.gen(function* () {
-        for (const verb of [Agent.run(analyst, input), Agent.start(analyst, { ...input, runId: "s" })]) {
-          const error = yield* passing(Effect.flip(verb))
-          assert.strictEqual(error.reason._tag === "AiError" && error.reason.reason._tag, reason._tag)
-          break
-        }
+        const [duration, error] = yield* passing(
+          Effect.timed(Effect.flip<unknown, AgentError.AgentError, Services>(verbs[verb]))
+        )
+        assert.isAtMost(Duration.toSeconds(duration), 1)
+        const reasonIn = (failure: AgentError.AgentError) =>
+          failure.reason._tag === "AiError" ? failure.reason.reason._tag : failure.reason._tag
+        assert.strictEqual(reasonIn(error), tag)
         assert.strictEqual(yield* count("create"), 1)
-        assert.deepStrictEqual(RunRecord.opening(yield* recordOf("r"), 0), { _tag: "None" })
-        // Mended, the same run can be started.
-        assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "a")
+        const { journal, parked } = yield* recordOf("r")
+        assert.deepStrictEqual(
+          journal.map(({ _tag }) => _tag),
+          ["Requested", "Refused", "Ended"]
+        )
+        assert.isNull(parked, "there is nothing to decide")
+        assert.strictEqual(yield* statusOf("r"), "failed")
+        // Everybody is told the same, and nothing is sent again.
+        const ref = { runId: "r" }
+        for (const again of [
+          Effect.asVoid(Agent.run(analyst, input)),
+          Effect.asVoid(Agent.result(analyst, ref)),
+          Stream.runDrain(Agent.resume(analyst, ref)),
+          Stream.runDrain(Agent.watch(analyst, ref))
+        ]) {
+          assert.strictEqual(reasonIn(yield* passing(Effect.flip(again))), tag)
+        }
+        assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "failed")
+        assert.strictEqual(yield* count("create"), 1)
+        // Mended, the same run can be opened again.
+        yield* passing(Agent.retry(analyst, input))
+        assert.strictEqual((yield* passing(Agent.result(analyst, ref))).text, "a")
+        assert.strictEqual(yield* statusOf("r"), "completed")
       }).pipe(Effect.provide(over([fail(reason), text("a"), completed])))
   )
 
@@ -206,42 +270,57 @@ const failingOnce = (nth: number) => {
 }
 
 describe("a store that is away when the response gets its name", () => {
-  const error = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
-  /** Away for so long from the first commit that names a response. */
+  const error = new TokenStoreError.TokenStoreError({ operation: "record", kind: "unavailable", description: "away" })
+  /** Away for so long from the first write that names a response. */
   const awayFor = (millis: number) => {
     let back: number | undefined
+    const unlessAway = <A, E, R>(names: boolean, write: Effect.Effect<A, E, R>) =>
+      Effect.clockWith((clock) => {
+        const now = clock.currentTimeMillisUnsafe()
+        if (names) back ??= now + millis
+        return back !== undefined && now < back ? Effect.fail(error) : write
+      })
     return changing(TokenStore.layerMemory, (inner) => ({
-      commit: (lease, commit) =>
-        Effect.clockWith((clock) => {
-          const now = clock.currentTimeMillisUnsafe()
-          if (commit.journal?.some(({ _tag }) => _tag === "Accepted") === true) back ??= now + millis
-          return back !== undefined && now < back ? Effect.fail(error) : inner.commit(lease, commit)
-        })
+      commit: (lease, commit) => unlessAway(false, inner.commit(lease, commit)),
+      record: (id, fact, seen) => unlessAway(fact._tag === "Accepted", inner.record(id, fact, seen)),
+      release: (lease, options) => unlessAway(false, inner.release(lease, options))
     }))
   }
 
-  for (const verb of ["streamed", "submitted"] as const) {
+  for (const verb of ["stream", "start"] as const) {
     const start = Effect.asVoid(
-      verb === "streamed" ? Stream.runDrain(Agent.stream(analyst, input)) : Agent.start(analyst, input)
+      verb === "stream" ? Stream.runDrain(Agent.stream(analyst, input)) : Agent.start(analyst, input)
     )
 
     it.effect(`is waited for, and the name is not lost: ${verb}`, () =>
       Effect.gen(function* () {
         yield* passing(start)
-        const record = yield* recordOf("r")
-        assert.strictEqual(RunRecord.opening(record, 0)._tag, "Accepted")
-        assert.strictEqual(record.journal.filter(({ _tag }) => _tag === "Accepted").length, 1)
+        const { journal } = yield* recordOf("r")
+        assert.strictEqual((yield* stateOf("r")).turns[0]?.winner?.responseId, "resp_1")
+        assert.strictEqual(journal.filter(({ _tag }) => _tag === "Accepted").length, 1)
         assert.strictEqual((yield* passing(Agent.result(analyst, { runId: "r" }))).text, "abc")
       }).pipe(Effect.provide(over(script, {}, awayFor(10_000))))
     )
 
-    it.effect(`is waited for as long as the lease lasts: ${verb}`, () =>
-      Effect.gen(function* () {
-        const [duration, { reason }] = yield* passing(Effect.timed(Effect.flip(start)), 500)
+    it.effect(`is waited for as long as the lease lasts, and the error tells the name: ${verb}`, () => {
+      const logged: Array<string> = []
+      const logger = Logger.make(({ fiber, message }) => {
+        const { responseId } = fiber.getRef(References.CurrentLogAnnotations)
+        logged.push(`${String(message)} ${String(responseId)}`)
+      })
+      return Effect.gen(function* () {
+        const [duration, { message, reason, responseId }] = yield* passing(Effect.timed(Effect.flip(start)), 500)
         assert.include(["StoreFailed", "LeaseLost"], reason._tag)
         assert.isAtLeast(Duration.toSeconds(duration), 25)
         assert.isAtMost(Duration.toSeconds(duration), 45)
+        assert.strictEqual(responseId, "resp_1")
+        assert.include(message, "'resp_1'")
+        assert.isNotEmpty(
+          logged.filter((line) => line.includes("could not be recorded") && line.endsWith("resp_1")),
+          "as does the log"
+        )
       }).pipe(
+        Effect.provide(Logger.layer([logger])),
         Effect.provide(
           over(
             script,
@@ -250,6 +329,116 @@ describe("a store that is away when the response gets its name", () => {
           )
         )
       )
-    )
+    })
   }
+})
+
+/** A scripted model whose responses used 7 tokens for 3. */
+const using = (steps: ReadonlyArray<ScriptedModel.Step>) => {
+  const spent = (snapshot: BackgroundModel.ModelSnapshot): BackgroundModel.ModelSnapshot =>
+    snapshot.finish === undefined
+      ? snapshot
+      : {
+          ...snapshot,
+          finish: { ...snapshot.finish, usage: { inputTokens: { total: 3 }, outputTokens: { total: 7 } } }
+        }
+  const told = Stream.map((event: BackgroundModel.ModelEvent) =>
+    event.terminal === undefined ? event : { ...event, terminal: spent(event.terminal) }
+  )
+  return Layer.effect(
+    BackgroundModel.BackgroundModel,
+    Effect.map(BackgroundModel.BackgroundModel, (model) => ({
+      ...model,
+      create: (request) => told(model.create(request)),
+      resume: (id, options) => told(model.resume(id, options)),
+      retrieve: (id) => Effect.map(model.retrieve(id), (look) => ({ ...look, snapshot: spent(look.snapshot) }))
+    }))
+  ).pipe(Layer.provideMerge(ScriptedModel.layer(steps)), Layer.merge(TokenStore.layerMemory))
+}
+
+describe("a run that was started and left", () => {
+  const ref = { runId: "r" }
+
+  it.effect("N1: is watched live, and its text comes in the pieces in which it was written", () =>
+    Effect.gen(function* () {
+      const started = yield* passing(Agent.start(analyst, input))
+      assert.isFalse(Run.isOver(started.status))
+      assert.deepStrictEqual(yield* requests, ["create"], "as a stream")
+      assert.isNull((yield* recordOf("r")).lease, "and left")
+      const pieces: Array<string> = []
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEach(Agent.watch(analyst, ref), ({ text: piece }) => Effect.sync(() => void pieces.push(piece)))
+      )
+      yield* elapse(100)
+      assert.deepStrictEqual(pieces.filter((piece) => piece !== ""), ["a", "b", "c"], "before the rest is written")
+      yield* passing(Fiber.join(fiber))
+      assert.deepStrictEqual(pieces.filter((piece) => piece !== ""), ["a", "b", "c", "d", "e", "f"])
+      assert.strictEqual(yield* count("create"), 1)
+      assert.strictEqual(yield* count("retrieve"), 0, "nothing was polled")
+    }).pipe(Effect.provide(over(halting)))
+  )
+
+  it.effect("N1: a model that cannot resume a stream is asked for none, and is polled", () =>
+    Effect.gen(function* () {
+      yield* passing(Agent.start(analyst, input))
+      assert.deepStrictEqual(yield* requests, ["submit"])
+      assert.strictEqual(textOf(yield* passing(Stream.runCollect(Agent.watch(analyst, ref)))), "abcdef")
+    }).pipe(Effect.provide(over(halting, { capabilities: { resume: false } })))
+  )
+
+  const ends = {
+    watch: Stream.runDrain(Agent.watch(analyst, ref)),
+    result: Effect.asVoid(Agent.result(analyst, ref)),
+    poll: Effect.asVoid(Agent.poll(analyst, ref))
+  }
+  it.effect.each(["watch", "result", "poll"] as const)(
+    "N4: whoever sees its end records it, with usage and finish reason: %s",
+    (verb) =>
+      Effect.gen(function* () {
+        yield* passing(Agent.start(analyst, input))
+        if (verb === "poll") yield* elapse(10_000)
+        yield* passing(ends[verb])
+        assert.strictEqual(yield* statusOf("r"), "completed")
+        const { ended, turns } = yield* stateOf("r")
+        assert.strictEqual(ended?.status, "completed")
+        assert.strictEqual(turns[0]?.end?.finish, "stop")
+        assert.strictEqual(turns[0]?.end?.usage?.inputTokens.total, 3)
+        assert.strictEqual(turns[0]?.end?.usage?.outputTokens.total, 7)
+        const { due, lease } = yield* recordOf("r")
+        assert.isNull(due, "no worker needs to look at it")
+        assert.isNull(lease)
+        const store = yield* TokenStore.TokenStore
+        const listed = yield* store.list({ limit: 10, status: ["completed"] })
+        assert.deepStrictEqual(listed.items.map(({ runId }) => runId), [(yield* recordOf("r")).runId])
+      }).pipe(Effect.provide(using(halting)))
+  )
+})
+
+describe("a foreground run whose process is gone", () => {
+  const ref = { runId: "r" }
+  const long = [text("a"), pause("1 hour"), text("b"), completed]
+  const verbs = {
+    resume: Stream.runDrain(Agent.resume(analyst, ref)),
+    stream: Stream.runDrain(Agent.stream(analyst, { ...input, background: false })),
+    run: Effect.asVoid(Agent.run(analyst, { ...input, background: false })),
+    watch: Stream.runDrain(Agent.watch(analyst, ref)),
+    result: Effect.asVoid(Agent.result(analyst, ref))
+  }
+  const cases = (["resume", "stream", "run", "watch", "result"] as const).flatMap((verb) =>
+    [false, true].map((isKnown) => [verb, isKnown] as const)
+  )
+  it.effect.each(cases)("N2: %s says what ended it, and what to do (the provider ended it too: %s)", ([verb, isKnown]) =>
+    Effect.gen(function* () {
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { ...input, background: false }), 3)))
+      // A provider ends a foreground response with its connection.
+      if (isKnown) yield* (yield* BackgroundModel.BackgroundModel).cancel("resp_1")
+      const error = yield* passing(Effect.flip<unknown, AgentError.AgentError, Services>(verbs[verb]), 1000)
+      assert.strictEqual(error.reason._tag, "RunInterrupted")
+      assert.isFalse(error.isRetryable)
+      assert.match(error.message, /Run 'r' of agent 'analyst'.*foreground.*process.*background: true/)
+      assert.strictEqual(yield* statusOf("r"), "failed")
+      assert.isNull((yield* recordOf("r")).due, "it is over")
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over(long)))
+  )
 })

@@ -6,7 +6,7 @@ import { Config, ConfigProvider, Duration, Effect, Fiber, Layer, Option, Referen
 import { Redis } from "effect/persistence"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { client, describeRedis, describeShared, start } from "../support/redisServer.ts"
-import { advance, factsOf, hastened, leave, storeOn } from "./store.ts"
+import { advance, factsOf, frozen, hastened, leave, storeOn } from "./store.ts"
 
 type Service = TokenStore.TokenStore["Service"]
 
@@ -515,6 +515,22 @@ describeShared("Redis store", (server) => {
         yield* store.remove(lease)
       }
     })
+  )
+
+  test(
+    "no two runs have the same incarnation, in whatever shards they are, as no fence is given twice",
+    { shards: 7 },
+    (store) =>
+      Effect.gen(function* () {
+        const given = yield* Effect.forEach(
+          Array.from({ length: 200 }, (_, i) => `run-${i}`),
+          (id) => Effect.map(begin(store, id), ({ lease, record }) => [record.incarnation, lease.fence]),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(new Set(given.flat()).size, 400)
+      }),
+    // All at the same time.
+    frozen
   )
 
   test("each writing operation passes its two places", {}, (store) =>

@@ -86,6 +86,9 @@ export const advance = (duration: Duration.Duration): Effect.Effect<void> => {
   return Effect.sleep(Duration.millis(Math.ceil(Duration.toMillis(duration) - seconds * 1000) + 1))
 }
 
+/** A client for whose scripts no time passes. */
+export const frozen: Client = timed(Effect.succeed("{ '1764000000', '0' }"), false)
+
 /** A client whose scripts go by the clock of the test. */
 export const byTestClock: Client = timed(
   Effect.map(Clock.currentTimeMillis, (millis) => `{ '${Math.floor(millis / 1000)}', '${(millis % 1000) * 1000}' }`),

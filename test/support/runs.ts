@@ -6,6 +6,7 @@ import {
   type ContinuationToken,
   Run,
   type RunRecord,
+  RunState,
   TokenStore
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
@@ -39,6 +40,24 @@ export const recordOf = (runId: string): Effect.Effect<RunRecord.RunRecord, neve
     return Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId))))
   })
 
+/** What the journal of a run that must be there says. */
+export const stateOf = (runId: string) => Effect.map(recordOf(runId), RunState.fold)
+
+/** Where a run that must be there stands, as its record tells. */
+export const statusOf = (runId: string) =>
+  Effect.map(recordOf(runId), (record) => RunState.statusOf(RunState.fold(record), record.position))
+
+/** Up to where the consumer of a run is done with it, as its record tells; null if with all of it. */
+export const doneWith = (record: RunRecord.RunRecord): ContinuationToken.ContinuationToken | null =>
+  RunState.fold(record).delivered ? null : record.position
+
+/** The same as a commit claims it; undefined if it claims nothing. */
+export const claimOf = ({
+  facts,
+  position
+}: TokenStore.Commit): ContinuationToken.ContinuationToken | null | undefined =>
+  facts?.some(({ _tag }) => _tag === "Delivered") === true ? null : position?.token
+
 /** The requests that the scripted model saw, by name. */
 export const requests = Effect.gen(function* () {
   const model = yield* ScriptedModel.ScriptedModel
@@ -56,7 +75,7 @@ export const textOf = (updates: ReadonlyArray<Update>): string => updates.map((u
 export const plain = (updates: ReadonlyArray<Update>) =>
   updates.map((update) => ({
     ...Struct.omit(update, ["continuationToken", "origin", "responseId", "runId"]),
-    token: Option.map(update.continuationToken, Struct.omit(["runId"]))
+    token: Option.map(update.continuationToken, Struct.omit(["incarnation", "runId"]))
   }))
 
 /** A run of the analyst from start to end, uninterrupted. */

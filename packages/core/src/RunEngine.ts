@@ -46,7 +46,7 @@ export type Step =
   | {
       readonly _tag: "End"
       readonly status: RunStatus
-      readonly reason?: "refused" | "unconfirmed"
+      readonly reason?: "refused" | "unconfirmed" | "interrupted"
       readonly error?: AiError.AiError
       readonly unresolved: ReadonlyArray<Try>
     }
@@ -64,6 +64,8 @@ export type Step =
  * - `onUnconfirmed`: whether a request whose outcome is not known is sent again.
  * - `hasInput`: whether the run's input is here, so that its first turn can be opened.
  * - `handled`: whether a consumer was promised the run to its end.
+ * - `background`: whether responses go on without the process that opened them; true if absent. A foreground response that
+ *   was cancelled, though nobody asked for it, was interrupted.
  * - `underWay`: names of tries, and ids of responses and calls, that this process is busy with.
  * - `needsApproval`, `runs`: of a call that is not external, whether somebody must approve it, and whether this process
  *   can run it.
@@ -76,6 +78,7 @@ export interface Context {
   readonly onUnconfirmed: "fail" | "restart"
   readonly hasInput: boolean
   readonly handled: boolean
+  readonly background?: boolean
   readonly underWay?: ReadonlySet<string>
   readonly needsApproval?: (call: CallState) => boolean
   readonly runs?: (call: CallState) => boolean
@@ -96,7 +99,7 @@ const none: ReadonlySet<string> = new Set()
 const end = (
   status: RunStatus,
   unresolved: ReadonlyArray<Try>,
-  more: { readonly reason?: "refused" | "unconfirmed"; readonly error?: AiError.AiError | undefined } = {}
+  more: { readonly reason?: "refused" | "unconfirmed" | "interrupted"; readonly error?: AiError.AiError | undefined } = {}
 ): Step => ({
   _tag: "End",
   status,
@@ -156,6 +159,9 @@ const ofTurn = (state: RunState, context: Context, turn: number, of: TurnState):
       : { _tag: "Follow", turn, response: of.winner }
   }
   const calls = of.calls.filter((call) => !call.external)
+  if (of.end.status === "cancelled" && context.background === false && !state.cancelled) {
+    return end("failed", state.unresolved, { reason: "interrupted" })
+  }
   if (of.end.status !== "completed" || calls.length === 0) {
     return end(of.end.status, state.unresolved, { error: of.end.error })
   }

@@ -5,7 +5,7 @@
  */
 import type { ContinuationToken } from "./ContinuationToken.ts"
 import type { RunStatus } from "./Run.ts"
-import type { Call, Fact, FactOf, Limits, RunRecord, Try } from "./RunRecord.ts"
+import { type Call, type Fact, type FactOf, keyOf, type Limits, type RunRecord, type Try } from "./RunRecord.ts"
 
 /**
  * A tool call of a turn, and what became of it.
@@ -28,7 +28,7 @@ export interface CallState extends Call {
  * **Details**
  *
  * - `open`: tries that were about to be sent, and whose outcome is not known.
- * - `tries`: how many tries there were; `refusal` is the last one that bought nothing.
+ * - `tries`: how many tries there were; `refusal` is the last one that bought nothing, or one that would be refused again.
  * - `winner`: the response of the turn. It is the first that was recorded, and never changes.
  * - `end`: how the winner ended.
  * - `cancelSent`: whether the provider took a cancel of the winner.
@@ -107,6 +107,25 @@ const raise = (limits: Limits, { toolCalls, tokens, turns }: Limits): Limits => 
   return Object.fromEntries(Object.entries(next).filter(([, value]) => value !== undefined))
 }
 
+/** Of facts with one key, the first. */
+const distinct = (journal: ReadonlyArray<Fact>): ReadonlyArray<Fact> => {
+  const keys = new Set<string>()
+  return journal.filter((fact) => {
+    const key = keyOf(fact)
+    return !keys.has(key) && keys.add(key)
+  })
+}
+
+const weightOf = ({ error, final }: FactOf<"Refused">): number =>
+  (final === true ? 2 : 0) + (error === undefined ? 0 : 1)
+
+/** Of two refusals the one that says more, or else the later: which of them was recorded first does not matter. */
+const weightier = (a: FactOf<"Refused"> | undefined, b: FactOf<"Refused">): FactOf<"Refused"> => {
+  if (a === undefined) return b
+  const more = weightOf(b) - weightOf(a) || b.at - a.at
+  return more > 0 || (more === 0 && b.try > a.try) ? b : a
+}
+
 /** From which turn on each incarnation is in force, in order. */
 const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<readonly [turn: number, of: number]> => {
   let segments: ReadonlyArray<readonly [number, number]> = [[0, born]]
@@ -123,7 +142,8 @@ const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<read
  * **Details**
  *
  * `incarnation` is that of the record. The function is total, and the order of facts matters only for two `Accepted` of
- * one turn: an `Accepted` may come before its `Requested`, and a `ResponseEnded` before its `Accepted`.
+ * one turn, two `Retried`, and two facts with one key, of which the first counts: an `Accepted` may come before its
+ * `Requested`, and a `ResponseEnded` before its `Accepted`.
  *
  * **Example** (A run that nobody opened yet)
  *
@@ -136,7 +156,8 @@ const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<read
  * @since 0.1.0
  * @category constructors
  */
-export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnation" | "journal">): RunState => {
+export const fold = ({ incarnation: born, journal: all }: Pick<RunRecord, "incarnation" | "journal">): RunState => {
+  const journal = distinct(all)
   const segments = inForce(born, journal)
   const incarnation = segments.at(-1)?.[1] ?? born
   const owner = (turn: number) => segments.findLast(([from]) => from <= turn)?.[1] ?? born
@@ -169,7 +190,7 @@ export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnatio
         const turn = turnOf(fact)
         if (turn !== undefined) {
           turn.answered.add(fact.try)
-          turn.refusal = fact
+          turn.refusal = weightier(turn.refusal, fact)
         }
         answers.add(nameOf(fact))
         break

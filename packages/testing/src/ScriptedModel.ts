@@ -18,6 +18,7 @@ export type Step =
   | { readonly _tag: "Event"; readonly event: Omit<BackgroundModel.ModelEvent, "sequenceNumber" | "terminal"> }
   | { readonly _tag: "Text"; readonly item: number; readonly deltas: ReadonlyArray<string> }
   | { readonly _tag: "Close"; readonly item: number }
+  | { readonly _tag: "Call"; readonly name: string; readonly params: unknown; readonly callId: string | undefined }
   | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
   | { readonly _tag: "Queued" }
   | { readonly _tag: "Disconnect" }
@@ -48,6 +49,18 @@ export const text = (delta: string | ReadonlyArray<string>, item = 0): Step => (
  * @category steps
  */
 export const close = (item: number): Step => ({ _tag: "Close", item })
+
+/**
+ * The model asks for a tool call. A response with calls completes with the finish reason `tool-calls`.
+ *
+ * **Details**
+ *
+ * Without a `callId` the calls of a response are `call_1`, `call_2` and so on: they are unique within it only.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const call = (name: string, params: unknown, callId?: string): Step => ({ _tag: "Call", name, params, callId })
 
 /**
  * Nothing happens for a while.

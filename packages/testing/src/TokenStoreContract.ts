@@ -103,7 +103,7 @@ export type ContractViolation = Violation.ContractViolation
 export interface Options {
   /** How long the leases are that must end: 30 seconds, or half a second if the suite is `live`. */
   readonly ttl?: Duration.Input
-  /** Lets time pass for the store: `TestClock.adjust`, or `Effect.sleep` where the suite is `live`. */
+  /** Lets time pass for the store: `TestClock.adjust`, or `Effect.sleep` if the suite is `live`. */
   readonly advance?: (duration: Duration.Duration) => Effect.Effect<void>
   /** Whether the tests run by the real clock. */
   readonly live?: boolean
@@ -130,7 +130,7 @@ export interface Runner {
 }
 
 /**
- * The laws, as values: all of the store, and those of durability where `options` say how to `reopen` it.
+ * The laws, as values: all of the store, and those of durability if `options` say how to `reopen` it.
  *
  * **When to use**
  *
@@ -271,7 +271,7 @@ const violationOf = (cause: unknown): ContractViolation =>
   cause instanceof ContractViolation
     ? cause
     : new ContractViolation({
-        message: `The store failed where it must answer: ${cause instanceof Error ? cause.message : String(cause)}`,
+        message: `The store failed though it must answer: ${cause instanceof Error ? cause.message : String(cause)}`,
         cause
       })
 

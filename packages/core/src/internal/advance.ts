@@ -236,11 +236,9 @@ export const advanceHeld = Effect.fnUntraced(function* (
     if (isOver(status) && status !== "expired" && (status !== "cancelled" || state.cancelled)) {
       return yield* follow(turn, { responseId, streamed: false })
     }
-    yield* held.decide([
-      state.cancelled
-        ? { _tag: "Ended", status: "cancelled" }
-        : { _tag: "Ended", status: "failed", reason: "interrupted" }
-    ])
+    // Whether or not the provider says so yet: what remains to decide is how the run ends.
+    held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
+    yield* held.flush
   })
 
   const overNow: Follow.Updates = Effect.suspend(() => {
@@ -270,7 +268,8 @@ export const advanceHeld = Effect.fnUntraced(function* (
     if (turn?.winner !== undefined && !(state.delivered && run.from === undefined)) {
       const { responseId, streamed } = turn.winner
       run.known.responseId = responseId
-      return record.background || turn.end !== undefined
+      const isCut = !record.background && (turn.end === undefined || turn.end.status === "cancelled")
+      return !isCut
         ? Effect.andThen(follow(position.turn, { responseId, streamed }), next)
         : state.ended === undefined
           ? Effect.andThen(lookAtForeground(position.turn, responseId), next)

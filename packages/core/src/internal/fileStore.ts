@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function* (options: {
         ? new TokenStoreError({
             operation: "open",
             kind: "denied",
-            description: `'${directory}' is a file, or is below one. Give the path of a directory, which is created where it is missing.`,
+            description: `'${directory}' is a file, or is below one. Give the path of a directory, which is created if it is missing.`,
             cause: error
           })
         : failed(error)
@@ -184,7 +184,7 @@ export const make = Effect.fnUntraced(function* (options: {
       } else {
         work.closeUnsafe()
         yield* work.await
-        // Whoever else is about to write shall share the write.
+        // Whoever else is about to write shares the write.
         yield* Effect.yieldNow
       }
     }
@@ -278,7 +278,7 @@ export const make = Effect.fnUntraced(function* (options: {
       } else if (!unsettled) {
         return Effect.fromResult(answer)
       }
-      // Also where nothing is to be written: what the answer rests on is, and the next batch comes after that.
+      // Also if nothing is to be written: what the answer rests on is, and the next batch comes after that.
       const { done } = batch
       batch.wanted = true
       work.openUnsafe()

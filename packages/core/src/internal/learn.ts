@@ -26,7 +26,7 @@ export const learn = Effect.fnUntraced(function* (
     journal.merge(known, yield* observe(run, { incarnation, by: writer(run), ...fact }, known))
   }
   while (true) {
-    const step = decide(journal.state(), contextOf({ policy: run.policy }, record.handled))
+    const step = decide(journal.state(), contextOf({ policy: run.policy }, record))
     if (step._tag !== "End") return journal.state()
     const known = journal.seen
     const ended: NewFact = { ...endedBy(step), incarnation, by: writer(run) } as NewFact

@@ -69,23 +69,23 @@ export const storeFailed =
     errorOf(run)(new StoreFailed({ error }))
 
 /** What the next step of this run depends on. */
-export const contextOf = (run: Pick<OpenRun, "policy" | "request">, handled: boolean): RunEngine.Context => ({
+export const contextOf = (
+  run: Pick<OpenRun, "policy" | "request">,
+  { background, handled }: Pick<RunRecord, "background" | "handled">
+): RunEngine.Context => ({
   onUnconfirmed: run.policy.onUnconfirmed,
   hasInput: run.request !== undefined,
-  handled
+  handled,
+  background
 })
 
 /** When a run like this is work again, and why workers must leave it alone if they must. */
 export const restOf = (
   { policy }: Pick<OpenRun, "policy">,
-  record: Pick<RunRecord, "handled" | "incarnation" | "journal">
+  record: Pick<RunRecord, "background" | "handled" | "incarnation" | "journal">
 ): { readonly due: Duration.Duration; readonly parked?: string } => {
   // Whoever comes next does not have the input.
-  const step = RunEngine.decide(RunState.fold(record), {
-    onUnconfirmed: policy.onUnconfirmed,
-    hasInput: false,
-    handled: record.handled
-  })
+  const step = RunEngine.decide(RunState.fold(record), contextOf({ policy }, record))
   if (step._tag === "Over") return { due: Duration.infinity }
   if (step._tag !== "Wait") return { due: Duration.zero }
   switch (step.for) {

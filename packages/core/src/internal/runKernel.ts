@@ -93,10 +93,6 @@ export const create = (
 
 export const read = (row: Row, now: Moment): RunRecord => shown(row, now)
 
-/** Whether the run opened this response. */
-export const opened = (row: Row, responseId: string): boolean =>
-  row.record.journal.some((fact) => fact._tag === "Accepted" && fact.responseId === responseId)
-
 export const acquire = (
   row: Row | undefined,
   id: RunId,
@@ -268,13 +264,13 @@ export const remove = (
     : Result.map(held(row, lease, now), ({ record }) => options.force === true || isRemovable(record))
 
 /** Whether nothing that was bought, or may have been, would be forgotten with the record. */
-export const isRemovable = (record: Pick<RunRecord, "incarnation" | "journal">): boolean => {
+const isRemovable = (record: Pick<RunRecord, "incarnation" | "journal">): boolean => {
   const state = RunState.fold(record)
   return state.unresolved.length === 0 && state.loose.length === 0
 }
 
 /** Whether a run is one that the filter asks for, by what its record says. */
-export const isListed = (record: RunRecord, filter: RunFilter): boolean =>
+const isListed = (record: RunRecord, filter: RunFilter): boolean =>
   (filter.parked === undefined || filter.parked === (record.parked !== null)) &&
   (filter.agent === undefined || filter.agent === record.agent) &&
   (filter.status === undefined || filter.status.includes(RunState.statusOf(RunState.fold(record), record.position)))

@@ -33,7 +33,7 @@ export const stop = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return
   const underWay = new Set<string>()
   while (true) {
     const state = journal.state()
-    const step = decide(state, { ...contextOf({ policy: run.policy }, record.handled), underWay })
+    const step = decide(state, { ...contextOf({ policy: run.policy }, record), underWay })
     if (step._tag !== "CancelResponse") break
     const { response } = step
     underWay.add(response.responseId)

@@ -4,7 +4,7 @@ import type { RedisError } from "effect/persistence/Redis"
 
 type Kind = TokenStoreError.TokenStoreError["kind"]
 
-// By the code that an answer begins with; before Redis 7 it stands further on where a script failed.
+// By the code that an answer begins with; before Redis 7 it stands further on if a script failed.
 const codes: Readonly<Record<string, readonly [Kind, string]>> = {
   OOM: ["full", "Redis has no memory left: raise maxmemory or remove runs, and try again"],
   NOAUTH: ["denied", "Redis wants a password: give the client one"],

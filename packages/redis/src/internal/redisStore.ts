@@ -66,6 +66,8 @@ export const make = Effect.fnUntraced(function* (options: {
     const shard = Keys.shardOf(shards, id)
     return ["3", ...Keys.keysOf(shard, id), shard, id, ...args] as const
   }
+  // What keeps the fences of the shards apart.
+  const drawOf = (id: Run.RunId) => [String(shards.indexOf(Keys.shardOf(shards, id))), String(shards.length)]
   const readable = <A>(operation: string, id: Run.RunId, decoded: Result.Result<A, unknown>) =>
     Effect.mapError(Effect.fromResult(decoded), () =>
       RedisFailure.corrupt(operation, Keys.runKey(Keys.shardOf(shards, id), id))
@@ -166,7 +168,7 @@ export const make = Effect.fnUntraced(function* (options: {
           "create",
           Effect.flatMap(writable("create", run.runId, StoredRun.encodeUnborn(facts)), (texts) =>
             scripts.create(
-              command(run.runId, JSON.stringify(run), run.agent, after(due), retention, ...texts),
+              command(run.runId, JSON.stringify(run), run.agent, after(due), retention, ...drawOf(run.runId), ...texts),
               limit,
               ([answer, shown]) =>
                 Effect.map(recordOf("create", run.runId, shown), (record) => ({
@@ -183,7 +185,15 @@ export const make = Effect.fnUntraced(function* (options: {
         "acquire",
         scripts
           .acquire(
-            command(id, owner, millis(ttl), steal === true ? "1" : "0", attempt === true ? "1" : "0", retention),
+            command(
+              id,
+              owner,
+              millis(ttl),
+              steal === true ? "1" : "0",
+              attempt === true ? "1" : "0",
+              retention,
+              ...drawOf(id)
+            ),
             within(ttl),
             ([answer, first, second]): Effect.Effect<Acquired, AgentError.RunNotFound | AgentError.RunLeased> =>
               answer === "none"

@@ -76,7 +76,7 @@ end
 // A lease ends at a whole millisecond, never before its time.
 const leaseEnd = (ttl: string) => `text(time[1] * 1000 + math.ceil(time[2] / 1000) + ${ttl})`
 
-// `call` is `redis.pcall` where a server may take no writes.
+// `call` is `redis.pcall` if the server may take no writes.
 const forgetting = `
 local function forget(id, call)
   local keys = base .. 'keys:' .. id
@@ -103,9 +103,11 @@ local function sweep()
   end
 end
 
-local function draw()
+-- No other shard gives the same.
+local function draw(shard, shards)
   local last = redis.call('GET', base .. 'fence') or '0'
-  local fence = text(math.max(time[1] * 1000000 + time[2], number(last) + 1))
+  local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)
+  local fence = text(least + (shard - least) % shards)
   redis.call('SET', base .. 'fence', fence)
   return fence
 end
@@ -179,8 +181,8 @@ end
 `
 
 /**
- * ARGV: base, id, run, agent, after how long it is due or '', retention or '', and for each fact its key, as if the incarnation
- * were 0, and its JSON without the incarnation.
+ * ARGV: base, id, run, agent, after how long it is due or '', retention or '', which of how many shards this is, and for each
+ * fact its key, as if the incarnation were 0, and its JSON without the incarnation.
  */
 export const create = `${reading}${one}${writing}
 local version = redis.call('HGET', run, 'version')
@@ -188,7 +190,7 @@ if version == '2' then return { 'found', shown(run, journal, keys) } end
 local other = unknown(version)
 if other[1] ~= 'none' then return other end
 
-local incarnation = draw()
+local incarnation = draw(ARGV[7], ARGV[8])
 forget(id, redis.call)
 redis.call('DEL', journal)
 local due = ARGV[5] ~= '' and text(now + ARGV[5]) or ''
@@ -198,11 +200,11 @@ redis.call('HSET', run, 'version', '2', 'run', ARGV[3], 'agent', ARGV[4], 'incar
   'createdAt', text(now), 'updatedAt', text(now))
 redis.call('ZADD', base .. 'runs', now, id)
 place(due, false)
-for i = 7, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   ARGV[i] = string.gsub(ARGV[i], '^0 ', incarnation .. ' ')
   ARGV[i + 1] = '{"incarnation":' .. incarnation .. ',' .. string.sub(ARGV[i + 1], 2)
 end
-if #ARGV > 6 then add(unheard(7), 0, incarnations, ARGV[6]) end
+if #ARGV > 8 then add(unheard(9), 0, incarnations, ARGV[6]) end
 sweep()
 return { 'created', shown(run, journal, keys) }
 `
@@ -221,7 +223,7 @@ for i, entry in ipairs(found) do found[i] = string.sub(entry, #ARGV[1] + 2) end
 return { 'found', found }
 `
 
-/** ARGV: base, id, owner, ttl, whether to steal, whether it is an attempt, retention or ''. */
+/** ARGV: base, id, owner, ttl, whether to steal, whether it is an attempt, retention or '', which of how many shards this is. */
 export const acquire = `${reading}${one}${facts}${writing}
 local known = redis.call('HMGET', run, 'version', 'owner', 'fence', 'until', 'due', 'handled', 'attempts', 'length',
   'incarnations')
@@ -233,7 +235,7 @@ if held and not own and ARGV[5] ~= '1' then return { 'leased', owner, known[4] }
 
 local due = tonumber(known[5] or '')
 if not due or due > now then due = now end
-if not own then fence = draw() end
+if not own then fence = draw(ARGV[8], ARGV[9]) end
 local till = ${leaseEnd("ARGV[4]")}
 redis.call('HSET', run, 'owner', ARGV[3], 'fence', fence, 'until', till, 'due', text(due))
 if ARGV[6] == '1' then
@@ -433,7 +435,7 @@ local function after(a, b)
   return #a > #b
 end
 
--- Nothing where the run is not asked for, false where it is gone.
+-- Nothing if the run is not asked for, false if it is gone.
 local function look(id, score)
   local run = base .. 'run:' .. id
   local known = redis.call('HMGET', run, 'version', 'agent', 'parkedAt')

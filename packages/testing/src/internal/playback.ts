@@ -69,10 +69,14 @@ export const snapshot = Effect.fnUntraced(function* (played: Played) {
   }
 })
 
+// Behind all texts, whose items a script names itself.
+const firstCall = 1000
+
 /** What a script's steps make the provider say, and when. */
 export const compile = (responseId: string, steps: ReadonlyArray<Step>, start: number): ReadonlyArray<Entry> => {
   const entries: Array<Entry> = []
   const texts = new Map<number, { text: string; open: boolean }>()
+  const calls: Array<BackgroundModel.SnapshotLane> = []
   let at = start
   let number = 0
   const say = (event: Omit<BackgroundModel.ModelEvent, "sequenceNumber">) =>
@@ -118,16 +122,36 @@ export const compile = (responseId: string, steps: ReadonlyArray<Step>, start: n
       case "Close":
         finish(step.item)
         break
+      case "Call": {
+        const item = firstCall + calls.length
+        const part = {
+          type: "tool-call",
+          id: step.callId ?? `call_${calls.length + 1}`,
+          name: step.name,
+          params: step.params,
+          providerExecuted: false
+        } as const
+        calls.push({ item, lane: 0, parts: [part] })
+        say({ parts: [{ item, lane: 0, part }], closes: item })
+        break
+      }
       case "End": {
         for (const item of texts.keys()) finish(item)
         const finishPart: Response.FinishPartEncoded | undefined =
           step.reason === undefined
             ? undefined
-            : { type: "finish", reason: step.reason, usage: { inputTokens: {}, outputTokens: {} } }
+            : {
+                type: "finish",
+                reason: step.reason === "stop" && calls.length > 0 ? "tool-calls" : step.reason,
+                usage: { inputTokens: {}, outputTokens: {} }
+              }
         const terminal: BackgroundModel.ModelSnapshot = {
           responseId,
           status: step.status,
-          lanes: [...texts].map(([item, { text }]) => ({ item, lane: 0, parts: whole(`text_${item}`, text) })),
+          lanes: [
+            ...[...texts].map(([item, { text }]) => ({ item, lane: 0, parts: whole(`text_${item}`, text) })),
+            ...calls
+          ],
           ...(finishPart === undefined ? {} : { finish: finishPart }),
           ...(step.error === undefined ? {} : { error: step.error })
         }

@@ -50,6 +50,8 @@ export const onPull =
 interface Entry {
   readonly update: AgentUpdate
   done: boolean
+  /** All updates up to this one are acknowledged. */
+  reached: boolean
 }
 
 /**
@@ -95,17 +97,21 @@ export const manually = (options: {
       if (gone !== undefined) return Effect.fail(gone)
       entry.done = true
       let last: AgentUpdate | undefined
-      while (out[0]?.done === true) last = out.shift()?.update
+      for (let first = out[0]; first?.done === true; first = out[0]) {
+        first.reached = true
+        last = first.update
+        out.shift()
+      }
       if (out.length < most) room.openUnsafe()
-      if (last === undefined) return Effect.void
-      reached = last
-      if (left) return writeLate
-      finishWith(held, isLast, last)
+      if (last !== undefined) reached = last
+      // What could not be written the first time is written if this is repeated.
+      if (left) return entry.reached ? writeLate : Effect.void
+      if (last !== undefined) finishWith(held, isLast, last)
       return Effect.void
     })
 
   const handOut = (update: AgentUpdate): Delivery => {
-    const entry: Entry = { update, done: false }
+    const entry: Entry = { update, done: false, reached: false }
     out.push(entry)
     if (out.length >= most) room.closeUnsafe()
     return { update, acknowledge: Effect.suspend(() => acknowledge(entry)) }

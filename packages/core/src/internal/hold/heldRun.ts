@@ -85,13 +85,13 @@ export const acquire = Effect.fnUntraced(function* (
   const moved = Latch.makeUnsafe(false)
   const stopped = Latch.makeUnsafe(false)
   const underWay = new Set<string>()
-  const known = { handled: false }
+  const known = { handled: false, background: true }
   let onFacts = () => {}
   let leaving = false
   const left = Latch.makeUnsafe(false)
   let how: Partial<ReleaseOptions> = {}
 
-  const contextNow = (busy: ReadonlySet<string>) => ({ ...contextOf(run, known.handled), underWay: busy })
+  const contextNow = (busy: ReadonlySet<string>) => ({ ...contextOf(run, known), underWay: busy })
   const nextOf = (state: RunState, busy: ReadonlySet<string> = underWay) => decide(state, contextNow(busy))
 
   const held = yield* Effect.uninterruptibleMask((restore) =>
@@ -113,6 +113,7 @@ export const acquire = Effect.fnUntraced(function* (
   )
   const { journal, lease, record } = held
   known.handled = record.handled
+  known.background = record.background
 
   const own = (fact: OwnFact): NewFact =>
     ({ ...fact, incarnation: journal.state().incarnation, by: lease.owner }) as NewFact

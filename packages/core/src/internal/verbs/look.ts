@@ -38,7 +38,7 @@ const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
 }
 
 const waitingFor = (run: OpenRun, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
-  const step = decide(state, contextOf(run, record.handled))
+  const step = decide(state, contextOf(run, record))
   return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
 }
 

@@ -26,9 +26,10 @@ export const retry = Effect.fnUntraced(function* (
 ): Effect.fn.Return<AgentResponse, AgentError> {
   const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
   yield* checkVersion(run)
+  const given = options.input === undefined ? run : yield* withInput(run, options.input)
   return yield* Effect.scoped(
     Effect.gen(function* () {
-      const held = yield* hold(run)
+      const held = yield* hold(given)
       while (true) {
         const state = held.state()
         const status = state.ended?.status
@@ -39,7 +40,11 @@ export const retry = Effect.fnUntraced(function* (
         }
         if (isUnconfirmed && options.mayBuyTwice !== true) return yield* fail(new Unconfirmed({}))
         const turn = failedTurn(state)
-        const given = turn === 0 ? yield* firstOf(run, options) : run
+        if (turn === 0 && given.request === undefined) {
+          const description =
+            "Its first turn failed, and only its input can open it again: give the input that it was started with."
+          return yield* fail(new InvalidInput({ description }))
+        }
         if ((yield* held.retry(turn)) === "moved") continue
         held.leaveAs({ attempt: "reset" })
         return yield* openAndLeave(given, held)
@@ -48,13 +53,12 @@ export const retry = Effect.fnUntraced(function* (
   )
 })
 
-/** The first turn needs the input that the run was started with. */
-const firstOf = Effect.fnUntraced(function* (run: OpenRun, { input }: RetryOptions) {
+/** The run with the input that it was started with, which its first turn needs. */
+const withInput = Effect.fnUntraced(function* (
+  run: OpenRun,
+  input: Prompt.RawInput
+): Effect.fn.Return<OpenRun, AgentError> {
   const { agent, record } = run
-  if (input === undefined) {
-    const description = "Its first turn failed, and only its input can open it again: give the input that it was started with."
-    return yield* errorOf(run)(new InvalidInput({ description }))
-  }
   const task = yield* readTask(agent, { input, session: record.session })
   if (record.digest !== undefined && record.digest !== task.digest) {
     return yield* errorOf(run)(new RunInputMismatch({ runId: run.runId }))

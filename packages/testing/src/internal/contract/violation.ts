@@ -5,7 +5,7 @@ import { Data, Effect, Equal } from "effect"
  *
  * **Details**
  *
- * `cause` is what the store itself failed with, where it was to answer. Test runners show `expected` and `actual` as a
+ * `cause` is what the store itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
  * difference.
  *
  * @since 0.1.0

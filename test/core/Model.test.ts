@@ -1,0 +1,234 @@
+// Guarantees 4, 6, 7, 9, 10 and 14 at once: the real engine and a real store under random schedules. Workers die, stand
+// still and are stolen from, answers are lost at every operation of the store and the provider, and somebody cancels.
+import { Agent, BackgroundModel, Run, RunPolicy, RunState, Runs, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe } from "@effect/vitest"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, Scope, Stream } from "effect"
+import * as Chaos from "../support/chaos.ts"
+import { law } from "../support/law.ts"
+import { stores } from "../support/stores.ts"
+import { elapse } from "../support/time.ts"
+
+const { call, completed, disconnect, pause, text } = ScriptedModel
+
+const agent = Agent.make("analyst", { instructions: "Write reports.", background: true })
+const runId = Run.RunId.make("r")
+const lookup = "lookup"
+
+// The calls of this tool are Baton's; as there are no handlers yet, somebody else answers them.
+const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
+  defaultValue: () => () => true
+})
+
+const leaseTime = Duration.seconds(3)
+const policyOf = (onUnconfirmed: "fail" | "restart") =>
+  RunPolicy.layer({
+    onUnconfirmed,
+    leaseTime,
+    closeTimeout: Duration.seconds(1),
+    checkpointEvery: Duration.millis(100),
+    requestRetry: Schedule.spaced("200 millis").pipe(Schedule.upTo({ times: 3 })),
+    reconnect: Schedule.spaced("500 millis").pipe(Schedule.upTo({ times: 100 })),
+    pollEvery: Schedule.spaced("1 second"),
+    leaseRetry: Schedule.spaced("500 millis")
+  })
+
+const Plan = Schema.Struct({
+  seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 })),
+  turns: Schema.Literals([1, 2]),
+  opens: Schema.Literals(["stream", "start", "run"]),
+  onUnconfirmed: Schema.Literals(["fail", "restart"]),
+  cancels: Schema.Boolean,
+  steals: Schema.Boolean
+})
+
+const scriptOf =
+  (turns: number) =>
+  (request: BackgroundModel.ModelRequest): ReadonlyArray<ScriptedModel.Step> => {
+    const isLast = turns === 1 || request.previousResponseId !== undefined
+    const words = [text("a"), pause("2 seconds"), text("b"), disconnect, pause("3 seconds"), text("c")]
+    return isLast ? [...words, completed] : [...words, call(lookup, { of: "sales" }), completed]
+  }
+
+/** Answers the calls of the run, as somebody outside does. */
+const answering = (store: TokenStore.TokenStore["Service"]) =>
+  Effect.gen(function* () {
+    const found = yield* store.read(runId)
+    if (Option.isNone(found)) return
+    const state = RunState.fold(found.value)
+    for (const [turn, { calls }] of state.turns.entries()) {
+      for (const { callId, external, result } of calls) {
+        if (external || result !== undefined) continue
+        const { incarnation } = state
+        yield* store.record(
+          runId,
+          { _tag: "ToolEnded", incarnation, by: "outside", turn, callId, result: { sold: 3 }, isFailure: false },
+          0
+        )
+      }
+    }
+  }).pipe(Effect.ignore, Effect.andThen(Effect.sleep("2 seconds")), Effect.forever)
+
+const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
+  const store = yield* TokenStore.TokenStore
+  const model = yield* BackgroundModel.BackgroundModel
+  const { ledger } = yield* ScriptedModel.ScriptedModel
+  const next = Chaos.random(plan.seed)
+  const chaos: Chaos.Chaos = { next, on: true, longest: 2.5 * Duration.toMillis(leaseTime) }
+  const world = yield* Scope.make()
+  let count = 0
+  let handled = 0
+
+  const inProcess = (name: string) => {
+    const process: Chaos.Process = { name, dead: false }
+    const services = Layer.mergeAll(Chaos.layers(store, model, chaos, process), policyOf(plan.onUnconfirmed)).pipe(
+      Layer.provideMerge(Layer.succeed(ExternalCalls, (tool) => tool !== lookup))
+    )
+    return { process, services }
+  }
+  const worker = () => {
+    const { process, services } = inProcess(`worker-${++count}`)
+    const layer = Runs.worker([agent], {
+      concurrency: 2,
+      claimEvery: "500 millis",
+      startJitter: "100 millis",
+      maxAttempts: 1000,
+      handle: ({ updates }) =>
+        Effect.andThen(
+          Stream.runDrain(updates),
+          Effect.sync(() => void handled++)
+        )
+    })
+    return Effect.as(Effect.provide(Layer.launch(layer), services).pipe(Effect.forkIn(world)), process)
+  }
+
+  const starter = inProcess("starter")
+  const opened = {
+    stream: Stream.runDrain(Agent.stream(agent, { input: "Hello", runId })),
+    start: Agent.start(agent, { input: "Hello", runId }),
+    run: Agent.run(agent, { input: "Hello", runId })
+  }
+  // A starter tries again, as a program does that is called again with the same run id.
+  yield* Effect.asVoid(opened[plan.opens]).pipe(
+    Effect.retry({ times: 3, schedule: Schedule.spaced("1 second") }),
+    Effect.provide(starter.services),
+    Effect.ignore,
+    Effect.forkIn(world)
+  )
+  yield* Effect.forkIn(answering(store), world)
+  if (plan.cancels) {
+    const other = inProcess("canceller")
+    yield* Effect.sleep(Math.ceil(next() * 20_000)).pipe(
+      Effect.andThen(Agent.cancel(agent, { runId, wait: false })),
+      Effect.provide(other.services),
+      Effect.ignore,
+      Effect.forkIn(world)
+    )
+  }
+  if (plan.steals) {
+    const other = inProcess("thief")
+    yield* Effect.sleep(Math.ceil(next() * 15_000)).pipe(
+      Effect.andThen(Stream.runDrain(Agent.resume(agent, { runId, ifLeased: "steal" }))),
+      Effect.provide(other.services),
+      Effect.ignore,
+      Effect.forkIn(world)
+    )
+  }
+
+  const processes = [starter.process, yield* worker(), yield* worker()]
+  for (let i = 0; i < 8; i++) {
+    yield* elapse(Math.ceil(next() * 4000), 250)
+    const victim = processes[Math.floor(next() * processes.length)]!
+    if (victim.dead || next() < 0.5) continue
+    victim.dead = true
+    processes.push(yield* worker())
+  }
+  // From here on nothing goes wrong, and one worker lives.
+  chaos.on = false
+  for (const process of processes) process.dead = true
+  const last = yield* worker()
+  yield* elapse(90_000, 250)
+
+  const found = yield* store.read(runId)
+  const record = Option.getOrUndefined(found)
+  const entries = yield* ledger
+  last.dead = true
+  const closing = yield* Effect.forkChild(Scope.close(world, Exit.void))
+  while (closing.pollUnsafe() === undefined) yield* elapse(250, 250)
+  yield* Fiber.join(closing)
+  return { record, entries, handled, retrieve: model.retrieve }
+})
+
+const oracle = Effect.fnUntraced(function* (plan: typeof Plan.Type, played: Effect.Success<ReturnType<typeof play>>) {
+  const { entries, record, retrieve } = played
+  if (record === undefined) {
+    assert.strictEqual(entries.filter(({ operation }) => operation === "create").length, 0, "bought without a record")
+    return
+  }
+  const state = RunState.fold(record)
+  const ends = record.journal.filter(({ _tag }) => _tag === "Ended")
+  const bought = yield* Effect.forEach(
+    Array.from({ length: 50 }, (_, i) => `resp_${i + 1}`),
+    (responseId) =>
+      retrieve(responseId).pipe(
+        Effect.map(({ snapshot }) => [{ responseId, status: snapshot.status }]),
+        Effect.catch(() => Effect.succeed([]))
+      )
+  ).pipe(Effect.map((found) => found.flat()))
+  const known = new Set(RunState.responseIds(record))
+  const winners = RunState.winners(state).map(({ responseId }) => responseId)
+  const lost = bought.filter(({ responseId }) => !known.has(responseId))
+
+  // Everything that was bought is findable: by name, or by a request that is known to be unanswered.
+  assert.isAtMost(lost.length, state.unresolved.length, "a response was bought that nothing tells of")
+  // Bought once: a second response of a turn is loose, and is stopped or over.
+  for (const { responseId, status } of bought) {
+    if (winners.includes(responseId) || !known.has(responseId)) continue
+    const isStopped = entries.some((entry) => entry.operation === "cancel" && entry.responseId === responseId)
+    assert.isTrue(isStopped || Run.isOver(status), `${responseId} is nobody's, and runs on`)
+  }
+  assert.deepStrictEqual(state.loose, [], "a loose response was left")
+  // The end is unique, and honest.
+  assert.isAtMost(ends.length, 1)
+  const isOpen = state.ended === undefined
+  if (isOpen) {
+    assert.isNotNull(record.parked, `the run stands still: ${JSON.stringify(record.journal)}`)
+    assert.isNull(record.due, "a parked run is no work")
+    return
+  }
+  const status = state.ended.status
+  if (status === "completed") {
+    const last = bought.find(({ responseId }) => responseId === winners.at(-1))
+    assert.strictEqual(last?.status, "completed")
+    assert.strictEqual(winners.length, plan.turns)
+  }
+  if (status === "cancelled") {
+    assert.isTrue(state.cancelled, "cancelled, though nobody asked for it")
+    const running = bought.filter((response) => !Run.isOver(response.status))
+    assert.isAtMost(running.length, state.ended.unresolved?.length ?? 0, "cancelled, though something runs")
+  }
+  if (!state.cancelled) assert.include(["completed", "failed"], status)
+  // A cancel that was recorded reaches the provider, unless the response was over.
+  if (state.cancelled) {
+    for (const { end, winner } of state.turns) {
+      if (winner === undefined) continue
+      const isSent = entries.some((entry) => entry.operation === "cancel" && entry.responseId === winner.responseId)
+      assert.isTrue(isSent || end !== undefined, `the cancel of ${winner.responseId} was never sent`)
+    }
+  }
+  assert.isNull(record.due, "a run that is over is no work")
+  if (record.handled) assert.isTrue(state.delivered, "a consumer was promised the run, and did not get it")
+})
+
+describe.each(stores)("the engine over the $name store", ({ layer, name }) => {
+  law(
+    "a run is bought once, findable, stopped, ended honestly, and never stands still",
+    [Plan],
+    ([plan]) =>
+      Effect.gen(function* () {
+        const played = yield* play(plan)
+        yield* oracle(plan, played)
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(scriptOf(plan.turns)), layer)), Effect.scoped),
+    { arbitrary: { runs: Number(process.env.MODEL_RUNS ?? (name === "memory" ? 60 : 10)) }, timeout: 600_000 }
+  )
+})

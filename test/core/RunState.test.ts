@@ -1,0 +1,227 @@
+// What a journal says does not depend on when its facts arrived, or on how often they were written.
+import { ContinuationToken, Run, type RunRecord, RunState } from "@effect-baton/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import {
+  AnyFact,
+  AnyFacts,
+  born,
+  call,
+  distinctIn,
+  error,
+  factIn,
+  factsOf,
+  foldOf,
+  inForce,
+  journalIn,
+  viewOf
+} from "../support/journals.ts"
+import { law } from "../support/law.ts"
+
+const options = { arbitrary: { runs: 2000 } }
+const position = ContinuationToken.start("analyst", Run.RunId.make("r"), born)
+
+const { accepted, cancelRequested, ended, refused, requested, responseEnded, retried, toolEnded } = factsOf()
+const second = factsOf(2)
+
+/** Whether the order of two facts means something. */
+const isOrdered = (a: RunRecord.Fact, b: RunRecord.Fact): boolean =>
+  (a._tag === "Retried" && b._tag === "Retried") ||
+  (a._tag === "Accepted" && b._tag === "Accepted" && a.turn === b.turn && a.incarnation === b.incarnation)
+
+describe("the fold of a journal", () => {
+  law(
+    "is total, and so is everything that is read from it, for any facts in any order",
+    [AnyFacts],
+    ([said]) =>
+      Effect.sync(() => {
+        const journal = journalIn(said)
+        const state = foldOf(journal)
+        assert.isTrue(Run.RunStatus.literals.includes(RunState.statusOf(state, position)))
+        assert.isTrue(
+          Run.RunStatus.literals.includes(RunState.statusOf(state, { ...position, status: "in_progress", turn: 7 }))
+        )
+        assert.isAtMost(RunState.currentTurn(state), state.turns.length)
+        assert.isAtMost(RunState.winners(state).length, state.turns.length)
+        RunState.responseIds({ journal })
+      }),
+    options
+  )
+
+  law(
+    "is the same if neighbours change places, unless both are Accepted of one turn, or Retried",
+    [AnyFacts],
+    ([said]) =>
+      Effect.sync(() => {
+        const journal = distinctIn(said)
+        const view = viewOf(foldOf(journal))
+        for (let i = 1; i < journal.length; i++) {
+          const [a, b] = [journal[i - 1]!, journal[i]!]
+          if (isOrdered(a, b)) continue
+          const swapped = [...journal.slice(0, i - 1), b, a, ...journal.slice(i + 1)]
+          assert.deepStrictEqual(viewOf(foldOf(swapped)), view, `${a._tag} and ${b._tag}`)
+        }
+      }),
+    options
+  )
+
+  law(
+    "is the same after a fact whose key is in the journal",
+    [AnyFacts, AnyFacts],
+    ([said, more]) =>
+      Effect.sync(() => {
+        const journal = distinctIn(said)
+        const again = distinctIn([...said, ...more])
+        const repeated = [...journalIn(said), ...journalIn(more)]
+        assert.deepStrictEqual(foldOf(journalIn(said)), foldOf(journal))
+        assert.deepStrictEqual(foldOf(repeated), foldOf(again))
+      }),
+    options
+  )
+
+  law(
+    "changes nothing but what is loose and unresolved by late facts of another incarnation",
+    [AnyFacts, AnyFact],
+    ([said, late]) =>
+      Effect.sync(() => {
+        const journal = distinctIn(said)
+        const fact = factIn(late)
+        // A turn before the one that was retried stays with the incarnation that opened it.
+        if (fact._tag === "Retried" || inForce(journal)(fact)) return
+        const { loose, unresolved, ...rest } = foldOf(journal)
+        const after = foldOf([...journal, fact])
+        assert.deepStrictEqual({ ...after, loose, unresolved }, { ...rest, loose, unresolved })
+        if (fact._tag !== "Accepted") assert.isAtMost(after.loose.length, loose.length, "only what was bought is loose")
+        if (fact._tag !== "Requested") assert.isAtMost(after.unresolved.length, unresolved.length)
+      }),
+    options
+  )
+
+  law(
+    "never forgets what was bought: a response is a winner, over, cancelled, or loose",
+    [AnyFacts],
+    ([said]) =>
+      Effect.sync(() => {
+        const journal = distinctIn(said)
+        const state = foldOf(journal)
+        const loose = new Set(state.loose.map(({ responseId }) => responseId))
+        const winners = new Set(RunState.winners(state).map(({ responseId }) => responseId))
+        for (const id of RunState.responseIds({ journal })) {
+          const isDone = journal.some(
+            (fact) => (fact._tag === "ResponseEnded" || fact._tag === "CancelSent") && fact.responseId === id
+          )
+          const isFollowed = winners.has(id) && state.ended === undefined
+          assert.strictEqual(loose.has(id), !isDone && !isFollowed, id)
+        }
+      }),
+    options
+  )
+
+  law(
+    "the winner of a turn never changes, whatever is recorded later",
+    [AnyFacts, AnyFacts],
+    ([said, later]) =>
+      Effect.sync(() => {
+        const before = foldOf(distinctIn(said))
+        const more = later.filter(({ tag }) => tag !== "Retried")
+        const after = foldOf(distinctIn([...said, ...more]))
+        for (const [i, { winner }] of before.turns.entries()) {
+          if (winner !== undefined) assert.deepStrictEqual(after.turns[i]?.winner, winner)
+        }
+      }),
+    options
+  )
+})
+
+describe("what a journal says", () => {
+  it("an Accepted before its Requested, and a ResponseEnded before its Accepted, count", () => {
+    const state = foldOf([responseEnded("r0"), accepted("r0", "1"), requested("1")])
+    assert.deepStrictEqual(state.unresolved, [])
+    assert.deepStrictEqual(state.loose, [])
+    assert.strictEqual(state.turns[0]?.end?.responseId, "r0")
+  })
+
+  it("of refusals the last counts, one for good before all, and one of the provider before a withdrawal", () => {
+    const [final, later, withdrawn] = [
+      { ...refused("1", { error: error("quota"), final: true }), at: 1 },
+      { ...refused("2", { error: error("busy") }), at: 2 },
+      { ...refused("3"), at: 3 }
+    ]
+    const refusalOf = (...journal: ReadonlyArray<RunRecord.Fact>) => foldOf(journal).turns[0]?.refusal
+    assert.deepStrictEqual(refusalOf(final, later, withdrawn), final)
+    assert.deepStrictEqual(refusalOf(withdrawn, later), later)
+    assert.deepStrictEqual(refusalOf(later, { ...later, try: "4", at: 4 }), { ...later, try: "4", at: 4 })
+  })
+
+  it("a retry begins at its turn, and keeps the turns before it", () => {
+    const state = foldOf([
+      requested("1"),
+      accepted("r0", "1"),
+      responseEnded("r0", { calls: [call("c")] }),
+      toolEnded("c", 1),
+      requested("2", 1),
+      accepted("r1", "2", 1),
+      responseEnded("r1", { status: "failed" }, 1),
+      ended("failed"),
+      second.retried(1)
+    ])
+    assert.strictEqual(state.incarnation, 2)
+    assert.isUndefined(state.ended)
+    assert.deepStrictEqual(
+      RunState.winners(state).map(({ responseId }) => responseId),
+      ["r0"]
+    )
+    assert.strictEqual(state.turns[0]?.calls[0]?.result?.result, 1)
+    assert.strictEqual(RunState.statusOf(state, position), "in_progress")
+  })
+
+  it("a cancel of before a retry does not stop the new incarnation", () => {
+    assert.isFalse(foldOf([cancelRequested, ended("cancelled"), second.retried()]).cancelled)
+    assert.isTrue(foldOf([cancelRequested, ended("cancelled"), second.retried(), second.cancelRequested]).cancelled)
+  })
+
+  it("a request of before a retry stays unresolved, and its response is loose", () => {
+    const before = [requested("1"), ended("failed"), second.retried()]
+    assert.deepStrictEqual(foldOf(before).unresolved, [{ turn: 0, try: "1" }])
+    const after = foldOf([...before, accepted("r0", "1")])
+    assert.deepStrictEqual(after.unresolved, [])
+    assert.deepStrictEqual(
+      after.loose.map(({ responseId }) => responseId),
+      ["r0"]
+    )
+    assert.deepStrictEqual(RunState.winners(after), [])
+  })
+
+  it("of two retries the last counts", () => {
+    const state = foldOf([retried(1), second.retried(0), second.requested("1")])
+    assert.strictEqual(state.incarnation, 2)
+    assert.deepStrictEqual(state.turns[0]?.open, ["1"])
+  })
+})
+
+describe("the status of a run", () => {
+  const statusOf = (journal: ReadonlyArray<RunRecord.Fact>, status: "queued" | "in_progress" = "queued") =>
+    RunState.statusOf(foldOf(journal), { ...position, status })
+  const opened = [requested("1"), accepted("r0", "1")]
+  const called = responseEnded("r0", { calls: [call("c")] })
+
+  it("is queued until its first response was seen to work", () => {
+    assert.strictEqual(statusOf([]), "queued")
+    assert.strictEqual(statusOf([requested("1")], "in_progress"), "queued")
+    assert.strictEqual(statusOf(opened), "queued")
+    assert.strictEqual(statusOf(opened, "in_progress"), "in_progress")
+  })
+
+  it("is that of its end, or of a response that leads nowhere else", () => {
+    assert.strictEqual(statusOf([...opened, responseEnded("r0", { status: "incomplete" })]), "incomplete")
+    assert.strictEqual(statusOf([...opened, responseEnded("r0"), ended("failed")]), "failed")
+    assert.strictEqual(statusOf([...opened, ended("cancelled"), second.retried()]), "queued")
+  })
+
+  it("is waiting while a call has no result, and in progress from then on", () => {
+    assert.strictEqual(statusOf([...opened, called]), "waiting")
+    const answered = [...opened, called, toolEnded("c", 1)]
+    assert.strictEqual(statusOf(answered), "in_progress")
+    assert.strictEqual(statusOf([...answered, requested("2", 1)]), "in_progress")
+  })
+})
