@@ -39,8 +39,10 @@ const run = (name: string, { args = [], env, flags = [], form = "readme" }: Prog
     })
     const lines = stdout.split("\n").filter((line) => line !== "")
     const found = lines.find((line) => line.startsWith('{"'))
-    // Warnings go to the same place, and are no reason to have no result.
-    for (const line of lines) if (line !== found) yield* Console.error(`  ${name} ${args.join(" ")}: ${line}`)
+    // Warnings go to the same place, and are no reason to have no result. A thousand runs may say the same.
+    const others = lines.filter((line) => line !== found)
+    for (const line of others.slice(0, 3)) yield* Console.error(`  ${name} ${args.join(" ")}: ${line.slice(0, 300)}`)
+    if (others.length > 3) yield* Console.error(`  and ${others.length - 3} lines more`)
     if (exitCode === 0 && found !== undefined) {
       return { startedAt, figures: yield* Schema.decodeEffect(FiguresJson)(found) }
     }

@@ -157,7 +157,11 @@ const answer = async (request: IncomingMessage, response: ServerResponse) => {
   else sendPaced(id, Number(wanted[2]), response)
 }
 
-const server = createServer({ noDelay: true, requestTimeout: 0 }, (request, response) => void answer(request, response))
+// No timeouts: on a busy machine a connection would be closed just as a subject takes it for its next request.
+const server = createServer(
+  { noDelay: true, requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
+  (request, response) => void answer(request, response)
+)
 
 // A thousand readers connect at once.
 server.listen({ host: "127.0.0.1", port: 0, backlog: 4096 }, () => {
