@@ -98,5 +98,145 @@ export default [
     replace: 'held.write("queued", [{ _tag: "Accepted"',
     test: "test/core/Start.test.ts",
     title: "is waited for, and the name is not lost: streamed"
+  },
+  {
+    id: "X3",
+    guarantee: 7,
+    breaks: "who lost the run still records that its request was refused",
+    file: "packages/core/src/internal/opening.ts",
+    find: "return refuse(outcome.error).pipe(",
+    replace: "return (held.gone() === undefined ? refuse(outcome.error) : Effect.void).pipe(",
+    test: "test/core/Schedules.test.ts",
+    title: "X3: who lost the run still records that its request was refused"
+  },
+  {
+    id: "X4",
+    guarantee: 7,
+    breaks: "an intent is withdrawn though the run was lost",
+    file: "packages/core/src/internal/opening.ts",
+    find: "Effect.onError(() => withdraw)",
+    replace: "Effect.onError(() => held.gone() === undefined ? withdraw : Effect.void)",
+    test: "test/core/Schedules.test.ts",
+    title: "X4: an intent whose answer was lost is withdrawn"
+  },
+  {
+    id: "X5",
+    guarantee: 7,
+    breaks: "two workers never give two tries one name",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: "${lease.fence}.${++tries}",
+    replace: "1.${++tries}",
+    test: "test/core/Schedules.test.ts",
+    title: "X5: what is said of a try of one worker is not said of that of another"
+  },
+  {
+    id: "X6",
+    guarantee: 7,
+    breaks: "an intent whose answer was lost is withdrawn",
+    file: "packages/core/src/internal/opening.ts",
+    find: ".pipe(Effect.onError(() => withdraw))",
+    replace: "",
+    test: "test/core/Schedules.test.ts",
+    title: "X6: an intent whose answer was lost does not look like a stranger's"
+  },
+  {
+    id: "X7a",
+    guarantee: 7,
+    breaks: "a refusal names its try",
+    file: "packages/core/src/RunState.ts",
+    find: "[...requested].filter((name) => !answered.has(name))",
+    replace: "[...requested].filter(() => answered.size === 0)",
+    test: "test/core/Schedules.test.ts",
+    title: "X7: a refusal names its try"
+  },
+  {
+    id: "X16",
+    guarantee: 7,
+    breaks: "the first response that is recorded is the turn's",
+    file: "packages/core/src/RunState.ts",
+    find: "turn.winner ??= fact",
+    replace: "turn.winner = fact",
+    test: "test/core/Schedules.test.ts",
+    title: "X16: the first response that is recorded is the turn's"
+  },
+  {
+    id: "X17",
+    guarantee: 7,
+    breaks: "a fact of a run that was removed is not one of another run of the same id",
+    file: "packages/core/src/RunKernel.ts",
+    find: "incarnation === record.incarnation ||",
+    replace: "incarnation > 0 ||",
+    test: "test/core/Schedules.test.ts",
+    title: "X17: a response of a run that was removed is not read by another of the same id"
+  },
+  {
+    id: "X18",
+    guarantee: 7,
+    breaks: "a response of a run that was removed is cancelled and deleted by whoever bought it",
+    file: "packages/core/src/internal/opening.ts",
+    find: "Effect.andThen(abandon(run, fact), Effect.fail(",
+    replace: "Effect.andThen(Effect.void, Effect.fail(",
+    test: "test/core/Schedules.test.ts",
+    title: "X18: a response of a run that was removed is cancelled and deleted by whoever bought it"
+  },
+  {
+    id: "X22",
+    guarantee: 7,
+    breaks: "a retry forgets nothing that was bought before it",
+    file: "packages/core/src/RunState.ts",
+    find: "accepted.push(fact)",
+    replace: "if (fact.incarnation === incarnation) accepted.push(fact)",
+    test: "test/core/Schedules.test.ts",
+    title: "X22: a retry keeps the journal, and cancels what was bought before it"
+  },
+  {
+    id: "X23b",
+    guarantee: 7,
+    breaks: "an intent is not written over a response that others recorded",
+    file: "packages/core/src/RunKernel.ts",
+    find: "guard && (added.length > 0 || isFurther) && record.journal.length > seen",
+    replace: "guard && record.journal.length < 0",
+    test: "test/core/Schedules.test.ts",
+    title: "X23: an intent is not written over a response that others recorded"
+  },
+  {
+    id: "X25",
+    guarantee: 7,
+    breaks: "a response is adopted in one step",
+    file: "packages/core/src/internal/openRun.ts",
+    find: '{ _tag: "Accepted", by: "adopt", turn: 0, responseId, streamed: model.capabilities.resume }',
+    replace: "",
+    test: "test/core/Schedules.test.ts",
+    title: "X25: a response is adopted in one step"
+  },
+  {
+    id: "facts-counted-twice",
+    guarantee: 7,
+    breaks: "a fact that is written twice counts once",
+    file: "packages/core/src/RunState.ts",
+    find: "const journal = distinct(all)",
+    replace: "const journal = all",
+    test: "test/core/RunState.test.ts",
+    title: "is the same after a fact whose key is in the journal"
+  },
+  {
+    id: "late-facts-count",
+    guarantee: 7,
+    breaks: "a fact of an earlier incarnation changes nothing of a turn that was opened again",
+    file: "packages/core/src/RunState.ts",
+    find: "if (fact.incarnation !== owner(fact.turn)) return undefined",
+    replace: "if (fact.incarnation > owner(fact.turn)) return undefined",
+    test: "test/core/RunState.test.ts",
+    title: "changes nothing but what is loose and unresolved"
+  },
+  {
+    id: "silent-tries-for-ever",
+    guarantee: 7,
+    breaks: "a turn takes a bounded number of requests, also if nobody answers",
+    file: "packages/core/src/RunEngine.ts",
+    find: "refusal?.final === true || tries >= maxTries",
+    replace: "refusal?.final === true || (refusal !== undefined && tries >= maxTries)",
+    test: "test/core/RunEngine.test.ts",
+    title: "row 7"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -51,5 +51,125 @@ export default [
     replace: "error?.status === 418 && alreadyOver.test",
     test: "test/openai/Ends.test.ts",
     title: "because the run was over: told as it ended"
+  },
+  {
+    id: "X1",
+    guarantee: 9,
+    breaks: "a response that becomes known after the end of its run is cancelled",
+    file: "packages/core/src/RunState.ts",
+    find: "ended !== undefined || !winners.has(fact.responseId)",
+    replace: "!winners.has(fact.responseId)",
+    test: "test/core/Schedules.test.ts",
+    title: "X1: a response that becomes known after its cancelled run has ended"
+  },
+  {
+    id: "X7b",
+    guarantee: 9,
+    breaks: "a cancel names its response",
+    file: "packages/core/src/RunState.ts",
+    find: "winner !== undefined && cancelsSent.has(winner.responseId)",
+    replace: "cancelsSent.size > 0",
+    test: "test/core/Schedules.test.ts",
+    title: "X7: a cancel names its response"
+  },
+  {
+    id: "X8",
+    guarantee: 9,
+    breaks: "who follows a silent run learns of a cancel by renewing the lease",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "if (journal.merge(seen, renewed.success)) options.onFacts()",
+    replace: "",
+    test: "test/core/Schedules.test.ts",
+    title: "X8: who follows a silent run learns of a cancel from its next renewal"
+  },
+  {
+    id: "X9",
+    guarantee: 9,
+    breaks: "a run that is left with facts that its holder has not seen is work at once",
+    file: "packages/core/src/RunKernel.ts",
+    find: "const isUnseen = record.journal.length > seen",
+    replace: "const isUnseen = record.journal.length < 0",
+    test: "test/core/Schedules.test.ts",
+    title: "X9:"
+  },
+  {
+    id: "X10",
+    guarantee: 9,
+    breaks: "a fact makes a run work that waits for a person",
+    file: "packages/core/src/RunKernel.ts",
+    find: "{ journal, due: now.millis, parked: null }",
+    replace: "{ journal }",
+    test: "test/core/Schedules.test.ts",
+    title: "X10: a fact makes a run work that waits for a person"
+  },
+  {
+    id: "X14",
+    guarantee: 9,
+    breaks: "a run is work after its end while a response of it may run",
+    file: "packages/core/src/RunEngine.ts",
+    find: "if (loose !== undefined) return",
+    replace: "if (loose !== undefined && state.ended === undefined) return",
+    test: "test/core/Schedules.test.ts",
+    title: "X14: a response that becomes known after the end of its run is cancelled by a worker"
+  },
+  {
+    id: "X19",
+    guarantee: 9,
+    breaks: "a run that may have bought something does not end as cancelled",
+    file: "packages/core/src/RunEngine.ts",
+    find: 'end("failed", state.unresolved, { reason: "unconfirmed" })',
+    replace: 'end("cancelled", state.unresolved)',
+    test: "test/core/Schedules.test.ts",
+    title: "X19: a run that may have bought something does not end as cancelled"
+  },
+  {
+    id: "X20",
+    guarantee: 9,
+    breaks: "an end names each request whose outcome nobody knows",
+    file: "packages/core/src/RunEngine.ts",
+    find: "end(of.end.status, state.unresolved,",
+    replace: "end(of.end.status, [],",
+    test: "test/core/Schedules.test.ts",
+    title: "X20: an end names each request whose outcome nobody knows"
+  },
+  {
+    id: "X21",
+    guarantee: 9,
+    breaks: "a cancel that the answer to an intent tells of stops the request",
+    file: "packages/core/src/internal/opening.ts",
+    find: "if (state.cancelled || state.ended",
+    replace: "if (state.ended",
+    test: "test/core/Schedules.test.ts",
+    title: "X21: a cancel that comes while an intent is written a second time stops the request"
+  },
+  {
+    id: "X23a",
+    guarantee: 9,
+    breaks: "a checkpoint tells of a cancel that others recorded",
+    file: "packages/core/src/internal/hold/checkpointer.ts",
+    find: "if (journal.merge(seen, since)) options.onFacts()",
+    replace: "journal.merge(seen, since)",
+    test: "test/core/Schedules.test.ts",
+    title: "X23: a checkpoint tells of what others recorded"
+  },
+  {
+    id: "X24",
+    guarantee: 9,
+    breaks: "a cancelled run ends when its response does",
+    file: "packages/core/src/RunEngine.ts",
+    find: "if (of.end === undefined) {",
+    replace: 'if (of.end === undefined) { if (state.cancelled) return end("cancelled", state.unresolved)',
+    test: "test/core/Schedules.test.ts",
+    title: "X24: a cancel is sent to the response of a worker that died"
+  },
+  {
+    id: "late-cancel-counts",
+    guarantee: 9,
+    breaks: "a cancel of an earlier incarnation does not stop the next",
+    file: "packages/core/src/RunState.ts",
+    find: "cancelled ||= fact.incarnation === incarnation",
+    replace: "cancelled = true",
+    test: "test/core/RunState.test.ts",
+    title: "changes nothing but what is loose and unresolved"
   }
 ] satisfies ReadonlyArray<Mutant>

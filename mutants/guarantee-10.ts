@@ -59,5 +59,45 @@ export default [
     replace: "Effect.makeSpan(",
     test: "test/core/Telemetry.test.ts",
     title: "leaving leaves no span open, and is no error"
+  },
+  {
+    id: "X2",
+    guarantee: 10,
+    breaks: "an end is decided by all that is in the journal",
+    file: "packages/core/src/RunKernel.ts",
+    find: "guard && (added.length > 0 || isFurther) && record.journal.length > seen",
+    replace: "guard && record.journal.length < 0",
+    test: "test/core/Schedules.test.ts",
+    title: "X2: an end is decided by all that is in the journal"
+  },
+  {
+    id: "X7c",
+    guarantee: 10,
+    breaks: "an end names its response",
+    file: "packages/core/src/RunState.ts",
+    find: "ends.get(winner.responseId)",
+    replace: "[...ends.values()][0]",
+    test: "test/core/Schedules.test.ts",
+    title: "X7: an end names its response"
+  },
+  {
+    id: "refusal-by-order",
+    guarantee: 10,
+    breaks: "how a refused run ends does not depend on which refusal was recorded first",
+    file: "packages/core/src/RunState.ts",
+    find: "turn.refusal = weightier(turn.refusal, fact)",
+    replace: "turn.refusal = fact",
+    test: "test/core/RunState.test.ts",
+    title: "is the same if neighbours change places"
+  },
+  {
+    id: "end-over-running",
+    guarantee: 10,
+    breaks: "no order of facts ends a run while a response of it runs",
+    file: "packages/core/src/RunEngine.ts",
+    find: "return turn === -1 ? step :",
+    replace: "return turn < 9 ? step :",
+    test: "test/core/RunEngine.test.ts",
+    title: "never ends a run while a response of it may run"
   }
 ] satisfies ReadonlyArray<Mutant>

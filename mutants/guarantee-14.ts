@@ -60,5 +60,15 @@ export default [
     replace: '"unfinished"',
     test: "test/core/Runs.test.ts",
     title: "try a run again that failed handle, from its last position, and set it aside in the end"
+  },
+  {
+    id: "X15",
+    guarantee: 14,
+    breaks: "a run that is over is work until its consumer is done with it",
+    file: "packages/core/src/RunEngine.ts",
+    find: "context.handled && !state.delivered ?",
+    replace: "context.handled && state.delivered ?",
+    test: "test/core/Schedules.test.ts",
+    title: "X15: a run that is over, but not delivered, is finished by the next worker"
   }
 ] satisfies ReadonlyArray<Mutant>

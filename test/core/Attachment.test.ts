@@ -16,7 +16,7 @@ const read = passing(Stream.runCollect(Agent.stream(analyst, input)), 500)
 const network = new AiError.NetworkError({ reason: "TransportError", method: "GET", url: "https://example.com" })
 
 describe("an attachment", () => {
-  it.effect("that ends, breaks, or ends again is made anew where it was", () =>
+  it.effect("that ends, breaks, or ends again is opened again where it was", () =>
     Effect.gen(function* () {
       assert.strictEqual(textOf(yield* read), "abcd")
       const { ledger } = yield* ScriptedModel.ScriptedModel

@@ -132,8 +132,9 @@ describe("a run that stands still", () => {
 
   it.effect("before anything named its response, is Unconfirmed, and there is nothing to cancel", () =>
     Effect.gen(function* () {
-      const error = yield* passing(Effect.flip(Agent.run(analyst, input)), 1000)
+      const [duration, error] = yield* passing(Effect.timed(Effect.flip(Agent.run(analyst, input))), 1000)
       assert.strictEqual(error.reason._tag, "Unconfirmed")
+      assert.strictEqual(Duration.toMinutes(duration), 10)
       assert.strictEqual(yield* count("cancel"), 0)
     }).pipe(
       Effect.provide(unnamed),

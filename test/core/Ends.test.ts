@@ -2,7 +2,7 @@
 import { Agent, type AgentUpdate, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Option, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { analyst, count, recordOf, requests, statusOf, textOf } from "../support/runs.ts"
 import { elapse, passing } from "../support/time.ts"
@@ -69,6 +69,8 @@ const scenario = (
         assert.strictEqual(polled.status, end.status)
         assert.isTrue(Option.isNone(polled.continuationToken))
         assert.strictEqual(polled.text, "ab")
+        // What failed is no part of the conversation.
+        assert.deepStrictEqual(polled.session, end.reason === undefined ? { previousResponseId: "resp_1" } : {})
         const result = yield* passing(Effect.result(Agent.result(analyst, ref)))
         assert.strictEqual(result._tag === "Failure" ? result.failure.reason._tag : undefined, end.reason)
         // Polling claims no position: whoever streams the run still reads all of it.
@@ -146,7 +148,7 @@ describe("cancel", () => {
       yield* Agent.start(analyst, input)
       const response = yield* Agent.cancel(analyst, { ...ref, wait: false })
       assert.strictEqual(response.status, "cancelled")
-      assert.deepStrictEqual(yield* requests, ["submit", "cancel", "retrieve"])
+      assert.deepStrictEqual(yield* requests, ["create", "cancel", "retrieve"])
     }).pipe(Effect.provide(over(long)))
   )
 
@@ -161,6 +163,24 @@ describe("cancel", () => {
       assert.strictEqual((yield* passing(Agent.start(analyst, input))).status, "cancelled")
       assert.strictEqual(yield* count("create"), creates)
       assert.strictEqual(yield* count("submit"), 0)
+    }).pipe(
+      Effect.provide(RunPolicy.layer({ requestRetry: Schedule.recurs(0) })),
+      Effect.provide(over([fail(new AiError.RateLimitError({})), text("a"), completed]))
+    )
+  )
+
+  it.effect("of a run whose request was refused for good: it has failed, and nothing is changed", () =>
+    Effect.gen(function* () {
+      const refused = yield* passing(Effect.flip(Agent.run(analyst, input)))
+      assert.strictEqual(refused.reason._tag === "AiError" && refused.reason.reason._tag, "AuthenticationError")
+      assert.strictEqual(yield* statusOf("r"), "failed")
+      const response = yield* passing(Agent.cancel(analyst, ref))
+      assert.strictEqual(response.status, "failed")
+      assert.isTrue(Option.isNone(response.continuationToken))
+      const again = yield* passing(Effect.flip(Agent.run(analyst, input)))
+      assert.deepStrictEqual(again.reason, refused.reason)
+      assert.deepStrictEqual(yield* requests, ["create"])
+      assert.isFalse((yield* recordOf("r")).journal.some(({ _tag }) => _tag === "CancelRequested"))
     }).pipe(Effect.provide(over([fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), text("a"), completed])))
   )
 
@@ -169,7 +189,9 @@ describe("cancel", () => {
       const worker = yield* Effect.forkChild(heard(Agent.stream(analyst, input)))
       yield* elapse(1000)
       const canceller = yield* Effect.forkChild(Agent.cancel(analyst, ref))
-      const { failure } = yield* passing(Fiber.join(worker), 1000)
+      const [duration, { failure }] = yield* passing(Effect.timed(Fiber.join(worker)), 1000)
+      // It learns of the cancel by its next renewal, and does not wait for the minute to be over.
+      assert.isAtMost(Duration.toSeconds(duration), 15)
       assert.strictEqual(failure?.reason._tag, "RunCancelled")
       assert.strictEqual((yield* passing(Fiber.join(canceller), 1000)).status, "cancelled")
       assert.strictEqual(yield* count("create"), 1)

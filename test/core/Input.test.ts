@@ -15,7 +15,7 @@ import { Effect, Layer, Option, Schema, Stream, Struct } from "effect"
 import { analyst, count, plain, recordOf, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
-const { completed, text } = ScriptedModel
+const { completed, pause, text } = ScriptedModel
 const over = (steps: ReadonlyArray<ScriptedModel.Step>, options?: ScriptedModel.Options) =>
   Layer.merge(ScriptedModel.layer(steps, options), TokenStore.layerMemory)
 
@@ -139,9 +139,11 @@ describe("bad input", () => {
         (yield* refusal(Stream.runDrain(Agent.resume(version("2"), { runId: "r" }))))._tag,
         "AgentChanged"
       )
-      const allowed = Agent.run(version("2"), input).pipe(Effect.provide(RunPolicy.layer({ onAgentChanged: "continue" })))
+      const allowed = Agent.run(version("2"), input).pipe(
+        Effect.provide(RunPolicy.layer({ onAgentChanged: "continue" }))
+      )
       assert.strictEqual((yield* passing(allowed)).text, "a")
-    }).pipe(Effect.provide(over([text("a"), completed])))
+    }).pipe(Effect.provide(over([text("a"), pause("1 second"), completed])))
   )
 })
 
@@ -211,7 +213,7 @@ describe("updates and responses", () => {
           const polled = yield* passing(Agent.result(analyst, { runId }))
           return [started, polled].map(({ continuationToken, text }) => ({
             text,
-            token: Option.map(continuationToken, Struct.omit(["runId"]))
+            token: Option.map(continuationToken, Struct.omit(["incarnation", "runId"]))
           }))
         })
       assert.deepStrictEqual(

@@ -3,7 +3,7 @@ import { Agent, type AgentUpdate, Run, RunPolicy, TokenStore } from "@effect-bat
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Schedule, Stream } from "effect"
-import { analyst, count, recordOf, textOf } from "../support/runs.ts"
+import { analyst, count, doneWith, recordOf, textOf } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -63,29 +63,35 @@ describe.each(stores)("a run that is held ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("is taken over: the first stops with LeaseLost, and commits nothing more", () =>
+  it.effect("is stolen: the first stops with LeaseLost, and commits nothing more", () =>
     Effect.gen(function* () {
       const first: Array<AgentUpdate.AgentUpdate> = []
       const holder = yield* Effect.forkChild(
         Stream.runForEach(Agent.stream(analyst, input), (update) => Effect.sync(() => void first.push(update)))
       )
       yield* elapse(1000)
-      const before = (yield* recordOf("r")).lease!
-      const second = yield* Effect.forkChild(
-        Stream.runCollect(Agent.resume(analyst, { ...ref, ifLeased: "steal" }))
-      )
+      const { incarnation, lease, position } = yield* recordOf("r")
+      const before = lease!
+      const second = yield* Effect.forkChild(Stream.runCollect(Agent.resume(analyst, { ...ref, ifLeased: "steal" })))
       yield* elapse(1000)
       assert.isAbove((yield* recordOf("r")).lease!.fence, before.fence)
       const store = yield* TokenStore.TokenStore
       const stale = yield* Effect.flip(
-        store.commit({ runId: Run.RunId.make("r"), ...before }, { ordinal: 99, token: null, status: "completed" })
+        store.commit(
+          { runId: Run.RunId.make("r"), ...before },
+          {
+            seen: 99,
+            facts: [{ _tag: "CancelRequested", incarnation, by: "the first" }],
+            position: { ordinal: 99, token: position }
+          }
+        )
       )
       assert.strictEqual(stale._tag, "LeaseLost")
       const { reason } = yield* passing(Effect.flip(Fiber.join(holder)), 1000)
       assert.strictEqual(reason._tag, "LeaseLost")
       assert.strictEqual(textOf(first), "a")
       assert.strictEqual(textOf(yield* passing(Fiber.join(second), 1000)), "bc")
-      assert.isNull((yield* recordOf("r")).token)
+      assert.isNull(doneWith(yield* recordOf("r")))
     }).pipe(Effect.provide(over))
   )
 })

@@ -13,7 +13,7 @@ const script = [...Array.from({ length: 100 }, () => [text("x"), pause("1 second
 /** A worker that is cut off from the store once the run is opened: nothing but its own clock tells it of its lease. */
 const cutOff = (change: Parameters<typeof changing>[1]) =>
   changing(TokenStore.layerMemory, (inner) => ({
-    commit: (lease, commit) => (commit.journal === undefined ? Effect.never : inner.commit(lease, commit)),
+    commit: (lease, commit) => (commit.facts === undefined ? Effect.never : inner.commit(lease, commit)),
     ...change(inner)
   }))
 
@@ -44,12 +44,12 @@ describe("the time of a lease of 30 seconds", () => {
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), slow)))
   })
 
-  it.effect("begins anew before the renewal was asked for", () => {
+  it.effect("begins again before the renewal was asked for", () => {
     let renewals = 0
     const slow = cutOff((inner) => ({
-      renew: (lease, ttl) =>
+      renew: (lease, ttl, seen) =>
         Effect.suspend(() =>
-          ++renewals === 1 ? Effect.tap(inner.renew(lease, ttl), () => Effect.sleep("8 seconds")) : Effect.never
+          ++renewals === 1 ? Effect.tap(inner.renew(lease, ttl, seen), () => Effect.sleep("8 seconds")) : Effect.never
         )
     }))
     return Effect.gen(function* () {

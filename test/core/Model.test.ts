@@ -39,7 +39,7 @@ const Plan = Schema.Struct({
   opens: Schema.Literals(["stream", "start", "run"]),
   onUnconfirmed: Schema.Literals(["fail", "restart"]),
   cancels: Schema.Boolean,
-  steals: Schema.Boolean
+  thieves: Schema.Literals([0, 1, 4])
 })
 
 const scriptOf =
@@ -125,10 +125,11 @@ const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
       Effect.forkIn(world)
     )
   }
-  if (plan.steals) {
-    const other = inProcess("thief")
+  // Others with the input, who do not wait for the one that holds the run.
+  for (let i = 0; i < plan.thieves; i++) {
+    const other = inProcess(`thief-${i}`)
     yield* Effect.sleep(Math.ceil(next() * 15_000)).pipe(
-      Effect.andThen(Stream.runDrain(Agent.resume(agent, { runId, ifLeased: "steal" }))),
+      Effect.andThen(Stream.runDrain(Agent.stream(agent, { input: "Hello", runId, ifLeased: "steal" }))),
       Effect.provide(other.services),
       Effect.ignore,
       Effect.forkIn(world)

@@ -150,7 +150,8 @@ describe("what a journal says", () => {
     const refusalOf = (...journal: ReadonlyArray<RunRecord.Fact>) => foldOf(journal).turns[0]?.refusal
     assert.deepStrictEqual(refusalOf(final, later, withdrawn), final)
     assert.deepStrictEqual(refusalOf(withdrawn, later), later)
-    assert.deepStrictEqual(refusalOf(later, { ...later, try: "4", at: 4 }), { ...later, try: "4", at: 4 })
+    const last = { ...refused("4", { error: error("busy again") }), at: 4 }
+    assert.deepStrictEqual(refusalOf(last, later), last)
   })
 
   it("a retry begins at its turn, and keeps the turns before it", () => {

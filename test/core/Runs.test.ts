@@ -4,8 +4,9 @@ import {
   type AgentError,
   BackgroundModel,
   Run,
-  RunRecord,
+  RunPolicy,
   Runs,
+  RunState,
   TokenStore,
   TokenStoreError
 } from "@effect-baton/core"
@@ -13,7 +14,7 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Metric, Schedule, Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, count, recordOf } from "../support/runs.ts"
+import { analyst, count, recordOf, stateOf, statusOf } from "../support/runs.ts"
 import { changing, Recorder, recording, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -48,7 +49,19 @@ const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
     return Scope.close(scope, Exit.void)
   })
 
-const stageOf = (runId: string) => Effect.map(recordOf(runId), RunRecord.stage)
+/** What a run is to workers. A run that its consumer is done with is work no more. */
+const stageOf = (runId: string) =>
+  Effect.map(recordOf(runId), (record) => {
+    if (record.parked !== null) return record.due === null ? "parked" : "parked, but due"
+    if (!RunState.fold(record).delivered) return "unfinished"
+    return record.due === null ? "finished" : "finished, but due"
+  })
+
+/** How often a run is held to have failed its consumer. */
+const attemptsOf = (runId: string) => Effect.map(recordOf(runId), ({ attempts }) => attempts.length)
+
+const away = (operation: string) =>
+  new TokenStoreError.TokenStoreError({ operation, kind: "unavailable", description: "away" })
 
 const failedAttempts = Effect.map(Metric.snapshot, (metrics) =>
   metrics.reduce(
@@ -84,7 +97,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("have no more runs at once than they shall, the oldest first", () =>
+  it.effect("have no more runs at once than they are told, those that were due first coming first", () =>
     Effect.gen(function* () {
       for (let i = 1; i <= 6; i++) {
         yield* begin(`r-${i}`)
@@ -134,7 +147,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("write the end of a run only after handle has succeeded", () => {
+  it.effect("write that a run is finished only after handle has succeeded", () => {
     let saved = false
     return Effect.gen(function* () {
       yield* begin("r")
@@ -152,15 +165,18 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       )
       let tooEarly = false
       recorder.onCommit = (commit) => {
-        tooEarly ||= commit.token === null && !saved
+        tooEarly ||= commit.facts?.some(({ _tag }) => _tag === "Delivered") === true && !saved
       }
       yield* elapse(60_000, 200)
+      // The end itself is known as soon as it is seen.
+      assert.strictEqual(yield* statusOf("r"), "completed")
+      assert.strictEqual((yield* stateOf("r")).ended?.status, "completed")
       assert.strictEqual(yield* stageOf("r"), "unfinished")
       yield* elapse(40_000, 200)
       assert.isTrue(saved)
       assert.isFalse(tooEarly)
       assert.strictEqual(yield* stageOf("r"), "finished")
-      assert.strictEqual((yield* recordOf("r")).status, "completed")
+      assert.strictEqual(yield* statusOf("r"), "completed")
       yield* passing(close)
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), recording(layer))))
   })
@@ -183,13 +199,13 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       assert.strictEqual(yield* stageOf("r"), "unfinished")
       yield* elapse(30_000, 100)
       assert.strictEqual(yield* stageOf("r"), "finished")
-      assert.strictEqual((yield* recordOf("r")).status, "completed")
+      assert.strictEqual(yield* statusOf("r"), "completed")
       assert.strictEqual(calls, 1)
       yield* passing(close)
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("try a run again that failed handle, from its last position, and set it aside in the end", () =>
+  it.effect("try a run again that failed handle, from its last position, and park it in the end", () =>
     Effect.gen(function* () {
       yield* begin("r")
       const before = yield* failedAttempts
@@ -210,18 +226,18 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       yield* elapse(60_000, 100)
       assert.deepStrictEqual(attempts, [1, 2, 3])
       assert.strictEqual((yield* failedAttempts) - before, 3)
-      const { setAside } = yield* recordOf("r")
-      assert.match(setAside?.reason ?? "", /indigestible/)
+      assert.match((yield* recordOf("r")).parked?.reason ?? "", /indigestible/)
       assert.strictEqual(texts.get("r"), "1 2 3 4 ")
       assert.deepStrictEqual(
-        (yield* Stream.runCollect(Runs.list({ stage: "set aside" }))).map(({ runId }) => String(runId)),
+        (yield* Stream.runCollect(Runs.list({ parked: true }))).map(({ runId }) => String(runId)),
         ["r"]
       )
+      assert.deepStrictEqual(yield* Stream.runCollect(Runs.list({ parked: false })), [])
       yield* passing(close)
 
       const mended = yield* launch(worker("none"))
       yield* elapse(5000, 100)
-      assert.strictEqual(yield* stageOf("r"), "set aside")
+      assert.strictEqual(yield* stageOf("r"), "parked")
       yield* passing(Runs.retry("r"))
       yield* elapse(60_000, 100)
       assert.strictEqual(`0 ${texts.get("r")}`, whole)
@@ -230,7 +246,7 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("count attempts in one place only: who comes further begins anew", () =>
+  it.effect("count attempts in one place only: who comes further begins again", () =>
     Effect.gen(function* () {
       yield* begin("r")
       const attempts: Array<number> = []
@@ -256,27 +272,29 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("set aside what took its worker along too often", () =>
+  it.effect("park what took its worker along too often, and cancel it if it is discarded", () =>
     Effect.gen(function* () {
       yield* begin("r")
       const store = yield* TokenStore.TokenStore
       const { runId } = yield* recordOf("r")
-      const { lease, record } = yield* store.acquire(runId, { owner: "dead", ttl: Duration.seconds(1) })
-      yield* store.commit(lease, {
-        ordinal: record.ordinal + 1,
-        token: record.token,
-        status: record.status,
-        maxAttempts: 5
-      })
+      for (let i = 0; i < 5; i++) {
+        yield* store.acquire(runId, { owner: `dead-${i}`, ttl: Duration.seconds(1), attempt: true })
+        yield* elapse(1100, 100)
+      }
       let calls = 0
       const close = yield* launch(Runs.worker([analyst], { ...quick, handle: () => Effect.sync(() => void calls++) }))
       yield* elapse(5000, 100)
-      assert.strictEqual(calls, 0)
-      assert.match((yield* recordOf("r")).setAside?.reason ?? "", /died 5 times/)
+      assert.match((yield* recordOf("r")).parked?.reason ?? "", /died 5 times/)
+      assert.strictEqual(yield* stageOf("r"), "parked")
+      assert.strictEqual(yield* count("cancel"), 0)
       yield* passing(Runs.discard("r"))
-      assert.strictEqual(yield* stageOf("r"), "finished")
       const { reason } = yield* Effect.flip(Stream.runDrain(Agent.resume(analyst, { runId: "r" })))
       assert.strictEqual(reason._tag, "RunCancelled")
+      yield* elapse(2000, 100)
+      assert.strictEqual(yield* count("cancel"), 1)
+      assert.strictEqual(yield* stageOf("r"), "finished")
+      // Nobody waits for it.
+      assert.strictEqual(calls, 0)
       yield* passing(close)
     }).pipe(Effect.provide(over))
   )
@@ -308,9 +326,9 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
         const [duration] = yield* passing(Effect.timed(close), 10)
         assert.isAtMost(Duration.toMillis(duration), 1000)
         for (const { lease: before, runId } of held) {
-          const { attempts, lease, setAside } = yield* recordOf(runId)
-          assert.isNull(setAside)
-          assert.isAtMost(attempts, 1)
+          const { attempts, lease, parked } = yield* recordOf(runId)
+          assert.isNull(parked)
+          assert.isAtMost(attempts.length, 1)
           // Free, or already in the hands of the next.
           assert.isTrue(lease === null || lease.fence > (before?.fence ?? 0))
         }
@@ -331,9 +349,9 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
           Runs.worker([analyst], { ...quick, handle: ({ updates }) => Stream.runDrain(updates) })
         )
         yield* elapse(3000, 100)
-        assert.strictEqual((yield* recordOf("r")).attempts, 1)
+        assert.strictEqual(yield* attemptsOf("r"), 1)
         yield* passing(close)
-        assert.strictEqual((yield* recordOf("r")).attempts, 0)
+        assert.strictEqual(yield* attemptsOf("r"), 0)
       }
       assert.strictEqual(yield* stageOf("r"), "unfinished")
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), pause("1 hour"), completed]), layer)))
@@ -364,19 +382,23 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
     }).pipe(Effect.provide(over))
   )
 
-  it.effect("leave a run to its starter, and set it aside when the starter is gone without having opened it", () =>
+  it.effect("leave a run to its starter, and park it when the starter is gone without having opened it", () =>
     Effect.gen(function* () {
       const store = yield* TokenStore.TokenStore
       const close = yield* launch(
         Runs.worker([analyst], { ...quick, handle: ({ updates }) => Stream.runDrain(updates) })
       )
-      const { digest } = yield* Effect.andThen(begin("other"), recordOf("other"))
-      yield* store.create({ runId: Run.RunId.make("r"), agent: "analyst", digest, background: true, session: {} })
+      const { digest = "" } = yield* Effect.andThen(begin("other"), recordOf("other"))
+      yield* store.create(
+        { runId: Run.RunId.make("r"), agent: "analyst", digest, background: true, session: {} },
+        { due: Duration.minutes(1) }
+      )
       yield* elapse(30_000, 100)
       assert.isNull((yield* recordOf("r")).lease)
       assert.strictEqual(yield* stageOf("r"), "unfinished")
       yield* elapse(40_000, 100)
-      assert.match((yield* recordOf("r")).setAside?.reason ?? "", /never opened/)
+      assert.match((yield* recordOf("r")).parked?.reason ?? "", /never opened/)
+      assert.strictEqual(yield* attemptsOf("r"), 0)
       // Its starter is back, with the input, and opens it: workers may have it again.
       yield* begin("r")
       assert.strictEqual(yield* stageOf("r"), "unfinished")
@@ -410,7 +432,7 @@ describe("workers and honest ends", () => {
       assert.deepStrictEqual(reasons.toSorted(), ["r-1 RunFailed", "r-2 RunFailed"])
       for (const runId of ["r-1", "r-2"]) {
         assert.strictEqual(yield* stageOf(runId), "finished")
-        assert.strictEqual((yield* recordOf(runId)).status, "failed")
+        assert.strictEqual(yield* statusOf(runId), "failed")
       }
       yield* passing(close)
     }).pipe(Effect.provide(over([text("a"), pause("5 seconds"), failed("no")])))
@@ -443,9 +465,8 @@ describe("workers and honest ends", () => {
       yield* elapse(120_000, 500)
       assert.isAtLeast(refused, 2)
       assert.isAtMost(refused, 5)
-      const { attempts, setAside } = yield* recordOf("r")
-      assert.isNull(setAside)
-      assert.strictEqual(attempts, 0)
+      assert.strictEqual(yield* stageOf("r"), "unfinished")
+      assert.strictEqual(yield* attemptsOf("r"), 0)
       const right = yield* launch(worker)
       yield* elapse(40_000, 100)
       assert.strictEqual(yield* stageOf("r"), "finished")
@@ -468,9 +489,7 @@ describe("workers and honest ends", () => {
         })
       )
       yield* elapse(5000, 100)
-      const rest = yield* Effect.forkChild(
-        Stream.runDrain(Agent.resume(analyst, { runId: "r", ifLeased: "steal" }))
-      )
+      const rest = yield* Effect.forkChild(Stream.runDrain(Agent.resume(analyst, { runId: "r", ifLeased: "steal" })))
       yield* elapse(12_000, 100)
       assert.isTrue(interrupted)
       yield* passing(Fiber.join(rest))
@@ -480,16 +499,9 @@ describe("workers and honest ends", () => {
   )
 
   it.effect("go on looking when the store was away", () => {
-    let away = true
+    let isAway = true
     const store = changing(TokenStore.layerMemory, (inner) => ({
-      list: (filter) =>
-        Effect.suspend(() =>
-          away
-            ? Effect.fail(
-                new TokenStoreError.TokenStoreError({ operation: "list", kind: "unavailable", description: "away" })
-              )
-            : inner.list(filter)
-        )
+      list: (filter) => Effect.suspend(() => (isAway ? Effect.fail(away("list")) : inner.list(filter)))
     }))
     return Effect.gen(function* () {
       yield* begin("r")
@@ -498,7 +510,7 @@ describe("workers and honest ends", () => {
       )
       yield* elapse(20_000, 100)
       assert.strictEqual(yield* stageOf("r"), "unfinished")
-      away = false
+      isAway = false
       yield* elapse(40_000, 100)
       assert.strictEqual(yield* stageOf("r"), "finished")
       yield* passing(close)
@@ -527,6 +539,243 @@ describe("workers and honest ends", () => {
   })
 })
 
+describe("workers and attempts", () => {
+  const provider = (
+    change: (inner: BackgroundModel.BackgroundModel["Service"]) => Partial<BackgroundModel.BackgroundModel["Service"]>
+  ) =>
+    Layer.effect(
+      BackgroundModel.BackgroundModel,
+      Effect.map(BackgroundModel.BackgroundModel, (inner) => ({ ...inner, ...change(inner) }))
+    )
+  const failing = (reason: AiError.AiErrorReason) => AiError.make({ module: "Test", method: "test", reason })
+
+  it.effect("E4a: none counts against a run whose handle is done with it while the provider cannot be asked", () => {
+    let isAway = true
+    let looks = 0
+    let calls = 0
+    const over = provider((inner) => ({
+      resume: () => Stream.fail(new BackgroundModel.ReplayUnavailable({ description: "kept no longer" })),
+      retrieve: (responseId) =>
+        Effect.suspend(() => {
+          looks++
+          return isAway
+            ? Effect.fail(failing(new AiError.InternalProviderError({ description: "500" })))
+            : inner.retrieve(responseId)
+        })
+    })).pipe(
+      Layer.provideMerge(Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)),
+      Layer.provideMerge(RunPolicy.layer({ reconnect: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 })) }))
+    )
+    return Effect.gen(function* () {
+      yield* begin("r")
+      const close = yield* launch(Runs.worker([analyst], { ...quick, handle: () => Effect.sync(() => void calls++) }))
+      // Five leases, and more.
+      yield* elapse(300_000, 500)
+      assert.isAtLeast(calls, 6)
+      assert.isAtLeast(looks, 6)
+      assert.strictEqual(yield* stageOf("r"), "unfinished")
+      assert.isAtMost(yield* attemptsOf("r"), 1)
+      isAway = false
+      yield* elapse(90_000, 500)
+      assert.strictEqual(yield* stageOf("r"), "finished")
+      assert.strictEqual(yield* statusOf("r"), "completed")
+      yield* passing(close)
+    }).pipe(Effect.provide(over))
+  })
+
+  it.effect("E4b: none counts against a run whose handle works on for minutes while workers come and go", () => {
+    const attempts: Array<number> = []
+    let saves = 0
+    const worker = Runs.worker([analyst], {
+      ...quick,
+      handle: ({ attempt, updates }) =>
+        Effect.gen(function* () {
+          attempts.push(attempt)
+          yield* Stream.runDrain(updates)
+          yield* Effect.sleep("3 minutes")
+          saves++
+        })
+    })
+    return Effect.gen(function* () {
+      yield* begin("r")
+      for (let deploy = 1; deploy <= 6; deploy++) {
+        const close = yield* launch(worker)
+        yield* elapse(60_000, 500)
+        assert.strictEqual(yield* attemptsOf("r"), 1)
+        yield* passing(close)
+        assert.strictEqual(yield* attemptsOf("r"), 0)
+        assert.strictEqual(yield* stageOf("r"), "unfinished")
+      }
+      assert.deepStrictEqual(attempts, [1, 1, 1, 1, 1, 1])
+      assert.strictEqual(saves, 0)
+      const close = yield* launch(worker)
+      yield* elapse(200_000, 500)
+      assert.strictEqual(saves, 1)
+      assert.strictEqual(yield* stageOf("r"), "finished")
+      yield* passing(close)
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)))
+  })
+
+  it.effect.each(["acquire", "commit"] as const)(
+    "E4c: none counts against a run that is taken six times while the answer of the store's %s is lost",
+    (lost) => {
+      let acquired = 0
+      let losses = 0
+      let calls = 0
+      let isFresh = false
+      const losing = <A, E>(operation: string, effect: Effect.Effect<A, E>) =>
+        Effect.andThen(
+          effect,
+          Effect.suspend(() => {
+            losses++
+            return Effect.fail(away(operation))
+          })
+        )
+      // The first answer of each worker is lost: what it does about that is answered.
+      const store = changing(TokenStore.layerMemory, (inner) => ({
+        acquire: (id, options) =>
+          Effect.suspend(() => {
+            if (options.attempt !== true) return inner.acquire(id, options)
+            isFresh = true
+            const isLost = lost === "acquire" && losses < 6 && acquired++ % 2 === 0
+            return isLost ? losing("acquire", inner.acquire(id, options)) : inner.acquire(id, options)
+          }),
+        commit: (lease, commit) =>
+          Effect.suspend(() => {
+            const isLost = lost === "commit" && losses < 6 && isFresh
+            isFresh = false
+            return isLost ? losing("commit", inner.commit(lease, commit)) : inner.commit(lease, commit)
+          })
+      }))
+      return Effect.gen(function* () {
+        yield* begin("r")
+        const attempts: Array<number> = []
+        for (let i = 0; i < 6; i++) {
+          const close = yield* launch(
+            Runs.worker([analyst], {
+              ...quick,
+              handle: ({ attempt, updates }) =>
+                Effect.andThen(
+                  Effect.sync(() => attempts.push(attempt)),
+                  Stream.runDrain(updates)
+                ).pipe(Effect.ensuring(Effect.sync(() => void calls++)))
+            })
+          )
+          yield* elapse(2500, 100)
+          yield* passing(close)
+          const record = yield* recordOf("r")
+          assert.deepStrictEqual(record.attempts, [])
+          assert.isNull(record.parked)
+          // No lease that nobody knows of is left behind.
+          assert.isNull(record.lease)
+        }
+        assert.strictEqual(losses, 6)
+        if (lost === "acquire") assert.strictEqual(calls, 0)
+        const close = yield* launch(
+          Runs.worker([analyst], {
+            ...quick,
+            handle: ({ attempt, updates }) =>
+              Effect.andThen(
+                Effect.sync(() => attempts.push(attempt)),
+                Stream.runDrain(updates)
+              )
+          })
+        )
+        yield* elapse(40_000, 100)
+        assert.strictEqual(yield* stageOf("r"), "finished")
+        assert.deepStrictEqual(new Set(attempts), new Set([1]))
+        yield* passing(close)
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), store)))
+    }
+  )
+
+  it.effect("none counts against a run whose worker loses it, or whose store is away", () => {
+    let isAway = false
+    const unlessAway = <A, E>(operation: string, effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | TokenStoreError.TokenStoreError> =>
+        isAway ? Effect.fail(away(operation)) : effect
+      )
+    const store = changing(TokenStore.layerMemory, (inner) => ({
+      list: (filter) => unlessAway("list", inner.list(filter)),
+      renew: (lease, ttl, seen) => unlessAway("renew", inner.renew(lease, ttl, seen)),
+      commit: (lease, commit) => unlessAway("commit", inner.commit(lease, commit)),
+      release: (lease, options) => unlessAway("release", inner.release(lease, options))
+    }))
+    const attempts: Array<number> = []
+    return Effect.gen(function* () {
+      yield* begin("r")
+      const store = yield* TokenStore.TokenStore
+      const { runId } = yield* recordOf("r")
+      const close = yield* launch(
+        Runs.worker([analyst], {
+          ...quick,
+          handle: ({ attempt, updates }) =>
+            Effect.andThen(
+              Effect.sync(() => attempts.push(attempt)),
+              Stream.runDrain(updates)
+            )
+        })
+      )
+      yield* elapse(3000, 100)
+      assert.strictEqual(yield* attemptsOf("r"), 1)
+      // Stolen: the attempt is given back, though the run is another's.
+      const { lease } = yield* store.acquire(runId, { owner: "thief", ttl: Duration.hours(1), steal: true })
+      yield* elapse(20_000, 500)
+      assert.deepStrictEqual((yield* recordOf("r")).attempts, [])
+      assert.strictEqual((yield* recordOf("r")).lease?.owner, "thief")
+      yield* store.release(lease, { seen: 1000, due: Duration.zero, attempt: "keep" })
+      yield* elapse(40_000, 500)
+      // Away for longer than a lease.
+      const before = attempts.length
+      assert.isAtLeast(before, 2)
+      isAway = true
+      yield* elapse(50_000, 500)
+      isAway = false
+      yield* elapse(120_000, 500)
+      assert.isAbove(attempts.length, before)
+      assert.deepStrictEqual(new Set(attempts), new Set([1]))
+      assert.isNull((yield* recordOf("r")).parked)
+      yield* passing(close)
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), pause("1 hour"), text("b"), completed]), store)))
+  })
+
+  it.effect("E17: a handle that lets a failure of its updates pass has not seen the run's end", () => {
+    let isRefusing = true
+    let calls = 0
+    const over = provider((inner) => ({
+      resume: (responseId, options) =>
+        Stream.suspend(() =>
+          isRefusing
+            ? Stream.fail(failing(new AiError.AuthenticationError({ kind: "InvalidKey" })))
+            : inner.resume(responseId, options)
+        )
+    })).pipe(Layer.provideMerge(Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)))
+    return Effect.gen(function* () {
+      yield* begin("r")
+      const { add, texts } = ledger()
+      const close = yield* launch(
+        Runs.worker([analyst], {
+          ...quick,
+          handle: ({ runId, updates }) => {
+            calls++
+            return Effect.ignore(Stream.runForEach(updates, ({ text }) => Effect.sync(() => add(runId, text))))
+          }
+        })
+      )
+      yield* elapse(60_000, 500)
+      assert.isAtLeast(calls, 1)
+      assert.strictEqual(yield* stageOf("r"), "unfinished")
+      assert.isUndefined((yield* stateOf("r")).ended)
+      assert.strictEqual(yield* attemptsOf("r"), 0)
+      isRefusing = false
+      yield* elapse(90_000, 500)
+      assert.strictEqual(yield* stageOf("r"), "finished")
+      assert.strictEqual(`0 ${texts.get("r")}`, whole)
+      yield* passing(close)
+    }).pipe(Effect.provide(over))
+  })
+})
+
 describe("Runs", () => {
   const over = Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)
 
@@ -538,7 +787,8 @@ describe("Runs", () => {
         Effect.map(Stream.runCollect(Runs.list(options)), (records) => records.map(({ runId }) => String(runId)))
       assert.deepStrictEqual(yield* listed({ pageSize: 4 }), ids)
       assert.deepStrictEqual(yield* listed({}), ids)
-      assert.deepStrictEqual(yield* listed({ stage: "finished" }), [])
+      assert.deepStrictEqual(yield* listed({ status: ["in_progress"] }), ids)
+      assert.deepStrictEqual(yield* listed({ status: ["completed", "failed"] }), [])
       assert.deepStrictEqual(yield* listed({ agent: "poet" }), [])
     }).pipe(Effect.provide(over))
   )

@@ -1,14 +1,14 @@
-import { Agent, ContinuationToken, Run, SignedTokens, TokenStore } from "@effect-baton/core"
+import { Agent, type AgentError, ContinuationToken, Run, SignedTokens, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, Stream } from "effect"
+import { Context, Effect, Layer, Option, Redacted, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { analyst, recordOf, textOf } from "../support/runs.ts"
+import { analyst, count, recordOf, type Services, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
 const { decode, encode } = ContinuationToken
 const key = (id: string) => ({ id, secret: Redacted.make(`secret ${id}, long enough to be one`) })
-const token = ContinuationToken.start("analyst", Run.RunId.make("r"))
+const token = ContinuationToken.start("analyst", Run.RunId.make("r"), 1)
 const sealed = (options: SignedTokens.Options) => encode(token).pipe(Effect.provide(SignedTokens.layer(options)))
 const opened = (text: string, options: SignedTokens.Options) =>
   decode(text).pipe(Effect.provide(SignedTokens.layer(options)))
@@ -90,7 +90,7 @@ describe("SignedTokens", () => {
   it.effect("serves the agent's verbs", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 3)))
-      const text = yield* encode((yield* recordOf("r")).token!)
+      const text = yield* encode((yield* recordOf("r")).position)
       const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { continuationToken: text })))
       assert.strictEqual(textOf(rest), "a")
       const error = yield* Effect.flip(Stream.runDrain(Agent.resume(analyst, { continuationToken: `${text}x` })))
@@ -99,6 +99,97 @@ describe("SignedTokens", () => {
       Effect.provide(SignedTokens.layer({ keys: [key("1")] })),
       Effect.provide(ScriptedModel.layer([ScriptedModel.text("a"), ScriptedModel.completed])),
       Effect.provide(TokenStore.layerMemory)
+    )
+  )
+})
+
+describe("tokens as objects", () => {
+  const { call, completed, pause, text } = ScriptedModel
+  type Token = ContinuationToken.ContinuationToken
+  const verbs: Record<string, (continuationToken: Token) => Effect.Effect<unknown, AgentError.AgentError, Services>> = {
+    resume: (continuationToken) => Stream.runDrain(Agent.resume(analyst, { continuationToken })),
+    watch: (continuationToken) => Stream.runDrain(Agent.watch(analyst, { continuationToken })),
+    poll: (continuationToken) => Agent.poll(analyst, { continuationToken }),
+    result: (continuationToken) => Agent.result(analyst, { continuationToken }),
+    cancel: (continuationToken) => Agent.cancel(analyst, { continuationToken, wait: false }),
+    remove: (continuationToken) => Agent.remove(analyst, { continuationToken })
+  }
+  const each = Object.entries(verbs)
+  const over = (...steps: ReadonlyArray<ScriptedModel.Step>) =>
+    Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)
+  const signed = SignedTokens.layer({ keys: [key("1")] })
+  const steps = [text("a"), text("b"), completed]
+
+  /** Reads three updates of a run; the token of the last. */
+  const begun = passing(Stream.runCollect(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 3))).pipe(
+    Effect.map((updates) => Option.getOrThrow(updates[2]!.continuationToken))
+  )
+  /** What comes of a token that went through JSON, as one from a request of a web page does. */
+  const codec = Schema.toCodecJson(ContinuationToken.ContinuationToken)
+  const throughJson = (token: Token): Token => JSON.parse(JSON.stringify(Schema.encodeSync(codec)(token)))
+
+  it.effect.each(each)("E16: %s refuses one from JSON, and one that was changed, if tokens are signed", ([, verb]) =>
+    Effect.gen(function* () {
+      const token = yield* begun
+      const before = yield* recordOf("r")
+      const parsed = throughJson(token)
+      assert.deepStrictEqual(parsed, token)
+      for (const forged of [
+        parsed,
+        Schema.decodeUnknownSync(codec)(parsed),
+        { ...token, runId: Run.RunId.make("r") }
+      ]) {
+        const { reason } = yield* Effect.flip(passing(verb(forged)))
+        assert.strictEqual(reason._tag === "TokenInvalid" && reason.kind, "signature")
+      }
+      assert.deepStrictEqual(yield* recordOf("r"), before)
+      for (const operation of ["resume", "retrieve", "cancel", "remove"] as const) {
+        assert.strictEqual(yield* count(operation), 0)
+      }
+    }).pipe(Effect.provide(signed), Effect.provide(over(...steps)))
+  )
+
+  it.effect.each(each)("%s takes one from an update, a response, or a text, if tokens are signed", ([, verb]) =>
+    Effect.gen(function* () {
+      const ofUpdate = yield* begun
+      const { continuationToken } = yield* Agent.start(analyst, { input: "Hello", runId: "s" })
+      const ofResponse = Option.getOrThrow(continuationToken)
+      const { continuationToken: looked } = yield* Agent.poll(analyst, { runId: "s" })
+      const decoded = yield* decode(yield* encode(ofUpdate))
+      for (const token of [decoded, ofUpdate, ofResponse, Option.getOrThrow(looked)]) {
+        const exit = yield* passing(Effect.result(verb(token)))
+        // Some verbs end the run that others were to work on.
+        if (exit._tag === "Failure") assert.include(["RunCancelled", "RunNotFound"], exit.failure.reason._tag)
+      }
+    }).pipe(Effect.provide(signed), Effect.provide(over(text("a"), pause("1 second"), text("b"), completed)))
+  )
+
+  it.effect.each(each)("%s takes one from JSON if tokens are not signed", ([, verb]) =>
+    Effect.gen(function* () {
+      yield* passing(verb(throughJson(yield* begun)))
+    }).pipe(Effect.provide(over(...steps)))
+  )
+
+  // Agents have no tools yet: this is how the engine is told that it runs them.
+  const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
+    defaultValue: () => () => true
+  })
+
+  it.effect("those between two turns and of a run that waits are taken as well, if tokens are signed", () =>
+    Effect.gen(function* () {
+      const updates = yield* passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId: "r" })))
+      const [last, beforeIt] = updates.toReversed()
+      assert.strictEqual(last?.status, "waiting")
+      for (const update of [beforeIt!, last!]) {
+        const continuationToken = Option.getOrThrow(update.continuationToken)
+        assert.strictEqual(continuationToken.turn, 1)
+        const { status } = yield* Agent.poll(analyst, { continuationToken })
+        assert.strictEqual(status, "waiting")
+      }
+    }).pipe(
+      Effect.provide(signed),
+      Effect.provide(over(text("a"), call("look", {}), completed)),
+      Effect.provideService(ExternalCalls, () => false)
     )
   )
 })

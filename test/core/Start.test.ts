@@ -13,7 +13,17 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Logger, References, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, count, halting, recordOf, requests, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
+import {
+  analyst,
+  count,
+  halting,
+  recordOf,
+  requests,
+  type Services,
+  stateOf,
+  statusOf,
+  textOf
+} from "../support/runs.ts"
 import { changing, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -274,8 +284,8 @@ describe("a store that is away when the response gets its name", () => {
   /** Away for so long from the first write that names a response. */
   const awayFor = (millis: number) => {
     let back: number | undefined
-    const unlessAway = <A, E, R>(names: boolean, write: Effect.Effect<A, E, R>) =>
-      Effect.clockWith((clock) => {
+    const unlessAway = <A, E>(names: boolean, write: Effect.Effect<A, E>) =>
+      Effect.clockWith((clock): Effect.Effect<A, E | TokenStoreError.TokenStoreError> => {
         const now = clock.currentTimeMillisUnsafe()
         if (names) back ??= now + millis
         return back !== undefined && now < back ? Effect.fail(error) : write
@@ -370,9 +380,16 @@ describe("a run that was started and left", () => {
         Stream.runForEach(Agent.watch(analyst, ref), ({ text: piece }) => Effect.sync(() => void pieces.push(piece)))
       )
       yield* elapse(100)
-      assert.deepStrictEqual(pieces.filter((piece) => piece !== ""), ["a", "b", "c"], "before the rest is written")
+      assert.deepStrictEqual(
+        pieces.filter((piece) => piece !== ""),
+        ["a", "b", "c"],
+        "before the rest is written"
+      )
       yield* passing(Fiber.join(fiber))
-      assert.deepStrictEqual(pieces.filter((piece) => piece !== ""), ["a", "b", "c", "d", "e", "f"])
+      assert.deepStrictEqual(
+        pieces.filter((piece) => piece !== ""),
+        ["a", "b", "c", "d", "e", "f"]
+      )
       assert.strictEqual(yield* count("create"), 1)
       assert.strictEqual(yield* count("retrieve"), 0, "nothing was polled")
     }).pipe(Effect.provide(over(halting)))
@@ -409,7 +426,10 @@ describe("a run that was started and left", () => {
         assert.isNull(lease)
         const store = yield* TokenStore.TokenStore
         const listed = yield* store.list({ limit: 10, status: ["completed"] })
-        assert.deepStrictEqual(listed.items.map(({ runId }) => runId), [(yield* recordOf("r")).runId])
+        assert.deepStrictEqual(
+          listed.items.map(({ runId }) => runId),
+          [(yield* recordOf("r")).runId]
+        )
       }).pipe(Effect.provide(using(halting)))
   )
 })
@@ -427,18 +447,20 @@ describe("a foreground run whose process is gone", () => {
   const cases = (["resume", "stream", "run", "watch", "result"] as const).flatMap((verb) =>
     [false, true].map((isKnown) => [verb, isKnown] as const)
   )
-  it.effect.each(cases)("N2: %s says what ended it, and what to do (the provider ended it too: %s)", ([verb, isKnown]) =>
-    Effect.gen(function* () {
-      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { ...input, background: false }), 3)))
-      // A provider ends a foreground response with its connection.
-      if (isKnown) yield* (yield* BackgroundModel.BackgroundModel).cancel("resp_1")
-      const error = yield* passing(Effect.flip<unknown, AgentError.AgentError, Services>(verbs[verb]), 1000)
-      assert.strictEqual(error.reason._tag, "RunInterrupted")
-      assert.isFalse(error.isRetryable)
-      assert.match(error.message, /Run 'r' of agent 'analyst'.*foreground.*process.*background: true/)
-      assert.strictEqual(yield* statusOf("r"), "failed")
-      assert.isNull((yield* recordOf("r")).due, "it is over")
-      assert.strictEqual(yield* count("create"), 1)
-    }).pipe(Effect.provide(over(long)))
+  it.effect.each(cases)(
+    "N2: %s says what ended it, and what to do (the provider ended it too: %s)",
+    ([verb, isKnown]) =>
+      Effect.gen(function* () {
+        yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { ...input, background: false }), 3)))
+        // A provider ends a foreground response with its connection.
+        if (isKnown) yield* (yield* BackgroundModel.BackgroundModel).cancel("resp_1")
+        const error = yield* passing(Effect.flip<unknown, AgentError.AgentError, Services>(verbs[verb]), 1000)
+        assert.strictEqual(error.reason._tag, "RunInterrupted")
+        assert.isFalse(error.isRetryable)
+        assert.match(error.message, /Run 'r' of agent 'analyst'.*foreground.*process.*background: true/)
+        assert.strictEqual(yield* statusOf("r"), "failed")
+        assert.isNull((yield* recordOf("r")).due, "it is over")
+        assert.strictEqual(yield* count("create"), 1)
+      }).pipe(Effect.provide(over(long)))
   )
 })

@@ -3,9 +3,9 @@ import { Agent, BackgroundModel, RunPolicy, TokenStore, TokenStoreError } from "
 import { LeaseLost } from "@effect-baton/core/AgentError"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Metric, Stream, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Stream, Tracer } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, type Services } from "../support/runs.ts"
+import { analyst, type Services, type Update } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
@@ -165,8 +165,8 @@ describe("spans", () => {
     ],
     ["a create without an answer", over([completed], { confirms: false }), [["create", "CreateUnconfirmed"]]],
     [
-      "a store that fails",
-      over([text("a"), completed], {}, changing(TokenStore.layerMemory, brokenAt(2))),
+      "a store that fails when the response gets its name",
+      over([text("a"), completed], {}, changing(TokenStore.layerMemory, broken)),
       [["create", "StoreFailed"]]
     ],
     [
@@ -338,7 +338,7 @@ describe("metrics", () => {
       assert.closeTo(sums["baton.checkpoint.duration"]!.min, 0.1, 0.02)
       // The position of `a` was written in one go; that of `b` waited for as long as the store was away.
       assert.closeTo(sums["baton.checkpoint.lag"]!.min, 0.1, 0.02)
-      assert.isAbove(sums["baton.checkpoint.lag"]!.max, 1)
+      assert.isAtLeast(sums["baton.checkpoint.lag"]!.max, 1)
       assert.isBelow(sums["baton.checkpoint.lag"]!.max, 2)
     }).pipe(
       Effect.provide(over([text("a"), pause("1 second"), text("b"), pause("1 second"), text("c"), completed], {}, slow))
@@ -356,6 +356,13 @@ describe("metrics", () => {
   )
 })
 
+/** Updates without what tells two runs of one id apart. */
+const sameRun = (updates: ReadonlyArray<Update>) =>
+  updates.map((update) => ({
+    ...update,
+    continuationToken: Option.map(update.continuationToken, (token) => ({ ...token, incarnation: 0 }))
+  }))
+
 describe("tracing on or off", () => {
   it.effect.each([
     ["streamed", over(cutOnce)],
@@ -363,10 +370,10 @@ describe("tracing on or off", () => {
   ] as const)("a run that is %s gives the same, update for update and token for token", ([, layer]) =>
     Effect.gen(function* () {
       const once = Effect.provide(read, Layer.fresh(layer))
-      const off = yield* Effect.withTracerEnabled(once, false)
+      const off = sameRun(yield* Effect.withTracerEnabled(once, false))
       const { exit, spans } = yield* attachmentsOf(measured(Effect.withSpan(once, "parent")))
       assert.isAbove(spans.length, 1)
-      const on = Exit.isSuccess(exit) ? exit.value.exit : exit
+      const on = Exit.isSuccess(exit) ? Exit.map(exit.value.exit, sameRun) : exit
       assert.deepStrictEqual(on, Exit.succeed(off))
     })
   )
@@ -380,15 +387,10 @@ const unavailable = new TokenStoreError.TokenStoreError({
   description: "away"
 })
 
-/** Fails at the nth commit and all after it. */
-function brokenAt(nth: number) {
-  return (inner: TokenStore.TokenStore["Service"]): Partial<TokenStore.TokenStore["Service"]> => {
-    let count = 0
-    return {
-      commit: (lease, commit) =>
-        Effect.suspend(() => (++count < nth ? inner.commit(lease, commit) : Effect.fail(unavailable)))
-    }
-  }
+/** Records nothing that was seen of a run. */
+function broken(): Partial<TokenStore.TokenStore["Service"]> {
+  const error = new TokenStoreError.TokenStoreError({ operation: "record", kind: "denied", description: "read-only" })
+  return { record: () => Effect.fail(error) }
 }
 
 /** Another worker took the run: what the first renewal is told. */

@@ -1,5 +1,5 @@
 // Guarantee 11, as far as plain tokens go: small, bound, and typed errors for all else.
-import { Agent, ContinuationToken, Run, RunRecord, TokenStore } from "@effect-baton/core"
+import { Agent, ContinuationToken, Run, RunRecord, RunState, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Schema, Stream } from "effect"
@@ -13,13 +13,14 @@ const { decode, encode } = ContinuationToken
 
 /** The largest position there can be: the longest names, sixteen of everything, numbers of nine digits and more. */
 const largest: ContinuationToken.ContinuationToken = {
-  version: 1,
+  version: 2,
   agent: "\u00e9".repeat(32),
   runId: Run.RunId.make("\u00e9".repeat(64)),
+  incarnation: 9_999_999_999_999,
   turn: 999,
   sequenceNumber: 9_999_999,
   skip: 99,
-  status: "awaiting_approval",
+  status: "in_progress",
   origin: "snapshot",
   delivered: {
     items: Array.from({ length: 8 }, (_, i) => [i * 3 + 100, i * 3 + 101] as const),
@@ -77,25 +78,25 @@ describe("ContinuationToken", () => {
 
   it.effect("refuses what is no token, with a reason each", () =>
     Effect.gen(function* () {
-      const good = yield* encode(ContinuationToken.start("analyst", Run.RunId.make("r")))
+      const good = yield* encode(ContinuationToken.start("analyst", Run.RunId.make("r"), 1))
       const kindOf = (text: string) => Effect.map(Effect.flip(decode(text)), (error) => error.kind)
       assert.strictEqual(yield* kindOf(""), "empty")
       assert.strictEqual(yield* kindOf(" \n"), "empty")
       assert.strictEqual(yield* kindOf("hello"), "malformed")
-      assert.strictEqual(yield* kindOf(good.replace("b1.", "b2.")), "unknown-version")
-      assert.strictEqual(yield* kindOf(`b1.${Base64Url.encode("{}")}`), "malformed")
-      assert.strictEqual(yield* kindOf(`b1.${Base64Url.encode('["analyst","missing the rest"]')}`), "malformed")
-      assert.strictEqual(yield* kindOf(`b1.${Base64Url.encode("not json")}`), "malformed")
+      assert.strictEqual(yield* kindOf(good.replace("b2.", "b3.")), "unknown-version")
+      assert.strictEqual(yield* kindOf(`b2.${Base64Url.encode("{}")}`), "malformed")
+      assert.strictEqual(yield* kindOf(`b2.${Base64Url.encode('["analyst","missing the rest"]')}`), "malformed")
+      assert.strictEqual(yield* kindOf(`b2.${Base64Url.encode("not json")}`), "malformed")
       for (let length = 1; length < good.length; length++) {
         assert.include(["malformed", "empty"], yield* kindOf(good.slice(0, length)), `cut to ${length}`)
       }
     })
   )
 
-  it.effect("is bound to its agent, its run and its store", () =>
+  it.effect("is bound to its agent, its run, its incarnation and its store", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 3)))
-      const token = (yield* recordOf("r")).token!
+      const token = (yield* recordOf("r")).position
       const reasonOf = (given: ContinuationToken.ContinuationToken | string, agent: Agent.Agent = analyst) =>
         Effect.map(
           Effect.flip(Stream.runDrain(Agent.resume(agent, { continuationToken: given }))),
@@ -105,6 +106,8 @@ describe("ContinuationToken", () => {
       assert.strictEqual(other._tag === "TokenInvalid" && other.kind, "wrong-agent")
       const run = yield* reasonOf({ ...token, runId: Run.RunId.make("unknown") })
       assert.strictEqual(run._tag, "RunNotFound")
+      const incarnation = yield* reasonOf({ ...token, incarnation: token.incarnation + 1 })
+      assert.strictEqual(incarnation._tag === "TokenInvalid" && incarnation.kind, "outdated")
       const turn = yield* reasonOf({ ...token, turn: 7 })
       assert.strictEqual(turn._tag === "TokenInvalid" && turn.kind, "unknown-position")
       const empty = yield* reasonOf("")
@@ -122,7 +125,7 @@ describe("ContinuationToken", () => {
   it.effect("resumes from its encoded text", () =>
     Effect.gen(function* () {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId: "r" }), 3)))
-      const text = yield* encode((yield* recordOf("r")).token!)
+      const text = yield* encode((yield* recordOf("r")).position)
       const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { continuationToken: text })))
       assert.strictEqual(rest.map((update) => update.text).join(""), "a")
     }).pipe(
@@ -132,18 +135,32 @@ describe("ContinuationToken", () => {
   )
 })
 
-describe("version 1, read for ever", () => {
+describe("version 2, read for ever", () => {
   it.effect("its tokens and records decode", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const read = (name: string) => fs.readFileString(new URL(`../fixtures/${name}`, import.meta.url).pathname)
-      const tokens = (yield* read("tokens-v1.txt")).trim().split("\n")
-      assert.deepStrictEqual(yield* decode(tokens[0]!), ContinuationToken.start("analyst", Run.RunId.make("r-1")))
+      const tokens = (yield* read("tokens-v2.txt")).trim().split("\n")
+      assert.deepStrictEqual(yield* decode(tokens[0]!), ContinuationToken.start("analyst", Run.RunId.make("r-1"), 1))
       assert.deepStrictEqual(yield* decode(tokens[1]!), largest)
       const records = Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.Array(RunRecord.RunRecord)))
-      const [fresh, failed] = yield* records(JSON.parse(yield* read("records-v1.json")))
-      assert.strictEqual(RunRecord.opening(fresh!, 0)._tag, "Accepted")
-      assert.strictEqual(RunRecord.ended(failed!)?.error?.reason._tag, "InternalProviderError")
+      const [fresh, retried] = yield* records(JSON.parse(yield* read("records-v2.json")))
+      const state = RunState.fold(fresh!)
+      assert.strictEqual(state.turns[0]?.winner?.responseId, "resp_r-1")
+      assert.strictEqual(RunState.statusOf(state, fresh!.position), "in_progress")
+      // One fact of every kind, of which the last opened the run again.
+      const known = new Set(retried!.journal.map(({ _tag }) => _tag))
+      assert.deepStrictEqual([...known].toSorted(), Object.keys(RunRecord.NewFact.cases).toSorted())
+      assert.notStrictEqual(RunState.fold(retried!).incarnation, retried!.incarnation)
+      const end = retried!.journal.find((fact) => fact._tag === "ResponseEnded")
+      assert.strictEqual(end?.error?.reason._tag, "InternalProviderError")
+      assert.strictEqual(end?.usage?.inputTokens.total, 12)
+      // What is written of them is what was read.
+      const written = yield* Schema.encodeEffect(Schema.toCodecJson(Schema.Array(RunRecord.RunRecord)))([
+        fresh!,
+        retried!
+      ])
+      assert.deepStrictEqual(yield* records(written), [fresh!, retried!])
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })

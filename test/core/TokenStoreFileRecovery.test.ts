@@ -570,7 +570,7 @@ describe("file store: troubles of the disk", () => {
       assert.isDefined(fiber.pollUnsafe())
       assert.strictEqual((yield* using(directory, stateOf)).length, 3)
       const error = yield* Effect.flip(store.create(newRun("r-4")))
-      assert.strictEqual(error.kind, "unavailable")
+      assert.strictEqual(error.kind, "closed")
       assert.include(error.message, "closed")
     })
   )

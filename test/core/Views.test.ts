@@ -4,7 +4,7 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { law } from "../support/law.ts"
-import { analyst, counter, plain, recordOf, textOf, uninterrupted } from "../support/runs.ts"
+import { analyst, counter, doneWith, plain, recordOf, textOf, uninterrupted } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -13,7 +13,6 @@ type Update = AgentUpdate.AgentUpdate
 
 const runId = "r"
 const input = { input: "Hello", runId }
-const atStart = ContinuationToken.start("analyst", Run.RunId.make(runId))
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 const Word = Schema.String.check(Schema.isMaxLength(4))
@@ -54,8 +53,8 @@ const readSome = <E, R>(updates: Stream.Stream<Update, E, R>, n: number) =>
         })
   )
 
-const tokenAfter = (update: Update | undefined) =>
-  update === undefined ? atStart : Option.getOrNull(update.continuationToken)
+const startOf = ({ incarnation }: { readonly incarnation: number }) =>
+  ContinuationToken.start("analyst", Run.RunId.make(runId), incarnation)
 
 describe.each(stores)("tokens as views, over the $name store", ({ layer, name }) => {
   law(
@@ -67,6 +66,9 @@ describe.each(stores)("tokens as views, over the $name store", ({ layer, name })
         const expected = plain(whole)
         const countOf = counter(whole)
         yield* readSome(Agent.stream(analyst, input), 0)
+        const atStart = startOf(yield* recordOf(runId))
+        const tokenAfter = (update: Update | undefined) =>
+          update === undefined ? atStart : Option.getOrNull(update.continuationToken)
         // What the run has delivered so far, and how much of it the store must have.
         const known: Array<Update> = []
         let stored = 0
@@ -85,7 +87,7 @@ describe.each(stores)("tokens as views, over the $name store", ({ layer, name })
           assert.deepStrictEqual(plain(got), expected.slice(begin, begin + take), `from ${begin}`)
           for (const [i, update] of got.entries()) known[begin + i] = update
           stored = Math.max(stored, begin + got.length)
-          assert.strictEqual(countOf((yield* recordOf(runId)).token), stored)
+          assert.strictEqual(countOf(doneWith(yield* recordOf(runId))), stored)
         }
         assert.strictEqual(stored, whole.length)
       }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([...pieces.flatMap(stepsOf), completed]), layer))),
@@ -100,18 +102,18 @@ describe("tokens as views", () => {
   it.effect("a view that is filled by a snapshot does not take back a position that no snapshot can be held to", () =>
     Effect.gen(function* () {
       const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, input), 39)))
-      const stored = (yield* recordOf(runId)).token!
+      const stored = (yield* recordOf(runId)).position
       assert.isTrue(stored.delivered.overflow)
       yield* elapse(10_000)
       const early = Option.getOrThrow(head[10]!.continuationToken)
       const view = Agent.resume(analyst, { continuationToken: early })
       const again = yield* passing(Stream.runCollect(Stream.take(view, 10)))
       assert.strictEqual(again.at(-1)?.origin, "snapshot")
-      assert.deepStrictEqual((yield* recordOf(runId)).token, stored)
+      assert.deepStrictEqual((yield* recordOf(runId)).position, stored)
       // Read to its end, the view is the rest of the run.
       const rest = yield* passing(Stream.runCollect(view))
       assert.include(textOf(rest), "the end")
-      assert.isNull((yield* recordOf(runId)).token)
+      assert.isNull(doneWith(yield* recordOf(runId)))
     }).pipe(
       Effect.provide(
         Layer.merge(

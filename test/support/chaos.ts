@@ -34,18 +34,19 @@ const disturbed = <A, E, F>(
   chaos: Chaos,
   process: Process,
   operation: Effect.Effect<A, E>,
-  fails: { readonly before: () => F; readonly after: () => F }
+  fails: { readonly before: () => F; readonly after: () => F },
+  /** How often it stands still: what may be bought twice is worth it. */
+  stands = 0.16
 ): Effect.Effect<A, E | F> =>
   Effect.suspend((): Effect.Effect<A, E | F> => {
     if (process.dead) return Effect.never
     if (!chaos.on) return operation
     const roll = chaos.next()
-    const pause = Effect.sleep(Math.ceil(chaos.next() * chaos.longest))
-    const standing = Effect.andThen(pause, answered(process))
+    const standing = Effect.andThen(Effect.sleep(Math.ceil(chaos.next() * chaos.longest)), answered(process))
     if (roll < 0.05) return Effect.fail(fails.before())
-    if (roll < 0.12) return Effect.andThen(operation, Effect.fail(fails.after()))
-    if (roll < 0.16) return Effect.andThen(standing, operation)
-    if (roll < 0.2) return Effect.tap(operation, () => pause)
+    if (roll < 0.13) return Effect.andThen(operation, Effect.fail(fails.after()))
+    if (roll < 0.13 + stands / 2) return Effect.andThen(standing, operation)
+    if (roll < 0.13 + stands) return Effect.tap(operation, () => standing)
     return operation
   }).pipe(Effect.tap(() => answered(process)))
 

@@ -86,8 +86,8 @@ export interface Context {
 }
 
 /**
- * How many requests a turn may take, refused ones included: after that the run ends with the last refusal, so that its
- * journal stays short.
+ * How many requests a turn may take, refused ones included: after that the run ends with the last refusal, or as
+ * unconfirmed if there was none, so that its journal stays short.
  *
  * @since 0.1.0
  * @category models
@@ -99,7 +99,10 @@ const none: ReadonlySet<string> = new Set()
 const end = (
   status: RunStatus,
   unresolved: ReadonlyArray<Try>,
-  more: { readonly reason?: "refused" | "unconfirmed" | "interrupted"; readonly error?: AiError.AiError | undefined } = {}
+  more: {
+    readonly reason?: "refused" | "unconfirmed" | "interrupted"
+    readonly error?: AiError.AiError | undefined
+  } = {}
 ): Step => ({
   _tag: "End",
   status,
@@ -134,6 +137,15 @@ export const decide = (state: RunState, context: Context): Step => {
   const loose = state.loose.find(({ responseId }) => !underWay.has(responseId))
   if (loose !== undefined) return { _tag: "CancelResponse", response: loose }
   if (state.ended !== undefined) return { _tag: context.handled && !state.delivered ? "Deliver" : "Over" }
+  const step = firstOf(state, context)
+  if (step._tag !== "End") return step
+  // No order of facts may end a run while a response of it runs.
+  const turn = state.turns.findIndex(({ end, winner }) => winner !== undefined && end === undefined)
+  return turn === -1 ? step : (ofTurn(state, context, turn, state.turns[turn]!) ?? step)
+}
+
+/** The next step of the first turn that is not done. */
+const firstOf = (state: RunState, context: Context): Step => {
   for (let turn = 0; turn < state.turns.length; turn++) {
     const step = ofTurn(state, context, turn, state.turns[turn]!)
     if (step !== undefined) return step
@@ -210,9 +222,11 @@ const earlier = (a: number | undefined, b: number | undefined): number | undefin
 /** Opens a turn, if the run may go on. */
 const openTurn = (state: RunState, context: Context, turn: number): Step => {
   if (state.cancelled) return end("cancelled", state.unresolved)
-  const refusal = state.turns[turn]?.refusal
-  if (refusal !== undefined && (refusal.final === true || (state.turns[turn]?.tries ?? 0) >= maxTries)) {
-    return end("failed", state.unresolved, { reason: "refused", error: refusal.error })
+  const { refusal, tries = 0 } = state.turns[turn] ?? {}
+  if (refusal?.final === true || tries >= maxTries) {
+    // Without a refusal, all tries are requests that nobody answered.
+    const reason = refusal === undefined ? "unconfirmed" : "refused"
+    return end("failed", state.unresolved, { reason, error: refusal?.error })
   }
   if (turn === 0) return context.hasInput ? { _tag: "Open", turn } : { _tag: "Wait", for: "input", turn }
   return isOverLimit(state, context, turn) ? { _tag: "Wait", for: "limit", turn } : { _tag: "Open", turn }

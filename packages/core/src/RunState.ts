@@ -272,9 +272,7 @@ export const fold = ({ incarnation: born, journal: all }: Pick<RunRecord, "incar
       }
     }),
     loose: accepted.filter((fact) => mayRun(fact) && (ended !== undefined || !winners.has(fact.responseId))),
-    unresolved: tries
-      .filter((fact) => !answers.has(nameOf(fact)))
-      .map((fact) => ({ turn: fact.turn, try: fact.try })),
+    unresolved: tries.filter((fact) => !answers.has(nameOf(fact))).map((fact) => ({ turn: fact.turn, try: fact.try })),
     cancelled,
     ended,
     delivered,
@@ -324,10 +322,7 @@ export const responseIds = ({ journal }: Pick<RunRecord, "journal">): ReadonlyAr
  * @since 0.1.0
  * @category getters
  */
-export const statusOf = (
-  state: RunState,
-  position: Pick<ContinuationToken, "status" | "turn">
-): RunStatus => {
+export const statusOf = (state: RunState, position: Pick<ContinuationToken, "status" | "turn">): RunStatus => {
   if (state.ended !== undefined) return state.ended.status
   const turn = state.turns[currentTurn(state)]
   if (turn?.end !== undefined) {

@@ -9,14 +9,14 @@ import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
 import type { Agent } from "./internal/agent.ts"
 import { freshId } from "./internal/freshId.ts"
+import { Journal } from "./internal/hold/journal.ts"
 import { decodeRunId } from "./internal/openRun.ts"
 import * as Worker from "./internal/worker/worker.ts"
 import type { WorkerRun } from "./internal/worker/workerRun.ts"
-import type { RunId } from "./Run.ts"
 import { RunPolicy } from "./RunPolicy.ts"
 import type { NewFact, RunRecord } from "./RunRecord.ts"
 import * as RunState from "./RunState.ts"
-import { type Lease, type RunFilter, TokenStore } from "./TokenStore.ts"
+import { type Lease, type ReleaseOptions, type RunFilter, TokenStore } from "./TokenStore.ts"
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
 export type { WorkerRun } from "./internal/worker/workerRun.ts"
@@ -192,7 +192,7 @@ export const retry = (runId: string): Effect.Effect<void, AgentError, TokenStore
   Effect.fn("Runs.retry")(function* () {
     const record = yield* read(runId)
     if (record.parked === null) return
-    yield* change(record.runId, () => Effect.succeed(Duration.zero))
+    yield* change(record, (_, __, { journal }) => Effect.succeed({ due: Duration.zero, seen: journal.length }))
   })()
 
 /**
@@ -226,17 +226,24 @@ export const discard = (runId: string): Effect.Effect<void, AgentError, TokenSto
       return yield* new AgentError({ runId, agent: record.agent, reason: new InvalidInput({ description }) })
     }
     yield* change(
-      record.runId,
+      record,
       Effect.fnUntraced(function* (store, lease, held) {
-        const state = RunState.fold(held)
-        const own = { incarnation: state.incarnation, by: lease.owner }
-        const unknown = state.unresolved.length > 0
-        const end: NewFact = unknown
-          ? { _tag: "Ended", ...own, status: "failed", reason: "unconfirmed", unresolved: state.unresolved }
-          : { _tag: "Ended", ...own, status: "cancelled" }
-        yield* store.commit(lease, { seen: held.journal.length, facts: [end, { _tag: "Delivered", ...own }] })
-        const mayRun = RunState.winners(state).some(({ turn }) => state.turns[turn]?.end === undefined)
-        return mayRun || state.loose.length > 0 ? Duration.zero : Duration.infinity
+        const journal = new Journal(held)
+        while (true) {
+          const { incarnation, unresolved } = journal.state()
+          const own = { incarnation, by: lease.owner }
+          const end: NewFact =
+            unresolved.length > 0
+              ? { _tag: "Ended", ...own, status: "failed", reason: "unconfirmed", unresolved }
+              : { _tag: "Ended", ...own, status: "cancelled" }
+          const facts: ReadonlyArray<NewFact> = [end, { _tag: "Delivered", ...own }]
+          const { seen } = journal
+          const answer = yield* store.commit(lease, { seen, guard: true, facts })
+          journal.merge(seen, answer.facts)
+          if (answer.outcome !== "written") continue
+          const due = journal.state().loose.length > 0 ? Duration.zero : Duration.infinity
+          return { due, seen: journal.seen }
+        }
       })
     )
   })()
@@ -254,21 +261,25 @@ const failed = (runId: string) => (error: LeaseLost | TokenStoreError | RunLease
 
 /** Takes a parked run, changes it, and gives it back. */
 const change = Effect.fnUntraced(function* (
-  runId: RunId,
+  { parked, runId }: RunRecord,
   f: (
     store: TokenStore["Service"],
     lease: Lease,
     record: RunRecord
-  ) => Effect.Effect<Duration.Duration, LeaseLost | TokenStoreError>
+  ) => Effect.Effect<Pick<ReleaseOptions, "due" | "seen">, LeaseLost | TokenStoreError>
 ): Effect.fn.Return<void, AgentError, TokenStore> {
   const store = yield* TokenStore
   const policy = yield* RunPolicy
   const owner = `${policy.workerName ?? "Runs"}/${yield* freshId}`
   yield* Effect.gen(function* () {
     const { lease, record } = yield* store.acquire(runId, { owner, ttl: policy.leaseTime })
-    const due = yield* f(store, lease, record)
-    // What was added above was seen.
-    const seen = record.journal.length + 2
-    yield* store.release(lease, { seen, due, attempt: "reset" })
+    const asItWas: ReleaseOptions = {
+      seen: record.journal.length,
+      due: Duration.infinity,
+      ...(parked === null ? {} : { parked: parked.reason }),
+      attempt: "keep"
+    }
+    const rest = yield* Effect.onError(f(store, lease, record), () => Effect.ignore(store.release(lease, asItWas)))
+    yield* store.release(lease, { ...rest, attempt: "reset" })
   }).pipe(Effect.mapError(failed(runId)))
 })

@@ -12,14 +12,15 @@ import { Schema } from "effect"
  *
  * `kind` tells what to do: `unavailable` (not reached, or too slow: try again), `full` (no room: make some), `denied`
  * (no permission, or read-only), `locked` (another process owns the place), `corrupt` (what is stored cannot be read:
- * nothing was changed), `newer` (written by a later version of Baton: left alone).
+ * nothing was changed), `newer` (written by a later version of Baton: left alone), `closed` (its layer's scope is closed:
+ * use it within that scope).
  *
  * @since 0.1.0
  * @category errors
  */
 export class TokenStoreError extends Schema.TaggedError<TokenStoreError>()("TokenStoreError", {
   operation: Schema.String,
-  kind: Schema.Literals(["unavailable", "full", "denied", "locked", "corrupt", "newer"]),
+  kind: Schema.Literals(["unavailable", "full", "denied", "locked", "corrupt", "newer", "closed"]),
   description: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {

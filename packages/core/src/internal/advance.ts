@@ -85,11 +85,9 @@ export const isRetried = (
 
 /** Records that the run must stop, within the time that leaving a run may take. */
 export const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> =>
-  held.observe(held.own({ _tag: "CancelRequested" })).pipe(
-    Effect.interruptible,
-    Effect.timeoutOption(run.policy.closeTimeout),
-    Effect.ignore
-  )
+  held
+    .observe(held.own({ _tag: "CancelRequested" }))
+    .pipe(Effect.interruptible, Effect.timeoutOption(run.policy.closeTimeout), Effect.ignore)
 
 /** Writes what is left to write: a stream must not end well if this process lost the run. */
 const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>

@@ -7,7 +7,10 @@ import * as Trouble from "./hold/trouble.ts"
 import type { OpenRun } from "./openRun.ts"
 import * as ResponseEnd from "./responseEnd.ts"
 
-const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")]).pipe(
+const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([
+  Schedule.exponential("250 millis"),
+  Schedule.spaced("10 seconds")
+]).pipe(
   Schedule.modifyDelay(({ duration, input }) =>
     Effect.succeed(Duration.max(duration, (AiError.isAiError(input) ? input.retryAfter : undefined) ?? Duration.zero))
   )

@@ -68,7 +68,8 @@ export const make = (options: {
       ...(origin === "snapshot" || position.sequenceNumber < 0
         ? undefined
         : { sequenceNumber: position.sequenceNumber }),
-      continuationToken: last || !options.background ? Option.none() : Option.some(options.sealed ? minted(position) : position),
+      continuationToken:
+        last || !options.background ? Option.none() : Option.some(options.sealed ? minted(position) : position),
       origin,
       ...(raw === undefined ? undefined : { raw })
     }

@@ -17,14 +17,13 @@ import {
 } from "effect"
 import type { RunId } from "../Run.ts"
 import type { RunRecord } from "../RunRecord.ts"
-import type { TokenStore } from "../TokenStore.ts"
 import { TokenStoreError } from "../TokenStoreError.ts"
 import * as AppendLog from "./appendLog.ts"
 import * as DirectoryLock from "./directoryLock.ts"
 import * as LogRecord from "./logRecord.ts"
 import { recover } from "./logRecovery.ts"
 import * as ResponseIndex from "./responseIndex.ts"
-import * as RunKernel from "./runKernel.ts"
+import * as RunKernel from "../RunKernel.ts"
 import { fromPlatform, renamed, unforeseen } from "./storeFailure.ts"
 
 const file = "runs.log"
@@ -61,7 +60,7 @@ type Outcome<A, E> = {
 export const make = Effect.fnUntraced(function* (options: {
   readonly directory: string
   readonly heartbeat: Duration.Duration
-}): Effect.fn.Return<TokenStore["Service"], TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+}): Effect.fn.Return<RunKernel.Operations, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const directory = path.resolve(options.directory)
@@ -214,7 +213,7 @@ export const make = Effect.fnUntraced(function* (options: {
     if (!open) {
       return new TokenStoreError({
         operation,
-        kind: "unavailable",
+        kind: "closed",
         description: `the store of '${directory}' is closed. Use it within the scope of its layer.`
       })
     }

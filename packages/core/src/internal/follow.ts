@@ -14,6 +14,7 @@ import { isOver, type RunStatus } from "../Run.ts"
 import * as Backoff from "./backoff.ts"
 import * as Cursor from "./cursor.ts"
 import * as Trouble from "./hold/trouble.ts"
+import { minted } from "./minted.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
 import type { Opened } from "./opening.ts"
 import * as StallWatch from "./stallWatch.ts"
@@ -68,9 +69,7 @@ export const follow = (options: Options): Stream.Stream<AgentUpdate, AgentError>
   Stream.scoped(Stream.fromPull(makePull(options)))
 
 /** The same as a pull, in the scope of the caller. */
-export const makePull = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Updates, never, Scope.Scope> {
+export const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Updates, never, Scope.Scope> {
   const { run, source, telemetry } = options
   const { model, policy, runId } = run
   const scope = yield* Effect.scope
@@ -322,7 +321,7 @@ const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background
       : {
           ...last,
           status: "in_progress",
-          continuationToken: background ? Option.some(meaning.from) : Option.none()
+          continuationToken: background ? Option.some(minted(meaning.from)) : Option.none()
         }
   return [...updates.slice(0, -1), changed] as unknown as Batch
 }

@@ -1,4 +1,5 @@
 import { Metric } from "effect"
+import type { RunStatus } from "../Run.ts"
 
 // Every metric, once. Names are those of OpenTelemetry's GenAI conventions where these have one, with the boundaries that
 // they advise, and begin with `baton.` elsewhere: https://github.com/open-telemetry/semantic-conventions-genai
@@ -37,7 +38,10 @@ export const tokenUsage = histogram("gen_ai.client.token.usage", "{token}", "Tok
 export const updates = counter("baton.updates", "Updates delivered")
 export const reconnects = counter("baton.reconnects", "Attachments made anew from a position")
 export const fallbacks = counter("baton.fallbacks", "Streams that could not be replayed, and are polled instead")
-export const runs = counter("baton.runs", "Runs that ended, by status")
+const runs = counter("baton.runs", "Runs that ended, by status")
+/** Counts a run that ended. */
+export const counted = (agent: string, status: RunStatus) =>
+  Metric.update(runs({ "gen_ai.agent.name": agent, "baton.run.status": status }), 1)
 export const attempts = counter("baton.worker.attempts", "Attempts of workers at a run, by what became of them")
 export const leasesLost = counter("baton.leases.lost", "Runs that a worker had to leave")
 export const finalWritesFailed = counter(

@@ -5,6 +5,7 @@ import type { RunState } from "../RunState.ts"
 import { endedBy } from "./hold/heldRun.ts"
 import { Journal } from "./hold/journal.ts"
 import { type ObserveError, record as observe } from "./hold/observe.ts"
+import { counted } from "./instruments.ts"
 import { contextOf, type OpenRun, restOf } from "./openRun.ts"
 import type { ResponseEnd } from "./responseEnd.ts"
 
@@ -38,6 +39,7 @@ export const learn = Effect.fnUntraced(function* (
       .conclude(run.runId, { seen: known, facts: [ended], due: rest.due })
       .pipe(Effect.retry({ while: (error) => error.isRetryable, times: 3 }))
     journal.merge(known, facts)
+    if (outcome === "written") yield* counted(record.agent, step.status)
     if (outcome !== "moved") return journal.state()
   }
 })

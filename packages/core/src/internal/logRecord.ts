@@ -1,7 +1,7 @@
 import { Predicate, Result, Schema, Struct } from "effect"
 import { Fact, RunRecord } from "../RunRecord.ts"
 import type { RunId } from "../Run.ts"
-import type { Row } from "./runKernel.ts"
+import type { Row } from "../RunKernel.ts"
 
 // A line of the log is `[version, run id, what, …]`. Every later version keeps these three, so that a line that this one
 // does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.

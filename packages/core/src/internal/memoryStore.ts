@@ -1,11 +1,10 @@
 import { Clock, Effect, Option, Predicate, Result } from "effect"
 import type { RunId } from "../Run.ts"
-import type { TokenStore } from "../TokenStore.ts"
 import * as ResponseIndex from "./responseIndex.ts"
-import * as RunKernel from "./runKernel.ts"
+import * as RunKernel from "../RunKernel.ts"
 
 /** The runs of one process, in a map; nothing survives it. */
-export const make: Effect.Effect<TokenStore["Service"]> = Effect.sync(() => {
+export const make: Effect.Effect<RunKernel.Operations> = Effect.sync(() => {
   const rows = new Map<RunId, RunKernel.Row>()
   const responses = ResponseIndex.make()
   let fence = 0

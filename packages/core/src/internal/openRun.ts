@@ -173,17 +173,13 @@ const services = Effect.gen(function* () {
 })
 
 /** Makes runs of records that were read already. */
-export const known = Effect.map(
-  services,
-  (found) =>
-    (agent: Agent, record: RunRecord): OpenRun => ({
-      ...found,
-      agent,
-      runId: record.runId,
-      record,
-      known: { responseId: undefined }
-    })
-)
+export const known = Effect.map(services, (found) => (agent: Agent, record: RunRecord): OpenRun => ({
+  ...found,
+  agent,
+  runId: record.runId,
+  record,
+  known: { responseId: undefined }
+}))
 
 /** What a run of this agent is found and worked on with. */
 const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
@@ -213,9 +209,7 @@ export const firstRequest = (agent: Agent, record: RunRecord, prompt: Prompt.Pro
   agent: agent.name,
   ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
   prompt,
-  ...(record.session.previousResponseId === undefined
-    ? {}
-    : { previousResponseId: record.session.previousResponseId }),
+  ...(record.session.previousResponseId === undefined ? {} : { previousResponseId: record.session.previousResponseId }),
   background: record.background,
   ...(agent.options === undefined ? {} : { options: agent.options })
 })
@@ -309,7 +303,10 @@ const readToken = Effect.fnUntraced(function* (agent: Agent, given: Continuation
     // What came as JSON went past the codec, which would have refused it.
     return (yield* TokenCodec) === plainCodec || isMinted(given)
       ? given
-      : yield* invalidToken("signature", "as an object it is not signed. Give the text that ContinuationToken.encode made")
+      : yield* invalidToken(
+          "signature",
+          "as an object it is not signed. Give the text that ContinuationToken.encode made"
+        )
   })
   const token = yield* Effect.mapError(read, (reason) => new AgentError({ agent: agent.name, reason }))
   if (token.agent === agent.name) return token

@@ -1,13 +1,13 @@
-import { type Cause, Effect, Exit, Fiber, Option, type Pull, Scope, Stream } from "effect"
+import { type Cause, Duration, Effect, Exit, Fiber, Option, type Pull, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import { type AgentError, RunNotFound, StoreFailed, Unconfirmed } from "../AgentError.ts"
-import type { CreateUnconfirmed, ModelEvent, ModelRequest, ModelSnapshot } from "../BackgroundModel.ts"
+import { CreateUnconfirmed, type ModelEvent, type ModelRequest, type ModelSnapshot } from "../BackgroundModel.ts"
 import type { FactOf } from "../RunRecord.ts"
 import { sendCancel } from "./cancelResponse.ts"
 import type { HeldRun } from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
-import type { Telemetry } from "./telemetry.ts"
+import { Disconnected, type Telemetry } from "./telemetry.ts"
 
 // How a turn's response is opened: the intent is recorded, then the request is sent, then its outcome is recorded. From
 // the request on nothing stops this but its own end: who leaves the run, or loses it, waits for the answer for
@@ -62,9 +62,7 @@ export const open = Effect.fnUntraced(function* (
   const withdraw = refuse().pipe(Effect.interruptible, Effect.timeoutOption(run.policy.closeTimeout), Effect.ignore)
 
   // A commit that failed, or whose answer was lost, may have been applied all the same.
-  const outcome = yield* held
-    .decide([{ _tag: "Requested", turn, try: name }])
-    .pipe(Effect.onError(() => withdraw))
+  const outcome = yield* held.decide([{ _tag: "Requested", turn, try: name }]).pipe(Effect.onError(() => withdraw))
   if (outcome === "moved") return { _tag: "Moved" }
   const state = held.state()
   if (state.cancelled || state.ended !== undefined || state.turns[turn]?.winner !== undefined) {
@@ -82,6 +80,7 @@ export const open = Effect.fnUntraced(function* (
   const connection = yield* Scope.fork(scope)
   const opening = yield* Scope.make()
   const work = exchange(run, options, connection).pipe(
+    Effect.tap((answer) => closed(connection, answer)),
     Effect.flatMap((answer) => recorded(run, held, turn, incarnation, name, answer, refuse)),
     Effect.ensuring(Effect.sync(() => void held.underWay.delete(name)))
   )
@@ -89,6 +88,23 @@ export const open = Effect.fnUntraced(function* (
   yield* Scope.addFinalizer(scope, finished(run, fiber, opening))
   return yield* Effect.raceFirst(Fiber.join(fiber), held.lost)
 })
+
+/** A connection that named no response is done with, and its span ends as the request did. */
+const closed = (connection: Scope.Closeable, outcome: Outcome): Effect.Effect<void> => {
+  switch (outcome._tag) {
+    case "Named":
+      return Effect.void
+    case "Refused":
+      return Scope.close(connection, Exit.fail(outcome.error))
+    case "Unknown": {
+      const { error } = outcome
+      return Scope.close(
+        connection,
+        Exit.fail(error === undefined ? new Disconnected() : new CreateUnconfirmed({ error }))
+      )
+    }
+  }
+}
 
 /** Waits for a request under way when its run is left. */
 const finished = (run: OpenRun, fiber: Fiber.Fiber<Result, AgentError>, opening: Scope.Closeable) =>
@@ -109,7 +125,11 @@ const finished = (run: OpenRun, fiber: Fiber.Fiber<Result, AgentError>, opening:
 /** Sends the request, and reads until the provider named the response. */
 const exchange = (
   run: OpenRun,
-  { request, streamed, telemetry }: { readonly request: ModelRequest; readonly streamed: boolean; readonly telemetry: Telemetry },
+  {
+    request,
+    streamed,
+    telemetry
+  }: { readonly request: ModelRequest; readonly streamed: boolean; readonly telemetry: Telemetry },
   connection: Scope.Closeable
 ): Effect.Effect<Outcome> =>
   Effect.gen(function* () {
@@ -161,12 +181,22 @@ const exchange = (
       const responseId = read.events.find((event) => event.responseId !== undefined)?.responseId
       if (responseId === undefined) continue
       named(responseId)
-      return { _tag: "Named", opened: { responseId, streamed: request.background, first, rest, connection } } satisfies Outcome
+      return {
+        _tag: "Named",
+        opened: { responseId, streamed: request.background, first, rest, connection }
+      } satisfies Outcome
     }
   }).pipe(
+    // Signs of life alone do not keep a request waiting for ever.
+    Effect.timeoutOrElse({
+      duration: Duration.min(run.policy.maxQueued, Duration.min(run.policy.maxSilence, run.policy.maxFollowed)),
+      orElse: () => Effect.succeed<Outcome>({ _tag: "Unknown" })
+    }),
     // What a model that does not keep to its types comes to: the request may have been sent.
     Effect.catchDefect((defect) =>
-      Effect.as(Effect.logError("baton: a model failed while it opened a response", defect), { _tag: "Unknown" } as Outcome)
+      Effect.as(Effect.logError("baton: a model failed while it opened a response", defect), {
+        _tag: "Unknown"
+      } as Outcome)
     )
   )
 
@@ -209,7 +239,7 @@ const recorded = (
       } as FactOf<"Accepted">
       return held.observe(fact).pipe(
         Effect.matchEffect({
-          onSuccess: () => won(run, held, turn, outcome.opened, fact),
+          onSuccess: () => won(held, turn, outcome.opened),
           onFailure: (error) =>
             error._tag === "Gone"
               ? Effect.andThen(abandon(run, fact), Effect.fail(fail(new RunNotFound({ runId: run.runId }))))
@@ -220,28 +250,14 @@ const recorded = (
   }
 }
 
-const won = (
-  run: OpenRun,
-  held: HeldRun,
-  turn: number,
-  opened: Opened,
-  fact: FactOf<"Accepted">
-): Effect.Effect<Result> => {
+const won = (held: HeldRun, turn: number, opened: Opened): Effect.Effect<Result> => {
   const { responseId } = opened
   if (held.state().turns[turn]?.winner?.responseId === responseId && held.state().ended === undefined) {
     return Effect.succeed({ _tag: "Opened", opened })
   }
   // Another response is the turn's, or the run is over: nobody waits for this one.
-  held.underWay.add(responseId)
-  return Effect.andThen(
-    Scope.close(opened.connection, Exit.void),
-    sendCancel(run, fact, { by: fact.by, persist: true })
-  ).pipe(
-    Effect.flatMap((facts) => Effect.forEach(facts, held.observe, { discard: true })),
-    Effect.ignore,
-    Effect.ensuring(Effect.sync(() => void held.underWay.delete(responseId))),
-    Effect.as({ _tag: "Moved" })
-  )
+  held.sendCancels()
+  return Effect.as(Scope.close(opened.connection, Exit.void), { _tag: "Moved" })
 }
 
 /** The run was removed while its request was under way: what it bought is stopped and deleted here, or by nobody. */
@@ -252,6 +268,4 @@ const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>
     yield* Effect.ignore(
       Effect.retry(run.model.remove(fact.responseId), { while: (error) => error.isRetryable, schedule: persistently })
     )
-  }).pipe(
-    Effect.annotateLogs({ runId: run.runId, agent: run.agent.name, responseId: fact.responseId })
-  )
+  }).pipe(Effect.annotateLogs({ runId: run.runId, agent: run.agent.name, responseId: fact.responseId }))

@@ -1,11 +1,4 @@
-import {
-  type AgentError,
-  RunCancelled,
-  RunExpired,
-  RunFailed,
-  RunInterrupted,
-  Unconfirmed
-} from "../AgentError.ts"
+import { type AgentError, RunCancelled, RunExpired, RunFailed, RunInterrupted, Unconfirmed } from "../AgentError.ts"
 import * as RunState from "../RunState.ts"
 
 /** Why a run that is over failed, if it did. */

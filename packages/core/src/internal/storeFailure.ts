@@ -18,7 +18,8 @@ const advice: Readonly<Record<Kind, string>> = {
   denied: "This process may not use it: grant it read and write permission, or give another directory",
   locked: "",
   corrupt: "",
-  newer: ""
+  newer: "",
+  closed: ""
 }
 
 const kindOf = (error: PlatformError.PlatformError): Kind => {

@@ -12,6 +12,7 @@ import * as ResponseEnd from "./responseEnd.ts"
 import { reasonOf } from "./runReason.ts"
 import { stuck } from "./stuck.ts"
 import * as Telemetry from "./telemetry.ts"
+import { glance } from "./verbs/look.ts"
 
 /** Reads a run along from its start or a token: without a lease, and waiting for each response to be opened. */
 export const watch = Effect.fnUntraced(function* (
@@ -27,8 +28,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
   const pace = yield* Backoff.make(policy.pollEvery)
   const telemetry = yield* Telemetry.make({ model, policy, agent: agent.name, counts: () => false })
   let record = run.record
-  let position =
-    run.from ?? ContinuationToken.start(agent.name, runId, RunState.fold(record).incarnation)
+  let position = run.from ?? ContinuationToken.start(agent.name, runId, RunState.fold(record).incarnation)
   let current: { readonly pull: Follow.Updates; readonly scope: Scope.Closeable } | undefined
   let over: AgentError["reason"] | "well" | undefined
 
@@ -91,10 +91,18 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
     return over === undefined ? step : Effect.fail(fail(over))
   })
 
+  const refreshed = Effect.map(readAgain(run), (now) => {
+    record = now
+  })
+
   const step: Follow.Updates = Effect.suspend((): Follow.Updates => {
     const state = RunState.fold(record)
-    const winner = state.turns[position.turn]?.winner
-    if (winner !== undefined) {
+    const { end, winner } = state.turns[position.turn] ?? {}
+    if (!record.background && winner !== undefined && end === undefined && record.lease === null) {
+      // The look records that nobody keeps the response alive.
+      return Effect.andThen(Effect.andThen(glance(run), refreshed), next)
+    }
+    if (winner !== undefined && (record.background || end?.status !== "cancelled")) {
       run.known.responseId = winner.responseId
       return Effect.andThen(follow(position.turn, winner.responseId, winner.streamed), next)
     }
@@ -111,7 +119,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
     const why = stuck(run, record, time)
     if (why !== undefined) return yield* fail(why)
     yield* pace.wait(undefined)
-    record = yield* readAgain(run)
+    yield* refreshed
   })
 
   return next

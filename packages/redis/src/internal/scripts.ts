@@ -370,7 +370,7 @@ return { 'done', since(seen, length) }
  * each fact its key and JSON.
  */
 export const conclude = `${reading}${one}${facts}${writing}
-local known = redis.call('HMGET', run, 'version', 'until', 'length', 'incarnations')
+local known = redis.call('HMGET', run, 'version', 'until', 'length', 'incarnations', 'handled')
 if known[1] ~= '2' then return unknown(known[1]) end
 local length, seen = sound(known[3], known[4]), tonumber(ARGV[3])
 for incarnation in string.gmatch(ARGV[5], '%d+') do
@@ -382,7 +382,8 @@ if holds(known[2]) then return { 'held', since(seen, length) } end
 if length > seen then return { 'moved', since(seen, length) } end
 
 length = add(fresh, length, known[4], ARGV[6])
-local due = ARGV[4] ~= '' and text(now + ARGV[4]) or ''
+-- Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
+local due = known[5] == '1' and text(now) or ARGV[4] ~= '' and text(now + ARGV[4]) or ''
 redis.call('HSET', run, 'due', due)
 redis.call('HDEL', run, 'owner', 'fence', 'until')
 resume()

@@ -79,11 +79,12 @@ export const manually = (options: {
     Effect.suspend(() => {
       const update = reached
       if (update === undefined || update === written) return Effect.void
+      // Those that come at the same time come before the run is taken.
       return Effect.scoped(
-        Effect.flatMap(again, (held) => {
+        Effect.flatMap(Effect.andThen(Effect.yieldNow, again), (taken) => {
           const latest = reached ?? update
-          finishWith(held, isLast, latest)
-          return Effect.map(held.flush, () => {
+          finishWith(taken, isLast, latest)
+          return Effect.map(taken.flush, () => {
             written = latest
           })
         })
@@ -131,8 +132,8 @@ export const manually = (options: {
           index = end
           return Effect.succeed(some as [Delivery, ...Array<Delivery>])
         }
-        return Effect.flatMap(pull, (updates) => {
-          batch = updates
+        return Effect.flatMap(pull, (read) => {
+          batch = read
           index = 0
           return next
         })

@@ -1,4 +1,4 @@
-import { type Clock, Effect, Latch, Metric, Semaphore, type Scope } from "effect"
+import { type Clock, Effect, Latch, Semaphore, type Scope } from "effect"
 import { type AgentError, StoreFailed } from "../../AgentError.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { NewFact } from "../../RunRecord.ts"
@@ -90,9 +90,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const counted = (facts: ReadonlyArray<NewFact>) => {
     const end = facts.find((fact) => fact._tag === "Ended")
-    return end?._tag === "Ended"
-      ? Metric.update(Instruments.runs({ "gen_ai.agent.name": record.agent, "baton.run.status": end.status }), 1)
-      : Effect.void
+    return end?._tag === "Ended" ? Instruments.counted(record.agent, end.status) : Effect.void
   }
 
   const flush: Effect.Effect<void, AgentError> = Effect.gen(function* () {
@@ -103,7 +101,11 @@ export const make = Effect.fnUntraced(function* (options: {
       const facts =
         end === undefined
           ? waiting
-          : [...waiting.filter(({ _tag }) => _tag !== "Delivered"), end, ...waiting.filter(({ _tag }) => _tag === "Delivered")]
+          : [
+              ...waiting.filter(({ _tag }) => _tag !== "Delivered"),
+              end,
+              ...waiting.filter(({ _tag }) => _tag === "Delivered")
+            ]
       const answer = yield* send(facts).pipe(
         Effect.tapError((error) =>
           Effect.sync(() => {

@@ -58,6 +58,8 @@ export interface HeldRun {
   readonly underWay: Set<string>
   /** Sends the cancels that are recorded, beside what the run does otherwise. */
   readonly sendCancels: () => void
+  /** Ends when no cancel is being sent. */
+  readonly cancelled: Effect.Effect<void>
   /** Ends when the run must stop here: a cancel was recorded of a response that only this process can stop. */
   readonly stopped: Effect.Effect<void>
 
@@ -107,7 +109,12 @@ export const acquire = Effect.fnUntraced(function* (
         errorOf: fail
       }).pipe(Scope.provide(inner))
     ).pipe(
-      Effect.tap((lease) => Scope.addFinalizer(scope, Effect.suspend(() => leave(lease)))),
+      Effect.tap((lease) =>
+        Scope.addFinalizer(
+          scope,
+          Effect.suspend(() => leave(lease))
+        )
+      ),
       Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause)))
     )
   )
@@ -173,7 +180,10 @@ export const acquire = Effect.fnUntraced(function* (
     Effect.annotateLogs(Effect.logWarning(`baton: ${what}`, error.message), { runId, agent: record.agent })
 
   const untilTaken = <A, E extends { readonly isRetryable: boolean }>(write: Effect.Effect<A, E>) =>
-    Effect.retry(write, { while: (error) => error.isRetryable && held.gone() === undefined, schedule: Lease.persistently })
+    Effect.retry(write, {
+      while: (error) => error.isRetryable && held.gone() === undefined,
+      schedule: Lease.persistently
+    })
 
   function leave(_: Lease.HeldLease): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -249,12 +259,11 @@ export const acquire = Effect.fnUntraced(function* (
     forget: (force) =>
       store
         .remove(lease, force)
-        .pipe(
-          Effect.mapError((error) => fail(error._tag === "LeaseLost" ? error : new StoreFailed({ error })))
-        ),
+        .pipe(Effect.mapError((error) => fail(error._tag === "LeaseLost" ? error : new StoreFailed({ error })))),
     nextTry: () => `${lease.fence}.${++tries}`,
     underWay,
     sendCancels,
+    cancelled: FiberMap.awaitEmpty(cancels),
     stopped: stopped.await,
     gone: held.gone,
     lost: held.lost,

@@ -70,9 +70,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
       const isKnown = Exit.isSuccess(exit) || exit.cause.reasons.some(isRefusal)
       return isKnown ? Effect.void : giveBack
     }),
-    Effect.mapError((error) =>
-      errorOf(error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error)
-    )
+    Effect.mapError((error) => errorOf(error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error))
   )
 
   const journal = new Journal(record)
@@ -115,7 +113,8 @@ export const acquire = Effect.fnUntraced(function* (options: {
       } else {
         const error = renewed.failure
         const left = leaseEnd - clock.monotonicTimeNanosUnsafe()
-        if (left <= 0n) return lose(errorOf(error === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error })))
+        if (left <= 0n)
+          return lose(errorOf(error === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error })))
         yield* trouble.began(
           "the lease of a run could not be renewed, and this is tried again until the lease ends",
           error?.message ?? "the store did not answer in time"

@@ -21,10 +21,12 @@ export const adopt = Effect.fnUntraced(function* (
   const failed = (reason: AgentError["reason"]) =>
     Effect.fail(new AgentFailure({ agent: agent.name, responseId, reason }))
   // A run of a response that is not there could never end.
-  yield* model.retrieve(responseId).pipe(
-    Effect.retry(Backoff.patiently(policy.requestRetry)),
-    Effect.catchTags({ AiError: failed, ResponseGone: () => failed(new RunExpired({ responseId })) })
-  )
+  yield* model
+    .retrieve(responseId)
+    .pipe(
+      Effect.retry(Backoff.patiently(policy.requestRetry)),
+      Effect.catchTags({ AiError: failed, ResponseGone: () => failed(new RunExpired({ responseId })) })
+    )
   const { response } = yield* glance(yield* OpenRun.adopt(agent, options))
   return response
 })

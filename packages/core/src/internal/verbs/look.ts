@@ -37,7 +37,11 @@ const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
   return good?.winner === undefined ? record.session : extend(record.session, good.winner.responseId)
 }
 
-const waitingFor = (run: OpenRun, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
+const waitingFor = (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState
+): RunWaiting["waitingFor"] | undefined => {
   const step = decide(state, contextOf(run, record))
   return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
 }
@@ -118,10 +122,15 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun, attempt = 1): E
     )
   if (seen === undefined) return yield* gone(run, record, state)
   const { pollAfter, snapshot } = seen
+  const isUnseen = turn?.end === undefined || state.ended === undefined
+  // A foreground response ends with whoever followed it, whether or not the provider says so yet.
+  const isLeft = !record.background && record.lease === null && turn?.end === undefined && state.ended === undefined
   const later =
-    isOver(snapshot.status) && (turn?.end === undefined || state.ended === undefined)
+    isOver(snapshot.status) && isUnseen
       ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)])
-      : state
+      : isLeft
+        ? yield* learned(run, record, [ResponseEnd.make(winner, { status: "cancelled" }, run.isExternal)])
+        : state
   return {
     response: respond(run, record, later, snapshot),
     record,
@@ -170,7 +179,8 @@ const expire = Effect.fnUntraced(function* (
 ): Effect.fn.Return<RunState.RunState, AgentError, Scope.Scope> {
   const held = yield* acquire(run)
   if (held.state().ended === undefined) {
-    held.note({ _tag: "ResponseEnded", turn, responseId, status: "expired", calls: [] })
+    const status = held.record.background ? "expired" : "cancelled"
+    held.note({ _tag: "ResponseEnded", turn, responseId, status, calls: [] })
     yield* held.flush
   }
   return held.state()

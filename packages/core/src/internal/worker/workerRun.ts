@@ -55,11 +55,16 @@ export const bring = Effect.fnUntraced(function* <E>(
   const held = yield* acquire(run, { attempt: true })
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
   const park = (reason: string) => {
-    held.leaveAs({ parked: reason.slice(0, longestReason), attempt: "keep" })
+    held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })
     return annotated(Effect.logWarning("baton: a run is parked: workers leave it alone until somebody decides", reason))
   }
+  held.sendCancels()
   const step = held.next()
-  if (step._tag === "Over") return true
+  if (step._tag === "Over") {
+    // What is left of it may be a response that runs on.
+    yield* Effect.raceAllFirst([held.cancelled, held.lost, stopping.await])
+    return true
+  }
   if (step._tag === "Wait") {
     if (step.for === "unconfirmed" || step.for === "input") {
       yield* annotated(Effect.logWarning("baton: a run is parked: nobody here can open it", step.for))

@@ -34,6 +34,22 @@ export const concluding = {
       yield* equal(yield* work, ["r-1"], "it is work later")
     }),
 
+  "a run that was promised to a worker's consumer is work at once, whatever the decision says": ({
+    begin,
+    store,
+    work
+  }) =>
+    Effect.gen(function* () {
+      const id = idOf("r-1")
+      const { facts, lease } = yield* begin("r-1")
+      yield* store.release(lease, leave)
+      const { lease: taken } = yield* store.acquire(id, { owner: "worker", ttl: Duration.minutes(10), attempt: true })
+      yield* store.release(taken, leaveForGood)
+      yield* equal(yield* work, [], "it is no work")
+      yield* store.conclude(id, { seen: 0, facts: [facts.ended("cancelled")], due })
+      yield* equal(yield* work, ["r-1"], "its consumer is still to be told")
+    }),
+
   "a decision for a run that somebody holds is not written": ({ advance, begin, beyond, recordOf, store, ttl }) =>
     Effect.gen(function* () {
       const id = idOf("r-1")

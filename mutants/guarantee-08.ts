@@ -1,0 +1,34 @@
+import type { Mutant } from "./Mutant.ts"
+
+export default [
+  {
+    id: "X11",
+    guarantee: 8,
+    breaks: "a call that was deferred does not run again",
+    file: "packages/core/src/RunEngine.ts",
+    find: "call.deferred !== undefined || !runs(call)",
+    replace: "!runs(call)",
+    test: "test/core/Schedules.test.ts",
+    title: "X11: a call that was deferred is not run again by the next worker"
+  },
+  {
+    id: "X12",
+    guarantee: 8,
+    breaks: "the first result of a call counts",
+    file: "packages/core/src/RunKernel.ts",
+    find: "const keys = new Set(journal.map(keyOf))",
+    replace: "const keys = new Set<string>()",
+    test: "test/core/Schedules.test.ts",
+    title: "X12: the first result of a call counts"
+  },
+  {
+    id: "X13",
+    guarantee: 8,
+    breaks: "the first decision about a call counts",
+    file: "packages/core/src/RunRecord.ts",
+    find: "decision ${fact.turn} ${fact.callId}",
+    replace: "${fact._tag} ${fact.turn} ${fact.callId}",
+    test: "test/core/Schedules.test.ts",
+    title: "X13: the first decision about a call counts"
+  }
+] satisfies ReadonlyArray<Mutant>

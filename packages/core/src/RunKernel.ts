@@ -1,0 +1,618 @@
+/**
+ * The state machine of a token store, as pure functions: a run's row, an operation and a moment make an answer and the
+ * next row.
+ *
+ * @since 0.1.0
+ */
+import { Duration, type Effect, type Option, Result, Schema } from "effect"
+import { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
+import { type ContinuationToken, start } from "./ContinuationToken.ts"
+import type { RunId, RunStatus } from "./Run.ts"
+import { type Fact, keyOf, type NewFact, type NewRun, type RunRecord } from "./RunRecord.ts"
+import * as RunState from "./RunState.ts"
+import type { TokenStoreError } from "./TokenStoreError.ts"
+
+/**
+ * The right to advance a run until it expires, is released, or is lost. `fence` rises with every new holder.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Lease {
+  readonly runId: RunId
+  readonly owner: string
+  readonly fence: number
+}
+
+/**
+ * How a run is taken.
+ *
+ * **Details**
+ *
+ * - `owner`: who asks; the same owner again gets the lease that it holds.
+ * - `ttl`: how long the lease lasts unless it is renewed.
+ * - `steal`: take the run though another worker holds it. That worker's lease is lost.
+ * - `attempt`: a worker takes the run for its consumer. The attempt is counted, and the record says that the consumer was
+ *   promised the run (`handled`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcquireOptions {
+  readonly owner: string
+  readonly ttl: Duration.Duration
+  readonly steal?: boolean
+  readonly attempt?: boolean
+}
+
+/**
+ * What a commit writes: all of it or nothing.
+ *
+ * **Details**
+ *
+ * - `seen`: how many facts of the journal the writer knows.
+ * - `guard`: write only if the journal has no other facts than those the writer knows. For decisions.
+ * - `facts`: added to the journal, each unless a fact with its key is there.
+ * - `position`: how far the consumer came. `ordinal` counts the writes of it: one at or below the stored ordinal is not
+ *   written, so that a commit which arrives late takes nothing back. A consumer that came further has the attempts before
+ *   the one that holds the run forgotten.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Commit {
+  readonly seen: number
+  readonly guard?: boolean
+  readonly facts?: ReadonlyArray<NewFact>
+  readonly position?: { readonly ordinal: number; readonly token: ContinuationToken }
+}
+
+/**
+ * What a guarded write came to. `facts` are those of the journal from `seen` on, what was written included.
+ *
+ * **Details**
+ *
+ * - `written`: everything is in the journal.
+ * - `moved`: facts came that the writer had not seen, and nothing was written: decide again.
+ * - `held`: somebody holds the run, and nothing was written (`conclude` only).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Answer {
+  readonly outcome: "written" | "moved" | "held"
+  readonly facts: ReadonlyArray<Fact>
+}
+
+/**
+ * How a run is left.
+ *
+ * **Details**
+ *
+ * - `seen`: how many facts of the journal the holder knows. If there are more, the run is work at once, whatever `due`
+ *   and `parked` say.
+ * - `due`: after how long the run is work again. `Duration.zero` is at once, `Duration.infinity` never.
+ * - `parked`: why workers must leave the run alone.
+ * - `attempt`: `"back"` takes the attempt off that this lease counted, `"keep"` leaves it, and `"reset"` takes off all.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReleaseOptions {
+  readonly seen: number
+  readonly due: Duration.Duration
+  readonly parked?: string
+  readonly attempt: "back" | "keep" | "reset"
+}
+
+/**
+ * Which runs to list.
+ *
+ * **Details**
+ *
+ * - `due`: only runs that are work now and that nobody holds, those that were due first coming first. Without it, runs
+ *   come in the order in which they were created.
+ * - `parked`: only runs that workers leave alone, or only those that they do not.
+ * - `status`, `agent`: only runs that stand there, or that are this agent's.
+ * - `cursor`: where the page before this one ended. `limit`: how many runs a page has at most.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunFilter {
+  readonly due?: boolean
+  readonly parked?: boolean
+  readonly status?: ReadonlyArray<RunStatus>
+  readonly agent?: string
+  readonly cursor?: string
+  readonly limit: number
+}
+
+/**
+ * One page of a listing; without `cursor` it is the last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Page<A> {
+  readonly items: ReadonlyArray<A>
+  readonly cursor?: string
+}
+
+/**
+ * The store has no record of that incarnation of the run: it was removed, and may have been created again. Whoever
+ * wanted to record that it bought a response still owns that response, and must cancel and delete it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Gone extends Schema.TaggedError<Gone>()("Gone", { runId: Schema.String }) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return `Run '${this.runId}' was removed from the store, or created again under the same id.`
+  }
+}
+
+type WithoutIncarnation<F> = F extends NewFact ? Omit<F, "incarnation"> : never
+
+/**
+ * A fact of a run that is being created: its incarnation is the one that the store draws.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Unborn = WithoutIncarnation<NewFact>
+
+/**
+ * The operations of a token store: see `TokenStore`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Operations {
+  /**
+   * Creates a run, unless one of this id is there: then it answers that one's record as it is. `facts` are the first
+   * of the journal; the store gives them the incarnation that it draws for the run. `due` says after how long the run
+   * is work, at once by default. Fails with `TokenStoreError`.
+   */
+  readonly create: (
+    run: NewRun,
+    options?: { readonly facts?: ReadonlyArray<Unborn>; readonly due?: Duration.Duration }
+  ) => Effect.Effect<{ readonly record: RunRecord; readonly created: boolean }, TokenStoreError>
+  /**
+   * Reads a run by its id, or by the id of a response that it opened. Answers nothing if there is none. A lease that has
+   * ended is not shown. Fails with `TokenStoreError`.
+   */
+  readonly read: (
+    id: RunId | { readonly responseId: string }
+  ) => Effect.Effect<Option.Option<RunRecord>, TokenStoreError>
+  /**
+   * Takes a run: gives its lease to one owner, and answers the record as it is from then on. The run is work from now
+   * on, until `release` says otherwise, so that a run whose holder died is found; and it is not parked any more. The same
+   * owner again gets the lease that it holds, with a new end, and no second attempt is counted. Fails with `RunNotFound`,
+   * with `RunLeased` if another owner holds the run, and with `TokenStoreError`.
+   */
+  readonly acquire: (
+    id: RunId,
+    options: AcquireOptions
+  ) => Effect.Effect<{ readonly lease: Lease; readonly record: RunRecord }, RunNotFound | RunLeased | TokenStoreError>
+  /**
+   * Sets the end of a lease to `ttl` from now, and answers the facts from number `seen` on. Fails with `LeaseLost` if
+   * the lease has ended or another owner holds the run, and with `TokenStoreError`.
+   */
+  readonly renew: (
+    lease: Lease,
+    ttl: Duration.Duration,
+    seen: number
+  ) => Effect.Effect<ReadonlyArray<Fact>, LeaseLost | TokenStoreError>
+  /**
+   * Gives up a lease, and says when the run is work again. A lease that another worker took over, or that was given up,
+   * changes nothing, but the attempt that it counted is given back all the same. Fails with `TokenStoreError`.
+   */
+  readonly release: (lease: Lease, options: ReleaseOptions) => Effect.Effect<void, TokenStoreError>
+  /**
+   * Writes facts and the consumer's position under a lease. Answers `written` or `moved`, with the facts from `seen`
+   * on. Repeated, it answers `written`, as its facts are in the journal then. Fails with `LeaseLost`, in which case
+   * nothing was written, and with `TokenStoreError`.
+   */
+  readonly commit: (lease: Lease, commit: Commit) => Effect.Effect<Answer, LeaseLost | TokenStoreError>
+  /**
+   * Records a fact without a lease, and makes the run work at once. Answers the facts from number `seen` on. A fact whose
+   * key is in the journal changes nothing. Fails with `Gone` if there is no record of the fact's incarnation, and with
+   * `TokenStoreError`. A fact of an incarnation before a `Retried` of the same record is recorded.
+   */
+  readonly record: (
+    id: RunId,
+    fact: NewFact,
+    seen: number
+  ) => Effect.Effect<ReadonlyArray<Fact>, Gone | TokenStoreError>
+  /**
+   * Writes a decision for a run that nobody holds: takes the run, commits under the guard and releases it, in one step.
+   * `due` is as in `release`, but a run that was promised to a worker's consumer (`handled`) is work at once. Answers
+   * `written`, `moved` or `held`. A new incarnation cannot begin here. Fails with `Gone` and with `TokenStoreError`.
+   */
+  readonly conclude: (
+    id: RunId,
+    options: { readonly seen: number; readonly facts: ReadonlyArray<NewFact>; readonly due: Duration.Duration }
+  ) => Effect.Effect<Answer, Gone | TokenStoreError>
+  /**
+   * Forgets a run that this lease holds. Unless `force` is set, it refuses while the outcome of a request is unknown, or
+   * while a response may be running that is no turn's: then it answers false, and changes nothing. A run that is not
+   * there is forgotten: true. Fails with `LeaseLost` and with `TokenStoreError`.
+   */
+  readonly remove: (
+    lease: Lease,
+    options?: { readonly force?: boolean }
+  ) => Effect.Effect<boolean, LeaseLost | TokenStoreError>
+  /**
+   * Lists runs, a page at a time. A run that is created, changes or goes meanwhile may or may not be among them, and
+   * none comes twice, but for one that is due again while `due` is listed. Fails with `TokenStoreError`.
+   */
+  readonly list: (filter: RunFilter) => Effect.Effect<Page<RunRecord>, TokenStoreError>
+}
+
+/**
+ * A moment by both clocks: leases end by the monotonic one, and are shown by the other.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Moment {
+  readonly millis: number
+  readonly nanos: bigint
+}
+
+/**
+ * One run: its record, and when its lease ends by the monotonic clock of this process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Row {
+  readonly record: RunRecord
+  readonly leaseEnd: bigint
+}
+
+/**
+ * What an operation answers, and the row it leaves behind: the same one if it changed nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Step<A> {
+  readonly value: A
+  readonly row: Row
+}
+
+const holds = (row: Row, now: Moment): boolean => row.record.lease !== null && now.nanos < row.leaseEnd
+
+const shown = (row: Row, now: Moment): RunRecord =>
+  row.record.lease !== null && !holds(row, now) ? { ...row.record, lease: null } : row.record
+
+const changed = (row: Row, change: Partial<RunRecord>, now: Moment): Row => ({
+  ...row,
+  record: { ...row.record, ...change, updatedAt: now.millis }
+})
+
+/** When a run is work next: `infinity` is never. */
+const dueAt = (due: Duration.Duration, now: Moment): number | null =>
+  Duration.isFinite(due) ? now.millis + Math.max(0, Math.ceil(Duration.toMillis(due))) : null
+
+const stamped = (fact: NewFact, now: Moment): Fact => ({ ...fact, at: now.millis })
+
+/** The facts whose keys are not in the journal. */
+const unknownTo = (journal: ReadonlyArray<Fact>, facts: ReadonlyArray<NewFact>): ReadonlyArray<NewFact> => {
+  if (facts.length === 0) return facts
+  const keys = new Set(journal.map(keyOf))
+  return facts.filter((fact) => {
+    const key = keyOf(fact)
+    if (keys.has(key)) return false
+    keys.add(key)
+    return true
+  })
+}
+
+/**
+ * Creates a run, unless `row` is one: see `Operations.create`. `nextFence` becomes its incarnation.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const create = (
+  row: Row | undefined,
+  run: NewRun,
+  options: { readonly facts?: ReadonlyArray<Unborn>; readonly due?: Duration.Duration; readonly nextFence: number },
+  now: Moment
+): Step<{ readonly record: RunRecord; readonly created: boolean }> => {
+  if (row !== undefined) return { value: { record: shown(row, now), created: false }, row }
+  const incarnation = options.nextFence
+  const first = (options.facts ?? []).map((fact) => ({ ...fact, incarnation }) as NewFact)
+  const record: RunRecord = {
+    version: 2,
+    ...run,
+    incarnation,
+    journal: unknownTo([], first).map((fact) => stamped(fact, now)),
+    position: start(run.agent, run.runId, incarnation),
+    ordinal: 0,
+    handled: false,
+    attempts: [],
+    parked: null,
+    due: dueAt(options.due ?? Duration.zero, now),
+    lease: null,
+    createdAt: now.millis,
+    updatedAt: now.millis
+  }
+  return { value: { record, created: true }, row: { record, leaseEnd: 0n } }
+}
+
+/**
+ * The record of a run as it is now: a lease that has ended is not shown.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const read = (row: Row, now: Moment): RunRecord => shown(row, now)
+
+/**
+ * Takes a run: see `Operations.acquire`. `nextFence` becomes the fence of a new holder, and must be above all before it.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const acquire = (
+  row: Row | undefined,
+  id: RunId,
+  options: AcquireOptions & { readonly nextFence: number },
+  now: Moment
+): Result.Result<Step<{ readonly lease: Lease; readonly record: RunRecord }>, RunNotFound | RunLeased> => {
+  if (row === undefined) return Result.fail(new RunNotFound({ runId: id }))
+  const { record } = row
+  const current = holds(row, now) ? record.lease : null
+  const own = current?.owner === options.owner
+  if (current !== null && !own && options.steal !== true) {
+    return Result.fail(new RunLeased({ runId: id, owner: current.owner, until: current.expiresAt }))
+  }
+  const fence = current !== null && own ? current.fence : options.nextFence
+  const lease = { runId: id, owner: options.owner, fence }
+  const isAttempt = options.attempt === true && !record.attempts.includes(fence)
+  const taken: Row = {
+    ...row,
+    record: {
+      ...record,
+      due: record.due === null || record.due > now.millis ? now.millis : record.due,
+      parked: null,
+      handled: record.handled || options.attempt === true,
+      attempts: isAttempt ? [...record.attempts, fence] : record.attempts
+    }
+  }
+  const next = leased(taken, lease, options.ttl, now)
+  return Result.succeed({ value: { lease, record: next.record }, row: next })
+}
+
+/**
+ * Sets the end of a lease: see `Operations.renew`.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const renew = (
+  row: Row | undefined,
+  lease: Lease,
+  ttl: Duration.Duration,
+  seen: number,
+  now: Moment
+): Result.Result<Step<ReadonlyArray<Fact>>, LeaseLost> =>
+  Result.map(held(row, lease, now), (row) => ({
+    value: row.record.journal.slice(seen),
+    row: leased(row, lease, ttl, now)
+  }))
+
+/**
+ * Gives up a lease: see `Operations.release`. Undefined if nothing changes.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const release = (
+  row: Row | undefined,
+  lease: Lease,
+  { attempt, due, parked, seen }: ReleaseOptions,
+  now: Moment
+): Step<void> | undefined => {
+  if (row === undefined) return undefined
+  const { record } = row
+  const isHeld = record.lease?.fence === lease.fence
+  const attempts =
+    attempt === "keep" || (!isHeld && !record.attempts.includes(lease.fence))
+      ? record.attempts
+      : attempt === "reset" && isHeld
+        ? []
+        : record.attempts.filter((fence) => fence !== lease.fence)
+  if (!isHeld) {
+    return attempts === record.attempts
+      ? undefined
+      : { value: undefined, row: { ...row, record: { ...record, attempts } } }
+  }
+  const isUnseen = record.journal.length > seen
+  return {
+    value: undefined,
+    row: {
+      record: {
+        ...record,
+        attempts,
+        lease: null,
+        due: isUnseen ? now.millis : dueAt(due, now),
+        parked: isUnseen || parked === undefined ? null : { reason: parked, at: now.millis },
+        updatedAt: now.millis
+      },
+      leaseEnd: 0n
+    }
+  }
+}
+
+/**
+ * Writes facts and a position under a lease: see `Operations.commit`.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const commit = (
+  row: Row | undefined,
+  lease: Lease,
+  { facts = [], guard = false, position, seen }: Commit,
+  now: Moment
+): Result.Result<Step<Answer>, LeaseLost> =>
+  Result.map(held(row, lease, now), (row): Step<Answer> => {
+    const { record } = row
+    const added = unknownTo(record.journal, facts)
+    const isFurther = position !== undefined && position.ordinal > record.ordinal
+    if (guard && (added.length > 0 || isFurther) && record.journal.length > seen) {
+      return { value: { outcome: "moved", facts: record.journal.slice(seen) }, row }
+    }
+    if (added.length === 0 && !isFurther) {
+      return { value: { outcome: "written", facts: record.journal.slice(seen) }, row }
+    }
+    const journal =
+      added.length === 0 ? record.journal : [...record.journal, ...added.map((fact) => stamped(fact, now))]
+    const own = record.attempts.filter((fence) => fence === lease.fence)
+    const next = changed(
+      row,
+      isFurther
+        ? {
+            journal,
+            position: position.token,
+            ordinal: position.ordinal,
+            attempts: own.length === record.attempts.length ? record.attempts : own
+          }
+        : { journal },
+      now
+    )
+    return { value: { outcome: "written", facts: journal.slice(seen) }, row: next }
+  })
+
+/** Whether a fact of this incarnation belongs to the record. */
+const isOf = (record: RunRecord, { incarnation }: NewFact): boolean =>
+  incarnation === record.incarnation ||
+  record.journal.some((known) => known._tag === "Retried" && known.incarnation === incarnation)
+
+/**
+ * Records a fact without a lease: see `Operations.record`.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const record = (
+  row: Row | undefined,
+  id: RunId,
+  fact: NewFact,
+  seen: number,
+  now: Moment
+): Result.Result<Step<ReadonlyArray<Fact>>, Gone> => {
+  if (row === undefined || !isOf(row.record, fact)) return Result.fail(new Gone({ runId: id }))
+  const [added] = unknownTo(row.record.journal, [fact])
+  if (added === undefined) return Result.succeed({ value: row.record.journal.slice(seen), row })
+  const journal = [...row.record.journal, stamped(added, now)]
+  return Result.succeed({
+    value: journal.slice(seen),
+    row: changed(row, { journal, due: now.millis, parked: null }, now)
+  })
+}
+
+/**
+ * Writes a decision for a run that nobody holds: see `Operations.conclude`.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const conclude = (
+  row: Row | undefined,
+  id: RunId,
+  {
+    due,
+    facts,
+    seen
+  }: { readonly seen: number; readonly facts: ReadonlyArray<NewFact>; readonly due: Duration.Duration },
+  now: Moment
+): Result.Result<Step<Answer>, Gone> => {
+  if (row === undefined || !facts.every((fact) => isOf(row.record, fact))) return Result.fail(new Gone({ runId: id }))
+  const { record } = row
+  const added = unknownTo(record.journal, facts)
+  const answer = (outcome: Answer["outcome"], journal: ReadonlyArray<Fact>, next: Row) =>
+    Result.succeed({ value: { outcome, facts: journal.slice(seen) }, row: next })
+  if (added.length === 0) return answer("written", record.journal, row)
+  if (holds(row, now)) return answer("held", record.journal, row)
+  if (record.journal.length > seen) return answer("moved", record.journal, row)
+  const journal = [...record.journal, ...added.map((fact) => stamped(fact, now))]
+  // Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
+  const change = { journal, due: record.handled ? now.millis : dueAt(due, now), parked: null, lease: null }
+  return answer("written", journal, { ...changed(row, change, now), leaseEnd: 0n })
+}
+
+/**
+ * Whether a run may be forgotten: see `Operations.remove`. The caller then drops its row.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const remove = (
+  row: Row | undefined,
+  lease: Lease,
+  options: { readonly force?: boolean },
+  now: Moment
+): Result.Result<boolean, LeaseLost> =>
+  row === undefined
+    ? Result.succeed(true)
+    : Result.map(held(row, lease, now), ({ record }) => options.force === true || isRemovable(record))
+
+/** Whether nothing that was bought, or may have been, would be forgotten with the record. */
+const isRemovable = (record: Pick<RunRecord, "incarnation" | "journal">): boolean => {
+  const state = RunState.fold(record)
+  return state.unresolved.length === 0 && state.loose.length === 0
+}
+
+/** Whether a run is one that the filter asks for, by what its record says. */
+const isListed = (record: RunRecord, filter: RunFilter): boolean =>
+  (filter.parked === undefined || filter.parked === (record.parked !== null)) &&
+  (filter.agent === undefined || filter.agent === record.agent) &&
+  (filter.status === undefined || filter.status.includes(RunState.statusOf(RunState.fold(record), record.position)))
+
+/**
+ * One page of the runs of a store that keeps all of them at hand: see `Operations.list`.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const list = (rows: Iterable<Row>, filter: RunFilter, now: Moment): Page<RunRecord> => {
+  const matching: Array<{ readonly at: string; readonly row: Row }> = []
+  for (const row of rows) {
+    const { record } = row
+    if (filter.due === true && (record.due === null || record.due > now.millis || holds(row, now))) continue
+    const at = place(filter.due === true ? (record.due ?? 0) : record.createdAt, record.runId)
+    if (filter.cursor !== undefined && at <= filter.cursor) continue
+    if (isListed(record, filter)) matching.push({ at, row })
+  }
+  matching.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
+  const page = matching.slice(0, Math.max(1, Math.trunc(filter.limit)))
+  const last = page.at(-1)
+  return {
+    items: page.map(({ row }) => shown(row, now)),
+    ...(matching.length > page.length && last !== undefined ? { cursor: last.at } : {})
+  }
+}
+
+// As text, so that the last one's is the cursor.
+const place = (time: number, runId: string): string => `${String(time).padStart(16, "0")}:${runId}`
+
+const held = (row: Row | undefined, lease: Lease, now: Moment): Result.Result<Row, LeaseLost> =>
+  row !== undefined && row.record.lease?.fence === lease.fence && holds(row, now)
+    ? Result.succeed(row)
+    : Result.fail(new LeaseLost({ runId: lease.runId }))
+
+const leased = (row: Row, lease: Lease, ttl: Duration.Duration, now: Moment): Row => ({
+  record: {
+    ...row.record,
+    lease: { owner: lease.owner, fence: lease.fence, expiresAt: now.millis + Duration.toMillis(ttl) }
+  },
+  leaseEnd: now.nanos + Duration.toNanosUnsafe(ttl)
+})
