@@ -78,7 +78,8 @@ const working = Layer.build(
 const has = (tag: RunRecord.Fact["_tag"], responseId?: string) =>
   Effect.map(journalOf(runId), (journal) =>
     journal.some(
-      (fact) => fact._tag === tag && (responseId === undefined || ("responseId" in fact && fact.responseId === responseId))
+      (fact) =>
+        fact._tag === tag && (responseId === undefined || ("responseId" in fact && fact.responseId === responseId))
     )
   )
 const comes = (tag: RunRecord.Fact["_tag"], responseId?: string) =>
@@ -413,10 +414,7 @@ const schedules = (layer: Layer.Layer<TokenStore.TokenStore>): void => {
       yield* leasesEnd
       const w1 = yield* store.acquire(idOf(runId), { owner: "W1", ttl })
       const started = { _tag: "ToolStarted", ...ofCall, n: 2 } as const
-      assert.strictEqual(
-        (yield* store.commit(w1.lease, { seen: 3, guard: true, facts: [started] })).outcome,
-        "written"
-      )
+      assert.strictEqual((yield* store.commit(w1.lease, { seen: 3, guard: true, facts: [started] })).outcome, "written")
       const ended = (result: string) => ({ _tag: "ToolEnded", ...ofCall, result, isFailure: false }) as const
       yield* store.record(idOf(runId), ended("v1"), 0)
       yield* store.record(idOf(runId), ended("v2"), 0)

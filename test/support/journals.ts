@@ -152,8 +152,7 @@ export const distinctIn = (said: ReadonlyArray<Said>): ReadonlyArray<Fact> => {
   })
 }
 
-export const foldOf = (journal: ReadonlyArray<Fact>): RunState.RunState =>
-  RunState.fold({ incarnation: born, journal })
+export const foldOf = (journal: ReadonlyArray<Fact>): RunState.RunState => RunState.fold({ incarnation: born, journal })
 
 /** Whose facts count: those of the last incarnation, and for each turn those of the last that opened it again. */
 export const inForce = (journal: ReadonlyArray<Fact>) => {
@@ -189,7 +188,13 @@ export const AnyContext = Schema.Struct({
   turns: small(0, 3)
 })
 
-export const contextIn = ({ needsApproval, runs, turns, underWay, ...rest }: typeof AnyContext.Type): RunEngine.Context => ({
+export const contextIn = ({
+  needsApproval,
+  runs,
+  turns,
+  underWay,
+  ...rest
+}: typeof AnyContext.Type): RunEngine.Context => ({
   ...rest,
   underWay: new Set(underWay),
   needsApproval: () => needsApproval,

@@ -103,11 +103,21 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
   let isDead = false
   let isStalled = false
 
-  const add = (operation: Operation, happening: Rule["happening"], more: Partial<Pick<Rule, "lost" | "refusal">> = {}) => {
+  const add = (
+    operation: Operation,
+    happening: Rule["happening"],
+    more: Partial<Pick<Rule, "lost" | "refusal">> = {}
+  ) => {
     const [reached, goOn] = [Latch.makeUnsafe(false), Latch.makeUnsafe(false)]
     rules = [...rules, { operation, happening, lost: false, refusal: undefined, ...more, reached, goOn }]
     const name = `${happening}: ${operation}`
-    return { reached: until(name, Effect.sync(() => reached.isOpen())), goOn: goOn.open }
+    return {
+      reached: until(
+        name,
+        Effect.sync(() => reached.isOpen())
+      ),
+      goOn: goOn.open
+    }
   }
   const take = (operations: ReadonlyArray<string>): Rule | undefined => {
     const rule = rules.find(({ operation }) => operations.includes(operation))
@@ -116,7 +126,10 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
   }
   const alive = <A>(value: A): Effect<A> => Effect.suspend(() => (isDead ? Effect.never : Effect.succeed(value)))
   const still = ({ goOn, reached }: Rule) =>
-    Effect.andThen(Effect.andThen(reached.open, goOn.await), Effect.suspend(() => alive(undefined)))
+    Effect.andThen(
+      Effect.andThen(reached.open, goOn.await),
+      Effect.suspend(() => alive(undefined))
+    )
 
   const step = <A, E, F>(
     operations: ReadonlyArray<string>,
@@ -181,16 +194,17 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
       return Stream.concat(Stream.fromArray(events), Stream.fromPull(Effect.succeed(pull)))
     })
   const asked = <A, E>(operation: "cancel" | "resume" | "retrieve", effect: Effect<A, E>): Effect<A, E> =>
-    Effect.catchTag(step([`model.${operation}`], effect, { lost: unanswered }), "CreateUnconfirmed", () =>
-      Effect.never
+    Effect.catchTag(
+      step([`model.${operation}`], effect, { lost: unanswered }),
+      "CreateUnconfirmed",
+      () => Effect.never
     ) as Effect<A, E>
 
   const ownModel: Model = {
     ...model,
     create: (request) => Stream.unwrap(opened(request)),
     submit: (request) => Effect.suspend(() => (isDead ? Effect.never : model.submit(request))),
-    resume: (responseId, options) =>
-      Stream.unwrap(asked("resume", Effect.succeed(model.resume(responseId, options)))),
+    resume: (responseId, options) => Stream.unwrap(asked("resume", Effect.succeed(model.resume(responseId, options)))),
     retrieve: (responseId) => asked("retrieve", model.retrieve(responseId)),
     cancel: (responseId) => asked("cancel", model.cancel(responseId)),
     remove: (responseId) => Effect.suspend(() => (isDead ? Effect.never : model.remove(responseId)))
@@ -249,7 +263,6 @@ export const atProvider = Effect.fnUntraced(function* (responseId: string) {
     Effect.orDie
   )
 })
-
 
 /** A store on a server, whose answers take real time, for which the test clock waits. */
 export const awaited = (layer: Layer.Layer<TokenStore.TokenStore>): Layer.Layer<TokenStore.TokenStore> => {

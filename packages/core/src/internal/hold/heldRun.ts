@@ -4,7 +4,7 @@ import { type ContinuationToken, start } from "../../ContinuationToken.ts"
 import type { Fact, FactOf, NewFact, RunRecord } from "../../RunRecord.ts"
 import { decide, type Step } from "../../RunEngine.ts"
 import type { RunState } from "../../RunState.ts"
-import type { Answer, ReleaseOptions } from "../../TokenStore.ts"
+import type { Answer, Lease as LeaseOf, ReleaseOptions } from "../../TokenStore.ts"
 import * as Instruments from "../instruments.ts"
 import { contextOf, errorOf, type OpenRun, restOf } from "../openRun.ts"
 import { sendCancel } from "../cancelResponse.ts"
@@ -76,7 +76,12 @@ export interface HeldRun {
 /** Takes a run for the scope. When the scope closes, writes what is not written yet, and gives the run back. */
 export const acquire = Effect.fnUntraced(function* (
   run: OpenRun,
-  options: { readonly steal?: boolean; readonly attempt?: boolean } = {}
+  options: {
+    readonly steal?: boolean
+    readonly attempt?: boolean
+    /** The attempt that this lease counted could not be given back. */
+    readonly onOwed?: (lease: LeaseOf) => void
+  } = {}
 ): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
   const { policy, runId, store } = run
   const clock = yield* Clock.Clock
@@ -90,6 +95,7 @@ export const acquire = Effect.fnUntraced(function* (
   const known = { handled: false, background: true }
   let onFacts = () => {}
   let leaving = false
+  let released = false
   const left = Latch.makeUnsafe(false)
   let how: Partial<ReleaseOptions> = {}
 
@@ -196,8 +202,8 @@ export const acquire = Effect.fnUntraced(function* (
           warn("the last position of a run could not be written: its updates since the last write come again")(error)
         )
       ),
-      // A cancel that is being sent gets the time that is left.
-      Effect.andThen(FiberMap.awaitEmpty(cancels)),
+      // A cancel that is being sent gets some of the time, and the release what is left.
+      Effect.andThen(Effect.timeoutOption(FiberMap.awaitEmpty(cancels), Duration.times(policy.closeTimeout, 0.5))),
       Effect.andThen(
         Effect.suspend(() => {
           const isLost = held.gone() !== undefined
@@ -215,6 +221,7 @@ export const acquire = Effect.fnUntraced(function* (
             : release
         }).pipe(
           Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),
+          Effect.tap(() => Effect.sync(() => (released = true))),
           Effect.catch(warn("the lease of a run could not be released, and ends by itself"))
         )
       ),
@@ -230,7 +237,12 @@ export const acquire = Effect.fnUntraced(function* (
           )
       }),
       Effect.ensuring(Scope.close(inner, Exit.void)),
-      Effect.ensuring(Effect.sync(() => left.openUnsafe()))
+      Effect.ensuring(
+        Effect.sync(() => {
+          if (!released && options.attempt === true && how.attempt !== "keep") options.onOwed?.(lease)
+          left.openUnsafe()
+        })
+      )
     )
   }
 

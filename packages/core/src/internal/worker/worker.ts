@@ -3,7 +3,7 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { RunId } from "../../Run.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import type { RunRecord } from "../../RunRecord.ts"
-import { type Page, TokenStore } from "../../TokenStore.ts"
+import { type Lease, type Page, TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../agent.ts"
 import * as Trouble from "../hold/trouble.ts"
 import { known } from "../openRun.ts"
@@ -24,6 +24,7 @@ export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<void, never, BackgroundModel | TokenStore | Scope.Scope> {
   const policy = yield* RunPolicy
+  const store = yield* TokenStore
   const byName = new Map(agents.map((agent) => [agent.name, agent]))
   const stopping = Latch.makeUnsafe()
   const freed = Latch.makeUnsafe()
@@ -33,6 +34,15 @@ export const make = Effect.fnUntraced(function* <E>(
   const leaseMillis = Duration.toMillis(Duration.min(policy.leaseTime, Duration.days(1)))
   // Runs that this worker cannot go on with for now, though another might, and until when.
   const resting = new Map<RunId, number>()
+
+  // Leases whose release did not reach the store: this worker lives, so their attempts are no deaths of it.
+  const owed = new Set<Lease>()
+  const giveBack = Effect.gen(function* () {
+    for (const lease of owed) {
+      yield* store.release(lease, { seen: 0, due: Duration.zero, attempt: "back" })
+      owed.delete(lease)
+    }
+  })
 
   const taken = yield* FiberMap.make<RunId, void, never>()
   const size = FiberMap.size(taken)
@@ -49,7 +59,7 @@ export const make = Effect.fnUntraced(function* <E>(
 
   const take = (agent: Agent, record: RunRecord) => {
     const { runId } = record
-    return bring(open(agent, record), options, stopping).pipe(
+    return bring(open(agent, record), options, stopping, (lease) => owed.add(lease)).pipe(
       Effect.scoped,
       Effect.flatMap((done) => (done ? Effect.void : rest(runId))),
       Effect.catch(({ message, reason }) =>
@@ -67,12 +77,12 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   }
 
-  const store = yield* TokenStore
   const trouble = Trouble.make({ agents: agents.map(({ name }) => name).join(", ") })
   const look = Effect.gen(function* () {
     freed.closeUnsafe()
     const now = millis()
     for (const [runId, until] of resting) if (until <= now) resting.delete(runId)
+    yield* giveBack
     let cursor: string | undefined
     do {
       if ((yield* size) >= options.concurrency) return

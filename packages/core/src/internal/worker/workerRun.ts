@@ -9,6 +9,7 @@ import * as Acknowledge from "../hold/acknowledge.ts"
 import { acquire, type HeldRun } from "../hold/heldRun.ts"
 import * as Instruments from "../instruments.ts"
 import { checkVersion, type OpenRun } from "../openRun.ts"
+import type { Lease } from "../../TokenStore.ts"
 
 /**
  * A run in the hands of a worker.
@@ -49,10 +50,11 @@ const longestReason = 500
 export const bring = Effect.fnUntraced(function* <E>(
   run: OpenRun,
   handling: Handling<E>,
-  stopping: Latch.Latch
+  stopping: Latch.Latch,
+  onOwed: (lease: Lease) => void
 ): Effect.fn.Return<boolean, AgentError, Scope.Scope> {
   yield* checkVersion(run)
-  const held = yield* acquire(run, { attempt: true })
+  const held = yield* acquire(run, { attempt: true, onOwed })
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
   const park = (reason: string) => {
     held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })
