@@ -47,6 +47,6 @@ export const table = (title: string, columns: ReadonlyArray<Column>, all: Readon
       .map((text, column) => (column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0)))
       .join("  ")
   )
-  const notes = all.flatMap(({ name, notes }) => notes.map((note) => `! ${name}: ${note}`))
+  const notes = all.flatMap((one) => one.notes.map((note) => `! ${one.name}: ${note}`))
   return ["", title, ...shown.map((line) => `  ${line}`), ...notes].join("\n")
 }

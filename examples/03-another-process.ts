@@ -1,16 +1,29 @@
 // The position is kept in files: run this twice. The first process breaks off, the second goes on by the run's id.
 //
-//   pnpm sandbox --port 8787 --pace "5 millis" &      (not needed with OPENAI_API_KEY)
+// Both need the same provider: OpenAI, if OPENAI_API_KEY is set, or a sandbox that outlives the first process.
+//
+//   pnpm sandbox --port 8787 --pace "5 millis" &
 //   SANDBOX_URL=http://127.0.0.1:8787/v1 pnpm exec node examples/03-another-process.ts
 //   SANDBOX_URL=http://127.0.0.1:8787/v1 pnpm exec node examples/03-another-process.ts
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, type AgentUpdate, TokenStore } from "@effect-baton/core"
-import { Config, Console, Effect, Stream } from "effect"
+import { Config, Console, Data, Effect, Option, Stream } from "effect"
 import { analyst, task } from "./analyst.ts"
 import { Model } from "./model.ts"
 
+class NoProvider extends Data.TaggedError("NoProvider")<{ readonly message: string }> {}
+
 const program = Effect.gen(function* () {
   const runId = yield* Config.String("RUN_ID").pipe(Config.withDefault("report-2026"))
+  const outlives = yield* Config.all([
+    Config.option(Config.Redacted("OPENAI_API_KEY")),
+    Config.option(Config.String("SANDBOX_URL"))
+  ]).pipe(Config.map((given) => given.some((one) => Option.isSome<unknown>(one))))
+  if (!outlives) {
+    return yield* new NoProvider({
+      message: "A sandbox of this process would end with it. Start one, and name it in SANDBOX_URL, as the comment says."
+    })
+  }
   const print = Stream.runForEach((update: AgentUpdate.AgentUpdate) =>
     Effect.sync(() => process.stdout.write(update.text))
   )

@@ -48,9 +48,7 @@ const program = Effect.gen(function* () {
 
   yield* Console.log("A sandbox server on this machine plays the model; runs are kept in Redis.")
   const input = yield* task
-  // Opened as streams, which others can stream then, and left at the first update.
-  const start = (runId: string) => Stream.runDrain(Stream.take(Agent.stream(analyst, { input, runId }), 1))
-  yield* Effect.forEach(runIds, start, { concurrency: "unbounded", discard: true })
+  yield* Effect.forEach(runIds, (runId) => Agent.start(analyst, { input, runId }), { concurrency: "unbounded" })
   yield* Console.log(`--- started, and left alone: ${runIds.join(", ")}`)
 
   const follow = Effect.fnUntraced(function* (name: string) {
@@ -61,7 +59,7 @@ const program = Effect.gen(function* () {
       const lines = report.add(name, update)
       if (before !== name) {
         yield* Console.log(`--- ${name} has ${update.runId}${before === undefined ? "" : `, which ${before} had`}`)
-        if ([...reports.values()].every(({ worker }) => worker !== undefined)) yield* server.setPace("4 millis")
+        if ([...reports.values()].every((other) => other.worker !== undefined)) yield* server.setPace("4 millis")
       }
       for (const line of lines) if (line !== "") yield* Console.log(`${name} | ${update.runId} | ${line}`)
       if (++count < killAfter || killed !== undefined) return
@@ -74,7 +72,7 @@ const program = Effect.gen(function* () {
         const report = reports.get(update.runId)
         return report === undefined ? Effect.void : take(report, update)
       })
-      const left = [...reports].filter(([, { over, worker }]) => worker === name && !over)
+      const left = [...reports].filter(([, report]) => report.worker === name && !report.over)
       if (left.length > 0) {
         const runs = left.map(([runId]) => runId).join(" and ")
         yield* Console.log(`--- ${name} is gone. It had ${runs}: others take them when its leases are over`)

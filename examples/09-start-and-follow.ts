@@ -1,5 +1,5 @@
 // One process starts runs and asks for their results; another, a worker, follows them. They share Redis and nothing else.
-// What Agent.start opened is no stream: the worker gets each report in a few large pieces, when it is done.
+// The worker gets each report as it is written.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent } from "@effect-baton/core"
 import { Console, Effect, Stream } from "effect"
@@ -12,10 +12,13 @@ const runIds = ["report-1", "report-2"]
 
 const program = Effect.gen(function* () {
   const worker = yield* startWorker
+  const updates = new Map<string, number>()
   yield* worker.updates.pipe(
-    Stream.runForEach(({ runId, status, text }) =>
-      Console.log(`the worker got of ${runId}: ${status}, ${text.length} characters`)
-    ),
+    Stream.runForEach(({ runId, status }) => {
+      const count = (updates.get(runId) ?? 0) + 1
+      updates.set(runId, count)
+      return status === "completed" ? Console.log(`the worker got ${runId} in ${count} updates`) : Effect.void
+    }),
     Effect.forkChild
   )
 

@@ -1,4 +1,4 @@
-import { Runs } from "@effect-baton/core"
+import { Runs, RunState } from "@effect-baton/core"
 import { Effect, Option, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { decodeLine } from "./line.ts"
@@ -40,8 +40,10 @@ export const startWorker = Effect.gen(function* () {
   })
 })
 
-/** Waits until workers have finished every run. */
-export const allFinished = Stream.runCount(Runs.list({ stage: "unfinished" })).pipe(
+/** Waits until workers are done with every run. */
+export const allFinished = Runs.list().pipe(
+  Stream.filter((record) => !RunState.fold(record).delivered),
+  Stream.runCount,
   Effect.repeat({ until: (unfinished) => unfinished === 0, schedule: Schedule.spaced("250 millis") }),
   Effect.timeout("1 minute")
 )

@@ -9,7 +9,7 @@ export default [
     find: "detach(Exit.fail(new Telemetry.Disconnected())), cut(undefined)",
     replace: "detach(Exit.fail(new Telemetry.Disconnected())), Cause.done()",
     test: "test/core/Attachment.test.ts",
-    title: "that ends, breaks, or ends again is made anew where it was"
+    title: "that ends, breaks, or ends again is opened again where it was"
   },
   {
     id: "keepalives-are-progress",
@@ -26,7 +26,7 @@ export default [
     guarantee: 4,
     breaks: "an idle connection is given up",
     file: "packages/core/src/internal/stallWatch.ts",
-    find: "idle: elapsed(policy.idleAfter, () => lastHeard)",
+    find: "idle: elapsed(policy.idleTimeout, () => lastHeard)",
     replace: "idle: Effect.never",
     test: "test/core/Attachment.test.ts",
     title: "that is silent for longer than the policy allows is given up, and keepalives are signs of life"
@@ -36,8 +36,8 @@ export default [
     guarantee: 4,
     breaks: "the provider says how long to wait",
     file: "packages/core/src/internal/backoff.ts",
-    find: "Effect.sleep(Duration.max(delay, atLeast))",
-    replace: "Effect.sleep(delay)",
+    find: "Effect.sleep(Duration.max(wait, atLeast))",
+    replace: "Effect.sleep(wait)",
     test: "test/core/Attachment.test.ts",
     title: "waits as long as the provider asks, above a minute too"
   },
@@ -75,7 +75,7 @@ export default [
     id: "poll-after-ignored",
     guarantee: 4,
     breaks: "openai-poll-after-ms is honoured",
-    file: "packages/core/src/internal/verbs.ts",
+    file: "packages/core/src/internal/verbs/look.ts",
     find: "pace.wait(status, look.pollAfter)",
     replace: "pace.wait(status)",
     test: "test/openai/Retries.test.ts",

@@ -5,9 +5,9 @@ export default [
     id: "lease-kept",
     guarantee: 6,
     breaks: "a lease is released when the stream is left",
-    file: "packages/core/src/internal/heldRun.ts",
-    find: "? store.release(lease)",
-    replace: "? Effect.void",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: ": release }).pipe(",
+    replace: ": Effect.void }).pipe(",
     test: "test/core/Lease.test.ts",
     title: "is released after a failure, a defect, and an early end"
   },
@@ -15,7 +15,7 @@ export default [
     id: "lease-not-timed",
     guarantee: 6,
     breaks: "a worker that stood still past its lease delivers nothing more",
-    file: "packages/core/src/internal/heldRun.ts",
+    file: "packages/core/src/internal/hold/lease.ts",
     find: "clock.monotonicTimeNanosUnsafe() >= leaseEnd",
     replace: "leaseEnd === 0n",
     test: "test/core/Lease.test.ts",
@@ -25,11 +25,11 @@ export default [
     id: "refused-write-goes-on",
     guarantee: 6,
     breaks: "a worker whose write was refused has lost the run",
-    file: "packages/core/src/internal/heldRun.ts",
-    find: "LeaseLost: (reason) => Effect.fail(lose(failed(reason)))",
-    replace: "LeaseLost: (reason) => Effect.fail(failed(reason))",
+    file: "packages/core/src/internal/hold/checkpointer.ts",
+    find: 'error._tag === "LeaseLost" ? held.lose(errorOf(error))',
+    replace: 'error._tag === "LeaseLost" ? errorOf(error)',
     test: "test/core/Lease.test.ts",
-    title: "taken over while this worker believes in its own: the next write is refused, and ends it"
+    title: "stolen while this worker believes in its own: the next write is refused, and ends it"
   },
   {
     id: "silence-hides-loss",
@@ -45,7 +45,7 @@ export default [
     id: "lease-without-end",
     guarantee: 6,
     breaks: "a lease ends with its time",
-    file: "packages/core/src/internal/runTable.ts",
+    file: "packages/core/src/RunKernel.ts",
     find: "now.nanos < row.leaseEnd",
     replace: "now.nanos >= 0n",
     test: "test/core/TokenStoreMemory.test.ts",
@@ -55,8 +55,8 @@ export default [
     id: "lease-shared",
     guarantee: 6,
     breaks: "a run that somebody holds is refused to others",
-    file: "packages/core/src/internal/runTable.ts",
-    find: "options.takeOver !== true",
+    file: "packages/core/src/RunKernel.ts",
+    find: "options.steal !== true",
     replace: 'options.owner === ""',
     test: "test/core/TokenStoreMemory.test.ts",
     title: "a held run is refused, naming who holds it and until when"
@@ -65,7 +65,7 @@ export default [
     id: "fence-not-compared",
     guarantee: 6,
     breaks: "whoever lost a lease writes nothing",
-    file: "packages/core/src/internal/runTable.ts",
+    file: "packages/core/src/RunKernel.ts",
     find: "row.record.lease?.fence === lease.fence",
     replace: "row.record.lease?.owner === lease.owner",
     test: "test/core/TokenStoreMemory.test.ts",
@@ -85,9 +85,9 @@ export default [
     id: "ordinal-not-compared",
     guarantee: 6,
     breaks: "a commit that comes late changes nothing",
-    file: "packages/core/src/internal/runTable.ts",
-    find: "commit.ordinal <= row.record.ordinal",
-    replace: "commit.ordinal < 0",
+    file: "packages/core/src/RunKernel.ts",
+    find: "position !== undefined && position.ordinal > record.ordinal",
+    replace: "position !== undefined",
     test: "test/core/TokenStoreMemory.test.ts",
     title: "the same commit again, and an earlier one, succeed and change nothing"
   },
@@ -95,9 +95,9 @@ export default [
     id: "lease-by-wall-clock",
     guarantee: 6,
     breaks: "leases use the monotonic clock",
-    file: "packages/core/src/internal/runTable.ts",
+    file: "packages/core/src/RunKernel.ts",
     find: "now.nanos < row.leaseEnd",
-    replace: "now.millis < row.record.lease.expiresAt",
+    replace: "now.millis < (row.record.lease?.expiresAt ?? 0)",
     test: "test/core/ClockJump.test.ts",
     title: "over the memory store"
   },
@@ -105,7 +105,7 @@ export default [
     id: "store-away-at-once-fatal",
     guarantee: 6,
     breaks: "while the store is away, delivery goes on for as long as the lease",
-    file: "packages/core/src/internal/heldRun.ts",
+    file: "packages/core/src/internal/hold/lease.ts",
     find: "if (left <= 0n)",
     replace: "if (left <= ttlNanos)",
     test: "test/core/Troubles.test.ts",
@@ -125,9 +125,18 @@ export default [
     id: "redis-ordinal-not-compared",
     guarantee: 6,
     breaks: "a commit that comes late changes nothing in Redis",
-    file: "packages/redis/src/internal/scripts.ts",
-    find: "tonumber(ARGV[4]) <= ordinal",
-    replace: "tonumber(ARGV[4]) < 0",
+    edits: [
+      {
+        file: "packages/redis/src/internal/scripts.ts",
+        find: "if ARGV[5] ~= '' and tonumber(ARGV[5]) > ordinal then come() end",
+        replace: "if ARGV[5] ~= '' then come() end"
+      },
+      {
+        file: "packages/redis/src/internal/scripts.ts",
+        find: "local further = ARGV[5] ~= '' and tonumber(ARGV[5]) > ordinal",
+        replace: "local further = ARGV[5] ~= ''"
+      }
+    ],
     test: "test/redis/Contract.test.ts",
     title: "the same commit again, and an earlier one, succeed and change nothing"
   },
@@ -136,8 +145,8 @@ export default [
     guarantee: 6,
     breaks: "a fence in Redis never goes back, not even after the server was emptied",
     file: "packages/redis/src/internal/scripts.ts",
-    find: "fence = text(math.max(time[1] * 1000000 + time[2], number(last) + 1))",
-    replace: "fence = text(number(last) + 1)",
+    find: "local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)",
+    replace: "local least = number(last) + 1",
     test: "test/redis/RedisTokenStore.test.ts",
     title: "a fence never goes back, not even after the server was emptied"
   },
@@ -146,20 +155,20 @@ export default [
     guarantee: 6,
     breaks: "a fence in Redis never goes back, not even if the clock does",
     file: "packages/redis/src/internal/scripts.ts",
-    find: "fence = text(math.max(time[1] * 1000000 + time[2], number(last) + 1))",
-    replace: "fence = text(time[1] * 1000000 + time[2])",
+    find: "local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)",
+    replace: "local least = time[1] * 1000000 + time[2]",
     test: "test/redis/RedisTokenStore.test.ts",
     title: "the fences of a run that was removed and created again go on rising"
   },
   {
     id: "taken-over-without-fence",
     guarantee: 6,
-    breaks: "whoever takes a run over gets a fence above the old one",
-    file: "packages/core/src/internal/runTable.ts",
+    breaks: "whoever steals a run gets a fence above the old one",
+    file: "packages/core/src/RunKernel.ts",
     find: "current !== null && own ? current.fence",
     replace: "current !== null ? current.fence",
     test: "test/core/TokenStoreMemory.test.ts",
-    title: "who takes a held run over holds it, and the old holder has lost it"
+    title: "who steals a held run holds it, and the old holder has lost it"
   },
   {
     id: "waiting-fails",
@@ -175,19 +184,19 @@ export default [
     id: "starter-robbed",
     guarantee: 6,
     breaks: "a worker leaves a run to its starter until the starter is gone",
-    file: "packages/core/src/internal/worker.ts",
-    find: "return now - seen.since > 2 * leaseMillis",
-    replace: "return now >= seen.since",
+    file: "packages/core/src/internal/openRun.ts",
+    find: "{ due: Duration.times(timeOf(policy), 2) }",
+    replace: "{}",
     test: "test/core/Runs.test.ts",
-    title: "leave a run to its starter, and set it aside when the starter is gone without having opened it"
+    title: "leave a run to a starter that is slow"
   },
   {
     id: "handler-outlives-lease",
     guarantee: 6,
     breaks: "a handler whose lease is lost is stopped at once",
-    file: "packages/core/src/internal/workerRun.ts",
-    find: "Effect.raceFirst(tryOften(run, held, handling, stopping), held.lost)",
-    replace: "tryOften(run, held, handling, stopping)",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: "Effect.raceFirst(tryOnce(run, held, handling, stopping), held.lost)",
+    replace: "tryOnce(run, held, handling, stopping)",
     test: "test/core/Runs.test.ts",
     title: "stop at once, and commit nothing, when their lease is taken from them in the middle of handle"
   }

@@ -5,9 +5,9 @@ export default [
     id: "intent-not-recorded",
     guarantee: 7,
     breaks: "the intent is recorded before the request",
-    file: "packages/core/src/internal/advance.ts",
-    find: "Stream.unwrap(Effect.as(intend(held), run.model.create(request)))",
-    replace: "run.model.create(request)",
+    file: "packages/core/src/internal/opening.ts",
+    find: 'yield* held.decide([{ _tag: "Requested", turn, try: name }]).pipe(Effect.onError(() => withdraw))',
+    replace: '"written" as string',
     test: "test/core/Start.test.ts",
     title: "records the intent before the request, and the response's name before anything is delivered"
   },
@@ -15,9 +15,9 @@ export default [
     id: "unconfirmed-sent-again",
     guarantee: 7,
     breaks: "a request that may have been accepted is not sent again by itself",
-    file: "packages/core/src/internal/advance.ts",
-    find: 'policy.unconfirmed === "fail"',
-    replace: 'policy.unconfirmed !== "fail"',
+    file: "packages/core/src/RunEngine.ts",
+    find: 'context.onUnconfirmed === "fail"',
+    replace: 'context.onUnconfirmed !== "fail"',
     test: "test/core/Start.test.ts",
     title: "a request without an answer leaves the run Unconfirmed: it is not sent again by itself"
   },
@@ -25,9 +25,9 @@ export default [
     id: "unanswered-create-retried",
     guarantee: 7,
     breaks: "a request without an answer is not retried",
-    file: "packages/core/src/internal/follow.ts",
-    find: "return fail(new Unconfirmed({ runId, error: loss.error }))",
-    replace: "return refused(loss.error)",
+    file: "packages/core/src/internal/opening.ts",
+    find: '? { _tag: "Unknown", error: error.error }',
+    replace: '? { _tag: "Refused", error: error.error }',
     test: "test/core/Start.test.ts",
     title: "a request without an answer leaves the run Unconfirmed: it is not sent again by itself"
   },
@@ -35,19 +35,21 @@ export default [
     id: "refusal-retried-for-ever",
     guarantee: 7,
     breaks: "a request that was refused for good is not sent again",
-    file: "packages/core/src/internal/follow.ts",
-    find: "if (error.isRetryable &&",
-    replace: "if (",
-    test: "test/core/Start.test.ts"
+    file: "packages/core/src/internal/opening.ts",
+    find: "final: !error.isRetryable",
+    replace: "final: false",
+    test: "test/core/Start.test.ts",
+    title: "as failed, with the provider's reason, at once"
   },
   {
     id: "other-input-accepted",
     guarantee: 7,
     breaks: "another input under the same id is refused",
     file: "packages/core/src/internal/openRun.ts",
-    find: "record.digest !== known",
+    find: "record.digest !== task.digest",
     replace: 'record.digest === ""',
-    test: "test/core/Start.test.ts"
+    test: "test/core/Start.test.ts",
+    title: "another input or session under the same id is refused, and buys nothing"
   },
   {
     id: "bad-gateway-bought-nothing",
@@ -84,8 +86,8 @@ export default [
     guarantee: 7,
     breaks: "the tokens of a run are counted once",
     file: "packages/core/src/internal/advance.ts",
-    find: "counts: RunRecord.ended(record) === undefined",
-    replace: "counts: true",
+    find: "counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)",
+    replace: "counts: () => true",
     test: "test/core/Telemetry.test.ts",
     title: "tokens are counted once, whoever reads along or again"
   },
@@ -93,11 +95,11 @@ export default [
     id: "name-given-up",
     guarantee: 7,
     breaks: "the name of a response is not lost because the store is away",
-    file: "packages/core/src/internal/advance.ts",
-    find: 'held.persist("queued", [{ _tag: "Accepted"',
-    replace: 'held.write("queued", [{ _tag: "Accepted"',
+    file: "packages/core/src/internal/hold/observe.ts",
+    find: "Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),",
+    replace: "",
     test: "test/core/Start.test.ts",
-    title: "is waited for, and the name is not lost: streamed"
+    title: "is waited for, and the name is not lost: stream"
   },
   {
     id: "X3",
@@ -193,9 +195,18 @@ export default [
     id: "X23b",
     guarantee: 7,
     breaks: "an intent is not written over a response that others recorded",
-    file: "packages/core/src/RunKernel.ts",
-    find: "guard && (added.length > 0 || isFurther) && record.journal.length > seen",
-    replace: "guard && record.journal.length < 0",
+    edits: [
+      {
+        file: "packages/core/src/RunKernel.ts",
+        find: "guard && (added.length > 0 || isFurther) && record.journal.length > seen",
+        replace: "guard && record.journal.length < 0"
+      },
+      {
+        file: "packages/core/src/internal/opening.ts",
+        find: "|| state.turns[turn]?.winner !== undefined) {",
+        replace: ") {"
+      }
+    ],
     test: "test/core/Schedules.test.ts",
     title: "X23: an intent is not written over a response that others recorded"
   },

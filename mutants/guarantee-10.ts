@@ -88,7 +88,7 @@ export default [
     find: "turn.refusal = weightier(turn.refusal, fact)",
     replace: "turn.refusal = fact",
     test: "test/core/RunState.test.ts",
-    title: "is the same if neighbours change places"
+    title: "is the same in any order that leaves Accepted and Retried in theirs"
   },
   {
     id: "end-over-running",

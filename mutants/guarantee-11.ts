@@ -41,8 +41,8 @@ export default [
     guarantee: 11,
     breaks: "a token that names another agent does not open the run",
     file: "packages/core/src/internal/openRun.ts",
-    find: "record.value.agent !== agent.name",
-    replace: 'record.value.agent === ""',
+    find: "if (record.agent !== agent.name) {",
+    replace: 'if (record.agent === "") {',
     test: "test/core/Troubles.test.ts",
     title: "token of another agent, run or tenant"
   }

@@ -24,21 +24,21 @@ export default [
   {
     id: "redis-index-not-moved",
     guarantee: 12,
-    breaks: "a listing of a stage in Redis reads the runs of that stage, and no others",
+    breaks: "a listing of the runs that are work in Redis reads those, and no others",
     file: "packages/redis/src/internal/scripts.ts",
-    find: "if stage ~= known[6] then",
-    replace: "if stage ~= known[6] and not known[6] then",
+    find: "redis.call('ZADD', base .. 'held', till, id) redis.call('ZREM', base .. 'work', id)",
+    replace: "redis.call('ZADD', base .. 'held', till, id)",
     test: "test/redis/RedisTokenStore.test.ts",
-    title: "each stage has its index, and a run is in one of them"
+    title: "a run is in the indexes that its record says"
   },
   {
     id: "redis-finished-for-ever",
     guarantee: 12,
-    breaks: "Redis keeps a finished run for its time, and no longer",
+    breaks: "Redis keeps a run that is over for its time, and no longer",
     file: "packages/redis/src/internal/scripts.ts",
-    find: "redis.call('PEXPIREAT', run, last)",
+    find: "redis.call('PEXPIRE', run, retention)",
     replace: "",
     test: "test/redis/RedisTokenStore.test.ts",
-    title: "finished runs are kept for their time, and then are in no index"
+    title: "runs that are over are kept for their time, and then are in no index"
   }
 ] satisfies ReadonlyArray<Mutant>

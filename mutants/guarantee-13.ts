@@ -26,8 +26,8 @@ export default [
     guarantee: 13,
     breaks: "Redis keeps a run that a later version wrote",
     file: "packages/redis/src/internal/scripts.ts",
-    find: "if version and (tonumber(version) or 0) > 1 then return { 'newer' } end",
-    replace: "",
+    find: "> 2 and { 'newer' }",
+    replace: "> 2 and { 'none' }",
     test: "test/redis/RedisTokenStore.test.ts",
     title: "a run of a later version is left alone"
   }

@@ -14,20 +14,20 @@ export default [
   {
     id: "never-set-aside",
     guarantee: 14,
-    breaks: "a run that fails its handler too often is set aside",
-    file: "packages/core/src/internal/workerRun.ts",
-    find: "held.work({ attempts: Math.max(1, held.attempts()) })",
-    replace: "held.work({ attempts: 0 })",
+    breaks: "a run that fails its handler too often is parked",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: "outcome.forGood || attempts >= handling.maxAttempts",
+    replace: "outcome.forGood",
     test: "test/core/Runs.test.ts",
-    title: "try a run again that failed handle, from its last position, and set it aside in the end"
+    title: "try a run again that failed handle, from its last position, and park it in the end"
   },
   {
     id: "stop-counts",
     guarantee: 14,
     breaks: "a worker that stops counts no attempt against its runs",
-    file: "packages/core/src/internal/workerRun.ts",
-    find: "held.work({ attempts: Math.min(before, held.attempts()) })",
-    replace: "",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: 'attempt: "back",',
+    replace: 'attempt: "keep",',
     test: "test/core/Runs.test.ts",
     title: "count no attempt against a run that says nothing while they come and go"
   },
@@ -35,7 +35,7 @@ export default [
     id: "refusal-counted",
     guarantee: 14,
     breaks: "what the provider or the store refuses is not counted against a run",
-    file: "packages/core/src/internal/workerRun.ts",
+    file: "packages/core/src/internal/worker/workerRun.ts",
     find: 'default: return { _tag: "Left" }',
     replace: 'default: return { _tag: "Failed", reason: error.message, forGood: false }',
     test: "test/core/Runs.test.ts",
@@ -45,21 +45,21 @@ export default [
     id: "progress-not-counted",
     guarantee: 14,
     breaks: "a run that makes progress has its attempts counted from zero again",
-    file: "packages/core/src/internal/heldRun.ts",
-    find: "if (attempts > 0) work = { ...work, attempts: (attempts = 0) }",
-    replace: "",
+    file: "packages/core/src/RunKernel.ts",
+    find: "attempts: own.length === record.attempts.length ? record.attempts : own",
+    replace: "attempts: record.attempts",
     test: "test/core/Runs.test.ts",
-    title: "count attempts in one place only: who comes further begins anew"
+    title: "count attempts in one place only: who comes further begins again"
   },
   {
     id: "set-aside-taken",
     guarantee: 14,
-    breaks: "workers leave alone what is set aside",
-    file: "packages/core/src/RunRecord.ts",
-    find: 'record.setAside === null ? "unfinished" : "set aside"',
-    replace: '"unfinished"',
+    breaks: "workers leave alone what is parked",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: "due: Duration.infinity, parked:",
+    replace: "due: Duration.zero, parked:",
     test: "test/core/Runs.test.ts",
-    title: "try a run again that failed handle, from its last position, and set it aside in the end"
+    title: "try a run again that failed handle, from its last position, and park it in the end"
   },
   {
     id: "X15",

@@ -216,18 +216,18 @@ const learn = (known: Known, results: ReadonlyArray<Result.Result<unknown, unkno
   }
 }
 
-const look = (store: Service, look: Look): Effect.Effect<unknown, unknown> => {
-  switch (look._tag) {
+const look = (store: Service, what: Look): Effect.Effect<unknown, unknown> => {
+  switch (what._tag) {
     case "Read":
-      return store.read(idOf(look.id))
+      return store.read(idOf(what.id))
     case "ReadResponse":
-      return Effect.forEach(Id.literals, (id) => store.read({ responseId: responseOf(id, look) }))
+      return Effect.forEach(Id.literals, (id) => store.read({ responseId: responseOf(id, what) }))
     case "List":
       return store.list({
-        limit: look.limit,
-        ...(look.due ? { due: true } : {}),
-        ...(look.parked === "any" ? {} : { parked: look.parked === "yes" }),
-        ...(look.status.length === 0 ? {} : { status: look.status })
+        limit: what.limit,
+        ...(what.due ? { due: true } : {}),
+        ...(what.parked === "any" ? {} : { parked: what.parked === "yes" }),
+        ...(what.status.length === 0 ? {} : { status: what.status })
       })
   }
 }
@@ -255,9 +255,9 @@ const comparing = () => {
     if (!fences.has(fence)) fences.set(fence, fences.size)
     return fences.get(fence) ?? -1
   }
-  return (value: unknown): unknown =>
+  return (answer: unknown): unknown =>
     JSON.parse(
-      JSON.stringify(value, (key, value: unknown) =>
+      JSON.stringify(answer, (key, value: unknown) =>
         value instanceof AiError.AiError
           ? Schema.encodeUnknownSync(AiError.AiError)(value)
           : times.has(key) && value !== null
@@ -269,7 +269,7 @@ const comparing = () => {
     )
 }
 const answers = (results: ReadonlyArray<Result.Result<unknown, unknown>>): unknown =>
-  results.map(Result.match({ onFailure: (error) => ({ error }), onSuccess: (value) => ({ value: value ?? null }) }))
+  results.map(Result.match({ onFailure: (failed) => ({ failed }), onSuccess: (value) => ({ value: value ?? null }) }))
 
 const stateOf = (store: Service) =>
   Effect.map(store.list({ limit: 100 }), ({ items }) => items.map((record) => ({ ...record, lease: null })))

@@ -155,7 +155,7 @@ const twice = <R>(layer: Layer.Layer<BackgroundModel.BackgroundModel | R>) =>
     Effect.gen(function* () {
       const model = yield* BackgroundModel.BackgroundModel
       const said = yield* Ref.make<ReadonlyArray<BackgroundModel.ModelEvent>>([])
-      const repeating = <E, R>(events: Stream.Stream<BackgroundModel.ModelEvent, E, R>) =>
+      const repeating = <E>(events: Stream.Stream<BackgroundModel.ModelEvent, E>) =>
         Stream.fromEffect(Ref.get(said)).pipe(
           Stream.flatMap(Stream.fromIterable),
           Stream.concat(

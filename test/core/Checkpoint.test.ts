@@ -204,7 +204,7 @@ for (const { layer, name } of stores) {
         Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 15 })),
         Schema.Literals(["take", "fail", "die", "interrupt"])
       ],
-      ([said, paces, cut, how]) =>
+      ([said, works, cut, how]) =>
         Effect.gen(function* () {
           let n = 0
           const { committed, finished, whole } = yield* observe(
@@ -228,7 +228,7 @@ for (const { layer, name } of stores) {
                 }
                 return yield* Fiber.await(fiber)
               }),
-            () => Effect.sleep(paces[n++ % paces.length]!)
+            () => Effect.sleep(works[n++ % works.length]!)
           )
           assert.strictEqual(committed, finished)
           assert.strictEqual(finished, Math.min(whole, how === "take" ? cut : cut - 1))

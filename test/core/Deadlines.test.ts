@@ -100,9 +100,9 @@ describe("a run that stands still", () => {
   it.effect("is not stalled because its consumer is slow, and neither is its connection idle", () =>
     Effect.gen(function* () {
       const read: Array<string> = []
-      const slow = Stream.runForEach(Agent.stream(analyst, input), ({ text }) =>
-        Effect.sync(() => void read.push(text)).pipe(
-          Effect.andThen(text === "a" ? Effect.sleep("180 minutes") : Effect.void)
+      const slow = Stream.runForEach(Agent.stream(analyst, input), (update) =>
+        Effect.sync(() => void read.push(update.text)).pipe(
+          Effect.andThen(update.text === "a" ? Effect.sleep("180 minutes") : Effect.void)
         )
       )
       yield* passing(slow, 1000)

@@ -12,7 +12,7 @@ const { close, completed, disconnect, pause, text } = ScriptedModel
 /** Two thousand texts of ten deltas each, one after the other, each closed before the next. */
 const script = [
   ...Array.from({ length: 2000 }, (_, item) => [
-    ...Array.from({ length: 10 }, (_, i) => text(`word ${i} `, item)),
+    ...Array.from(Array(10).keys(), (i) => text(`word ${i} `, item)),
     close(item),
     ...(item % 100 === 0 ? [pause("300 millis")] : [])
   ]).flat(),

@@ -132,16 +132,14 @@ describe("bad input", () => {
 
   it.effect("another version of the agent: refused while the run is under way, unless the policy allows it", () =>
     Effect.gen(function* () {
-      const version = (version: string) => Agent.make("analyst", { background: true, version })
+      const agent = (version: string) => Agent.make("analyst", { background: true, version })
       const input = { input: "Hello", runId: "r" }
-      yield* passing(Stream.runDrain(Stream.take(Agent.stream(version("1"), input), 3)))
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(agent("1"), input), 3)))
       assert.strictEqual(
-        (yield* refusal(Stream.runDrain(Agent.resume(version("2"), { runId: "r" }))))._tag,
+        (yield* refusal(Stream.runDrain(Agent.resume(agent("2"), { runId: "r" }))))._tag,
         "AgentChanged"
       )
-      const allowed = Agent.run(version("2"), input).pipe(
-        Effect.provide(RunPolicy.layer({ onAgentChanged: "continue" }))
-      )
+      const allowed = Agent.run(agent("2"), input).pipe(Effect.provide(RunPolicy.layer({ onAgentChanged: "continue" })))
       assert.strictEqual((yield* passing(allowed)).text, "a")
     }).pipe(Effect.provide(over([text("a"), pause("1 second"), completed])))
   )
@@ -211,9 +209,9 @@ describe("updates and responses", () => {
         Effect.gen(function* () {
           const started = yield* Agent.start(analyst, { input: "Hello", runId })
           const polled = yield* passing(Agent.result(analyst, { runId }))
-          return [started, polled].map(({ continuationToken, text }) => ({
-            text,
-            token: Option.map(continuationToken, Struct.omit(["incarnation", "runId"]))
+          return [started, polled].map((response) => ({
+            text: response.text,
+            token: Option.map(response.continuationToken, Struct.omit(["incarnation", "runId"]))
           }))
         })
       assert.deepStrictEqual(

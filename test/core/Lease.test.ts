@@ -251,14 +251,14 @@ describe("the lease", () => {
         isAway = false
         assert.strictEqual(textOf(yield* passing(Fiber.join(short))), "x".repeat(120))
         const delivered: Array<string> = []
-        const long = yield* Effect.forkChild(
-          Stream.runForEach(Agent.stream(analyst, { ...input, runId: "long" }), ({ text }) =>
-            Effect.sync(() => void delivered.push(text))
+        const reading = yield* Effect.forkChild(
+          Stream.runForEach(Agent.stream(analyst, { ...input, runId: "long" }), (update) =>
+            Effect.sync(() => void delivered.push(update.text))
           )
         )
         yield* elapse(12_000, 100)
         isAway = true
-        const error = yield* passing(Effect.flip(Fiber.join(long)))
+        const error = yield* passing(Effect.flip(Fiber.join(reading)))
         assert.strictEqual(error.reason._tag, "StoreFailed")
         assert.isTrue(error.isRetryable)
         const before = delivered.join("").length

@@ -63,8 +63,7 @@ const consumers: Record<string, Consumer> = {
 const by = { input: "Hello", runId: "r", acknowledge: "manual" } as const
 
 /** How many updates the consumer is done with, as the record of the run tells. */
-const committed = (countOf: ReturnType<typeof counter>) =>
-  Effect.map(recordOf("r"), (record) => countOf(doneWith(record)))
+const doneOf = (countOf: ReturnType<typeof counter>) => Effect.map(recordOf("r"), (record) => countOf(doneWith(record)))
 
 const observe = (consumer: Consumer, stopAt?: number) =>
   Effect.gen(function* () {
@@ -89,7 +88,7 @@ const observe = (consumer: Consumer, stopAt?: number) =>
     assert.isNull((yield* recordOf("r")).lease)
     return {
       ahead,
-      committed: yield* committed(countOf),
+      committed: yield* doneOf(countOf),
       exit,
       finished: finished.size - 1,
       whole: whole.length
@@ -137,22 +136,22 @@ for (const { layer, name } of stores) {
         const acknowledge = (n: number) => Effect.andThen(deliveries[n - 1]!.acknowledge, elapse(500))
 
         yield* acknowledge(deliveries.length)
-        assert.strictEqual(yield* committed(countOf), 0)
+        assert.strictEqual(yield* doneOf(countOf), 0)
         yield* acknowledge(1)
-        assert.strictEqual(yield* committed(countOf), 1)
+        assert.strictEqual(yield* doneOf(countOf), 1)
         yield* acknowledge(3)
         yield* acknowledge(4)
-        assert.strictEqual(yield* committed(countOf), 1)
+        assert.strictEqual(yield* doneOf(countOf), 1)
         yield* acknowledge(2)
-        assert.strictEqual(yield* committed(countOf), 4)
+        assert.strictEqual(yield* doneOf(countOf), 4)
         // A second time changes nothing.
         for (const n of [3, 1, 4, 2]) yield* acknowledge(n)
-        assert.strictEqual(yield* committed(countOf), 4)
+        assert.strictEqual(yield* doneOf(countOf), 4)
         yield* acknowledgeAll(deliveries)
         yield* elapse(500)
-        assert.strictEqual(yield* committed(countOf), deliveries.length)
+        assert.strictEqual(yield* doneOf(countOf), deliveries.length)
         yield* passing(Fiber.interrupt(reading))
-        assert.strictEqual(yield* committed(countOf), deliveries.length)
+        assert.strictEqual(yield* doneOf(countOf), deliveries.length)
       }).pipe(Effect.provide(over))
     )
 
@@ -165,11 +164,11 @@ for (const { layer, name } of stores) {
         const deliveries = yield* passing(Stream.runCollect(Agent.stream(analyst, by)))
         const { operations } = yield* Recorder
         const before = operations.length
-        assert.strictEqual(yield* committed(countOf), 0)
+        assert.strictEqual(yield* doneOf(countOf), 0)
         yield* passing(
           Effect.forEach(ordered(deliveries), ({ acknowledge }) => acknowledge, { concurrency: "unbounded" })
         )
-        assert.strictEqual(yield* committed(countOf), deliveries.length)
+        assert.strictEqual(yield* doneOf(countOf), deliveries.length)
         const taken = operations.slice(before).filter((operation) => operation === "acquire")
         assert.strictEqual(taken.length, 1)
         assert.isNull((yield* recordOf("r")).lease)
@@ -182,7 +181,7 @@ for (const { layer, name } of stores) {
         const deliveries = yield* passing(Stream.runCollect(Agent.stream(analyst, by)))
         for (const [i, { acknowledge }] of deliveries.entries()) {
           yield* passing(acknowledge)
-          assert.strictEqual(yield* committed(countOf), i + 1)
+          assert.strictEqual(yield* doneOf(countOf), i + 1)
           assert.isNull((yield* recordOf("r")).lease)
         }
       }).pipe(Effect.provide(over))
@@ -226,7 +225,7 @@ describe("RunPolicy.maxUnacknowledged", () => {
       yield* acknowledgeAll(out)
       yield* passing(Fiber.join(reading))
       assert.strictEqual(textOf(all), textOf(whole))
-      assert.strictEqual(yield* committed(counter(whole)), whole.length)
+      assert.strictEqual(yield* doneOf(counter(whole)), whole.length)
     }).pipe(Effect.provide(over))
   )
 
@@ -283,11 +282,11 @@ describe("Delivery.acknowledge", () => {
         assert.strictEqual(error.reason._tag, "RunLeased")
         assert.isTrue(error.isRetryable)
       }
-      assert.strictEqual(yield* committed(countOf), 0)
+      assert.strictEqual(yield* doneOf(countOf), 0)
       yield* store.release(lease, { seen: journal.length, due: Duration.infinity, attempt: "keep" })
       // Repeated, it is not taken for one that was written.
       yield* deliveries.at(-1)!.acknowledge
-      assert.strictEqual(yield* committed(countOf), deliveries.length)
+      assert.strictEqual(yield* doneOf(countOf), deliveries.length)
     }).pipe(Effect.provide(over))
   )
 
@@ -307,7 +306,7 @@ describe("Delivery.acknowledge", () => {
       )
       yield* passing(Fiber.join(reading))
       yield* passing(Fiber.join(acknowledged))
-      assert.strictEqual(yield* committed(countOf), held.length)
+      assert.strictEqual(yield* doneOf(countOf), held.length)
       assert.isNull((yield* recordOf("r")).lease)
     }).pipe(
       Effect.provide(
@@ -330,7 +329,7 @@ describe("Delivery.acknowledge", () => {
       )
       yield* acknowledgeAll(again)
       assert.strictEqual(textOf(again.map(({ update }) => update)), textOf(whole.slice(3)))
-      assert.strictEqual(yield* committed(counter(whole)), whole.length)
+      assert.strictEqual(yield* doneOf(counter(whole)), whole.length)
     }).pipe(Effect.provide(over))
   )
 })

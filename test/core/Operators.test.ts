@@ -129,10 +129,10 @@ const runsAhead = (consumer: Consumer) =>
     const countOf = counter(yield* uninterrupted("whole"))
     const recorder = yield* Recorder
     let finished = 0
-    let ahead = 0
+    let most = 0
     recorder.onCommit = (commit) => {
       const claim = claimOf(commit)
-      if (claim !== undefined) ahead = Math.max(ahead, countOf(claim) - finished)
+      if (claim !== undefined) most = Math.max(most, countOf(claim) - finished)
     }
     const work: Work = () =>
       Effect.andThen(
@@ -142,7 +142,7 @@ const runsAhead = (consumer: Consumer) =>
     yield* passing(
       Effect.exit(consumer(Agent.stream(analyst, { input: "Hello", runId: "r" }), work, () => void finished++))
     )
-    return { ahead, finished }
+    return { ahead: most, finished }
   }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(halting), recording(TokenStore.layerMemory))))
 
 describe("operators between a run and its consumer", () => {

@@ -1,7 +1,7 @@
 // What a journal says does not depend on when its facts arrived, or on how often they were written.
 import { ContinuationToken, Run, type RunRecord, RunState } from "@effect-baton/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import {
   AnyFact,
   AnyFacts,
@@ -19,6 +19,10 @@ import {
 import { law } from "../support/law.ts"
 
 const options = { arbitrary: { runs: 2000 } }
+const Places = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 99 }))).check(
+  Schema.isMinLength(3),
+  Schema.isMaxLength(24)
+)
 const position = ContinuationToken.start("analyst", Run.RunId.make("r"), born)
 
 const { accepted, cancelRequested, ended, refused, requested, responseEnded, retried, toolEnded } = factsOf()
@@ -61,6 +65,22 @@ describe("the fold of a journal", () => {
           const swapped = [...journal.slice(0, i - 1), b, a, ...journal.slice(i + 1)]
           assert.deepStrictEqual(viewOf(foldOf(swapped)), view, `${a._tag} and ${b._tag}`)
         }
+      }),
+    options
+  )
+
+  law(
+    "is the same in any order that leaves Accepted and Retried in theirs",
+    [AnyFacts, Places],
+    ([said, places]) =>
+      Effect.sync(() => {
+        const journal = distinctIn(said)
+        const isKept = ({ _tag }: RunRecord.Fact) => _tag === "Accepted" || _tag === "Retried"
+        const place = new Map(journal.map((fact, i) => [fact, places[i % places.length]!]))
+        const shuffled = journal.toSorted((a, b) => place.get(a)! - place.get(b)!)
+        const kept = journal.filter(isKept).values()
+        const other = shuffled.map((fact) => (isKept(fact) ? kept.next().value! : fact))
+        assert.deepStrictEqual(viewOf(foldOf(other)), viewOf(foldOf(journal)))
       }),
     options
   )

@@ -35,7 +35,7 @@ const begin = (runId: string, agent: Agent.Agent = analyst) =>
 /** What handlers were given, by run. */
 const ledger = () => {
   const texts = new Map<string, string>()
-  const add = (runId: string, text: string) => void texts.set(runId, (texts.get(runId) ?? "") + text)
+  const add = (runId: string, more: string) => void texts.set(runId, (texts.get(runId) ?? "") + more)
   return { texts, add }
 }
 
@@ -84,12 +84,13 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       const close = yield* launch(
         Runs.worker([analyst], {
           ...quick,
-          handle: ({ runId, updates }) => Stream.runForEach(updates, ({ text }) => Effect.sync(() => add(runId, text)))
+          handle: ({ runId, updates }) =>
+            Stream.runForEach(updates, (update) => Effect.sync(() => add(runId, update.text)))
         })
       )
       yield* elapse(40_000, 100)
       assert.deepStrictEqual([...texts.keys()], ["r-1", "r-2", "r-3"])
-      for (const text of texts.values()) assert.strictEqual(`0 ${text}`, whole)
+      for (const read of texts.values()) assert.strictEqual(`0 ${read}`, whole)
       for (const runId of texts.keys()) assert.strictEqual(yield* stageOf(runId), "finished")
       assert.strictEqual(yield* stageOf("p-1"), "unfinished")
       assert.strictEqual(yield* count("create"), 4)
@@ -136,13 +137,13 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
             ...quick,
             concurrency: 4,
             handle: ({ runId, updates }) =>
-              Stream.runForEach(updates, ({ text }) => Effect.sync(() => add(runId, text)))
+              Stream.runForEach(updates, (update) => Effect.sync(() => add(runId, update.text)))
           })
         )
       )
       yield* elapse(60_000, 200)
       assert.strictEqual(texts.size, 12)
-      for (const text of texts.values()) assert.strictEqual(`0 ${text}`, whole)
+      for (const read of texts.values()) assert.strictEqual(`0 ${read}`, whole)
       yield* Effect.forEach(closes, (close) => passing(close))
     }).pipe(Effect.provide(over))
   )
@@ -217,8 +218,10 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
           maxAttempts: 3,
           handle: ({ attempt, runId, updates }) => {
             attempts.push(attempt)
-            return Stream.runForEach(updates, ({ text }) =>
-              text === poison ? Effect.fail(new Error("indigestible")) : Effect.sync(() => add(runId, text))
+            return Stream.runForEach(updates, (update) =>
+              update.text === poison
+                ? Effect.fail(new Error("indigestible"))
+                : Effect.sync(() => add(runId, update.text))
             )
           }
         })
@@ -310,10 +313,10 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
         handle: ({ attempt, runId, updates }) => {
           attempts.push(attempt)
           // A consumer that takes its time with each update is let finish it.
-          return Stream.runForEach(updates, ({ text }) =>
+          return Stream.runForEach(updates, (update) =>
             Effect.andThen(
               Effect.sleep("300 millis"),
-              Effect.sync(() => add(runId, text))
+              Effect.sync(() => add(runId, update.text))
             )
           )
         }
@@ -326,9 +329,9 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
         const [duration] = yield* passing(Effect.timed(close), 10)
         assert.isAtMost(Duration.toMillis(duration), 1000)
         for (const { lease: before, runId } of held) {
-          const { attempts, lease, parked } = yield* recordOf(runId)
+          const { attempts: counted, lease, parked } = yield* recordOf(runId)
           assert.isNull(parked)
-          assert.isAtMost(attempts.length, 1)
+          assert.isAtMost(counted.length, 1)
           // Free, or already in the hands of the next.
           assert.isTrue(lease === null || lease.fence > (before?.fence ?? 0))
         }
@@ -407,6 +410,27 @@ describe.each(stores)("workers ($name)", ({ layer }) => {
       yield* passing(close)
     }).pipe(Effect.provide(over))
   )
+
+  it.effect("leave a run to a starter that is slow", () => {
+    // Only a worker's lease counts an attempt.
+    const slow = changing(layer, (inner) => ({
+      acquire: (id, options) =>
+        Effect.delay(inner.acquire(id, options), options.attempt === true ? Duration.zero : "20 seconds")
+    }))
+    return Effect.gen(function* () {
+      const close = yield* launch(
+        Runs.worker([analyst], { ...quick, handle: ({ updates }) => Stream.runDrain(updates) })
+      )
+      const starting = yield* Effect.forkChild(Agent.start(analyst, { input: "Hello", runId: "r" }))
+      yield* elapse(10_000, 100)
+      const { handled, parked } = yield* recordOf("r")
+      assert.deepStrictEqual({ handled, parked }, { handled: false, parked: null })
+      yield* passing(Fiber.join(starting), 100)
+      yield* elapse(40_000, 100)
+      assert.strictEqual(yield* stageOf("r"), "finished")
+      yield* passing(close)
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), slow)))
+  })
 })
 
 describe("workers and honest ends", () => {
@@ -695,7 +719,7 @@ describe("workers and attempts", () => {
       Effect.suspend((): Effect.Effect<A, E | TokenStoreError.TokenStoreError> =>
         isAway ? Effect.fail(away(operation)) : effect
       )
-    const store = changing(TokenStore.layerMemory, (inner) => ({
+    const over = changing(TokenStore.layerMemory, (inner) => ({
       list: (filter) => unlessAway("list", inner.list(filter)),
       renew: (lease, ttl, seen) => unlessAway("renew", inner.renew(lease, ttl, seen)),
       commit: (lease, commit) => unlessAway("commit", inner.commit(lease, commit)),
@@ -736,7 +760,7 @@ describe("workers and attempts", () => {
       assert.deepStrictEqual(new Set(attempts), new Set([1]))
       assert.isNull((yield* recordOf("r")).parked)
       yield* passing(close)
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), pause("1 hour"), text("b"), completed]), store)))
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), pause("1 hour"), text("b"), completed]), over)))
   })
 
   it.effect("E17: a handle that lets a failure of its updates pass has not seen the run's end", () => {
@@ -758,7 +782,7 @@ describe("workers and attempts", () => {
           ...quick,
           handle: ({ runId, updates }) => {
             calls++
-            return Effect.ignore(Stream.runForEach(updates, ({ text }) => Effect.sync(() => add(runId, text))))
+            return Effect.ignore(Stream.runForEach(updates, (update) => Effect.sync(() => add(runId, update.text))))
           }
         })
       )
@@ -814,14 +838,14 @@ describe("Runs", () => {
     }).pipe(Effect.provide(over))
   )
 
-  const id = Run.RunId.make("r")
+  const r = Run.RunId.make("r")
   const ttl = Duration.minutes(1)
   /** A run whose request was never answered, parked. */
   const unconfirmed = Effect.gen(function* () {
     const store = yield* TokenStore.TokenStore
-    const run = { runId: id, agent: "analyst", background: true, session: {} }
+    const run = { runId: r, agent: "analyst", background: true, session: {} }
     yield* store.create(run, { facts: [{ _tag: "Requested", by: "test", turn: 0, try: "1" }] })
-    const { lease, record } = yield* Effect.orDie(store.acquire(id, { owner: "test", ttl, attempt: true }))
+    const { lease, record } = yield* Effect.orDie(store.acquire(r, { owner: "test", ttl, attempt: true }))
     yield* store.release(lease, { seen: 1, due: Duration.infinity, parked: "unconfirmed", attempt: "keep" })
     return record
   })
@@ -848,7 +872,7 @@ describe("Runs", () => {
     ["retry", Runs.retry],
     ["discard", Runs.discard]
   ] as const)("%s fails with RunLeased if somebody takes the run meanwhile, and changes nothing", ([, verb]) => {
-    const { race, store } = racing("read", (inner) => inner.acquire(id, { owner: "other", ttl }))
+    const { race, store } = racing("read", (inner) => inner.acquire(r, { owner: "other", ttl }))
     return Effect.gen(function* () {
       yield* unconfirmed
       race.on = true
@@ -879,9 +903,9 @@ describe("Runs", () => {
 
   it.effect("discard sees what comes while it writes: a response that turns up then is cancelled by a worker", () => {
     const { race, store } = racing("acquire", (inner) =>
-      Effect.flatMap(inner.read(id), (found) =>
+      Effect.flatMap(inner.read(r), (found) =>
         inner.record(
-          id,
+          r,
           {
             _tag: "Accepted",
             incarnation: Option.getOrThrow(found).incarnation,

@@ -53,8 +53,8 @@ describe("polled", () => {
     Effect.gen(function* () {
       const session = Session.make({ previousResponseId: "resp_0" })
       yield* Agent.start(analyst, { ...input, session })
-      const { session: after, text } = yield* passing(Agent.result(analyst, ref))
-      assert.deepStrictEqual(yield* Agent.result(analyst, ref).pipe(Effect.map(({ session }) => session)), after)
+      const { session: after, text: read } = yield* passing(Agent.result(analyst, ref))
+      assert.deepStrictEqual(yield* Agent.result(analyst, ref).pipe(Effect.map((again) => again.session)), after)
       const { ledger } = yield* ScriptedModel.ScriptedModel
       const sent = (yield* ledger).flatMap(({ request }) => (request === undefined ? [] : [request]))
       assert.deepStrictEqual(
@@ -62,7 +62,7 @@ describe("polled", () => {
         ["resp_0"]
       )
       assert.deepStrictEqual(after, { previousResponseId: "resp_1" })
-      assert.strictEqual(text, "ab")
+      assert.strictEqual(read, "ab")
     }).pipe(Effect.provide(over(text("a"), pause("5 seconds"), text("b"), completed)))
   )
 
@@ -117,9 +117,9 @@ describe("streamed", () => {
       const sent = (yield* ledger).flatMap(({ request }) => (request === undefined ? [] : [request]))
       assert.strictEqual(sent.length, 1)
       assert.strictEqual(sent[0]?.previousResponseId, "resp_0")
-      const { session: after, text } = yield* Agent.result(analyst, ref)
+      const { session: after, text: read } = yield* Agent.result(analyst, ref)
       assert.deepStrictEqual(after, { previousResponseId: "resp_1" })
-      assert.strictEqual(text, "abcdefghijklm")
+      assert.strictEqual(read, "abcdefghijklm")
     }).pipe(Effect.provide(over(...eighteen)))
   )
 

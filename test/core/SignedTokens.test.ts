@@ -126,18 +126,18 @@ describe("tokens as objects", () => {
   )
   /** What comes of a token that went through JSON, as one from a request of a web page does. */
   const codec = Schema.toCodecJson(ContinuationToken.ContinuationToken)
-  const throughJson = (token: Token): Token => JSON.parse(JSON.stringify(Schema.encodeSync(codec)(token)))
+  const throughJson = (given: Token): Token => JSON.parse(JSON.stringify(Schema.encodeSync(codec)(given)))
 
   it.effect.each(each)("E16: %s refuses one from JSON, and one that was changed, if tokens are signed", ([, verb]) =>
     Effect.gen(function* () {
-      const token = yield* begun
+      const given = yield* begun
       const before = yield* recordOf("r")
-      const parsed = throughJson(token)
-      assert.deepStrictEqual(parsed, token)
+      const parsed = throughJson(given)
+      assert.deepStrictEqual(parsed, given)
       for (const forged of [
         parsed,
         Schema.decodeUnknownSync(codec)(parsed),
-        { ...token, runId: Run.RunId.make("r") }
+        { ...given, runId: Run.RunId.make("r") }
       ]) {
         const { reason } = yield* Effect.flip(passing(verb(forged)))
         assert.strictEqual(reason._tag === "TokenInvalid" && reason.kind, "signature")
@@ -156,8 +156,8 @@ describe("tokens as objects", () => {
       const ofResponse = Option.getOrThrow(continuationToken)
       const { continuationToken: looked } = yield* Agent.poll(analyst, { runId: "s" })
       const decoded = yield* decode(yield* encode(ofUpdate))
-      for (const token of [decoded, ofUpdate, ofResponse, Option.getOrThrow(looked)]) {
-        const exit = yield* passing(Effect.result(verb(token)))
+      for (const given of [decoded, ofUpdate, ofResponse, Option.getOrThrow(looked)]) {
+        const exit = yield* passing(Effect.result(verb(given)))
         // Some verbs end the run that others were to work on.
         if (exit._tag === "Failure") assert.include(["RunCancelled", "RunNotFound"], exit.failure.reason._tag)
       }

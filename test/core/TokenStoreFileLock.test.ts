@@ -215,7 +215,7 @@ describe("file store: locks", () => {
         Effect.gen(function* () {
           alive.add(pid)
           const held = yield* Effect.result(
-            open(directory, { probe: { pid, host: "here", isAlive: (pid) => alive.has(pid) } })
+            open(directory, { probe: { pid, host: "here", isAlive: (other) => alive.has(other) } })
           )
           if (Result.isSuccess(held)) {
             won++

@@ -313,7 +313,7 @@ describe("file store: recovery", () => {
       const check = using(directory, (store) =>
         Effect.gen(function* () {
           for (const id of ["r-1", "r-2", "r-new", "r-new-2"]) {
-            const refused: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+            const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
               store.read(idOf(id)),
               store.create(newRun(id)),
               store.acquire(idOf(id), { owner: "a", ttl }),
@@ -321,7 +321,7 @@ describe("file store: recovery", () => {
               store.conclude(idOf(id), { seen: 0, facts: [requested(0)], due: Duration.zero }),
               store.remove({ runId: idOf(id), owner: "a", fence: 1 })
             ]
-            for (const operation of refused) {
+            for (const operation of operations) {
               const error = yield* Effect.flip(operation)
               assert.instanceOf(error, TokenStoreError.TokenStoreError)
               assert.strictEqual(error.kind, "newer")
@@ -541,10 +541,10 @@ describe("file store: troubles of the disk", () => {
         ["ENOSPC", "full"],
         ["EIO", "unavailable"]
       ] as const) {
-        for (const refused of ["makeDirectory", "write", "open"]) {
-          disk.refuses = (method) => (method === refused ? code : undefined)
+        for (const failing of ["makeDirectory", "write", "open"]) {
+          disk.refuses = (method) => (method === failing ? code : undefined)
           const error = yield* Effect.flip(using(`${directory}/new`, stateOf))
-          assert.strictEqual(error.kind, kind, `${code} at ${refused}`)
+          assert.strictEqual(error.kind, kind, `${code} at ${failing}`)
           assert.strictEqual(error.operation, "open")
         }
       }

@@ -10,7 +10,7 @@ import { client, describeShared } from "../support/redisServer.ts"
 import { run } from "./child.ts"
 import * as Operations from "./operations.ts"
 
-const program = "failpoint.program.ts"
+const program = "failpoint"
 
 interface Place {
   /** What tells a child where it keeps its runs. */
@@ -34,14 +34,14 @@ const dying = (
     ({ hit, place }) =>
       Effect.gen(function* () {
         const server = yield* ResponsesServer.ResponsesServer
-        const { env: where, store } = yield* fresh
+        const { env: where, store: kept } = yield* fresh
         const env = { SANDBOX_URL: server.url, MODEL: "lorem:60", ...where }
         const dead = yield* run({ program, env: { ...env, DIE_AT: place, DIE_AT_HIT: `${hit}` } })
         assert.isUndefined(codeOf(dead.exit), `${place} was never reached`)
 
         const next = yield* run({ program, env })
         const record = yield* TokenStore.TokenStore.use((store) => store.read(Run.RunId.make("main"))).pipe(
-          Effect.provide(store),
+          Effect.provide(kept),
           Effect.map(Option.getOrThrow)
         )
         const { responses } = yield* server.ledger
@@ -64,7 +64,7 @@ const dying = (
         Effect.scoped,
         Effect.provide(Layer.merge(ResponsesServer.layer({ pace: "8 millis" }), NodeServices.layer))
       ),
-    60_000
+    300_000
   )
 
 describe.concurrent("a process that dies, over files", () =>

@@ -1,5 +1,5 @@
 import { NodeServices } from "@effect/platform-node"
-import { Run, TokenStore } from "@effect-baton/core"
+import { Run, RunState, TokenStore } from "@effect-baton/core"
 import { ResponsesServer } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option } from "effect"
@@ -19,16 +19,19 @@ describe("SIGTERM", () => {
         const record = yield* TokenStore.TokenStore.use((store) => store.read(Run.RunId.make("run"))).pipe(
           Effect.provide(TokenStore.layerFile({ directory }))
         )
-        const { lease, token } = Option.getOrThrow(record)
+        const { due, lease, parked, position } = Option.getOrThrow(record)
         assert.isNull(lease)
-        assert.strictEqual(`${token?.sequenceNumber}.${token?.skip}`, first.updates.at(-1)?.position)
+        assert.strictEqual(`${position.sequenceNumber}.${position.skip}`, first.updates.at(-1)?.position)
+        // Any worker may go on with it at once.
+        assert.isNull(parked)
+        assert.isAtMost(due ?? Number.POSITIVE_INFINITY, Date.now())
 
         const second = yield* run({ env })
-        const positions = [...first.updates, ...second.updates].map(({ position }) => position)
+        const positions = [...first.updates, ...second.updates].map((update) => update.position)
         assert.deepStrictEqual(positions, [...new Set(positions)])
         assert.deepStrictEqual(second.said.at(-1)?.did, "end")
       }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))),
-    60_000
+    300_000
   )
 
   it.live(
@@ -45,31 +48,36 @@ describe("SIGTERM", () => {
           RUN_ID: runIds.join(","),
           MODEL: "lorem:200"
         }
-        const first = yield* run({ env, signal: { name: "SIGTERM", afterUpdates: 2000 } })
+        const first = yield* run({ env, signal: { name: "SIGTERM", afterUpdates: 2000, ofRuns: 40 } })
         assert.notStrictEqual(first.said.at(-1)?.did, "end")
         const records = yield* TokenStore.TokenStore.use((store) => store.list({ limit: 100 })).pipe(
           Effect.provide(TokenStore.layerFile({ directory }))
         )
         assert.strictEqual(records.items.length, 40)
-        for (const { lease, runId, token } of records.items) {
+        for (const record of records.items) {
+          const { due, lease, parked, position, runId } = record
           assert.isNull(lease)
+          assert.isNull(parked)
           const own = first.updates.filter((update) => update.run === runId)
           // The update in a consumer's hands, said but perhaps not let go of, may count or not.
-          const [before = "-1.0", last = "-1.0"] = ["-1.0", ...own.map(({ position }) => position)].slice(-2)
-          if (token !== null) assert.include([before, last], `${token.sequenceNumber}.${token.skip}`)
-          else assert.isTrue(own.at(-1)?.last)
+          const [before = "-1.0", last = "-1.0"] = ["-1.0", ...own.map((update) => update.position)].slice(-2)
+          const { delivered, ended } = RunState.fold(record)
+          if (delivered) assert.isTrue(own.at(-1)?.last)
+          else assert.include([before, last], `${position.sequenceNumber}.${position.skip}`)
+          // Of a run that is over, workers were promised nothing.
+          assert.strictEqual(due === null, ended !== undefined)
         }
         const second = yield* run({ env })
         assert.strictEqual(second.said.at(-1)?.did, "end")
         const { responses } = yield* server.ledger
         assert.strictEqual(responses.length, 40)
         for (const { metadata, outputText } of responses) {
-          const own = [...first.updates, ...second.updates].filter(({ run }) => run === metadata["baton_run_id"])
+          const own = [...first.updates, ...second.updates].filter((update) => update.run === metadata["baton_run_id"])
           const texts = new Map(own.map(({ position, text }) => [position, text]))
           assert.isAtMost(own.length - texts.size, 1, "what came again")
           assert.strictEqual([...texts.values()].join(""), outputText)
         }
       }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))),
-    60_000
+    300_000
   )
 })

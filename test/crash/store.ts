@@ -10,9 +10,9 @@ export const Store = Layer.unwrap(
     const url = yield* Config.option(Config.String("STORE_REDIS"))
     return Option.match(url, {
       onNone: () => TokenStore.layerFile({ directory: place }).pipe(Layer.provide(NodeServices.layer), Layer.orDie),
-      onSome: (url) =>
+      onSome: (at) =>
         RedisTokenStore.layer({ prefix: place }).pipe(
-          Layer.provide(NodeRedis.layer({ url, disableOfflineQueue: true })),
+          Layer.provide(NodeRedis.layer({ url: at, disableOfflineQueue: true })),
           Layer.orDie
         )
     })

@@ -30,7 +30,8 @@ const Store = Layer.effect(
     commit: (lease: TokenStore.Lease, commit: TokenStore.Commit) =>
       say({ did: "write" }).pipe(
         Effect.andThen(store.commit(lease, commit)),
-        Effect.tap(() => say({ did: "written" }))
+        // What was not known yet keeps a write from being one: it is done again.
+        Effect.tap(({ outcome }) => (outcome === "written" ? say({ did: "written" }) : Effect.void))
       )
   }))
 ).pipe(Layer.provide(Place.Store))

@@ -22,18 +22,23 @@ const step = (
   fence,
   ...more
 })
-const commit = (worker: string, begin: number, fence: number, ordinal: number, position: number | null) =>
-  step(worker, "commit", begin, fence, { ordinal, position })
+const commit = (worker: string, begin: number, fence: number, ordinal: number, position: number) =>
+  step(worker, "commit", begin, fence, { ordinal, position, outcome: "written" })
+const decide = (worker: string, begin: number, fence: number, fact: string, more: Partial<Operation> = {}) =>
+  step(worker, "commit", begin, fence, { facts: [fact], outcome: "written", ...more })
 
 const sound: ReadonlyArray<Operation> = [
   step("a", "acquire", 0, 10),
+  decide("a", 1, 10, "Requested"),
   commit("a", 2, 10, 1, 3),
   commit("a", 4, 10, 2, 7),
   step("b", "acquire", 20, 11),
   commit("b", 22, 11, 3, 9),
   step("b", "release", 24, 11),
   step("a", "acquire", 30, 12),
-  commit("a", 32, 12, 4, null)
+  decide("a", 31, 12, "Ended", { ordinal: 4, position: 20, outcome: "moved" }),
+  decide("a", 32, 12, "Ended", { ordinal: 5, position: 20 }),
+  decide("a", 34, 12, "Delivered")
 ]
 
 describe("the checker of the fencing law", () => {
@@ -48,7 +53,15 @@ describe("the checker of the fencing law", () => {
   })
 
   it("names a commit under a fence that was over", () => {
-    assert.match(violations([...sound, commit("a", 26, 10, 2, 7)]).join("\n"), /a commit under 10 succeeded after 11/)
+    const late = /a commit under 10 succeeded after 11/
+    assert.match(violations([...sound, commit("a", 26, 10, 2, 7)]).join("\n"), late)
+    assert.match(violations([...sound, decide("a", 26, 10, "Requested")]).join("\n"), late)
+    assert.match(violations([...sound, decide("a", 26, 10, "Requested", { outcome: "moved" })]).join("\n"), late)
+  })
+
+  it("names a commit of another holder after all was delivered", () => {
+    const again = [step("b", "acquire", 40, 13), decide("b", 42, 13, "Ended")]
+    assert.match(violations([...sound, ...again]).join("\n"), /a commit under 13 after 12 had delivered all/)
   })
 
   it("names a fence that went back", () => {
@@ -61,9 +74,9 @@ describe("the checker of the fencing law", () => {
 
   it("names a position and an ordinal that went back", () => {
     assert.match(
-      violations([...sound.slice(0, 4), commit("b", 22, 11, 3, 5)]).join("\n"),
+      violations([...sound.slice(0, 5), commit("b", 22, 11, 3, 5)]).join("\n"),
       /position 5 under 11 after 7/
     )
-    assert.match(violations([...sound.slice(0, 4), commit("b", 22, 11, 2, 9)]).join("\n"), /ordinal 2 under 11 after 2/)
+    assert.match(violations([...sound.slice(0, 5), commit("b", 22, 11, 2, 9)]).join("\n"), /ordinal 2 under 11 after 2/)
   })
 })

@@ -1,12 +1,12 @@
 import type { Operation } from "./history.ts"
 
 /**
- * What in a history of leases and commits breaks the fencing law. Two operations are in order where one was answered
- * before the other was sent; where they overlap, either order is allowed.
+ * What in a history of leases and commits breaks the fencing law. Two operations are in order if one was answered before
+ * the other was sent; if they overlap, either order is allowed.
  */
 export const violations = (history: ReadonlyArray<Operation>): ReadonlyArray<string> => {
   const found: Array<string> = []
-  for (const [runId, operations] of Map.groupBy(history, ({ runId }) => runId)) {
+  for (const [runId, operations] of Map.groupBy(history, (operation) => operation.runId)) {
     const done = operations.filter((operation): operation is Done => operation.done === true)
     const grants = done.filter(({ what }) => what === "acquire")
     const commits = done.filter(({ what }) => what === "commit")
@@ -17,6 +17,7 @@ export const violations = (history: ReadonlyArray<Operation>): ReadonlyArray<str
         if (grant === later || later.begin < grant.end || later.owner === grant.owner) continue
         if (later.fence <= grant.fence) complain(`fence ${later.fence} was given after ${grant.fence}`)
       }
+      // One that came to nothing, as others had recorded something, says as well that its lease was in force.
       for (const commit of commits) {
         if (commit.fence < grant.fence && commit.begin > grant.end) {
           complain(`a commit under ${commit.fence} succeeded after ${grant.fence} was given to ${grant.worker}`)
@@ -24,23 +25,32 @@ export const violations = (history: ReadonlyArray<Operation>): ReadonlyArray<str
       }
     }
     // By the order in which they must have been applied: each fence's own, and then the next.
-    const ordered = commits.toSorted((a, b) => a.fence - b.fence || a.begin - b.begin)
-    let before: Done | undefined
+    const ordered = commits
+      .filter((commit): commit is Moving => commit.outcome === "written" && commit.ordinal !== undefined)
+      .toSorted((a, b) => a.fence - b.fence || a.begin - b.begin)
+    let before: Moving | undefined
     for (const commit of ordered) {
       if (before !== undefined && before.end < commit.begin) {
-        if (before.fence !== commit.fence && commit.ordinal! <= before.ordinal!) {
+        if (before.fence !== commit.fence && commit.ordinal <= before.ordinal) {
           complain(`ordinal ${commit.ordinal} under ${commit.fence} after ${before.ordinal} under ${before.fence}`)
         }
-        if (commit.ordinal! > before.ordinal! && at(commit) < at(before)) {
-          complain(`position ${at(commit)} under ${commit.fence} after ${at(before)} under ${before.fence}`)
+        if (commit.ordinal > before.ordinal && commit.position < before.position) {
+          complain(`position ${commit.position} under ${commit.fence} after ${before.position} under ${before.fence}`)
         }
       }
       before = commit
+    }
+    // The consumer is done with a run once, and nothing is written of it after that.
+    for (const last of commits.filter(({ facts, outcome }) => outcome === "written" && facts?.includes("Delivered"))) {
+      for (const commit of commits) {
+        if (commit.begin <= last.end || commit.outcome !== "written") continue
+        if (commit.fence !== last.fence)
+          complain(`a commit under ${commit.fence} after ${last.fence} had delivered all`)
+      }
     }
   }
   return found
 }
 
 type Done = Operation & { readonly end: number; readonly fence: number }
-
-const at = ({ position }: Operation): number => position ?? Number.POSITIVE_INFINITY
+type Moving = Done & { readonly ordinal: number; readonly position: number }

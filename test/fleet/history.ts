@@ -18,9 +18,13 @@ export const Operation = Schema.Struct({
   fence: Schema.optionalKey(Schema.Number),
   /** Who asks for a lease: again and again for the same one. */
   owner: Schema.optionalKey(Schema.String),
+  /** The facts that a commit adds. */
+  facts: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** Of a position that a commit writes: its ordinal, and its sequence number. */
   ordinal: Schema.optionalKey(Schema.Int),
-  /** The sequence number of a committed position; null at the end. */
-  position: Schema.optionalKey(Schema.NullOr(Schema.Int))
+  position: Schema.optionalKey(Schema.Int),
+  /** What a commit came to. */
+  outcome: Schema.optionalKey(Schema.Literals(["written", "moved", "held"]))
 })
 export type Operation = typeof Operation.Type
 
@@ -43,7 +47,7 @@ export const recorded = (inner: Service, worker: string, file: string): Service 
     Effect.suspend(() => {
       const begun = { worker, number: ++number, begin: now(), ...of }
       // At once, so that a killed process leaves it behind.
-      const write = (operation: Operation) => appendFileSync(file, `${encodeLine(operation)}\n`)
+      const write = (line: Operation) => appendFileSync(file, `${encodeLine(line)}\n`)
       write(begun)
       return operation.pipe(
         Effect.tap((value) => Effect.sync(() => write({ ...begun, end: now(), done: true, ...answered(value) }))),
@@ -60,18 +64,23 @@ export const recorded = (inner: Service, worker: string, file: string): Service 
           fence: lease.fence
         })
       ),
-    renew: (lease, ttl) => note({ what: "renew", runId: lease.runId, fence: lease.fence }, inner.renew(lease, ttl)),
-    release: (lease) => note({ what: "release", runId: lease.runId, fence: lease.fence }, inner.release(lease)),
+    renew: (lease, ttl, seen) =>
+      note({ what: "renew", runId: lease.runId, fence: lease.fence }, inner.renew(lease, ttl, seen)),
+    release: (lease, options) =>
+      note({ what: "release", runId: lease.runId, fence: lease.fence }, inner.release(lease, options)),
     commit: (lease, commit) =>
       note(
         {
           what: "commit",
           runId: lease.runId,
           fence: lease.fence,
-          ordinal: commit.ordinal,
-          position: commit.token?.sequenceNumber ?? null
+          ...(commit.facts === undefined ? {} : { facts: commit.facts.map(({ _tag }) => _tag) }),
+          ...(commit.position === undefined
+            ? {}
+            : { ordinal: commit.position.ordinal, position: commit.position.token.sequenceNumber })
         },
-        inner.commit(lease, commit)
+        inner.commit(lease, commit),
+        ({ outcome }) => ({ outcome })
       )
   }
 }

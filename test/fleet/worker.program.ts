@@ -10,8 +10,6 @@ import { agent } from "./agent.ts"
 import { recorded } from "./history.ts"
 import { encodeLine } from "./line.ts"
 
-const leaseTime = Duration.millis(800)
-
 const Worker = Layer.unwrap(
   Effect.gen(function* () {
     const directory = yield* Config.String("FLEET_DIRECTORY")
@@ -28,21 +26,28 @@ const Worker = Layer.unwrap(
   })
 )
 
+const unwritten = Effect.succeed<TokenStore.Answer>({ outcome: "written", facts: [] })
+
 /** A worker that no fence stops: it takes its lease for good, and writes by whatever lease there is. */
 const lawless = (inner: TokenStore.TokenStore["Service"]): TokenStore.TokenStore["Service"] => ({
   ...inner,
-  renew: Effect.succeed,
+  renew: () => Effect.succeed([]),
   commit: (lease, commit) =>
     inner.commit(lease, commit).pipe(
       Effect.catchTag("LeaseLost", () =>
         Effect.flatMap(
           inner.read(lease.runId),
           Option.match({
-            onNone: () => Effect.succeed([]),
+            onNone: () => unwritten,
             onSome: ({ lease: other, ordinal, runId }) =>
               other === null
-                ? Effect.succeed([])
-                : inner.commit({ runId, ...other }, { ...commit, ordinal: ordinal + 1 })
+                ? unwritten
+                : inner.commit(
+                    { runId, ...other },
+                    commit.position === undefined
+                      ? commit
+                      : { ...commit, position: { ...commit.position, ordinal: ordinal + 1 } }
+                  )
           })
         )
       )
@@ -65,10 +70,10 @@ const Store = Layer.effect(
   )
 )
 
-const Policy = RunPolicy.layer({
-  checkpointEvery: Duration.millis(50),
-  leaseTime,
-  closeTimeout: Duration.seconds(2)
-})
+const Policy = Layer.unwrap(
+  Effect.map(Config.Duration("FLEET_LEASE").pipe(Config.withDefault(Duration.millis(800))), (leaseTime) =>
+    RunPolicy.layer({ checkpointEvery: Duration.millis(50), leaseTime, closeTimeout: Duration.seconds(2) })
+  )
+)
 
 Layer.launch(Worker).pipe(Effect.provide([Model, Store, Policy]), NodeRuntime.runMain)

@@ -4,7 +4,7 @@ import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { ResponsesServer, type SandboxTrouble } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Option, Redacted, Schedule, Stream } from "effect"
-import { analyst, recordOf, textOf } from "../support/runs.ts"
+import { analyst, statusOf, textOf } from "../support/runs.ts"
 
 const over = (...troubles: ReadonlyArray<SandboxTrouble.Trouble>) =>
   OpenAiBackgroundModel.layer({ model: "lorem:40" }).pipe(
@@ -93,14 +93,14 @@ describe("cancel", () => {
           assert.strictEqual(response.status, "completed")
           assert.strictEqual(response.text, text)
         }
-        assert.strictEqual((yield* recordOf("r")).status, "completed")
+        assert.strictEqual(yield* statusOf("r"), "completed")
         // The same where nobody streamed it, and the store does not know of the end.
         yield* Agent.start(analyst, { ...input, runId: "started" })
         const server = yield* ResponsesServer.ResponsesServer
         while ((yield* server.ledger).responses[1]?.status !== "completed") yield* Effect.yieldNow
         const response = yield* Agent.cancel(analyst, { runId: "started" })
         assert.strictEqual(response.status, "completed")
-        assert.strictEqual((yield* recordOf("started")).status, "completed")
+        assert.strictEqual(yield* statusOf("started"), "completed")
       }).pipe(Effect.provide(over(...troubles)))
   )
 

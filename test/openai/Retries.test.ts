@@ -1,10 +1,10 @@
 // When a refused request is sent again, end to end: an agent over scripted HTTP answers.
-import { Agent, type AgentError, RunRecord, TokenStore } from "@effect-baton/core"
+import { Agent, type AgentError, TokenStore } from "@effect-baton/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { analyst, recordOf } from "../support/runs.ts"
+import { analyst, stateOf, statusOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 import { completed, created, delta, over, response, sse } from "./support.ts"
 
@@ -60,7 +60,7 @@ type Verb = Effect.Effect<
 >
 const verbs: ReadonlyArray<readonly [string, Verb]> = [
   ["streamed", Stream.runDrain(Agent.stream(analyst, input))],
-  ["polled", Agent.start(analyst, input)]
+  ["started and left", Agent.start(analyst, input)]
 ]
 
 const reasonOf = (error: AgentError.AgentError): AiError.AiErrorReason | undefined =>
@@ -114,10 +114,12 @@ describe.each(verbs)("a create request, %s", (_, verb) => {
         assert.isFalse(error.isRetryable)
         assert.isBelow(Duration.toMillis(took), 1000)
         assert.strictEqual(posts(requests), 1)
-        // Nothing was bought: once the account is in order, the same run can be started.
-        assert.deepStrictEqual(RunRecord.opening(yield* recordOf("r"), 0), { _tag: "None" })
-        yield* passing(verb)
+        // Nothing was bought: the run failed, and once the account is in order it can be opened again.
+        assert.strictEqual(yield* statusOf("r"), "failed")
+        assert.deepStrictEqual((yield* stateOf("r")).unresolved, [])
+        yield* passing(Agent.retry(analyst, input))
         assert.strictEqual(posts(requests), 2)
+        assert.strictEqual((yield* passing(Agent.result(analyst, { runId: "r" }))).status, "completed")
       }).pipe(Effect.provide(layer))
     })
   )
@@ -165,7 +167,7 @@ describe("a run under way", () => {
   it.effect("waits for its next look as long as openai-poll-after-ms says", () =>
     Effect.gen(function* () {
       const underWay = json(response({ status: "in_progress" }), { "openai-poll-after-ms": "45000" })
-      const { layer, requests } = provider(json(response({ status: "queued" })), underWay, underWay)
+      const { layer, requests } = provider(cut, underWay, underWay)
       yield* Effect.gen(function* () {
         yield* Agent.start(analyst, input)
         const [took, result] = yield* passing(Effect.timed(Agent.result(analyst, { runId: "r" })), 500)

@@ -116,7 +116,7 @@ const judge = (
       if (survives) assert.isAbove(first, committed, what)
       assert.deepStrictEqual(
         counts,
-        counts.map((_, i) => first + i),
+        counts.map((_, nth) => first + nth),
         what
       )
       assert.deepStrictEqual(plain(updates), expected.slice(first - 1, first - 1 + counts.length), what)
@@ -182,7 +182,7 @@ describeRedis("runs under way while Redis", () => {
   test("stands still for longer than a lease", {
     survives: true,
     tells: "unavailable",
-    trouble: ({ pause, resume }, failedTwice) => Effect.andThen(Effect.andThen(pause, failedTwice), resume)
+    trouble: (server, failedTwice) => Effect.andThen(Effect.andThen(server.pause, failedTwice), server.resume)
   })
 
   test("has no memory left for a while", {

@@ -397,7 +397,7 @@ describeShared("Redis store", (server) => {
             }))
           ).pipe(Layer.provide(client(url)))
         const isRemoved = yield* TokenStore.TokenStore.pipe(
-          Effect.flatMap((store) => store.remove(lease)),
+          Effect.flatMap((slower) => slower.remove(lease)),
           Effect.provide(storeOn(server, { prefix, shards: 1 }, meanwhile))
         )
         assert.isAbove(scripts, 2)
@@ -553,7 +553,7 @@ describeShared("Redis store", (server) => {
     Effect.gen(function* () {
       yield* store.create(newRun("r-1"))
       const other = yield* TokenStore.TokenStore.pipe(
-        Effect.flatMap((store) => failure(store.create(newRun("r-1")))),
+        Effect.flatMap((second) => failure(second.create(newRun("r-1")))),
         Effect.provide(storeOn(server, { prefix, shards: 8 }))
       )
       assert.strictEqual(other.kind, "denied")

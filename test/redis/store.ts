@@ -64,8 +64,8 @@ const timed = (time: Effect.Effect<string>, whole: boolean): Client =>
     const lua = command === "EVAL" ? script : scripts.get(script)
     // The server may know it from a store by its own time.
     if (lua === undefined) return Effect.fail(new Redis.RedisError({ cause: new Error("NOSCRIPT") }))
-    return Effect.flatMap(time, (time) => {
-      const changed = lua.replaceAll("redis.call('TIME')", time)
+    return Effect.flatMap(time, (answer) => {
+      const changed = lua.replaceAll("redis.call('TIME')", answer)
       return command === "EVAL" || whole ? send("EVAL", changed, ...rest) : send(command, shaOf(changed), ...rest)
     })
   })

@@ -1,6 +1,15 @@
-import { Agent, type AgentError, type AgentUpdate, ContinuationToken, Run, TokenStore } from "@effect-baton/core"
+import {
+  Agent,
+  type AgentError,
+  type AgentUpdate,
+  ContinuationToken,
+  Run,
+  RunState,
+  TokenStore
+} from "@effect-baton/core"
 import { Cause, Data, Duration, Effect, Exit, Option, Schedule, Stream } from "effect"
 import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs"
+import type { Unsaid } from "./layers.ts"
 import { encode, type Line, readLines, type Try } from "./line.ts"
 import { type Plan, promptOf } from "./plan.ts"
 import { chance } from "./random.ts"
@@ -32,10 +41,9 @@ export const consume = Effect.fnUntraced(function* (options: {
   readonly rivals: number
   readonly places: Places
   readonly injected: (kind: string) => void
-  /** Whether the run's last position could not be written. */
-  readonly unwritten: (runId: string) => boolean
+  readonly unsaid: Unsaid
 }) {
-  const { injected, life, places, plan, runId, seed } = options
+  const { injected, life, places, plan, runId, seed, unsaid } = options
   const agent = Agent.make("soaker", {
     background: true,
     options: { metadata: { sandbox_trouble: JSON.stringify(plan.troubles) } }
@@ -44,7 +52,7 @@ export const consume = Effect.fnUntraced(function* (options: {
   const before = existsSync(path) ? readLines(path) : []
   const file = yield* Effect.acquireRelease(
     Effect.sync(() => openSync(path, "a")),
-    (file) => Effect.sync(() => closeSync(file))
+    (opened) => Effect.sync(() => closeSync(opened))
   )
   const keep = (line: Line) => void writeSync(file, `${encode(line)}\n`)
   const tokens = before.flatMap((line) => (line.did === "stop" && line.token !== undefined ? [line.token] : []))
@@ -69,10 +77,17 @@ export const consume = Effect.fnUntraced(function* (options: {
     }
   }
 
+  const record = TokenStore.TokenStore.use((store) => store.read(Run.RunId.make(runId)))
+
   /** The status of a run that is finished, as the store has it. */
-  const recorded = TokenStore.TokenStore.use((store) => store.read(Run.RunId.make(runId))).pipe(
+  const recorded = record.pipe(
     Effect.retry(again),
-    Effect.map((record) => Option.match(record, { onNone: () => "no record", onSome: ({ status }) => status })),
+    Effect.map(
+      Option.match({
+        onNone: () => "no record",
+        onSome: (found) => RunState.statusOf(RunState.fold(found), found.position)
+      })
+    ),
     Effect.orElseSucceed(() => "no record")
   )
 
@@ -92,7 +107,7 @@ export const consume = Effect.fnUntraced(function* (options: {
     const timeLimit = of.hits(0.15) ? of.between(100, 4000) : undefined
     let taken = 0
     let last: AgentUpdate.AgentUpdate | undefined
-    const written = (how: string) => (options.unwritten(runId) ? `${how}, not written` : how)
+    const written = (how: string) => (unsaid.unwritten.has(runId) ? `${how}, not written` : how)
     if (!rival) keep({ did: "try", attempt: id, by })
 
     const reading = Stream.take(updates, most).pipe(
@@ -121,7 +136,13 @@ export const consume = Effect.fnUntraced(function* (options: {
 
     const finished = (status: string) => {
       run.over = true
-      keep({ did: "end", attempt: id, status })
+      keep({
+        did: "end",
+        attempt: id,
+        status,
+        ...(unsaid.unwritten.has(runId) ? { unwritten: true } : {}),
+        ...(unsaid.unleft.has(runId) ? { unleft: true } : {})
+      })
     }
     if (Exit.isSuccess(exit)) {
       if (last !== undefined && Option.isNone(last.continuationToken)) return finished(last.status)
@@ -157,6 +178,24 @@ export const consume = Effect.fnUntraced(function* (options: {
     Effect.ignore
   )
 
+  /** Somebody who asks for the end of the run, and is gone before the provider heard of it: its holder must see to that. */
+  const cancelAndDie = Effect.gen(function* () {
+    const store = yield* TokenStore.TokenStore
+    const { incarnation, journal } = yield* Effect.flatMap(record, Effect.fromOption)
+    const state = RunState.fold({ incarnation, journal })
+    if (state.cancelled || state.ended !== undefined) return
+    const fact = { _tag: "CancelRequested", incarnation: state.incarnation, by: "soak" } as const
+    yield* store.record(Run.RunId.make(runId), fact, journal.length)
+    injected("cancel recorded only")
+  }).pipe(Effect.retry(again), Effect.ignore)
+
+  /** What was asked for in an earlier life is not asked for again. */
+  const cancelOnce = Effect.gen(function* () {
+    const known = yield* Effect.retry(record, again)
+    if (Option.isSome(known) && RunState.fold(known.value).cancelled) return injected("cancel left to the next")
+    yield* chance(seed, runId, "cancel").hits(0.5) ? cancelAndDie : cancel
+  }).pipe(Effect.ignore)
+
   const rivals = chance(seed, runId, life, "rivals").hits(options.rivals)
     ? Effect.forever(
         Effect.andThen(
@@ -165,7 +204,7 @@ export const consume = Effect.fnUntraced(function* (options: {
         )
       )
     : Effect.never
-  const impatient = plan.cancel === "early" ? Effect.andThen(Effect.sleep("1500 millis"), cancel) : Effect.void
+  const impatient = plan.cancel === "early" ? Effect.andThen(Effect.sleep("1500 millis"), cancelOnce) : Effect.void
 
   const whole = Effect.gen(function* () {
     const of = chance(seed, runId, life)

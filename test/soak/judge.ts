@@ -22,8 +22,13 @@ export interface Verdict {
   readonly notes: ReadonlyArray<string>
 }
 
-/** Judges a run by what its consumers kept. */
-export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: ReadonlyArray<Response>): Verdict => {
+/** Judges a run by what its consumers kept. `isAway`: its store is a server that goes away. */
+export const judge = (
+  lines: ReadonlyArray<Line>,
+  plan: Plan,
+  responses: ReadonlyArray<Response>,
+  isAway: boolean
+): Verdict => {
   const notes: Array<string> = []
   const truth = responses[0]?.outputText ?? ""
   const status = responses[0]?.status
@@ -36,6 +41,7 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
 
   const by = new Map(lines.flatMap((line) => (line.did === "try" ? [[line.attempt, line.by] as const] : [])))
   const stops = new Map<string, string>()
+  const ended = new Set(lines.flatMap((line) => (line.did === "end" ? [line.attempt] : [])))
   // Whose token is the latest, and whose was when a consumer began.
   let cut: string | undefined
   const tokens = new Map<string, string | undefined>()
@@ -138,8 +144,14 @@ export const judge = (lines: ReadonlyArray<Line>, plan: Plan, responses: Readonl
 
   const updates = lines.filter(({ did }) => did === "update").length
   const unconfirmed = end === "unconfirmed"
-  // An opening that nobody saw the answer of: by a trouble, or because whoever asked was killed or interrupted.
-  const unanswered = lines.some((line) => line.did === "try" && !/^(cut|failed)/.test(stops.get(line.attempt) ?? ""))
+  // An opening that nobody saw the answer of: by a trouble, or because whoever asked was killed, or interrupted for longer
+  // than leaving may take. A store that was away for a moment is no excuse, unless its server was.
+  const excuse = isAway ? /^(interrupted|StoreFailed|LeaseLost)/ : /^interrupted/
+  const unanswered = lines.some((line) => {
+    if (line.did !== "try") return false
+    const how = stops.get(line.attempt)
+    return how === undefined ? !ended.has(line.attempt) : excuse.test(how)
+  })
   const isRight =
     // Two consumers of a run may notice at different places that its replays contradict each other.
     ends.every((other) => other === end || (diverged && other.startsWith("RunDiverged"))) &&

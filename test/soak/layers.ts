@@ -1,5 +1,5 @@
 import { AgentError, BackgroundModel, type ContinuationToken, TokenStore, TokenStoreError } from "@effect-baton/core"
-import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Layer, Option, Stream } from "effect"
 import * as Jumping from "../support/clock.ts"
 import { chance } from "./random.ts"
 
@@ -14,34 +14,50 @@ const changing = (change: (inner: Store) => Partial<Store>) =>
 
 const away = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
 
+/** Runs of which the store does not say all. */
+export interface Unsaid {
+  /** The last position did not come through, or may not once its lease is over. */
+  readonly unwritten: Set<string>
+  /** Nobody heard that the run was given back: its lease may have ended by itself. */
+  readonly unleft: Set<string>
+}
+
 /**
  * A store that is away at times, before or after it did what was asked, and to which some leases' renewals never come.
- * `unwritten` are the runs whose last position did not come through, or may not once their lease is over.
  */
-export const troubled = (seed: string, injected: (kind: string) => void, unwritten: Set<string>) => {
+export const troubled = (seed: string, injected: (kind: string) => void, { unleft, unwritten }: Unsaid) => {
   const of = chance(seed, "store")
   const cutOff = new Set<number>()
+  /** Often away for what opens a response: its outcome must be known all the same. */
+  const maybeAway = <A, E>(operation: Effect.Effect<A, E>, share: number, what: string) =>
+    Effect.suspend((): Effect.Effect<A, E | TokenStoreError.TokenStoreError> => {
+      if (!of.hits(share)) return operation
+      const done = of.hits(0.5)
+      injected(done ? `${what} answer lost` : `${what} away`)
+      return done ? Effect.andThen(operation, Effect.fail(away)) : Effect.fail(away)
+    })
   return changing((inner) => ({
-    commit: (lease, commit) =>
-      Effect.suspend(() => {
-        // What opens a response is left alone: without its name a run is Unconfirmed, which other troubles are about.
-        if (commit.journal !== undefined || !of.hits(0.01)) {
-          return inner.commit(lease, commit).pipe(
-            Effect.tap(() => Effect.sync(() => !cutOff.has(lease.fence) && unwritten.delete(lease.runId))),
-            // On a machine that stands still for longer than a lease, a lease is lost without any trouble of ours.
-            Effect.tapError(() => Effect.sync(() => unwritten.add(lease.runId)))
-          )
-        }
-        const done = of.hits(0.5)
-        unwritten.add(lease.runId)
-        injected(done ? "store answer lost" : "store away")
-        return done ? Effect.andThen(inner.commit(lease, commit), Effect.fail(away)) : Effect.fail(away)
-      }),
-    renew: (lease, ttl) =>
+    commit: (lease, commit) => {
+      const opens = commit.facts?.some(({ _tag }) => _tag === "Requested") === true
+      return maybeAway(inner.commit(lease, commit), opens ? 0.05 : 0.01, opens ? "opening" : "store").pipe(
+        // What was not known yet keeps a write from being one.
+        Effect.tap(({ outcome }) =>
+          Effect.sync(() => outcome === "written" && !cutOff.has(lease.fence) && unwritten.delete(lease.runId))
+        ),
+        // On a machine that stands still for longer than a lease, a lease is lost without any trouble of ours.
+        Effect.tapError(() => Effect.sync(() => unwritten.add(lease.runId)))
+      )
+    },
+    record: (id, fact, seen) => maybeAway(inner.record(id, fact, seen), 0.03, "record"),
+    release: (lease, options) =>
+      Effect.onExit(inner.release(lease, options), (exit) =>
+        Effect.sync(() => void (Exit.isSuccess(exit) ? unleft.delete(lease.runId) : unleft.add(lease.runId)))
+      ),
+    renew: (lease, ttl, seen) =>
       Effect.suspend(() => {
         if (!chance(seed, lease.runId, lease.fence).hits(0.1)) {
           // A lease that ends before the store is back takes the last position with it.
-          return Effect.tapError(inner.renew(lease, ttl), () => Effect.sync(() => unwritten.add(lease.runId)))
+          return Effect.tapError(inner.renew(lease, ttl, seen), () => Effect.sync(() => unwritten.add(lease.runId)))
         }
         injected("renewal lost")
         cutOff.add(lease.fence)
@@ -76,29 +92,22 @@ export const jumping = (seed: string, injected: (kind: string) => void) =>
 
 /** Positions are written ahead of what the consumer finished with. */
 const ahead = changing((inner) => ({
-  commit: (lease, commit) => inner.commit(lease, { ...commit, token: moved(commit.token) })
+  commit: (lease, { position, ...commit }) =>
+    inner.commit(lease, {
+      ...commit,
+      ...(position === undefined ? {} : { position: { ...position, token: moved(position.token) } })
+    })
 }))
 
-const moved = (token: ContinuationToken.ContinuationToken | null) =>
-  token === null || token.origin === "snapshot" || token.sequenceNumber < 8
+const moved = (token: ContinuationToken.ContinuationToken) =>
+  token.origin === "snapshot" || token.sequenceNumber < 8
     ? token
     : { ...token, sequenceNumber: token.sequenceNumber + 4, skip: 0 }
 
 /** Whoever comes takes the run over, and who lost it writes on. */
 const unfenced = changing((inner) => ({
-  acquire: (id, options) =>
-    inner.acquire(id, options).pipe(
-      Effect.catchTag("RunLeased", () =>
-        inner.read(id).pipe(
-          Effect.flatMap((record) => {
-            const lease = Option.getOrUndefined(record)?.lease
-            return lease == null ? Effect.void : inner.release({ runId: id, ...lease })
-          }),
-          Effect.andThen(inner.acquire(id, options))
-        )
-      )
-    ),
-  renew: (lease, ttl) => Effect.catchTag(inner.renew(lease, ttl), "LeaseLost", () => Effect.succeed(lease)),
+  acquire: (id, options) => inner.acquire(id, { ...options, steal: true }),
+  renew: (lease, ttl, seen) => Effect.catchTag(inner.renew(lease, ttl, seen), "LeaseLost", () => Effect.succeed([])),
   commit: (lease, commit) =>
     inner.commit(lease, commit).pipe(
       Effect.catchTag("LeaseLost", () =>
@@ -107,7 +116,12 @@ const unfenced = changing((inner) => ({
             const { lease: current, ordinal } = Option.getOrThrow(record)
             return current === null
               ? Effect.fail(new AgentError.LeaseLost({ runId: lease.runId }))
-              : inner.commit({ runId: lease.runId, ...current }, { ...commit, ordinal: ordinal + 1 })
+              : inner.commit(
+                  { runId: lease.runId, ...current },
+                  commit.position === undefined
+                    ? commit
+                    : { ...commit, position: { ...commit.position, ordinal: ordinal + 1 } }
+                )
           })
         )
       )

@@ -33,8 +33,14 @@ const Stop = Schema.Struct({
   token: Schema.optionalKey(Schema.String)
 })
 
-/** The run is over, as the consumer sees it. */
-const End = Schema.Struct({ did: Schema.tag("end"), attempt, status: Schema.String })
+/** The run is over, as the consumer sees it, though the store may not say all of it. */
+const End = Schema.Struct({
+  did: Schema.tag("end"),
+  attempt,
+  status: Schema.String,
+  unwritten: Schema.optionalKey(Schema.Boolean),
+  unleft: Schema.optionalKey(Schema.Boolean)
+})
 
 const Line = Schema.Union([Try, Update, Stop, End])
 export type Line = typeof Line.Type

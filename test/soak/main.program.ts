@@ -1,17 +1,19 @@
 // Hundreds of runs side by side under random troubles, kills, cuts and clock jumps: pnpm soak --minutes 5 --seed 7 --store redis.
 // What the consumers kept in their own files is held against the ledger of the sandbox server.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import type { RunRecord } from "@effect-baton/core"
 import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/testing"
 import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { carriedOut, findings } from "./journal.ts"
 import { judge } from "./judge.ts"
 import { Leaks, readLines, Task } from "./line.ts"
 import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
 import { chance } from "./random.ts"
-import { redisInjections, redisTroubles } from "./stores.ts"
+import { records, redisInjections, redisTroubles } from "./stores.ts"
 
 class SoakFailed extends Data.TaggedError("SoakFailed")<{ readonly message: string }> {}
 
@@ -31,8 +33,15 @@ const injections = [
   "rival turned away",
   "cancelled early",
   "cancelled late",
+  "cancel recorded only",
+  "cancel by the holder",
   "store away",
   "store answer lost",
+  "opening away",
+  "opening answer lost",
+  "request withdrawn",
+  "record away",
+  "record answer lost",
   "renewal lost",
   "lease lost"
 ]
@@ -113,12 +122,12 @@ const soak = Effect.fnUntraced(function* (options: {
   const [took, crashes] = yield* Effect.timed(
     Effect.forEach(
       places,
-      (directory, worker) =>
+      (place, worker) =>
         lives({
           task: {
             ...(redis === undefined ? {} : { redis: redis.url }),
             url: server.url,
-            directory,
+            directory: place,
             seed,
             worker,
             workers,
@@ -133,6 +142,14 @@ const soak = Effect.fnUntraced(function* (options: {
     ).pipe(Effect.raceFirst(troubles))
   )
 
+  const stored = new Map<string, RunRecord.RunRecord>()
+  for (const place of redis === undefined ? places : [directory]) {
+    const found = yield* records({ directory: place, ...(redis === undefined ? {} : { redis: redis.url }) })
+    for (const record of found) {
+      stored.set(record.runId, record)
+      for (const kind of carriedOut(record)) injected(kind)
+    }
+  }
   const ledger = yield* server.ledger
   const responses = new Map<string, Array<SandboxLedger.LedgerResponse>>()
   for (const response of ledger.responses) {
@@ -151,7 +168,9 @@ const soak = Effect.fnUntraced(function* (options: {
     double: 0,
     unconfirmed: 0,
     diverged: 0,
-    wrong: 0
+    wrong: 0,
+    parked: 0,
+    journals: 0
   }
   const leaks = { lives: 0, fibers: 0, sockets: 0, files: 0 }
   const bad: Array<string> = []
@@ -168,8 +187,16 @@ const soak = Effect.fnUntraced(function* (options: {
     for (const where of ["open", "done"]) {
       for (const runId of existsSync(join(place, where)) ? readdirSync(join(place, where)) : []) {
         const plan = planOf(seed, runId, Number(runId.split("-")[1]) * workers + worker)
-        const found = judge(readLines(join(place, where, runId)), plan, responses.get(runId) ?? [])
+        const lines = readLines(join(place, where, runId))
+        const found = judge(lines, plan, responses.get(runId) ?? [], redis !== undefined)
+        const record = stored.get(runId)
+        const wrong = findings(record, lines, plan, responses.get(runId) ?? [])
         responses.delete(runId)
+        if (record?.parked != null) total.parked++
+        if (wrong.length > 0) {
+          total.journals++
+          bad.push(`${runId}: ${wrong.slice(0, 3).join("; ")}; ${JSON.stringify(plan.troubles)}`)
+        }
         total.runs++
         total.updates += found.updates
         total.again += found.again
@@ -210,12 +237,14 @@ const soak = Effect.fnUntraced(function* (options: {
   yield* row("updates delivered", total.updates)
   yield* row("came again, dropped", total.again)
   yield* row("unconfirmed, as it may be", total.unconfirmed)
+  yield* row("parked, as it may be", total.parked)
   yield* row("diverged, as it may be", total.diverged)
   yield* row("lost", total.lost)
   yield* row("repeated in the output", total.repeated)
   yield* row("by a stale consumer", total.stale)
   yield* row("wrong ends", total.wrong)
   yield* row("double creates", total.double)
+  yield* row("wrong records", total.journals)
   yield* row("lives looked at for leaks", leaks.lives)
   yield* row("leaked fibers", leaks.fibers)
   yield* row("leaked sockets", leaks.sockets)

@@ -1,8 +1,8 @@
 import { NodeRedis, NodeServices } from "@effect/platform-node"
-import { TokenStore } from "@effect-baton/core"
+import { Runs, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
 import type { RedisServer } from "@effect-baton/testing"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Stream } from "effect"
 import { join } from "node:path"
 import type { Task } from "./line.ts"
 import { chance } from "./random.ts"
@@ -11,7 +11,7 @@ import { chance } from "./random.ts"
 export const leaseTime = Duration.seconds(3)
 
 /** A worker's store: a directory of its own, or the server that all of them share. */
-export const layer = ({ directory, redis }: Task): Layer.Layer<TokenStore.TokenStore> =>
+export const layer = ({ directory, redis }: Pick<Task, "directory" | "redis">): Layer.Layer<TokenStore.TokenStore> =>
   Layer.orDie<TokenStore.TokenStore, unknown, never>(
     redis === undefined
       ? TokenStore.layerFile({ directory: join(directory, "store") }).pipe(Layer.provide(NodeServices.layer))
@@ -26,6 +26,10 @@ export const layer = ({ directory, redis }: Task): Layer.Layer<TokenStore.TokenS
           )
         )
   )
+
+/** All runs of a store, as they are when its workers are gone. */
+export const records = (place: Pick<Task, "directory" | "redis">) =>
+  Stream.runCollect(Runs.list()).pipe(Effect.provide(layer(place)))
 
 /** What happens to the server of all workers. */
 export const redisInjections = ["redis killed", "redis paused"]
@@ -47,9 +51,14 @@ export const redisTroubles = Effect.fnUntraced(function* (options: {
       turn % 2 === 0
         ? ([server.kill, server.restart, "redis killed"] as const)
         : ([server.pause, server.resume, "redis paused"] as const)
-    yield* stop
-    injected(kind)
-    yield* of.hits(0.3) ? within(lease + 200, lease + 1500) : within(50, 1500)
-    yield* start
+    // Whoever ends this finds the server there.
+    yield* Effect.uninterruptible(
+      Effect.gen(function* () {
+        yield* stop
+        injected(kind)
+        yield* of.hits(0.3) ? within(lease + 200, lease + 1500) : within(50, 1500)
+        yield* start
+      })
+    )
   }
 })

@@ -34,7 +34,7 @@ const work = Effect.fnUntraced(function* (task: Task) {
   const places = { open: (runId: string) => join(open, runId), done: (runId: string) => join(done, runId) }
   const injected = (kind: string) => appendFileSync(join(task.directory, "injections"), `${kind}\n`)
 
-  const unwritten = new Set<string>()
+  const unsaid = { unwritten: new Set<string>(), unleft: new Set<string>() }
 
   const begun = readdirSync(open)
   let next = begun.length + readdirSync(done).length
@@ -45,7 +45,7 @@ const work = Effect.fnUntraced(function* (task: Task) {
   const clock = yield* jumping(`${seed}/${worker}/${life}`, injected)
   const broken = sabotages(seed)[task.sabotage]
   const store = broken.store.pipe(
-    Layer.provide(troubled(`${seed}/${worker}/${life}`, injected, unwritten)),
+    Layer.provide(troubled(`${seed}/${worker}/${life}`, injected, unsaid)),
     Layer.provide(Stores.layer(task))
   )
   const model = broken.model.pipe(
@@ -61,7 +61,7 @@ const work = Effect.fnUntraced(function* (task: Task) {
       const runId = at.value
       const plan = planOf(seed, runId, Number(runId.split("-")[1]) * workers + worker)
       const rivals = task.sabotage === "fence" ? 1 : 0.2
-      yield* consume({ runId, plan, seed, life, rivals, places, injected, unwritten: (id) => unwritten.has(id) })
+      yield* consume({ runId, plan, seed, life, rivals, places, injected, unsaid })
     }
   })
   yield* Effect.all(

@@ -75,7 +75,7 @@ export const layer: Layer.Layer<Disk | FileSystem.FileSystem, never, FileSystem.
       write: (buffer) => file.write(buffer),
       sync: Effect.suspend(() => Effect.andThen(disk.waits, change("sync", path, file.sync))),
       truncate: (length) => change("truncate", path, file.truncate(length)),
-      writeAll: (bytes) => writing(path, bytes, (bytes) => file.writeAll(bytes))
+      writeAll: (bytes) => writing(path, bytes, (some) => file.writeAll(some))
     })
 
     return Context.make(Disk, disk).pipe(

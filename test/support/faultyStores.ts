@@ -119,8 +119,8 @@ const forgetful = Layer.effect(
   FileSystem.FileSystem,
   Effect.map(FileSystem.FileSystem, (fs) => ({
     ...fs,
-    open: (path, options) =>
-      Effect.map(fs.open(path, options), (file) => {
+    open: (path, flags) =>
+      Effect.map(fs.open(path, flags), (file) => {
         let last: ReturnType<typeof file.writeAll> = Effect.void
         return {
           [FileSystem.FileTypeId]: FileSystem.FileTypeId,

@@ -58,6 +58,7 @@ const Said = Schema.Struct({
     "Requested",
     "Requested",
     "Refused",
+    "Refused",
     "Accepted",
     "Accepted",
     "ResponseEnded",

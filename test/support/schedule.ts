@@ -29,7 +29,7 @@ export type Operation =
   | `model.${"cancel" | "create" | "resume" | "retrieve"}`
 
 /** Where a process stands still: an operation under way. */
-export interface Stop {
+interface Stop {
   /** The process has come here. */
   readonly reached: Effect<void>
   /** Lets the process go on. */
@@ -110,10 +110,9 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
   ) => {
     const [reached, goOn] = [Latch.makeUnsafe(false), Latch.makeUnsafe(false)]
     rules = [...rules, { operation, happening, lost: false, refusal: undefined, ...more, reached, goOn }]
-    const name = `${happening}: ${operation}`
     return {
       reached: until(
-        name,
+        `${happening}: ${operation}`,
         Effect.sync(() => reached.isOpen())
       ),
       goOn: goOn.open

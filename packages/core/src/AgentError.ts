@@ -18,7 +18,7 @@ export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", { er
   /** Whether the same call again can help. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `It failed at the provider: ${this.error.reason.message}`
+    return `It failed at the provider: ${this.error.reason.message.replace(/\.$/, "")}. Open it again with Agent.retry.`
   }
 }
 
@@ -420,9 +420,11 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
     return this.reason.isRetryable
   }
   override get message(): string {
-    if (this.runId === undefined) return this.reason.message
-    const agent = this.agent === undefined ? "" : ` of agent '${this.agent}'`
-    const response = this.responseId === undefined ? "" : `, response '${this.responseId}'`
-    return `Run '${this.runId}'${agent}${response}: ${this.reason.message}`
+    const { agent, reason, responseId, runId } = this
+    const response = responseId === undefined ? "" : `, response '${responseId}'`
+    if (runId !== undefined) {
+      return `Run '${runId}'${agent === undefined ? "" : ` of agent '${agent}'`}${response}: ${reason.message}`
+    }
+    return agent === undefined ? reason.message : `Agent '${agent}'${response}: ${reason.message}`
   }
 }

@@ -140,7 +140,7 @@ export const decide = (state: RunState, context: Context): Step => {
   const step = firstOf(state, context)
   if (step._tag !== "End") return step
   // No order of facts may end a run while a response of it runs.
-  const turn = state.turns.findIndex(({ end, winner }) => winner !== undefined && end === undefined)
+  const turn = state.turns.findIndex((of) => of.winner !== undefined && of.end === undefined)
   return turn === -1 ? step : (ofTurn(state, context, turn, state.turns[turn]!) ?? step)
 }
 

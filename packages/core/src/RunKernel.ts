@@ -397,13 +397,13 @@ export const acquire = (
  * @category operations
  */
 export const renew = (
-  row: Row | undefined,
+  found: Row | undefined,
   lease: Lease,
   ttl: Duration.Duration,
   seen: number,
   now: Moment
 ): Result.Result<Step<ReadonlyArray<Fact>>, LeaseLost> =>
-  Result.map(held(row, lease, now), (row) => ({
+  Result.map(held(found, lease, now), (row) => ({
     value: row.record.journal.slice(seen),
     row: leased(row, lease, ttl, now)
   }))
@@ -458,12 +458,12 @@ export const release = (
  * @category operations
  */
 export const commit = (
-  row: Row | undefined,
+  found: Row | undefined,
   lease: Lease,
   { facts = [], guard = false, position, seen }: Commit,
   now: Moment
 ): Result.Result<Step<Answer>, LeaseLost> =>
-  Result.map(held(row, lease, now), (row): Step<Answer> => {
+  Result.map(held(found, lease, now), (row): Step<Answer> => {
     const { record } = row
     const added = unknownTo(record.journal, facts)
     const isFurther = position !== undefined && position.ordinal > record.ordinal
@@ -536,17 +536,17 @@ export const conclude = (
   now: Moment
 ): Result.Result<Step<Answer>, Gone> => {
   if (row === undefined || !facts.every((fact) => isOf(row.record, fact))) return Result.fail(new Gone({ runId: id }))
-  const { record } = row
-  const added = unknownTo(record.journal, facts)
+  const { handled, journal: known } = row.record
+  const added = unknownTo(known, facts)
   const answer = (outcome: Answer["outcome"], journal: ReadonlyArray<Fact>, next: Row) =>
     Result.succeed({ value: { outcome, facts: journal.slice(seen) }, row: next })
-  if (added.length === 0) return answer("written", record.journal, row)
-  if (holds(row, now)) return answer("held", record.journal, row)
-  if (record.journal.length > seen) return answer("moved", record.journal, row)
-  const journal = [...record.journal, ...added.map((fact) => stamped(fact, now))]
+  if (added.length === 0) return answer("written", known, row)
+  if (holds(row, now)) return answer("held", known, row)
+  if (known.length > seen) return answer("moved", known, row)
+  const written = [...known, ...added.map((fact) => stamped(fact, now))]
   // Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
-  const change = { journal, due: record.handled ? now.millis : dueAt(due, now), parked: null, lease: null }
-  return answer("written", journal, { ...changed(row, change, now), leaseEnd: 0n })
+  const change = { journal: written, due: handled ? now.millis : dueAt(due, now), parked: null, lease: null }
+  return answer("written", written, { ...changed(row, change, now), leaseEnd: 0n })
 }
 
 /**
@@ -563,19 +563,19 @@ export const remove = (
 ): Result.Result<boolean, LeaseLost> =>
   row === undefined
     ? Result.succeed(true)
-    : Result.map(held(row, lease, now), ({ record }) => options.force === true || isRemovable(record))
+    : Result.map(held(row, lease, now), ({ record: run }) => options.force === true || isRemovable(run))
 
 /** Whether nothing that was bought, or may have been, would be forgotten with the record. */
-const isRemovable = (record: Pick<RunRecord, "incarnation" | "journal">): boolean => {
-  const state = RunState.fold(record)
+const isRemovable = (run: Pick<RunRecord, "incarnation" | "journal">): boolean => {
+  const state = RunState.fold(run)
   return state.unresolved.length === 0 && state.loose.length === 0
 }
 
 /** Whether a run is one that the filter asks for, by what its record says. */
-const isListed = (record: RunRecord, filter: RunFilter): boolean =>
-  (filter.parked === undefined || filter.parked === (record.parked !== null)) &&
-  (filter.agent === undefined || filter.agent === record.agent) &&
-  (filter.status === undefined || filter.status.includes(RunState.statusOf(RunState.fold(record), record.position)))
+const isListed = (run: RunRecord, filter: RunFilter): boolean =>
+  (filter.parked === undefined || filter.parked === (run.parked !== null)) &&
+  (filter.agent === undefined || filter.agent === run.agent) &&
+  (filter.status === undefined || filter.status.includes(RunState.statusOf(RunState.fold(run), run.position)))
 
 /**
  * One page of the runs of a store that keeps all of them at hand: see `Operations.list`.
@@ -586,11 +586,11 @@ const isListed = (record: RunRecord, filter: RunFilter): boolean =>
 export const list = (rows: Iterable<Row>, filter: RunFilter, now: Moment): Page<RunRecord> => {
   const matching: Array<{ readonly at: string; readonly row: Row }> = []
   for (const row of rows) {
-    const { record } = row
-    if (filter.due === true && (record.due === null || record.due > now.millis || holds(row, now))) continue
-    const at = place(filter.due === true ? (record.due ?? 0) : record.createdAt, record.runId)
+    const { record: run } = row
+    if (filter.due === true && (run.due === null || run.due > now.millis || holds(row, now))) continue
+    const at = place(filter.due === true ? (run.due ?? 0) : run.createdAt, run.runId)
     if (filter.cursor !== undefined && at <= filter.cursor) continue
-    if (isListed(record, filter)) matching.push({ at, row })
+    if (isListed(run, filter)) matching.push({ at, row })
   }
   matching.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
   const page = matching.slice(0, Math.max(1, Math.trunc(filter.limit)))

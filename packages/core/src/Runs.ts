@@ -10,6 +10,7 @@ import type { BackgroundModel } from "./BackgroundModel.ts"
 import type { Agent } from "./internal/agent.ts"
 import { freshId } from "./internal/freshId.ts"
 import { Journal } from "./internal/hold/journal.ts"
+import { timeOf } from "./internal/hold/lease.ts"
 import { decodeRunId } from "./internal/openRun.ts"
 import * as Worker from "./internal/worker/worker.ts"
 import type { WorkerRun } from "./internal/worker/workerRun.ts"
@@ -256,12 +257,17 @@ const read = Effect.fnUntraced(function* (runId: string) {
   return found.value
 })
 
-const failed = (runId: string) => (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound) =>
-  new AgentError({ runId, reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error })
+const failed =
+  (runId: string, agent?: string) => (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound) =>
+    new AgentError({
+      runId,
+      ...(agent === undefined ? {} : { agent }),
+      reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error
+    })
 
 /** Takes a parked run, changes it, and gives it back. */
 const change = Effect.fnUntraced(function* (
-  { parked, runId }: RunRecord,
+  { agent, parked, runId }: RunRecord,
   f: (
     store: TokenStore["Service"],
     lease: Lease,
@@ -272,7 +278,7 @@ const change = Effect.fnUntraced(function* (
   const policy = yield* RunPolicy
   const owner = `${policy.workerName ?? "Runs"}/${yield* freshId}`
   yield* Effect.gen(function* () {
-    const { lease, record } = yield* store.acquire(runId, { owner, ttl: policy.leaseTime })
+    const { lease, record } = yield* store.acquire(runId, { owner, ttl: timeOf(policy) })
     const asItWas: ReleaseOptions = {
       seen: record.journal.length,
       due: Duration.infinity,
@@ -281,5 +287,5 @@ const change = Effect.fnUntraced(function* (
     }
     const rest = yield* Effect.onError(f(store, lease, record), () => Effect.ignore(store.release(lease, asItWas)))
     yield* store.release(lease, { ...rest, attempt: "reset" })
-  }).pipe(Effect.mapError(failed(runId)))
+  }).pipe(Effect.mapError(failed(runId, agent)))
 })

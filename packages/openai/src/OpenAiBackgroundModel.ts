@@ -100,10 +100,10 @@ const alreadyOver =
 
 const make = (client: OpenAiClient["Service"], options: Options): BackgroundModel["Service"] => {
   const { responses } = client.client
-  const params = paramsOf(options)
+  const requested = paramsOf(options)
 
   const body = (request: ModelRequest, stream: boolean, method: string) =>
-    Effect.mapError(Request.build(request, params, stream), (reason) =>
+    Effect.mapError(Request.build(request, requested, stream), (reason) =>
       AiError.make({ module: Snapshot.module, method, reason })
     )
 

@@ -321,8 +321,8 @@ export const layerAzure = <R = never>(options: AzureOptions<R>): Layer.Layer<Ope
         const provided = Effect.isEffect(tokenProvider)
           ? Effect.runPromiseWith(services)(tokenProvider)
           : (tokenProvider?.() ?? Promise.resolve(""))
-        return provided.then((token) => {
-          const text = Redacted.isRedacted(token) ? Redacted.value(token) : token
+        return provided.then((fresh) => {
+          const text = Redacted.isRedacted(fresh) ? Redacted.value(fresh) : fresh
           secrets.add(text)
           return text
         })

@@ -172,8 +172,8 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
   }, Scope.provide(scope))
 
   // Somebody else may have taken a port before the server has it.
-  const [port, first] = yield* Effect.flatMap(freePort, (port) =>
-    Effect.map(spawn(port), (child) => [port, child] as const)
+  const [port, first] = yield* Effect.flatMap(freePort, (free) =>
+    Effect.map(spawn(free), (child) => [free, child] as const)
   ).pipe(Effect.retry({ times: 5 }))
   const current = yield* Ref.make(first)
   const signal = (name: "SIGKILL" | "SIGSTOP" | "SIGCONT") =>

@@ -3,32 +3,13 @@
  *
  * @since 0.1.0
  */
-import { BackgroundModel, type Run } from "@effect-baton/core"
+import { BackgroundModel } from "@effect-baton/core"
 import { Clock, Context, Duration, Effect, Layer, Stream } from "effect"
 import { AiError, type Response } from "effect/ai"
 import { attach, compile, type Entry, type Played, snapshot } from "./internal/playback.ts"
+import type { Step } from "./internal/step.ts"
 
-/**
- * One step of a script.
- *
- * @since 0.1.0
- * @category models
- */
-export type Step =
-  | { readonly _tag: "Event"; readonly event: Omit<BackgroundModel.ModelEvent, "sequenceNumber" | "terminal"> }
-  | { readonly _tag: "Text"; readonly item: number; readonly deltas: ReadonlyArray<string> }
-  | { readonly _tag: "Close"; readonly item: number }
-  | { readonly _tag: "Call"; readonly name: string; readonly params: unknown; readonly callId: string | undefined }
-  | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
-  | { readonly _tag: "Queued" }
-  | { readonly _tag: "Disconnect" }
-  | { readonly _tag: "Fail"; readonly error: AiError.AiError }
-  | {
-      readonly _tag: "End"
-      readonly status: Run.RunStatus
-      readonly reason?: Response.FinishReason
-      readonly error?: AiError.AiError
-    }
+export type { Step } from "./internal/step.ts"
 
 /**
  * The model writes text: one event with a delta, or with several. `item` tells which of several texts side by side.
@@ -298,7 +279,7 @@ export const layer = (
         retrieve: (responseId) =>
           Effect.suspend(() => {
             ledger.push({ operation: "retrieve", responseId })
-            return Effect.map(Effect.flatMap(find(responseId), snapshot), (snapshot) => ({ snapshot }))
+            return Effect.map(Effect.flatMap(find(responseId), snapshot), (answer) => ({ snapshot: answer }))
           }),
         cancel: (responseId) =>
           Effect.gen(function* () {

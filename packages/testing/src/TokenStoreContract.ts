@@ -199,22 +199,22 @@ export const suite = <E>(
   const all = laws(options)
   const except = new Set(options.except)
   runner.describe(`token store: ${name}`, () => {
-    for (const [about, group] of Map.groupBy(all, ({ about }) => about)) {
+    for (const [about, group] of Map.groupBy(all, (one) => one.about)) {
       runner.describe(about, () => {
-        for (const { check, name } of group) {
-          const broken = except.has(name)
+        for (const { check, name: law } of group) {
+          const broken = except.has(law)
           test(
-            broken ? `not promised: ${name}` : name,
-            () => Effect.provide(broken ? mustFail(name, check) : check, layer, { local: true }),
+            broken ? `not promised: ${law}` : law,
+            () => Effect.provide(broken ? mustFail(law, check) : check, layer, { local: true }),
             about === "many runs" ? 300_000 : 60_000
           )
         }
       })
     }
     // An exception from a law that is not tried would be looked at by nobody.
-    const tried = new Set(all.map(({ name }) => name))
-    for (const name of except) {
-      if (!tried.has(name)) test(`not promised: ${name}`, () => unopened, 60_000)
+    const tried = new Set(all.map((one) => one.name))
+    for (const law of except) {
+      if (!tried.has(law)) test(`not promised: ${law}`, () => unopened, 60_000)
     }
   })
 }

@@ -1,7 +1,7 @@
 import { Cause, Effect, Exit, Scope, Stream } from "effect"
 import { Prompt } from "effect/ai"
 import type { LeaseOptions, StreamOptions } from "./agent.ts"
-import { type AgentError, RunNotOpened, Unconfirmed } from "../AgentError.ts"
+import { type AgentError, RunExpired, RunNotOpened, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../AgentUpdate.ts"
 import type { ModelRequest } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
@@ -150,6 +150,8 @@ export const advanceHeld = Effect.fnUntraced(function* (
   const ended = (turn: number, responseId: string) =>
     Effect.fnUntraced(function* (ending: Ending): Effect.fn.Return<Follow.Meaning, AgentError> {
       const state = held.state()
+      // What it ended with is known, and cannot be read any more.
+      if (ResponseEnd.isForgotten(state, turn, ending)) return yield* fail(new RunExpired({ responseId }))
       const fact = ResponseEnd.make({ turn, responseId }, ending, run.isExternal)
       const step = state.ended === undefined ? held.endWith(fact) : undefined
       if (step !== undefined) {

@@ -44,9 +44,9 @@ export const open = Effect.fnUntraced(function* (
 ): Effect.fn.Return<AppendLog, PlatformError.PlatformError> {
   const { directory, path } = options
   const close = (scope: Scope.Closeable) => Effect.ignoreCause(Scope.close(scope, Exit.void))
-  const openFile = Effect.fnUntraced(function* (path: string) {
+  const openFile = Effect.fnUntraced(function* (place: string) {
     const scope = yield* Scope.make()
-    const file = yield* fs.open(path, { flag: "a" }).pipe(Scope.provide(scope))
+    const file = yield* fs.open(place, { flag: "a" }).pipe(Scope.provide(scope))
     return { file, scope }
   })
   const syncDirectory = take(

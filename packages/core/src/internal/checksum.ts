@@ -1,11 +1,11 @@
 const table = /* @__PURE__ */ (() => {
-  const table = new Int32Array(256)
+  const remainders = new Int32Array(256)
   for (let n = 0; n < 256; n++) {
     let c = n
     for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1
-    table[n] = c
+    remainders[n] = c
   }
-  return table
+  return remainders
 })()
 
 /** CRC-32 (IEEE 802.3) of a range of bytes, as an unsigned number. */

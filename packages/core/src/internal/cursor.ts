@@ -93,7 +93,8 @@ export const make = (options: {
       // Of the event at the position only what `skip` says was delivered; everything before it was.
       const from = number === position.sequenceNumber ? position.skip : 0
       if (number < position.sequenceNumber || (number === position.sequenceNumber && from === 0)) {
-        if (gaps.some(([from, to]) => from <= number && number <= to)) divergence = `event ${number} was overtaken`
+        if (gaps.some(([lowest, highest]) => lowest <= number && number <= highest))
+          divergence = `event ${number} was overtaken`
         continue
       }
       progressed = true

@@ -87,10 +87,10 @@ export const acquire = Effect.fnUntraced(function* (
       kind: "locked",
       description: Option.match(owner, {
         onNone: () => `Another process has '${directory}' open. Stop it, or give this process a directory of its own.`,
-        onSome: (owner) =>
-          owner.space === me.space && owner.host === me.host && owner.pid === me.pid
+        onSome: ({ host, pid, since, space: namespace }) =>
+          namespace === me.space && host === me.host && pid === me.pid
             ? `This process (${me.pid}) has '${directory}' open already. Build the layer once and share it.`
-            : `Process ${owner.pid} on '${owner.host}' has had '${directory}' open since ${new Date(owner.since).toISOString()}. ` +
+            : `Process ${pid} on '${host}' has had '${directory}' open since ${new Date(since).toISOString()}. ` +
               `Stop it, or give this process a directory of its own. If that process is something else, delete '${entry.file}'.`
       })
     })
@@ -113,7 +113,7 @@ export const acquire = Effect.fnUntraced(function* (
       return yield* locked(entry, owner.value)
     }
     // An owner elsewhere, or one whose entry is not written yet: only its heartbeat tells.
-    const heartbeat = Option.match(owner.value, { onNone: () => me.heartbeat, onSome: (owner) => owner.heartbeat })
+    const { heartbeat } = Option.getOrElse(owner.value, () => me)
     const before = yield* absent(fs.stat(entry.file))
     for (let i = 0; i < patience * 2; i++) {
       yield* Effect.interruptible(Effect.sleep(heartbeat / 2))

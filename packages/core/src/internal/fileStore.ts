@@ -57,13 +57,13 @@ type Outcome<A, E> = {
  * An operation is computed at once, and answers when all that it saw and did is durable: `durable` is what the disk has,
  * `pending` what is on its way there. A write that fails takes everything computed on top of it along.
  */
-export const make = Effect.fnUntraced(function* (options: {
+export const make = Effect.fnUntraced(function* (settings: {
   readonly directory: string
   readonly heartbeat: Duration.Duration
 }): Effect.fn.Return<RunKernel.Operations, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const directory = path.resolve(options.directory)
+  const directory = path.resolve(settings.directory)
   const place = path.join(directory, file)
   const failed = fromPlatform("open", directory)
 
@@ -83,7 +83,7 @@ export const make = Effect.fnUntraced(function* (options: {
   // The lock is released last, and not before the log is closed.
   const scope = yield* Scope.make()
   const release = Scope.close(scope, Exit.void)
-  const lock = yield* DirectoryLock.acquire(fs, path, { directory, heartbeat: options.heartbeat }).pipe(
+  const lock = yield* DirectoryLock.acquire(fs, path, { directory, heartbeat: settings.heartbeat }).pipe(
     Scope.provide(scope),
     Effect.onError(() => release)
   )
@@ -141,12 +141,12 @@ export const make = Effect.fnUntraced(function* (options: {
     })
   })
 
-  const settle = (batch: Batch) => {
-    for (const [id, kept] of batch.changes) {
+  const settle = (written: Batch) => {
+    for (const [id, kept] of written.changes) {
       settleRun(id, kept)
       if (pending.get(id) === kept) pending.delete(id)
     }
-    Deferred.doneUnsafe(batch.done, Exit.void)
+    Deferred.doneUnsafe(written.done, Exit.void)
   }
   const giveUp = (failing: Batch, error: TokenStoreError) => {
     const waiting = batch

@@ -273,11 +273,13 @@ export const makePull = Effect.fnUntraced(function* (options: Options): Effect.f
 
   let toldEnd = false
   let told = !options.retried
+  let isPulled = false
 
   const deliver = (some: ReadonlyArray<AgentUpdate>): Updates => {
     const [first] = some
     if (first === undefined) return next
     watch.came()
+    isPulled = false
     const updates = told ? some : [{ ...first, retried: true }, ...some.slice(1)]
     told = true
     const ending = cursor.ending()
@@ -306,8 +308,19 @@ export const makePull = Effect.fnUntraced(function* (options: Options): Effect.f
     return Effect.andThen(detach(exit), Cause.done())
   })
 
+  // The connection of a foreground response keeps it alive, and its consumer may be busy with an update for long. Who
+  // waits for the next update is told by the attachment.
+  const closed = Effect.suspend(() => {
+    if (isPulled) return Effect.void
+    mode = "stop"
+    attached ??= opened?.connection
+    return detach(Exit.void)
+  })
+  if (!options.background) yield* Effect.forkIn(Effect.andThen(options.stopped, closed), scope)
+
   return Effect.suspend(() => {
     watch.waits()
+    isPulled = true
     return next
   })
 })

@@ -32,7 +32,7 @@ export const whole = (record: RunRecord): Result.Result<string, Schema.SchemaErr
 export const gone = (id: RunId): string => JSON.stringify([version, id, "gone"])
 
 /** The line that keeps fences rising. */
-export const fence = (fence: number): string => JSON.stringify([version, "", "fence", fence])
+export const fence = (highest: number): string => JSON.stringify([version, "", "fence", highest])
 
 const some = (fields: object): boolean => {
   for (const _ in fields) return true
@@ -104,8 +104,8 @@ export const replay = (): Replay => {
 
   // Fences and incarnations come from one counter.
   const raise = ({ incarnation, lease }: Record<string, unknown>) => {
-    const fence = Predicate.hasProperty(lease, "fence") ? lease.fence : undefined
-    for (const given of [incarnation, fence]) if (Predicate.isNumber(given)) highest = Math.max(highest, given)
+    const leased = Predicate.hasProperty(lease, "fence") ? lease.fence : undefined
+    for (const given of [incarnation, leased]) if (Predicate.isNumber(given)) highest = Math.max(highest, given)
   }
 
   return {

@@ -9,7 +9,7 @@ export const make: Effect.Effect<RunKernel.Operations> = Effect.sync(() => {
   const responses = ResponseIndex.make()
   let fence = 0
 
-  const now = Clock.clockWith((clock) =>
+  const moment = Clock.clockWith((clock) =>
     Effect.succeed<RunKernel.Moment>({
       millis: clock.currentTimeMillisUnsafe(),
       nanos: clock.monotonicTimeNanosUnsafe()
@@ -26,24 +26,24 @@ export const make: Effect.Effect<RunKernel.Operations> = Effect.sync(() => {
     id: RunId,
     f: (row: RunKernel.Row | undefined, now: RunKernel.Moment) => Result.Result<RunKernel.Step<A>, E>
   ): Effect.Effect<A, E> =>
-    Effect.flatMap(now, (now) => Effect.fromResult(Result.map(f(rows.get(id), now), (step) => keep(id, step))))
+    Effect.flatMap(moment, (now) => Effect.fromResult(Result.map(f(rows.get(id), now), (step) => keep(id, step))))
 
   return {
     create: (run, options) =>
-      Effect.map(now, (now) =>
+      Effect.map(moment, (now) =>
         keep(run.runId, RunKernel.create(rows.get(run.runId), run, { ...options, nextFence: nextFence(now) }, now))
       ),
     read: (id) =>
-      Effect.map(now, (now) => {
+      Effect.map(moment, (now) => {
         const runId = Predicate.isString(id) ? id : responses.find(id.responseId)
-        const row = runId === undefined ? undefined : rows.get(runId)
-        return Option.map(Option.fromUndefinedOr(row), (row) => RunKernel.read(row, now))
+        const found = Option.fromUndefinedOr(runId === undefined ? undefined : rows.get(runId))
+        return Option.map(found, (row) => RunKernel.read(row, now))
       }),
     acquire: (id, options) =>
       update(id, (row, now) => RunKernel.acquire(row, id, { ...options, nextFence: nextFence(now) }, now)),
     renew: (lease, ttl, seen) => update(lease.runId, (row, now) => RunKernel.renew(row, lease, ttl, seen, now)),
     release: (lease, options) =>
-      Effect.map(now, (now) => {
+      Effect.map(moment, (now) => {
         const step = RunKernel.release(rows.get(lease.runId), lease, options, now)
         if (step !== undefined) keep(lease.runId, step)
       }),
@@ -51,7 +51,7 @@ export const make: Effect.Effect<RunKernel.Operations> = Effect.sync(() => {
     record: (id, fact, seen) => update(id, (row, now) => RunKernel.record(row, id, fact, seen, now)),
     conclude: (id, options) => update(id, (row, now) => RunKernel.conclude(row, id, options, now)),
     remove: (lease, options = {}) =>
-      Effect.flatMap(now, (now) => {
+      Effect.flatMap(moment, (now) => {
         const id = lease.runId
         const answer = RunKernel.remove(rows.get(id), lease, options, now)
         if (Result.isSuccess(answer) && answer.success) {
@@ -60,6 +60,6 @@ export const make: Effect.Effect<RunKernel.Operations> = Effect.sync(() => {
         }
         return Effect.fromResult(answer)
       }),
-    list: (filter) => Effect.map(now, (now) => RunKernel.list(rows.values(), filter, now))
+    list: (filter) => Effect.map(moment, (now) => RunKernel.list(rows.values(), filter, now))
   }
 })

@@ -22,6 +22,7 @@ import { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
 import type { Agent, RunInput, RunRef } from "./agent.ts"
 import { freshId } from "./freshId.ts"
+import { timeOf } from "./hold/lease.ts"
 import { isMinted, minted, plainCodec } from "./minted.ts"
 
 /** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
@@ -51,6 +52,13 @@ export interface OpenRun {
 const maxNameBytes = 64
 
 const invalid = (description: string) => new AgentError({ reason: new InvalidInput({ description }) })
+
+/** Says in an error which agent, and which run if it is known, was asked for. */
+const named = (agent: Agent, runId?: RunId) =>
+  Effect.mapError(
+    ({ reason }: AgentError) =>
+      new AgentError({ ...(runId === undefined ? {} : { runId }), agent: agent.name, reason })
+  )
 
 /** An error of this run. */
 export const errorOf =
@@ -222,13 +230,13 @@ export const create = Effect.fnUntraced(function* (
   const found = yield* servicesOf(agent)
   const { model, policy, store } = found
   if ("continuationToken" in options && options.continuationToken !== undefined) {
-    return yield* invalid(
-      "A continued run takes no new input: resume it with its token, or start another with the input."
-    )
+    const why = "A continued run takes no new input: resume it with its token, or start another with the input."
+    return yield* named(agent)(Effect.fail(invalid(why)))
   }
-  const task = yield* readTask(agent, options)
-  const runId = options.runId === undefined ? RunId.make(yield* freshId) : yield* decodeRunId(options.runId)
+  const runId =
+    options.runId === undefined ? RunId.make(yield* freshId) : yield* named(agent)(decodeRunId(options.runId))
   const fail = errorOf({ ...found, runId })
+  const task = yield* named(agent, options.runId === undefined ? undefined : runId)(readTask(agent, options))
   const background = inBackground(agent, model, options.background)
   if (background && !model.capabilities.background) {
     return yield* fail(new BackgroundUnsupported({ provider: `${model.provider} ${model.model}` }))
@@ -244,7 +252,7 @@ export const create = Effect.fnUntraced(function* (
         session: options.session ?? {}
       },
       // A starter that lives holds its run by then.
-      { due: Duration.times(policy.leaseTime, 2) }
+      { due: Duration.times(timeOf(policy), 2) }
     )
     .pipe(Effect.mapError(storeFailed({ ...found, runId })))
   if (record.agent !== agent.name || (record.digest !== undefined && record.digest !== task.digest)) {
@@ -263,13 +271,15 @@ export const adopt = Effect.fnUntraced(function* (
   const found = yield* servicesOf(agent)
   const { model, store } = found
   const { responseId } = options
-  if (responseId === "") return yield* invalid("A response id is a text that is not empty.")
+  if (responseId === "") {
+    return yield* named(agent)(Effect.fail(invalid("A response id is a text that is not empty: give the provider's.")))
+  }
   const isName = Schema.is(RunId)
   const name = options.runId ?? responseId
   const runId =
     options.runId === undefined && !isName(name)
       ? RunId.make(`adopted-${yield* hash(responseId)}`)
-      : yield* decodeRunId(name)
+      : yield* named(agent)(decodeRunId(name))
   const run = { ...found, runId }
   const { record } = yield* store
     .create(
@@ -327,17 +337,18 @@ export const find = Effect.fnUntraced(function* (
 ): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
   const found = yield* servicesOf(agent)
   if ("input" in ref && ref.input !== undefined) {
-    return yield* invalid("A continued run takes no new input: leave the input out, or start another run with it.")
+    const why = "A continued run takes no new input: leave the input out, or start another run with it."
+    return yield* named(agent)(Effect.fail(invalid(why)))
   }
   const from = ref.continuationToken === undefined ? undefined : yield* readToken(agent, ref.continuationToken)
-  const runId = from === undefined ? yield* decodeRunId(ref.runId) : from.runId
+  const runId = from === undefined ? yield* named(agent)(decodeRunId(ref.runId)) : from.runId
   const run = { ...found, runId }
   const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
   const read = yield* found.store.read(runId).pipe(Effect.mapError(storeFailed(run)))
   if (Option.isNone(read)) return yield* fail(new RunNotFound({ runId }))
   const record = read.value
   if (record.agent !== agent.name) {
-    const description = `It belongs to agent '${record.agent}', not to '${agent.name}'.`
+    const description = `It belongs to agent '${record.agent}', not to '${agent.name}'. Give that agent.`
     return yield* fail(new RunNotFound({ runId, description }))
   }
   const state = RunState.fold(record)

@@ -1,8 +1,9 @@
 import { Option, Predicate, Schema } from "effect"
-import { AiError, Response } from "effect/ai"
+import { type AiError, Response } from "effect/ai"
 import type { ModelSnapshot } from "../BackgroundModel.ts"
 import type { RunStatus } from "../Run.ts"
 import type { Call } from "../RunRecord.ts"
+import type { RunState } from "../RunState.ts"
 
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 
@@ -39,6 +40,16 @@ export const make = (
     calls: status === "completed" ? callsIn(snapshot?.lanes ?? [], isExternal) : [],
     ...(error === undefined ? {} : { error })
   }
+}
+
+/** Whether a response came to a good end, and is not at the provider any more: its rest is lost, its end is not. */
+export const isForgotten = (
+  { turns }: Pick<RunState, "turns">,
+  turn: number,
+  ending: { readonly status: RunStatus }
+): boolean => {
+  const known = turns[turn]?.end?.status
+  return ending.status === "expired" && (known === "completed" || known === "incomplete")
 }
 
 const callsIn = (lanes: ModelSnapshot["lanes"], isExternal: (name: string) => boolean): ReadonlyArray<Call> =>

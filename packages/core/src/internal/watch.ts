@@ -1,5 +1,5 @@
 import { Cause, Effect, Exit, Scope, Stream } from "effect"
-import type { AgentError } from "../AgentError.ts"
+import { type AgentError, RunExpired } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
 import * as RunState from "../RunState.ts"
@@ -34,6 +34,9 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
 
   const ended = (turn: number, responseId: string) =>
     Effect.fnUntraced(function* (ending: Ending): Effect.fn.Return<Follow.Meaning, AgentError> {
+      if (ResponseEnd.isForgotten(RunState.fold(record), turn, ending)) {
+        return yield* fail(new RunExpired({ responseId }))
+      }
       // One answer of the provider to a viewer, who may have another key, is not the end of a run.
       if (ending.status !== "expired") {
         yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ending, run.isExternal)])
@@ -91,8 +94,8 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
     return over === undefined ? step : Effect.fail(fail(over))
   })
 
-  const refreshed = Effect.map(readAgain(run), (now) => {
-    record = now
+  const refreshed = Effect.map(readAgain(run), (latest) => {
+    record = latest
   })
 
   const step: Follow.Updates = Effect.suspend((): Follow.Updates => {

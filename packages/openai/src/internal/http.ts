@@ -33,11 +33,11 @@ export const surroundings = (exchange: Exchange): Effect.Effect<Failures.Surroun
  */
 export const open = (exchange: Exchange): Effect.Effect<Response, Failures.RequestFailure, Scope.Scope> =>
   Effect.gen(function* () {
-    const controller = yield* Effect.acquireRelease(
+    const { signal } = yield* Effect.acquireRelease(
       Effect.sync(() => new AbortController()),
       (controller) => Effect.sync(() => controller.abort())
     )
-    return yield* Effect.tryPromise({ try: () => exchange.call(controller.signal), catch: (error) => error })
+    return yield* Effect.tryPromise({ try: () => exchange.call(signal), catch: (error) => error })
   }).pipe(
     Effect.catch((error) => Effect.flatMap(surroundings(exchange), (at) => Effect.fail(Failures.fromSdk(error, at))))
   )

@@ -89,15 +89,15 @@ const toolCall = (part: Prompt.ToolCallPart): Converted<Items> => {
   const { id: call_id, name } = part
   if (isCustom(part.options)) {
     const input = typeof part.params === "string" ? Effect.succeed(part.params) : json(part.params, name)
-    return Effect.map(input, (input) => [{ type: "custom_tool_call", call_id, name, input }])
+    return Effect.map(input, (text) => [{ type: "custom_tool_call", call_id, name, input: text }])
   }
   return Effect.map(json(part.params, name), (text) => [{ type: "function_call", call_id, name, arguments: text }])
 }
 
 const toolOutput = (part: Prompt.ToolResultPart): Converted<string | Array<Content>> => {
   if (part.modelOutput !== undefined) {
-    return Effect.forEach(part.modelOutput, (part): Converted<Content> =>
-      part.type === "text" ? Effect.succeed({ type: "input_text", text: part.text }) : file(part)
+    return Effect.forEach(part.modelOutput, (output): Converted<Content> =>
+      output.type === "text" ? Effect.succeed({ type: "input_text", text: output.text }) : file(output)
     )
   }
   return typeof part.result === "string" ? Effect.succeed(part.result) : json(part.result, part.name)

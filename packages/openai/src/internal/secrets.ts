@@ -23,6 +23,6 @@ export const make = (key: string | undefined): Secrets => {
   if (key !== undefined) add(key)
   return {
     add,
-    redact: (text) => [...secrets].reduce((text, secret) => text.replaceAll(secret, "<redacted>"), text)
+    redact: (text) => [...secrets].reduce((redacted, secret) => redacted.replaceAll(secret, "<redacted>"), text)
   }
 }

@@ -52,9 +52,9 @@ const Reasoning = Schema.Struct({
   content: maybe(Texts)
 })
 
-const call = { id: maybe(Text), call_id: Text, name: Text, status: maybe(Text) }
-const FunctionCall = Schema.Struct({ type: Schema.Literal("function_call"), arguments: Text, ...call })
-const CustomToolCall = Schema.Struct({ type: Schema.Literal("custom_tool_call"), input: Text, ...call })
+const ofCalls = { id: maybe(Text), call_id: Text, name: Text, status: maybe(Text) }
+const FunctionCall = Schema.Struct({ type: Schema.Literal("function_call"), arguments: Text, ...ofCalls })
+const CustomToolCall = Schema.Struct({ type: Schema.Literal("custom_tool_call"), input: Text, ...ofCalls })
 
 const ImageGenerationCall = Schema.Struct({
   type: Schema.Literal("image_generation_call"),
@@ -133,8 +133,8 @@ const finishedParts = (item: Item, index: number): ReadonlyArray<SnapshotLane> =
 }
 
 /** The start of a call's parameters, as `response.output_item.added` delivers it. */
-export const itemAdded = (item: unknown, index: number): ReadonlyArray<SnapshotLane> =>
-  Result.match(decodeItem(item), {
+export const itemAdded = (raw: unknown, index: number): ReadonlyArray<SnapshotLane> =>
+  Result.match(decodeItem(raw), {
     onFailure: () => [],
     onSuccess: (item) => {
       const call = callOf(item)
@@ -187,10 +187,10 @@ const lanesOf = (item: Item, index: number, over: boolean): ReadonlyArray<Snapsh
 
 /** What `response.output_item.done` delivers, and the whole item; nothing where the item cannot be read. */
 export const itemDone = (
-  item: unknown,
+  raw: unknown,
   index: number
 ): { readonly rest: ReadonlyArray<SnapshotLane>; readonly whole: ReadonlyArray<SnapshotLane> } =>
-  Result.match(decodeItem(item), {
+  Result.match(decodeItem(raw), {
     onFailure: () => ({ rest: [], whole: [] }),
     onSuccess: (item) => ({ rest: finishedParts(item, index), whole: lanesOf(item, index, true) })
   })

@@ -102,6 +102,6 @@ const utf8 = new TextEncoder()
 const isBefore = (a: Found, b: Found): boolean => {
   if (a.place.at !== b.place.at) return Number(a.place.at) < Number(b.place.at)
   const [x, y] = [utf8.encode(a.place.id), utf8.encode(b.place.id)]
-  const i = x.findIndex((byte, i) => byte !== y[i])
-  return i === -1 ? x.length < y.length : (x[i] ?? 0) < (y[i] ?? -1)
+  const first = x.findIndex((byte, i) => byte !== y[i])
+  return first === -1 ? x.length < y.length : (x[first] ?? 0) < (y[first] ?? -1)
 }

@@ -125,9 +125,9 @@ export const make = Effect.fnUntraced(function* (options: {
     let first: { readonly at: number; readonly record: RunRecord.RunRecord } | undefined
     for (const id of ids.flat()) {
       const record = Option.getOrUndefined(yield* readRun(Run.RunId.make(id)))
-      const fact = record?.journal.find((fact) => fact._tag === "Accepted" && fact.responseId === responseId)
-      if (record !== undefined && fact !== undefined && (first === undefined || fact.at < first.at)) {
-        first = { at: fact.at, record }
+      const accepted = record?.journal.find((fact) => fact._tag === "Accepted" && fact.responseId === responseId)
+      if (record !== undefined && accepted !== undefined && (first === undefined || accepted.at < first.at)) {
+        first = { at: accepted.at, record }
       }
     }
     return Option.map(Option.fromUndefinedOr(first), ({ record }) => record)
@@ -238,8 +238,8 @@ export const make = Effect.fnUntraced(function* (options: {
               ...(texts.length === 0 && guard !== true ? [] : [guard === true ? "1" : "0", retention, ...texts])
             ),
             limit,
-            ([answer, facts]): ReturnType<Store["commit"]> =>
-              answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, facts) : lost(lease)
+            ([answer, since]): ReturnType<Store["commit"]> =>
+              answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, since) : lost(lease)
           )
         )
       ),
@@ -269,14 +269,14 @@ export const make = Effect.fnUntraced(function* (options: {
               ...texts
             ),
             limit,
-            ([answer, facts]): ReturnType<Store["conclude"]> =>
+            ([answer, since]): ReturnType<Store["conclude"]> =>
               answer === "written" || answer === "moved" || answer === "held"
-                ? answerOf("conclude", id, answer, facts)
+                ? answerOf("conclude", id, answer, since)
                 : gone(id)
           )
         )
       ),
-    remove: (lease, options) => steps.take("remove", options?.force === true ? forget(lease, "") : forgetSafely(lease)),
+    remove: (lease, { force = false } = {}) => steps.take("remove", force ? forget(lease, "") : forgetSafely(lease)),
     list: (filter) => {
       const index = filter.due === true ? "work" : filter.parked === true ? "parked" : "runs"
       const parked = filter.parked === undefined ? "" : filter.parked ? "1" : "0"

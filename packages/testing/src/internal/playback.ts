@@ -1,7 +1,7 @@
 import type { BackgroundModel, Run } from "@effect-baton/core"
 import { Cause, Clock, Duration, Effect, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
-import type { Step } from "../ScriptedModel.ts"
+import type { Step } from "./step.ts"
 
 export interface Entry {
   readonly at: number

@@ -93,8 +93,10 @@ export const make = Effect.fnUntraced(function* (options: {
     return end?._tag === "Ended" ? Instruments.counted(record.agent, end.status) : Effect.void
   }
 
+  const isBehind = () => isMoved || notes.length > refused
+
   const flush: Effect.Effect<void, AgentError> = Effect.gen(function* () {
-    while (isMoved || notes.length > refused) {
+    while (isBehind()) {
       const waiting = notes.slice(refused)
       const end = waiting.length === 0 ? undefined : options.endOf(journal.stateWith(waiting))
       // What the consumer is done with comes after the end that it is done with.
@@ -107,11 +109,12 @@ export const make = Effect.fnUntraced(function* (options: {
               ...waiting.filter(({ _tag }) => _tag === "Delivered")
             ]
       const answer = yield* send(facts).pipe(
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            if (facts.length > 0 && error.reason._tag === "StoreFailed" && !error.isRetryable) refused = notes.length
-          })
-        )
+        Effect.tapError((error) => {
+          if (facts.length === 0 || error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void
+          refused = notes.length
+          // A run that is being left has no later flush for its position.
+          return isMoved ? Effect.ignore(send([])) : Effect.void
+        })
       )
       if (answer.outcome !== "written") continue
       notes = notes.filter((fact) => !waiting.includes(fact))

@@ -115,12 +115,7 @@ export const acquire = Effect.fnUntraced(function* (
         errorOf: fail
       }).pipe(Scope.provide(inner))
     ).pipe(
-      Effect.tap((lease) =>
-        Scope.addFinalizer(
-          scope,
-          Effect.suspend(() => leave(lease))
-        )
-      ),
+      Effect.tap(() => Scope.addFinalizer(scope, Effect.suspend(leave))),
       Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause)))
     )
   )
@@ -191,7 +186,7 @@ export const acquire = Effect.fnUntraced(function* (
       schedule: Lease.persistently
     })
 
-  function leave(_: Lease.HeldLease): Effect.Effect<void> {
+  function leave(): Effect.Effect<void> {
     return Effect.suspend(() => {
       leaving = true
       return held.gone() === undefined ? untilTaken(checkpointer.flush) : Effect.void

@@ -1,5 +1,5 @@
-import { Clock, Deferred, Duration, Effect, Exit, Schedule, type Scope } from "effect"
-import { AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Schedule, type Scope } from "effect"
+import { type AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
 import type { RunId } from "../../Run.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
@@ -26,6 +26,10 @@ export interface HeldLease {
 const longest = Duration.days(1)
 const shortest = Duration.millis(10)
 
+/** How long a lease lasts unless it is renewed. */
+export const timeOf = ({ leaseTime }: Pick<RunPolicy, "leaseTime">): Duration.Duration =>
+  Duration.clamp(leaseTime, { minimum: shortest, maximum: longest })
+
 /** How often what must not be forgotten is tried again. */
 export const persistently = Schedule.spaced("100 millis")
 
@@ -50,7 +54,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
   // Two leases are never one, though the worker is the same: acquiring again is for the same owner.
   const owner = `${policy.workerName ?? `${host}:${pid}`}/${yield* freshId}`
   const clock = yield* Clock.Clock
-  const ttl = Duration.clamp(policy.leaseTime, { minimum: shortest, maximum: longest })
+  const ttl = timeOf(policy)
   const ttlNanos = Duration.toNanosUnsafe(ttl)
 
   // Whether the store gave the lease is not known: it would stand there until its time is over.
@@ -127,7 +131,6 @@ export const acquire = Effect.fnUntraced(function* (options: {
   return { lease, record, journal, gone, lose, lost: Deferred.await(lost) }
 })
 
-const isRefusal = (reason: unknown): boolean => {
-  const error = (reason as { readonly error?: { readonly _tag?: string } }).error
-  return error?._tag === "RunLeased" || error?._tag === "RunNotFound"
-}
+/** Whether the store said that it did not give the lease. */
+const isRefusal = (reason: Cause.Reason<{ readonly _tag: string }>): boolean =>
+  Cause.isFailReason(reason) && (reason.error._tag === "RunLeased" || reason.error._tag === "RunNotFound")

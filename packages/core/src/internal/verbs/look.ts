@@ -1,5 +1,5 @@
 import { type Duration, Effect, Option, type Scope } from "effect"
-import { type AgentError, RunNotFound, type RunWaiting } from "../../AgentError.ts"
+import { type AgentError, RunExpired, RunNotFound, type RunWaiting } from "../../AgentError.ts"
 import { fromSnapshot, type AgentResponse } from "../../AgentResponse.ts"
 import type { ModelSnapshot } from "../../BackgroundModel.ts"
 import * as ContinuationToken from "../../ContinuationToken.ts"
@@ -25,6 +25,8 @@ export interface Look {
   readonly response: AgentResponse
   readonly record: RunRecord
   readonly state: RunState.RunState
+  /** The provider does not have the response any more, so that its output is not shown. */
+  readonly isGone?: true
   /** When the provider wants to be asked again. */
   readonly pollAfter?: Duration.Duration
 }
@@ -165,7 +167,7 @@ const gone = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Look, AgentError> {
   const winner = RunState.winners(state).at(-1)
   if (state.ended !== undefined || winner === undefined) {
-    return { response: respond(run, record, state, { lanes: [] }), record, state }
+    return { response: respond(run, record, state, { lanes: [] }), record, state, isGone: true }
   }
   const later = yield* Effect.scoped(expire(run, winner)).pipe(
     Effect.catchReason("AgentError", "RunLeased", () => Effect.succeed(state))
@@ -211,8 +213,11 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
   return yield* Effect.raceFirst(poll, watch.stalled)
 })
 
-/** The response of a look; fails as the run did, or if it waits for somebody. */
+/** The response of a look; fails as the run did, or if its output cannot be read any more. */
 export const honest = (run: OpenRun, look: Look): Effect.Effect<AgentResponse, AgentError> => {
-  const reason = reasonOf(look.state)
+  const { responseId } = look.response
+  const reason =
+    reasonOf(look.state) ??
+    (look.isGone === true && Option.isSome(responseId) ? new RunExpired({ responseId: responseId.value }) : undefined)
   return reason === undefined ? Effect.succeed(look.response) : Effect.fail(errorOf(run)(reason))
 }

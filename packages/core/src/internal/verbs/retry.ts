@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Prompt } from "effect/ai"
 import { type AgentError, InvalidInput, RunInputMismatch, Unconfirmed } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
-import * as RunState from "../../RunState.ts"
+import type * as RunState from "../../RunState.ts"
 import { hold } from "../advance.ts"
 import { checkVersion, errorOf, firstRequest, type OpenRun, readTask } from "../openRun.ts"
 import { openAndLeave } from "./start.ts"
@@ -59,7 +59,9 @@ const withInput = Effect.fnUntraced(function* (
   input: Prompt.RawInput
 ): Effect.fn.Return<OpenRun, AgentError> {
   const { agent, record } = run
-  const task = yield* readTask(agent, { input, session: record.session })
+  const task = yield* readTask(agent, { input, session: record.session }).pipe(
+    Effect.mapError(({ reason }) => errorOf(run)(reason))
+  )
   if (record.digest !== undefined && record.digest !== task.digest) {
     return yield* errorOf(run)(new RunInputMismatch({ runId: run.runId }))
   }

@@ -1,4 +1,4 @@
-import { Cause, Duration, Effect, Exit, Fiber, Latch, Metric, Schedule, type Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Latch, Metric, type Schedule, type Scope, Stream } from "effect"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
 import type { RunId } from "../../Run.ts"

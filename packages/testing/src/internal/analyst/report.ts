@@ -54,8 +54,8 @@ const totals = (data: Table): string => {
     return [column.name, number(total(data, column)), number(mean), number(median), number(lowest), number(highest)]
   })
   const sentences = data.figures.map((column) => {
-    const { mean, total } = summary(data, column)
-    return `${column.name} adds up to ${number(total)}, ${number(mean)} a row on average.`
+    const mean = number(summary(data, column).mean)
+    return `${column.name} adds up to ${number(total(data, column))}, ${mean} a row on average.`
   })
   return `## Totals\n\n${table(["Figure", "Total", "Mean", "Median", "Lowest", "Highest"], lines)}\n\n${sentences.join(
     " "
@@ -74,10 +74,10 @@ const comparison = (data: Table, group: GroupColumn, column: FigureColumn): stri
         )}; ${last.name} comes last with ${number(last.total)}, ${percentage.format(last.share)}.${
           last.total > 0 ? ` The first has ${precise.format(first.total / last.total)} times the last.` : ""
         }`
-  const lines = ranks.map(({ name, share, total }, index) => [
-    `${index + 1}. ${name}`,
-    number(total),
-    percentage.format(share)
+  const lines = ranks.map((rank, index) => [
+    `${index + 1}. ${rank.name}`,
+    number(rank.total),
+    percentage.format(rank.share)
   ])
   return `### ${column.name} by ${lower(group.name)}\n\n${table([group.name, column.name, "Share"], lines)}\n\n${text}`
 }

@@ -109,12 +109,12 @@ export const findTable = Effect.fnUntraced(function* (text: string): Effect.fn.R
   const lines = text.split(/\r\n|\n|\r/)
   const block = findBlock(lines)
   if (block === undefined) return Option.none()
-  const records = yield* Stream.make(block.text).pipe(
+  const decoded = yield* Stream.make(block.text).pipe(
     Stream.pipeThroughChannel(Csv.decodeString({ delimiter: block.delimiter, ignoreEmptyLines: true })),
     Stream.runCollect,
     Effect.option
   )
-  return Option.flatMapNullishOr(records, (records) => {
+  return Option.flatMapNullishOr(decoded, (records) => {
     const table = classify(records)
     return table === undefined
       ? undefined

@@ -142,18 +142,18 @@ export const make = (store: Store, terms: Terms): Bench => {
   const acquire: Bench["acquire"] = (id, owner = "a", ttl = lasting) =>
     Effect.map(store.acquire(idOf(id), { owner, ttl }), ({ lease }) => lease)
   const pages: Bench["pages"] = Effect.fnUntraced(function* (filter: TokenStore.RunFilter) {
-    const pages: Array<ReadonlyArray<string>> = []
+    const found: Array<ReadonlyArray<string>> = []
     let cursor: string | undefined
     do {
       const page: TokenStore.Page<RunRecord.RunRecord> = yield* store.list({
         ...filter,
         ...(cursor === undefined ? {} : { cursor })
       })
-      pages.push(page.items.map(({ runId }) => runId))
+      found.push(page.items.map(({ runId }) => runId))
       cursor = page.cursor
-      yield* equal(cursor !== undefined && pages.length > terms.runs, false, "the pages of a listing have no end")
+      yield* equal(cursor !== undefined && found.length > terms.runs, false, "the pages of a listing have no end")
     } while (cursor !== undefined)
-    return pages
+    return found
   })
   return {
     ...terms,
@@ -167,7 +167,7 @@ export const make = (store: Store, terms: Terms): Bench => {
       }),
     recordOf: (id) => Effect.flatMap(store.read(idOf(id)), Effect.fromOption),
     pages,
-    work: Effect.map(pages({ due: true, limit: 100 }), (pages) => pages.flat())
+    work: Effect.map(pages({ due: true, limit: 100 }), (found) => found.flat())
   }
 }
 

@@ -129,6 +129,6 @@ export const concluding = {
       const record = yield* recordOf("r-1")
       yield* equal(turnsOf(record), written, "the journal")
       yield* equal(record.lease, null, "the run is free")
-      for (const { facts } of answers) yield* equal(facts, record.journal, "all are told which one")
+      for (const answer of answers) yield* equal(answer.facts, record.journal, "all are told which one")
     })
 } satisfies Record<string, Law>

@@ -184,14 +184,14 @@ export const durability = {
         const { ordinal, position } = between
         yield* equal({ ordinal, at: position.sequenceNumber, turns: turnsOf(between) }, whole, "the commit is whole")
         yield* using(place, (bench) => Effect.flatMap(advanced(bench, id), ({ commit }) => commit))
-        const { cancelRequested, refused } = factsOf(between.incarnation)
+        const { cancelRequested, refused: turnRefused } = factsOf(between.incarnation)
         yield* using(place, ({ store }) => cut(store.record(idOf(id), cancelRequested, 0), moment))
         yield* using(place, ({ store }) => store.record(idOf(id), cancelRequested, 0))
         const record = yield* using(place, ({ recordOf }) => recordOf(id))
         const facts = [factsOf(between.incarnation).requested(1), cancelRequested]
         yield* equal(plain(record.journal), facts, "once each")
-        yield* using(place, ({ store }) => store.record(idOf(id), refused(1), 0))
-        const lease = yield* using(place, (bench) =>
+        yield* using(place, ({ store }) => store.record(idOf(id), turnRefused(1), 0))
+        const first = yield* using(place, (bench) =>
           Effect.gen(function* () {
             const { lease } = yield* again(bench, id)
             yield* cut(bench.store.remove(lease), moment)
@@ -201,7 +201,7 @@ export const durability = {
         yield* using(place, (bench) =>
           Effect.gen(function* () {
             const left = yield* bench.store.read(idOf(id))
-            const held = Option.isNone(left) ? lease : (yield* again(bench, id)).lease
+            const held = Option.isNone(left) ? first : (yield* again(bench, id)).lease
             yield* equal(yield* bench.store.remove(held), true, "the answer")
           })
         )
@@ -213,19 +213,19 @@ export const durability = {
     Effect.gen(function* () {
       let last = 0
       for (let round = 0; round < 5; round++) {
-        const { incarnation, lease } = yield* using(place, (bench) =>
+        const { fence, incarnation } = yield* using(place, (bench) =>
           Effect.gen(function* () {
             const { created, record } = yield* bench.store.create(newRun("r-1"))
             yield* equal(created, round === 0 || round % 2 === 1, "whether the run is a new one")
             const { lease } = yield* again(bench, "r-1", `owner-${round}`)
             if (round % 2 === 0) yield* bench.store.remove(lease)
             else yield* bench.store.release(lease, leave)
-            return { incarnation: created ? record.incarnation : lease.fence, lease }
+            return { incarnation: created ? record.incarnation : lease.fence, fence: lease.fence }
           })
         )
         yield* above(incarnation, last, "the incarnation rises")
-        yield* above(lease.fence, last, "the fence rises")
-        last = Math.max(lease.fence, incarnation)
+        yield* above(fence, last, "the fence rises")
+        last = Math.max(fence, incarnation)
       }
       // Also those of a run that nobody took.
       const created = yield* using(place, ({ store }) => store.create(newRun("r-2")))

@@ -66,7 +66,7 @@ export const guards = {
       yield* equal(written.length, 1, "one is written")
       const { journal } = yield* recordOf("r-1")
       yield* equal(turnsOf({ journal }), written, "the journal")
-      for (const { facts } of answers) yield* equal(facts, journal, "all are told which one")
+      for (const answer of answers) yield* equal(answer.facts, journal, "all are told which one")
     }),
 
   "no fact slips between the look and the write of a decision": ({ begin, recordOf, store }) =>

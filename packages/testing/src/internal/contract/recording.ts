@@ -128,18 +128,18 @@ export const recording = {
       range(32).map((i) => `r-${i}`),
       Effect.fnUntraced(function* (id) {
         const { facts, lease } = yield* begin(id)
-        const turn = (turn: number) =>
+        const commit = (turn: number) =>
           store.commit(lease, commitOf(id, turn, { seen: all, facts: [facts.requested(turn)] }))
         yield* Effect.all(
           [
-            turn(1),
-            turn(2),
+            commit(1),
+            commit(2),
             store.record(idOf(id), facts.requested(2), all),
             store.record(idOf(id), facts.cancelRequested, all),
-            turn(3),
+            commit(3),
             store.record(idOf(id), facts.cancelRequested, all),
             store.record(idOf(id), facts.requested(5), all),
-            turn(4)
+            commit(4)
           ],
           { concurrency: "unbounded" }
         )

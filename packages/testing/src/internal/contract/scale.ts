@@ -47,7 +47,7 @@ export const scale = {
       } while (cursor !== undefined && listed.length <= runs)
       yield* equal(listed.toSorted(), numbers.map(numbered), "each run is listed once")
       const found = (filter: Omit<TokenStore.RunFilter, "limit">) =>
-        Effect.map(pages({ ...filter, limit: 300 }), (pages) => pages.flat().toSorted())
+        Effect.map(pages({ ...filter, limit: 300 }), (all) => all.flat().toSorted())
       yield* equal(yield* found({ status: ["completed"] }), over.map(numbered), "the runs that are over")
       yield* equal(yield* found({ parked: true }), parked.map(numbered), "the runs that are parked")
       const work = numbers.filter((i) => i % 10 !== 3 && i % 10 !== 7)

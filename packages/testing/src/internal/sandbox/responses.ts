@@ -126,7 +126,7 @@ export class Responses {
   private recording(request: CreateRequest): Effect.Effect<Option.Option<Recording>, ApiError> {
     if (!request.model.startsWith("transcript:")) return Effect.succeed(Option.none())
     const name = request.model.slice("transcript:".length)
-    const transcript = this.settings.transcripts.find((transcript) => transcript.name === name)
+    const transcript = this.settings.transcripts.find((one) => one.name === name)
     const recording = transcript === undefined ? undefined : findRecording(transcript, request.body)
     return recording === undefined
       ? Effect.fail(notFound(`The sandbox has no transcript named '${name}'.`, "model_not_found"))
@@ -157,7 +157,7 @@ export class Responses {
       history,
       createdAt,
       troubles: own,
-      timeline: (run) =>
+      timeline: (made) =>
         Option.match(recording, {
           onSome: recordedTimeline,
           onNone: () =>
@@ -181,7 +181,7 @@ export class Responses {
                 errorEvent: troubles.strike("ErrorEvent"),
                 end: troubles.strike("End")
               },
-              completedAt: () => (run.finishedAt === undefined ? null : Math.floor(run.finishedAt / 1000))
+              completedAt: () => (made.finishedAt === undefined ? null : Math.floor(made.finishedAt / 1000))
             })
         })
     })

@@ -1,0 +1,25 @@
+import type { BackgroundModel, Run } from "@effect-baton/core"
+import type { Duration } from "effect"
+import type { AiError, Response } from "effect/ai"
+
+/**
+ * One step of a script.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step =
+  | { readonly _tag: "Event"; readonly event: Omit<BackgroundModel.ModelEvent, "sequenceNumber" | "terminal"> }
+  | { readonly _tag: "Text"; readonly item: number; readonly deltas: ReadonlyArray<string> }
+  | { readonly _tag: "Close"; readonly item: number }
+  | { readonly _tag: "Call"; readonly name: string; readonly params: unknown; readonly callId: string | undefined }
+  | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
+  | { readonly _tag: "Queued" }
+  | { readonly _tag: "Disconnect" }
+  | { readonly _tag: "Fail"; readonly error: AiError.AiError }
+  | {
+      readonly _tag: "End"
+      readonly status: Run.RunStatus
+      readonly reason?: Response.FinishReason
+      readonly error?: AiError.AiError
+    }

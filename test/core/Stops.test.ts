@@ -1,0 +1,312 @@
+// Guarantee 9 for runs that only one process can stop, and what a stopped run leaves behind: its end, and its session.
+import { Agent, type AgentError, type AgentUpdate, BackgroundModel, RunPolicy, Session, TokenStore } from "@effect-baton/core"
+import { ScriptedModel } from "@effect-baton/testing"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { AiError } from "effect/ai"
+import { analyst, count, recordOf, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
+import { makeProcess } from "../support/schedule.ts"
+import { stores } from "../support/stores.ts"
+import { elapse, passing } from "../support/time.ts"
+
+const { completed, failed, incomplete, pause, queued, text } = ScriptedModel
+const input = { input: "Hello", runId: "r", background: false }
+const ref = { runId: "r" }
+
+/** What a look at a foreground response shows once its connection is closed. */
+const shown = ["its end", "nothing new", "nothing at all"] as const
+
+/**
+ * A provider of foreground responses: each ends with its connection, and the request to cancel one is refused.
+ */
+const foreground = (steps: ReadonlyArray<ScriptedModel.Step>, shows: (typeof shown)[number] = "its end") => {
+  const seen = { open: 0, refused: 0 }
+  const layer = Layer.effect(
+    BackgroundModel.BackgroundModel,
+    Effect.map(BackgroundModel.BackgroundModel, (inner) => ({
+      ...inner,
+      create: (request) =>
+        Stream.suspend(() => {
+          let id: string | undefined
+          seen.open++
+          return inner.create(request).pipe(
+            Stream.tap((event) => Effect.sync(() => void (id ??= event.responseId))),
+            Stream.ensuring(
+              Effect.suspend(() => {
+                seen.open--
+                if (id === undefined || shows === "nothing new") return Effect.void
+                return Effect.ignore(shows === "its end" ? inner.cancel(id) : inner.remove(id))
+              })
+            )
+          )
+        }),
+      cancel: () =>
+        Effect.suspend(() => {
+          seen.refused++
+          const description = "Cannot cancel a synchronous response."
+          const reason = new AiError.InvalidRequestError({ description })
+          return Effect.fail(AiError.make({ module: "Test", method: "cancel", reason }))
+        })
+    }))
+  ).pipe(Layer.provideMerge(ScriptedModel.layer(steps)))
+  return { layer, seen }
+}
+
+/** All updates of a run until it fails, and why it failed. */
+const heard = Effect.fnUntraced(function* (updates: Stream.Stream<AgentUpdate.AgentUpdate, AgentError.AgentError, Services>) {
+  const read: Array<AgentUpdate.AgentUpdate> = []
+  const error = yield* Effect.flip(Stream.runForEach(updates, (update) => Effect.sync(() => void read.push(update))))
+  return { read, error }
+})
+
+const silent = [text("a"), pause("1 hour"), text("b"), completed]
+const progressing = [...Array.from({ length: 600 }, () => [text("x"), pause("1 second")]).flat(), completed]
+
+describe.each(stores)("a foreground run is stopped from another process, over the $name store", ({ layer: store }) => {
+  it.effect.each(shown)("E13: its holder is silent, and learns of it by a renewal; a look shows %s", (shows) => {
+    const { layer, seen } = foreground(silent, shows)
+    return Effect.gen(function* () {
+      const holder = yield* Effect.forkChild(heard(Agent.stream(analyst, input)))
+      yield* elapse(1000)
+      assert.strictEqual(seen.open, 1)
+      const [duration, response] = yield* passing(Effect.timed(Agent.cancel(analyst, ref)), 100)
+      // A third of a lease for the renewal, and one look.
+      assert.isAtMost(Duration.toSeconds(duration), 13)
+      assert.strictEqual(response.status, "cancelled")
+      const { error, read } = yield* passing(Fiber.join(holder))
+      assert.strictEqual(error.reason._tag, "RunCancelled")
+      assert.strictEqual(textOf(read), "a")
+      assert.strictEqual(read.at(-1)?.status, "cancelled")
+      assert.strictEqual(seen.open, 0, "the connection is closed, so nothing is written any more")
+      assert.strictEqual(seen.refused, 0, "what the provider refuses is not asked of it")
+      assert.strictEqual(yield* statusOf("r"), "cancelled")
+      const { due, lease } = yield* recordOf("r")
+      assert.isNull(due)
+      assert.isNull(lease)
+    }).pipe(Effect.provide(Layer.merge(layer, store)))
+  })
+
+  it.effect("E13: its holder makes progress, and learns of it in the same time, as it has no position to write", () => {
+    const { layer, seen } = foreground(progressing)
+    return Effect.gen(function* () {
+      const holder = yield* Effect.forkChild(Effect.timed(heard(Agent.stream(analyst, input))))
+      yield* elapse(5500)
+      const [duration, response] = yield* passing(Effect.timed(Agent.cancel(analyst, ref)))
+      assert.strictEqual(response.status, "cancelled")
+      assert.isAtMost(Duration.toSeconds(duration), 13)
+      const [until, { error, read }] = yield* passing(Fiber.join(holder))
+      assert.strictEqual(error.reason._tag, "RunCancelled")
+      assert.isAtMost(Duration.toSeconds(until), 16)
+      assert.isAtMost(textOf(read).length, 16)
+      assert.strictEqual(seen.open, 0)
+      assert.strictEqual(yield* statusOf("r"), "cancelled")
+    }).pipe(Effect.provide(Layer.merge(layer, store)))
+  })
+
+  it.effect("E13: its holder is dead: it is over when the lease is", () => {
+    const { layer, seen } = foreground(silent)
+    return Effect.gen(function* () {
+      const holder = yield* makeProcess("the holder")
+      const reading = yield* Effect.forkChild(holder.run(Stream.runDrain(Agent.stream(analyst, input))))
+      yield* elapse(1000)
+      yield* holder.die
+      const [duration, response] = yield* passing(Effect.timed(Agent.cancel(analyst, ref)), 500)
+      assert.strictEqual(response.status, "cancelled")
+      assert.isAtMost(Duration.toSeconds(duration), 33)
+      assert.strictEqual(yield* statusOf("r"), "cancelled")
+      assert.strictEqual(seen.refused, 0)
+      const error = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, ref))))
+      assert.strictEqual(error.reason._tag, "RunCancelled", "somebody asked for it")
+      assert.strictEqual(yield* count("create"), 1)
+      yield* Fiber.interrupt(reading)
+    }).pipe(Effect.provide(Layer.merge(layer, store)))
+  })
+})
+
+describe("a foreground run is stopped from another process", () => {
+  const over = (layer: ReturnType<typeof foreground>["layer"]) => Layer.merge(layer, TokenStore.layerMemory)
+
+  it.effect("E13: while its request is under way: it is stopped once it is answered", () => {
+    const { layer, seen } = foreground(silent)
+    const slow = Layer.effect(
+      BackgroundModel.BackgroundModel,
+      Effect.map(BackgroundModel.BackgroundModel, (inner) => ({
+        ...inner,
+        create: (request) => Stream.unwrap(Effect.delay(Effect.succeed(inner.create(request)), "5 seconds"))
+      }))
+    ).pipe(Layer.provideMerge(layer))
+    return Effect.gen(function* () {
+      const holder = yield* Effect.forkChild(heard(Agent.stream(analyst, input)))
+      yield* elapse(1000)
+      const [duration, response] = yield* passing(Effect.timed(Agent.cancel(analyst, ref)))
+      assert.strictEqual(response.status, "cancelled")
+      assert.isAtMost(Duration.toSeconds(duration), 13)
+      const { error, read } = yield* passing(Fiber.join(holder))
+      assert.strictEqual(error.reason._tag, "RunCancelled")
+      assert.include(["", "a"], textOf(read))
+      assert.strictEqual(seen.open, 0)
+      assert.strictEqual(yield* count("create"), 1)
+      assert.strictEqual(yield* statusOf("r"), "cancelled")
+    }).pipe(Effect.provide(over(slow)))
+  })
+
+  it.effect("E13: while its consumer is busy with an update: the connection does not wait for the consumer", () => {
+    const { layer, seen } = foreground(progressing)
+    return Effect.gen(function* () {
+      const read: Array<string> = []
+      const holder = yield* Effect.forkChild(
+        Effect.flip(
+          Stream.runForEach(Agent.stream(analyst, input), (update) =>
+            Effect.andThen(
+              Effect.sync(() => void read.push(update.text)),
+              update.text === "" ? Effect.void : Effect.sleep("10 minutes")
+            )
+          )
+        )
+      )
+      yield* elapse(1000)
+      const canceller = yield* Effect.forkChild(Agent.cancel(analyst, ref))
+      yield* elapse(12_000, 100)
+      assert.strictEqual(seen.open, 0)
+      const error = yield* passing(Fiber.join(holder), 1000)
+      assert.strictEqual(error.reason._tag, "RunCancelled")
+      assert.strictEqual((yield* passing(Fiber.join(canceller))).status, "cancelled")
+    }).pipe(Effect.provide(over(layer)))
+  })
+
+  const holders = {
+    run: Effect.asVoid(Agent.run(analyst, input)),
+    "a stream with manual acknowledgement": Stream.runDrain(Agent.stream(analyst, { ...input, acknowledge: "manual" }))
+  }
+  it.effect.each(["run", "a stream with manual acknowledgement"] as const)(
+    "E13: its holder is %s: told that it was cancelled",
+    (name) => {
+      const { layer, seen } = foreground(silent)
+      return Effect.gen(function* () {
+        const holder = yield* Effect.forkChild(Effect.flip<unknown, AgentError.AgentError, Services>(holders[name]))
+        yield* elapse(1000)
+        yield* passing(Agent.cancel(analyst, { ...ref, wait: false }))
+        const error = yield* passing(Fiber.join(holder), 100)
+        assert.strictEqual(error.reason._tag, "RunCancelled")
+        assert.strictEqual(seen.open, 0)
+        assert.strictEqual(yield* statusOf("r"), "cancelled")
+      }).pipe(Effect.provide(over(layer)))
+    }
+  )
+
+  it.effect("E13: as it completes: told to both as completed, with all of it", () => {
+    const { layer } = foreground([text("a"), pause("5 seconds"), text("b"), completed])
+    return Effect.gen(function* () {
+      const holder = yield* Effect.forkChild(Agent.run(analyst, input))
+      yield* elapse(1000)
+      // The next renewal comes later than the end.
+      const canceller = yield* Effect.forkChild(Agent.cancel(analyst, ref))
+      const response = yield* passing(Fiber.join(holder), 100)
+      assert.strictEqual(response.text, "ab")
+      assert.strictEqual((yield* passing(Fiber.join(canceller))).status, "completed")
+      assert.strictEqual(yield* statusOf("r"), "completed")
+    }).pipe(Effect.provide(over(layer)))
+  })
+
+  it.effect("E13: after its holder left it: it was interrupted, and no cancel changes that", () => {
+    const { layer, seen } = foreground(silent)
+    return Effect.gen(function* () {
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, input), 3)))
+      const looked = yield* passing(Agent.poll(analyst, ref))
+      assert.strictEqual(looked.status, "failed")
+      const response = yield* passing(Agent.cancel(analyst, ref))
+      assert.strictEqual(response.status, "failed")
+      const error = yield* passing(Effect.flip(Agent.result(analyst, ref)))
+      assert.strictEqual(error.reason._tag, "RunInterrupted")
+      assert.strictEqual(seen.refused, 0)
+    }).pipe(Effect.provide(over(layer)))
+  })
+})
+
+describe.each(stores)("sessions, over the $name store", ({ layer: store }) => {
+  /** The second run ends like this, all others complete. */
+  const second = (steps: ReadonlyArray<ScriptedModel.Step>) =>
+    Layer.merge(
+      ScriptedModel.layer(({ runId }) => (runId === "two" ? steps : [text("fine"), completed])),
+      store
+    )
+  const previous = Effect.gen(function* () {
+    const { ledger } = yield* ScriptedModel.ScriptedModel
+    return (yield* ledger).flatMap(({ operation, request }) =>
+      operation === "create" || operation === "submit" ? [request?.previousResponseId] : []
+    )
+  })
+  const two = { runId: "two" }
+  const waits = [text("a"), pause("1 hour"), completed]
+  type Case = readonly [string, ReadonlyArray<ScriptedModel.Step>, Effect.Effect<unknown, AgentError.AgentError, Services>, string]
+  const cases: ReadonlyArray<Case> = [
+    ["that failed", [text("a"), failed("out of order")], Agent.result(analyst, two), "failed"],
+    ["that was cancelled", waits, Agent.cancel(analyst, two), "cancelled"],
+    ["that is queued", [queued, pause("1 hour"), completed], Agent.poll(analyst, two), "queued"],
+    ["that is in progress", waits, Agent.poll(analyst, two), "in_progress"],
+    [
+      "that expired",
+      waits,
+      Effect.gen(function* () {
+        const model = yield* BackgroundModel.BackgroundModel
+        yield* Effect.orDie(model.remove("resp_2"))
+        return yield* Agent.result(analyst, two)
+      }),
+      "expired"
+    ]
+  ]
+  it.effect.each(cases)("E14: the session of a run %s is the one before, and the next run goes on", ([, steps, act, status]) =>
+    Effect.gen(function* () {
+      const first = yield* passing(Agent.run(analyst, { input: "One", runId: "one", session: Session.make() }))
+      assert.deepStrictEqual(first.session, { previousResponseId: "resp_1" })
+      const started = yield* passing(Agent.start(analyst, { input: "Two", runId: "two", session: first.session }))
+      assert.deepStrictEqual(started.session, first.session)
+      yield* passing(Effect.exit(act), 500)
+      const looked = yield* passing(Agent.poll(analyst, two))
+      assert.strictEqual(looked.status, status)
+      assert.deepStrictEqual(looked.session, first.session)
+      const third = yield* passing(Agent.run(analyst, { input: "Three", runId: "three", session: looked.session }))
+      assert.strictEqual(third.text, "fine")
+      assert.deepStrictEqual(third.session, { previousResponseId: "resp_3" })
+      assert.deepStrictEqual(yield* previous, [undefined, "resp_1", "resp_1"])
+    }).pipe(Effect.provide(second(steps)))
+  )
+
+  it.effect("E14: a run that was cut short belongs to its session", () =>
+    Effect.gen(function* () {
+      const first = yield* passing(Agent.run(analyst, { input: "One", runId: "one", session: Session.make() }))
+      const cut = yield* passing(Agent.run(analyst, { input: "Two", runId: "two", session: first.session }))
+      assert.strictEqual(cut.status, "incomplete")
+      assert.deepStrictEqual(cut.session, { previousResponseId: "resp_2" })
+    }).pipe(Effect.provide(second([text("a"), incomplete()])))
+  )
+
+  it.effect("E14: a run that was retried extends its session once it completes", () =>
+    Effect.gen(function* () {
+      const first = yield* passing(Agent.run(analyst, { input: "One", runId: "one", session: Session.make() }))
+      const task = { input: "Two", runId: "two", session: first.session }
+      yield* passing(Effect.flip(Agent.run(analyst, task)))
+      const again = yield* passing(Agent.retry(analyst, { input: "Two", runId: "two" }))
+      assert.deepStrictEqual(again.session, first.session)
+      const done = yield* passing(Agent.result(analyst, two))
+      assert.deepStrictEqual(done.session, { previousResponseId: "resp_3" })
+      assert.deepStrictEqual(yield* previous, [undefined, "resp_1", "resp_1"])
+      assert.strictEqual((yield* stateOf("two")).turns.length, 1)
+    }).pipe(
+      Effect.provide(RunPolicy.layer({})),
+      Effect.provide(
+        Layer.unwrap(
+          Effect.sync(() => {
+            let tries = 0
+            return Layer.merge(
+              ScriptedModel.layer(({ runId }) =>
+                runId === "two" && ++tries === 1 ? [text("a"), failed("once")] : [text("fine"), completed]
+              ),
+              store
+            )
+          })
+        )
+      )
+    )
+  )
+})

@@ -1,0 +1,85 @@
+import { BackgroundModel, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { Effect, Layer, Logger, References, Stream } from "effect"
+import { changing } from "./stores.ts"
+
+type Store = TokenStore.TokenStore["Service"]
+type Model = BackgroundModel.BackgroundModel["Service"]
+
+/** What a store does with operations: what it should, nothing, or what it should without saying so. */
+type Condition = "works" | "is away" | "loses answers"
+
+/** The store is away for some of its operations, or loses their answers, while `state` says so. */
+export const outage = (layer: Layer.Layer<TokenStore.TokenStore>, operations?: ReadonlyArray<keyof Store>) => {
+  const state: { store: Condition; kind: TokenStoreError.TokenStoreError["kind"]; failures: number } = {
+    store: "works",
+    kind: "unavailable",
+    failures: 0
+  }
+  const through = <A, E>(
+    operation: keyof Store,
+    effect: Effect.Effect<A, E>
+  ): Effect.Effect<A, E | TokenStoreError.TokenStoreError> =>
+    Effect.suspend((): Effect.Effect<A, E | TokenStoreError.TokenStoreError> => {
+      if (state.store === "works" || operations?.includes(operation) === false) return effect
+      state.failures++
+      const error = new TokenStoreError.TokenStoreError({ operation, kind: state.kind, description: "away" })
+      return state.store === "is away" ? Effect.fail(error) : Effect.andThen(effect, Effect.fail(error))
+    })
+  const faulty = changing(layer, (inner) => ({
+    create: (run, options) => through("create", inner.create(run, options)),
+    read: (id) => through("read", inner.read(id)),
+    acquire: (id, options) => through("acquire", inner.acquire(id, options)),
+    renew: (lease, ttl, seen) => through("renew", inner.renew(lease, ttl, seen)),
+    release: (lease, options) => through("release", inner.release(lease, options)),
+    commit: (lease, commit) => through("commit", inner.commit(lease, commit)),
+    record: (id, fact, seen) => through("record", inner.record(id, fact, seen)),
+    conclude: (id, options) => through("conclude", inner.conclude(id, options)),
+    remove: (lease, options) => through("remove", inner.remove(lease, options)),
+    list: (filter) => through("list", inner.list(filter))
+  }))
+  /** From now on, for so long by the clock of the test. */
+  const lasting = (millis: number, store: Exclude<Condition, "works"> = "is away") =>
+    Effect.suspend(() => {
+      state.store = store
+      const back = Effect.andThen(
+        Effect.sleep(millis),
+        Effect.sync(() => {
+          state.store = "works"
+        })
+      )
+      return Effect.forkDetach(back, { startImmediately: true })
+    })
+  return { state, layer: faulty, lasting }
+}
+
+/** A model with some operations changed. */
+export const changingModel = <R>(
+  layer: Layer.Layer<BackgroundModel.BackgroundModel | R>,
+  change: (inner: Model) => Partial<Model>
+) =>
+  Layer.effect(
+    BackgroundModel.BackgroundModel,
+    Effect.map(BackgroundModel.BackgroundModel, (inner) => ({ ...inner, ...change(inner) }))
+  ).pipe(Layer.provideMerge(layer))
+
+/** The answers to requests that open a response come this late. */
+export const slowAnswers = (millis: number) => (inner: Model): Partial<Model> => ({
+  create: (request) =>
+    Stream.unwrap(
+      Effect.delay(
+        Effect.sync(() => inner.create(request)),
+        millis
+      )
+    ),
+  submit: (request) => Effect.delay(inner.submit(request), millis)
+})
+
+/** Keeps what is logged, with the run and the response that it is about. */
+export const logging = () => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ fiber, logLevel, message }) => {
+    const { responseId = "-", runId = "-" } = fiber.getRef(References.CurrentLogAnnotations)
+    lines.push(`${logLevel} ${String(runId)} ${String(responseId)} ${String(message)}`)
+  })
+  return { lines, layer: Logger.layer([logger]) }
+}
