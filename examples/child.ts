@@ -45,5 +45,5 @@ export const allFinished = Runs.list().pipe(
   Stream.filter((record) => !RunState.fold(record).delivered),
   Stream.runCount,
   Effect.repeat({ until: (unfinished) => unfinished === 0, schedule: Schedule.spaced("250 millis") }),
-  Effect.timeout("1 minute")
+  Effect.timeout("5 minutes")
 )

@@ -6,6 +6,9 @@ import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { describeRedis, describeShared } from "../support/redisServer.ts"
 
+// A busy machine takes its time: what does not end at all is a fault.
+const patience = 300_000
+
 const examples = new URL("../../examples/", import.meta.url).pathname
 
 /** How a program ends and what it says, where nothing in the environment leads it to a provider or a server. */
@@ -44,7 +47,7 @@ const whole = /they may be an error, or news\.\n/
 
 describe.concurrent("examples", () => {
   const works = (program: string, ...expected: ReadonlyArray<RegExp>) =>
-    it.live(program, () => says([program], expected).pipe(Effect.provide(NodeServices.layer)), 60_000)
+    it.live(program, () => says([program], expected).pipe(Effect.provide(NodeServices.layer)), patience)
 
   works("01-stream-and-resume.ts", /--- broken off/, whole, /--- the session goes on after resp_/)
   works("02-start-and-poll.ts", /accepted: (queued|in_progress)/, /polled: completed/, whole)
@@ -61,7 +64,7 @@ describe.concurrent("examples", () => {
         yield* says(["03-another-process.ts"], [/--- broken off after 100 updates/], env)
         yield* says(["03-another-process.ts"], [whole, /--- the report is complete/], env)
       }).pipe(Effect.scoped, Effect.provide([ResponsesServer.layer(), NodeServices.layer])),
-    60_000
+    patience
   )
 
   it.live(
@@ -72,7 +75,7 @@ describe.concurrent("examples", () => {
         assert.strictEqual(exitCode, 1)
         assert.match(said, /--store: "paper"\. Expected: "file" \| "redis"/)
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    patience
   )
 
   it.live(
@@ -83,7 +86,7 @@ describe.concurrent("examples", () => {
         assert.strictEqual(exitCode, 1)
         assert.match(said, /NoRedis: .*put redis-server .* on the PATH .* REDIS_URL/)
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    patience
   )
 })
 
@@ -93,7 +96,7 @@ const overRedis = (env: Effect.Effect<Env>, program: readonly [string, ...Array<
   it.live(
     program.join(" "),
     () => Effect.flatMap(env, (given) => says(program, expected, given)).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    patience
   )
 
 describeRedis("over a Redis of its own", () => {
