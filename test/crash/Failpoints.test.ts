@@ -10,7 +10,7 @@ import { client, describeShared } from "../support/redisServer.ts"
 import { run } from "./child.ts"
 import * as Operations from "./operations.ts"
 
-const program = "failpoint.program.ts"
+const program = "failpoint"
 
 interface Place {
   /** What tells a child where it keeps its runs. */
@@ -63,7 +63,7 @@ const dying = (
         Effect.scoped,
         Effect.provide(Layer.merge(ResponsesServer.layer({ pace: "8 millis" }), NodeServices.layer))
       ),
-    60_000
+    300_000
   )
 
 describe.concurrent("a process that dies, over files", () =>

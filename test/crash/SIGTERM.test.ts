@@ -28,7 +28,7 @@ describe("SIGTERM", () => {
         assert.deepStrictEqual(positions, [...new Set(positions)])
         assert.deepStrictEqual(second.said.at(-1)?.did, "end")
       }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))),
-    60_000
+    300_000
   )
 
   it.live(
@@ -45,7 +45,7 @@ describe("SIGTERM", () => {
           RUN_ID: runIds.join(","),
           MODEL: "lorem:200"
         }
-        const first = yield* run({ env, signal: { name: "SIGTERM", afterUpdates: 2000 } })
+        const first = yield* run({ env, signal: { name: "SIGTERM", afterUpdates: 2000, ofRuns: 40 } })
         assert.notStrictEqual(first.said.at(-1)?.did, "end")
         const records = yield* TokenStore.TokenStore.use((store) => store.list({ limit: 100 })).pipe(
           Effect.provide(TokenStore.layerFile({ directory }))
@@ -70,6 +70,6 @@ describe("SIGTERM", () => {
           assert.strictEqual([...texts.values()].join(""), outputText)
         }
       }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))),
-    60_000
+    300_000
   )
 })

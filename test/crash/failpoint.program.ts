@@ -10,14 +10,20 @@ import { Store } from "./store.ts"
 const agent = Agent.make("crasher", { background: true })
 
 const program = Effect.gen(function* () {
-  yield* Stream.runForEach(Agent.stream(agent, { input: "Write.", runId: "main", ifLeased: "wait" }), sayUpdate)
+  yield* Stream.runForEach(Agent.stream(agent, { input: "Write.", runId: "main", ifLeased: "wait" }), sayUpdate).pipe(
+    // On a busy machine its short lease may end under it.
+    Effect.retry({ while: ({ reason }) => reason._tag === "LeaseLost" })
+  )
   yield* say({ did: "end" })
 
   // The rest is there for its steps. It was begun before, perhaps, and all of it may be done again.
   yield* Agent.start(agent, { input: "Write.", runId: "other" }).pipe(
     Effect.andThen(Agent.cancel(agent, { runId: "other" })),
     Effect.andThen(Agent.remove(agent, { runId: "other" })),
-    Effect.retry({ while: ({ reason }) => reason._tag === "RunLeased", schedule: Schedule.spaced("100 millis") }),
+    Effect.retry({
+      while: ({ reason }) => reason._tag === "RunLeased" || reason._tag === "LeaseLost",
+      schedule: Schedule.spaced("100 millis")
+    }),
     Effect.catch((error) => (error.reason._tag === "Unconfirmed" ? Effect.void : Effect.fail(error)))
   )
   const store = yield* TokenStore.TokenStore

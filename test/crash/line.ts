@@ -1,5 +1,6 @@
 import type { AgentUpdate } from "@effect-baton/core"
-import { Console, Effect, Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
+import { writeLine } from "../support/writeLine.ts"
 
 /** What a child says: the milliseconds since the epoch, and what it did then. */
 export const Line = Schema.fromJsonString(
@@ -26,7 +27,7 @@ type Said<L extends Line> = L extends Line ? Omit<L, "at"> : never
 
 /** Says on a line what this child did just now. */
 export const say = (line: Said<Line>) =>
-  Effect.flatMap(encodeLine({ ...line, at: performance.timeOrigin + performance.now() } as Line), Console.log).pipe(
+  Effect.flatMap(encodeLine({ ...line, at: performance.timeOrigin + performance.now() } as Line), writeLine).pipe(
     Effect.orDie
   )
 
