@@ -10,8 +10,6 @@ import { agent } from "./agent.ts"
 import { recorded } from "./history.ts"
 import { encodeLine } from "./line.ts"
 
-const leaseTime = Duration.millis(800)
-
 const Worker = Layer.unwrap(
   Effect.gen(function* () {
     const directory = yield* Config.String("FLEET_DIRECTORY")
@@ -65,10 +63,10 @@ const Store = Layer.effect(
   )
 )
 
-const Policy = RunPolicy.layer({
-  checkpointEvery: Duration.millis(50),
-  leaseTime,
-  finishWithin: Duration.seconds(2)
-})
+const Policy = Layer.unwrap(
+  Effect.map(Config.Duration("FLEET_LEASE").pipe(Config.withDefault(Duration.millis(800))), (leaseTime) =>
+    RunPolicy.layer({ checkpointEvery: Duration.millis(50), leaseTime, finishWithin: Duration.seconds(2) })
+  )
+)
 
 Layer.launch(Worker).pipe(Effect.provide([Model, Store, Policy]), NodeRuntime.runMain)
