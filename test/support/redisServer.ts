@@ -10,9 +10,9 @@ export interface RedisServer extends Omit<Redis.RedisServer["Service"], "send" |
   readonly restart: Effect.Effect<void>
 }
 
-/** A client as the documentation has it. */
+/** A client as the documentation has it, but for the patience that a busy machine asks for. */
 export const client = (url: string): Layer.Layer<Client.Redis> =>
-  NodeRedis.layer({ url, disableOfflineQueue: true }).pipe(Layer.orDie)
+  NodeRedis.layer({ url, disableOfflineQueue: true, socket: { connectTimeout: 120_000 } }).pipe(Layer.orDie)
 
 /** Sends a command over a connection of its own. */
 const sendTo =
