@@ -70,7 +70,7 @@ describe("kill -9", () => {
         Effect.scoped,
         Effect.provide(Layer.merge(ResponsesServer.layer(), NodeServices.layer))
       ),
-    300_000
+    600_000
   )
 })
 

@@ -50,7 +50,7 @@ describeShared("Redis store", (server) => {
             yield* effect(yield* TokenStore.TokenStore, send, prefix)
           }).pipe(Effect.provide(storeOn(server, { prefix, ...options })))
         }),
-      60_000
+      300_000
     )
 
   test("ten thousand runs are listed in full pages, oldest first, each once", {}, (store) =>
@@ -379,7 +379,7 @@ describeRedis("Redis store on a server of its own", () => {
           }
         }).pipe(Effect.provide(storeOn(Effect.succeed(server))))
       }).pipe(Effect.scoped),
-    30_000
+    300_000
   )
 
   it.live(
@@ -408,7 +408,7 @@ describeRedis("Redis store on a server of its own", () => {
           )
         )
       }).pipe(Effect.scoped),
-    30_000
+    300_000
   )
 
   it.live(
@@ -440,7 +440,7 @@ describeRedis("Redis store on a server of its own", () => {
           assert.isTrue(Result.isSuccess(yield* Effect.result(store.read(idOf("r-1")))))
         }).pipe(Effect.provide(storeOn(Effect.succeed(server), { timeout: "2 seconds" })))
       }).pipe(Effect.scoped),
-    30_000
+    300_000
   )
 
   it.live(
@@ -471,6 +471,6 @@ describeRedis("Redis store on a server of its own", () => {
           yield* Fiber.join(late)
         }).pipe(Effect.provide(storeOn(Effect.succeed(server))))
       }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None")),
-    30_000
+    300_000
   )
 })
