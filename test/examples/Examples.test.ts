@@ -44,7 +44,7 @@ const whole = /they may be an error, or news\.\n/
 
 describe.concurrent("examples", () => {
   const works = (program: string, ...expected: ReadonlyArray<RegExp>) =>
-    it.live(program, () => says([program], expected).pipe(Effect.provide(NodeServices.layer)), 60_000)
+    it.live(program, () => says([program], expected).pipe(Effect.provide(NodeServices.layer)))
 
   works("01-stream-and-resume.ts", /--- broken off/, whole, /--- the session goes on after resp_/)
   works("02-start-and-poll.ts", /accepted: queued/, /polled: completed/, whole)
@@ -61,7 +61,7 @@ describe.concurrent("examples", () => {
         yield* says(["03-another-process.ts"], [/--- broken off after 100 updates/], env)
         yield* says(["03-another-process.ts"], [whole, /--- the report is complete/], env)
       }).pipe(Effect.scoped, Effect.provide([ResponsesServer.layer(), NodeServices.layer])),
-    60_000
+    300_000
   )
 
   it.live(
@@ -72,7 +72,7 @@ describe.concurrent("examples", () => {
         assert.strictEqual(exitCode, 1)
         assert.match(said, /--store: "paper"\. Expected: "file" \| "redis"/)
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    300_000
   )
 
   it.live(
@@ -83,7 +83,7 @@ describe.concurrent("examples", () => {
         assert.strictEqual(exitCode, 1)
         assert.match(said, /NoRedis: .*put redis-server .* on the PATH .* REDIS_URL/)
       }).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    300_000
   )
 })
 
@@ -93,23 +93,36 @@ const overRedis = (env: Effect.Effect<Env>, program: readonly [string, ...Array<
   it.live(
     program.join(" "),
     () => Effect.flatMap(env, (env) => says(program, expected, env)).pipe(Effect.provide(NodeServices.layer)),
-    60_000
+    300_000
   )
 
-describeRedis("over a Redis of its own", () => {
-  overRedis(
-    Effect.succeed({}),
-    ["08-workers.ts"],
-    /--- (worker \d) is killed with SIGKILL\n[^]*--- \1 is gone\. It had \w+[^]*, which \1 had/,
-    /workers: ok, 6 runs by 3 workers, 1 of them killed, 0 lost, 0 repeated\n/
-  )
-})
+describeRedis(
+  "over a Redis of its own",
+  () => {
+    overRedis(
+      Effect.succeed({}),
+      ["08-workers.ts"],
+      /--- (worker \d) is killed with SIGKILL\n[^]*--- \1 is gone\. It had \w+[^]*, which \1 had/,
+      /workers: ok, 6 runs by 3 workers, 1 of them killed, 0 lost, 0 repeated\n/
+    )
+  },
+  { concurrent: true }
+)
 
-describeShared("over a given Redis", (server) => {
-  const given = Effect.map(server, ({ url }): Env => ({ REDIS_URL: url }))
-  describe.concurrent("examples", () => {
-    overRedis(given, ["09-start-and-follow.ts"], /the result of report-2: completed/, /the worker is done with both\n/)
-    overRedis(given, ["10-rate-limit.ts"], /6 saves took \d+ ms; the limit says at least 2500 ms\n/)
-    overRedis(given, ["demo.ts", "--store", "redis"], /demo: ok, 1040 updates, 0 lost, 0 repeated\n/)
-  })
-})
+describeShared(
+  "over a given Redis",
+  (server) => {
+    const given = Effect.map(server, ({ url }): Env => ({ REDIS_URL: url }))
+    describe.concurrent("examples", () => {
+      overRedis(
+        given,
+        ["09-start-and-follow.ts"],
+        /the result of report-2: completed/,
+        /the worker is done with both\n/
+      )
+      overRedis(given, ["10-rate-limit.ts"], /6 saves took \d+ ms; the limit says at least 2500 ms\n/)
+      overRedis(given, ["demo.ts", "--store", "redis"], /demo: ok, 1040 updates, 0 lost, 0 repeated\n/)
+    })
+  },
+  { concurrent: true }
+)
