@@ -128,7 +128,8 @@ const vitest = async ({ test, title = "" }: Mutant, copy: string) => {
   const outputFile = join(copy, "report.json")
   rmSync(outputFile, { force: true })
   const only = title === "" ? [] : ["--testNamePattern", title.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")]
-  const args = ["run", test, ...only, "--bail", "1", "--reporter", "json", "--outputFile", outputFile]
+  const limits = ["--bail", "1", "--testTimeout", String(timeout / 2)]
+  const args = ["run", test, ...only, ...limits, "--reporter", "json", "--outputFile", outputFile]
   const { ended, failed, output } = await run(process.execPath, ["node_modules/vitest/vitest.mjs", ...args], copy)
   const results = globSync(outputFile).flatMap((file) => (JSON.parse(readFileSync(file, "utf8")) as Report).testResults)
   const tests = results.flatMap(({ assertionResults }) => assertionResults)

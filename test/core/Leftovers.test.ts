@@ -20,7 +20,7 @@ import { analyst, count, doneWith, recordOf, type Services, stateOf, statusOf, t
 import { changing, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
-const { completed, failed, fail, pause, text } = ScriptedModel
+const { completed, fail, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
 const ref = { runId: "r" }
 const script = [text("a"), pause("1 second"), text("b"), completed]
@@ -153,7 +153,7 @@ describe("remove", () => {
         yield* begun
         const { incarnation } = yield* recordOf("r")
         const { responseId } = yield* model.submit({
-          runId: "r",
+          runId,
           agent: "analyst",
           prompt: (yield* firstRequest).prompt,
           background: true

@@ -6,7 +6,7 @@ import {
   type RunPolicy,
   type RunRecord,
   Runs,
-  TokenStore
+  type TokenStore
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
@@ -185,7 +185,10 @@ describe.each(stores)("over the $name store", ({ layer }) => {
         return Effect.gen(function* () {
           const [w0] = yield* two()
           const first = yield* begin(w0, Effect.result(program))
-          yield* until("the request is sent", Effect.map(has("Requested"), (is) => is))
+          yield* until(
+            "the request is sent",
+            Effect.map(has("Requested"), (is) => is)
+          )
           state.store = "is away"
           const error = failureOf(yield* passing(Fiber.join(first), 500))
           assert.include(["StoreFailed", "LeaseLost"], error.reason._tag)
@@ -211,19 +214,22 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       })
 
       for (const kind of ["unavailable", "denied"] as const) {
-        it.effect(`E2b: cannot be recorded by who is interrupted meanwhile (${kind}): the log tells it: ${verb}`, () => {
-          const { layer: store, state } = outage(layer, ["record", "release"])
-          const { layer: logger, lines } = logging()
-          return Effect.gen(function* () {
-            const [w0] = yield* two()
-            state.kind = kind
-            state.store = "is away"
-            const first = yield* begin(w0, program)
-            yield* elapse(150)
-            yield* passing(Fiber.interrupt(first), 500)
-            assert.isNotEmpty(lines.filter((line) => /^Error r resp_1 .*could not be recorded/.test(line)))
-          }).pipe(over(paced, slowAnswers(300), store), Effect.provide(logger))
-        })
+        it.effect(
+          `E2b: cannot be recorded by who is interrupted meanwhile (${kind}): the log tells it: ${verb}`,
+          () => {
+            const { layer: store, state } = outage(layer, ["record", "release"])
+            const { layer: logger, lines } = logging()
+            return Effect.gen(function* () {
+              const [w0] = yield* two()
+              state.kind = kind
+              state.store = "is away"
+              const first = yield* begin(w0, program)
+              yield* elapse(150)
+              yield* passing(Fiber.interrupt(first), 500)
+              assert.isNotEmpty(lines.filter((line) => /^Error r resp_1 .*could not be recorded/.test(line)))
+            }).pipe(over(paced, slowAnswers(300), store), Effect.provide(logger))
+          }
+        )
       }
 
       it.effect(`E2b: cannot be recorded for a while by who is interrupted: it is waited for: ${verb}`, () => {
@@ -512,7 +518,13 @@ describe.each(stores)("over the $name store", ({ layer }) => {
         const stream = Stream.runDrain(Agent.stream(analyst, { ...task, background: false }))
         yield* done(w0, Effect.flip(stream))
         assert.isTrue(yield* has("CancelRequested"))
-        assert.strictEqual(yield* done(w0, Effect.map(Effect.flip(resuming), ({ reason }) => reason._tag)), "RunCancelled")
+        assert.strictEqual(
+          yield* done(
+            w0,
+            Effect.map(Effect.flip(resuming), ({ reason }) => reason._tag)
+          ),
+          "RunCancelled"
+        )
       }).pipe(over(long))
     )
 
@@ -574,9 +586,7 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       (away: Effect.Effect<unknown>) =>
       (inner: Model): Partial<Model> => ({
         create: (request) =>
-          Stream.unwrap(
-            Effect.as(Effect.andThen(Effect.delay(away, 300), Effect.sleep(1)), inner.create(request))
-          )
+          Stream.unwrap(Effect.as(Effect.andThen(Effect.delay(away, 300), Effect.sleep(1)), inner.create(request)))
       })
 
     for (const [verb, program] of openings) {
@@ -595,17 +605,20 @@ describe.each(stores)("over the $name store", ({ layer }) => {
         })
       }
 
-      it.effect(`E7b: for now, while the store is away for 100 ms, is recorded, and the request sent again: ${verb}`, () => {
-        const { lasting, layer: store, state } = outage(layer)
-        return Effect.gen(function* () {
-          const [w0, w1] = yield* two()
-          const first = yield* begin(w0, Effect.exit(program))
-          assert.strictEqual((yield* passing(Fiber.join(first), 10))._tag, "Success")
-          assert.isAbove(state.failures, 0)
-          assert.strictEqual((yield* done(w1, Agent.result(analyst, ref))).text, "x".repeat(20))
-          assert.strictEqual(yield* count("create"), 2)
-        }).pipe(over(refused(busy), awayAtTheAnswer(lasting(100)), store))
-      })
+      it.effect(
+        `E7b: for now, while the store is away for 100 ms, is recorded, and the request sent again: ${verb}`,
+        () => {
+          const { lasting, layer: store, state } = outage(layer)
+          return Effect.gen(function* () {
+            const [w0, w1] = yield* two()
+            const first = yield* begin(w0, Effect.exit(program))
+            assert.strictEqual((yield* passing(Fiber.join(first), 10))._tag, "Success")
+            assert.isAbove(state.failures, 0)
+            assert.strictEqual((yield* done(w1, Agent.result(analyst, ref))).text, "x".repeat(20))
+            assert.strictEqual(yield* count("create"), 2)
+          }).pipe(over(refused(busy), awayAtTheAnswer(lasting(100)), store))
+        }
+      )
 
       it.effect(`E7b: whose record's answer is lost, is recorded: ${verb}`, () => {
         const { lasting, layer: store } = outage(layer, ["record"])

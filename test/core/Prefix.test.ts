@@ -95,7 +95,7 @@ describe.each(stores)("the prefix law, over the $name store", ({ layer, name }) 
         if (read.some((update) => update.origin === "snapshot")) assert.deepStrictEqual(joined(read), joined(whole))
         else assert.deepStrictEqual(plain(read), plain(whole))
       }).pipe(Effect.provide(over([...stepsOf(pieces), completed], layer))),
-    { arbitrary: { runs: name === "memory" ? 300 : 40 }, timeout: 120_000 }
+    { arbitrary: { runs: name === "memory" ? 300 : 40 } }
   )
 })
 
@@ -123,7 +123,7 @@ describe("the prefix law", () => {
         )
         assert.deepStrictEqual(joined(read), joined(whole))
       }),
-    { arbitrary: { runs: 300 }, timeout: 120_000 }
+    { arbitrary: { runs: 300 } }
   )
 
   it.effect("an early token is a view: it reads again, and never takes the stored position back", () =>

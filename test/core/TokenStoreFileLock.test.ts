@@ -14,11 +14,13 @@ import {
   PlatformError,
   Random,
   Result,
+  Schedule,
   Scope,
   Stream
 } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { TokenStoreContract } from "@effect-baton/testing"
+import { program } from "../support/program.ts"
 
 type Probe = (typeof TokenStore.ProcessProbe)["Service"]
 
@@ -26,17 +28,17 @@ const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "baton-" }))
 
+const fileStore = program(new URL("fileStore.program.ts", import.meta.url))
+
 /** A process with the program beside this file, and what it has said so far. */
 const spawn = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const child = yield* spawner.spawn(
-    ChildProcess.make(process.execPath, [new URL("fileStore.program.ts", import.meta.url).pathname, ...args], {
-      stderr: "inherit"
-    })
+    ChildProcess.make(process.execPath, [yield* fileStore, ...args], { stderr: "inherit" })
   )
   const said: Array<string> = []
   const spoke = yield* Deferred.make<void>()
-  yield* child.stdout.pipe(
+  const reading = yield* child.stdout.pipe(
     Stream.decodeText(),
     Stream.splitLines,
     Stream.runForEach((line) =>
@@ -47,7 +49,13 @@ const spawn = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
     ),
     Effect.forkScoped
   )
-  return { child, said, spoke: Deferred.await(spoke), pid: Number(child.pid) }
+  /** Waits until it has said so many lines. */
+  const saying = (lines: number) =>
+    Effect.repeat(
+      Effect.sync(() => said.length),
+      { until: (length) => length >= lines, schedule: Schedule.spaced("1 millis") }
+    )
+  return { child, said, saying, spoke: Deferred.await(spoke), ended: Fiber.await(reading), pid: Number(child.pid) }
 })
 
 /** Opens the store of a directory in a scope of its own. */
@@ -74,7 +82,7 @@ const test = (
     unknown,
     Scope.Scope | FileSystem.FileSystem | Path.Path | ChildProcessSpawner.ChildProcessSpawner
   >,
-  timeout = 60_000
+  timeout = 300_000
 ) => it.live(name, () => Effect.provide(effect, NodeServices.layer), timeout)
 
 describe("file store: one process per directory", () => {
@@ -93,7 +101,8 @@ describe("file store: one process per directory", () => {
       yield* first.child.kill({ killSignal: "SIGKILL" })
       const begun = Date.now()
       const { close, store } = yield* open(directory)
-      assert.isBelow(Date.now() - begun, 1000)
+      // It did not wait for heartbeats: four of three seconds would have to fail to come.
+      assert.isBelow(Date.now() - begun, 10_000)
       yield* store.create(newRun("r-1"))
       yield* close
     })
@@ -132,16 +141,20 @@ describe("file store: one process per directory", () => {
       yield* dead.spoke
       yield* dead.child.kill({ killSignal: "SIGKILL" })
       for (let round = 0; round < 3; round++) {
-        const at = String(Date.now() + 2500)
         const racers = yield* Effect.forEach(
           Array.from({ length: 6 }, (_, i) => i),
-          () => spawn(directory, "60000", at),
+          () => spawn(directory, "60000", "when told"),
           { concurrency: "unbounded" }
         )
         yield* Effect.forEach(racers, ({ spoke }) => spoke, { concurrency: "unbounded", discard: true })
-        const winners = racers.filter(({ said }) => said[0]?.startsWith("open"))
+        yield* Effect.forEach(racers, ({ child }) => Stream.run(Stream.make(new Uint8Array(1)), child.stdin), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        yield* Effect.forEach(racers, ({ saying }) => saying(2), { concurrency: "unbounded", discard: true })
+        const winners = racers.filter(({ said }) => said[1]?.startsWith("open"))
         assert.strictEqual(winners.length, 1, racers.map(({ said }) => said.join()).join("\n"))
-        assert.strictEqual(racers.filter(({ said }) => said[0]?.startsWith("locked")).length, 5)
+        assert.strictEqual(racers.filter(({ said }) => said[1]?.startsWith("locked")).length, 5)
         // The next round finds this one's winner dead.
         yield* Effect.forEach(winners, ({ child }) => child.kill({ killSignal: "SIGKILL" }))
       }
@@ -155,11 +168,10 @@ describe("file store: one process per directory", () => {
       const highest = new Map<string, number>()
       for (let round = 0; round < 4; round++) {
         const child = yield* spawn(directory, "commit")
-        yield* child.spoke
-        yield* Effect.sleep(Duration.millis(150 + (yield* Random.nextIntBetween(0, 100))))
+        // Eight runs take their turns.
+        yield* child.saying(8 * 20 + (yield* Random.nextIntBetween(0, 400)))
         yield* child.child.kill({ killSignal: "SIGKILL" })
-        yield* Effect.exit(child.child.exitCode)
-        yield* Effect.sleep("50 millis")
+        yield* child.ended
         for (const line of child.said) {
           const [what, id = "", ordinal = "0"] = line.split(" ")
           if (what === "ack") highest.set(id, Math.max(highest.get(id) ?? 0, Number(ordinal)))
@@ -337,7 +349,7 @@ describe("file store: locks", () => {
       yield* store.create(newRun("r-1"))
       const { lease } = yield* store.acquire(idOf("r-1"), { owner: "a", ttl: Duration.minutes(1) })
       yield* fs.writeFileString(`${directory}/lock.9`, "{}")
-      yield* Effect.sleep("200 millis")
+      yield* Effect.sleep("500 millis")
       const before = yield* fs.readFileString(`${directory}/runs.log`)
       const committed = yield* Effect.flip(store.commit(lease, commitOf("r-1", 1)))
       const renewed = yield* Effect.flip(store.renew(lease, Duration.minutes(1), 0))

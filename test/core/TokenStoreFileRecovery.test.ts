@@ -82,7 +82,7 @@ const line = (payload: string, synced = 0): string => {
 const test = (
   name: string,
   effect: Effect.Effect<unknown, unknown, Scope.Scope | FileSystem.FileSystem | Path.Path | Disks.Disk>,
-  timeout = 30_000
+  timeout = 300_000
 ) =>
   it.effect(name, () => effect.pipe(Effect.provide(Disks.layer.pipe(Layer.provideMerge(NodeServices.layer)))), timeout)
 
@@ -169,7 +169,7 @@ describe("file store: recovery", () => {
         { concurrency: 8, discard: true }
       )
     }),
-    120_000
+    300_000
   )
 
   test(
@@ -422,7 +422,7 @@ describe("file store: troubles of the disk", () => {
         yield* store.commit(lease, commitOf("r-1", 2, { facts }))
         assert.strictEqual((yield* using(`${directory}/runs`, stateOf))[0]?.journal.length, 500)
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    30_000
+    300_000
   )
 
   test(
@@ -657,7 +657,7 @@ describe("file store: troubles of the disk", () => {
       assert.strictEqual(whole.done[renamed + 1], "sync after-Infinity")
       for (let steps = 0; steps <= whole.done.length; steps++) yield* attempt(steps)
     }),
-    120_000
+    300_000
   )
 
   test(
@@ -682,6 +682,6 @@ describe("file store: troubles of the disk", () => {
       assert.isBelow(Number((yield* fs.stat(`${directory}/runs.log`)).size), 1 << 20)
       assert.strictEqual((yield* using(directory, stateOf))[0]?.ordinal, 70 * 400)
     }),
-    60_000
+    300_000
   )
 })

@@ -91,7 +91,7 @@ describe.each(stores)("tokens as views, over the $name store", ({ layer, name })
         }
         assert.strictEqual(stored, whole.length)
       }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([...pieces.flatMap(stepsOf), completed]), layer))),
-    { arbitrary: { runs: name === "memory" ? 200 : 40 }, timeout: 120_000 }
+    { arbitrary: { runs: name === "memory" ? 200 : 40 } }
   )
 })
 

@@ -2,10 +2,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { ContinuationToken, Run, TokenStore } from "@effect-baton/core"
 import { Duration, Effect, Fiber } from "effect"
+import { writeLine } from "../support/writeLine.ts"
 
-const [directory = "", mode = "", wait = "0"] = process.argv.slice(2)
-// A pipe is written to at once, also when the process is killed right after, and waits for a reader that is slow.
-const say = (line: string) => Effect.sync(() => process.stdout.write(`${line}\n`))
+const [directory = "", mode = "", when = "at once"] = process.argv.slice(2)
 
 // Commits for ever, with eight runs at once, and says each commit that was acknowledged.
 const commits = Effect.gen(function* () {
@@ -28,7 +27,7 @@ const commits = Effect.gen(function* () {
               ? { facts: [{ _tag: "Requested" as const, incarnation, by: "a", turn: ordinal, try: "1" }] }
               : {})
           })
-          yield* say(`ack ${runId} ${ordinal}`)
+          yield* writeLine(`ack ${runId} ${ordinal}`)
         }
       }),
     { concurrency: "unbounded", discard: true }
@@ -37,16 +36,22 @@ const commits = Effect.gen(function* () {
 
 const program = Effect.gen(function* () {
   yield* TokenStore.TokenStore
-  yield* say(`open ${process.pid}`)
+  yield* writeLine(`open ${process.pid}`)
   yield* mode === "commit" ? commits : Effect.sleep(Duration.millis(Number(mode)))
 }).pipe(
   Effect.provide(TokenStore.layerFile({ directory })),
-  Effect.catchTag("TokenStoreError", (error) => say(`${error.kind} ${error.message}`)),
+  Effect.catchTag("TokenStoreError", (error) => writeLine(`${error.kind} ${error.message}`)),
   Effect.provide(NodeServices.layer)
 )
 
-// All who race begin at the same moment.
+// All who race are there, and then are told to begin.
+const told = Effect.callback<void>((resume) => {
+  process.stdin.once("data", () => {
+    process.stdin.destroy()
+    resume(Effect.void)
+  })
+})
 const fiber = Effect.runFork(
-  Effect.andThen(Effect.sleep(Duration.millis(Math.max(0, Number(wait) - Date.now()))), program)
+  when === "when told" ? Effect.andThen(Effect.andThen(writeLine("ready"), told), program) : program
 )
 process.once("SIGTERM", () => Effect.runFork(Fiber.interrupt(fiber)))

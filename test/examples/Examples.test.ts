@@ -99,19 +99,29 @@ const overRedis = (env: Effect.Effect<Env>, program: readonly [string, ...Array<
     patience
   )
 
-describeRedis("over a Redis of its own", () => {
-  overRedis(
-    Effect.succeed({}),
-    ["08-workers.ts"],
-    /--- (worker \d) is killed with SIGKILL\n[^]*--- \1 is gone\. It had \w+[^]*, which \1 had/,
-    /workers: ok, 6 runs by 3 workers, 1 of them killed, 0 lost, 0 repeated\n/
-  )
-})
+describeRedis(
+  "over a Redis of its own",
+  () => {
+    overRedis(
+      Effect.succeed({}),
+      ["08-workers.ts"],
+      /--- (worker \d) is killed with SIGKILL\n[^]*--- \1 is gone\. It had \w+[^]*, which \1 had/,
+      /workers: ok, 6 runs by 3 workers, 1 of them killed, 0 lost, 0 repeated\n/
+    )
+  },
+  { concurrent: true }
+)
 
 describeShared("over a given Redis", (server) => {
   const given = Effect.map(server, ({ url }): Env => ({ REDIS_URL: url }))
   describe.concurrent("examples", () => {
-    overRedis(given, ["09-start-and-follow.ts"], /the worker got report-1 in 1\d\d\d updates/, /the result of report-2: completed/, /the worker is done with both\n/)
+    overRedis(
+      given,
+      ["09-start-and-follow.ts"],
+      /the worker got report-1 in 1\d\d\d updates/,
+      /the result of report-2: completed/,
+      /the worker is done with both\n/
+    )
     overRedis(given, ["10-rate-limit.ts"], /6 saves took \d+ ms; the limit says at least 2500 ms\n/)
     overRedis(given, ["demo.ts", "--store", "redis"], /demo: ok, 1040 updates, 0 lost, 0 repeated\n/)
   })

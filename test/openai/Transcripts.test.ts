@@ -98,6 +98,6 @@ describe("recorded transcripts", () => {
         console.log(`replayed ${recordings.length} transcripts, ${cuts} cuts`)
         if (inCi) assert.isAtLeast(recordings.length, 10)
       }).pipe(Effect.provide(ResponsesServer.layer({ transcripts: recordings }))),
-    120_000
+    300_000
   )
 })

@@ -61,7 +61,7 @@ describeShared("Redis store", (server) => {
             yield* effect(yield* TokenStore.TokenStore, send, prefix)
           }).pipe(Effect.provide(storeOn(server, { prefix, ...options }, clientOf)))
         }),
-      60_000
+      300_000
     )
 
   test("ten thousand runs are listed in full pages, oldest first, each once", {}, (store) =>
@@ -615,7 +615,7 @@ describeRedis("Redis store on a server of its own", () => {
           }
         }).pipe(Effect.provide(storeOn(Effect.succeed(server))))
       }).pipe(Effect.scoped),
-    30_000
+    300_000
   )
 
   it.live(
@@ -644,7 +644,7 @@ describeRedis("Redis store on a server of its own", () => {
           )
         )
       }).pipe(Effect.scoped),
-    30_000
+    300_000
   )
 
   it.live(
@@ -712,7 +712,7 @@ describeRedis("Redis store on a server of its own", () => {
           assert.isTrue(Result.isSuccess(yield* Effect.result(store.read(idOf("r-1")))))
         }).pipe(Effect.provide(storeOn(Effect.succeed(server), { timeout: "2 seconds" })))
       }).pipe(Effect.scoped),
-    30_000
+    300_000
   )
 
   it.live(
@@ -743,6 +743,6 @@ describeRedis("Redis store on a server of its own", () => {
           yield* Fiber.join(late)
         }).pipe(Effect.provide(storeOn(Effect.succeed(server))))
       }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None")),
-    30_000
+    300_000
   )
 })

@@ -1,4 +1,4 @@
-import { BackgroundModel, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { BackgroundModel, type TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Effect, Layer, Logger, References, Stream } from "effect"
 import { changing } from "./stores.ts"
 
@@ -63,16 +63,18 @@ export const changingModel = <R>(
   ).pipe(Layer.provideMerge(layer))
 
 /** The answers to requests that open a response come this late. */
-export const slowAnswers = (millis: number) => (inner: Model): Partial<Model> => ({
-  create: (request) =>
-    Stream.unwrap(
-      Effect.delay(
-        Effect.sync(() => inner.create(request)),
-        millis
-      )
-    ),
-  submit: (request) => Effect.delay(inner.submit(request), millis)
-})
+export const slowAnswers =
+  (millis: number) =>
+  (inner: Model): Partial<Model> => ({
+    create: (request) =>
+      Stream.unwrap(
+        Effect.delay(
+          Effect.sync(() => inner.create(request)),
+          millis
+        )
+      ),
+    submit: (request) => Effect.delay(inner.submit(request), millis)
+  })
 
 /** Keeps what is logged, with the run and the response that it is about. */
 export const logging = () => {

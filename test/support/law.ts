@@ -22,6 +22,6 @@ export const law: typeof it.effect.prop = (name, arbitraries, property, options)
       }
       return property(values, context)
     },
-    { timeout: 120_000, ...others, arbitrary: { ...arbitrary, ...(replay === undefined ? {} : { replay }) } }
+    { timeout: 600_000, ...others, arbitrary: { ...arbitrary, ...(replay === undefined ? {} : { replay }) } }
   )
 }

@@ -10,9 +10,9 @@ export interface RedisServer extends Omit<Redis.RedisServer["Service"], "send" |
   readonly restart: Effect.Effect<void>
 }
 
-/** A client as the documentation has it. */
+/** A client as the documentation has it, but for the patience that a busy machine asks for. */
 export const client = (url: string): Layer.Layer<Client.Redis> =>
-  NodeRedis.layer({ url, disableOfflineQueue: true }).pipe(Layer.orDie)
+  NodeRedis.layer({ url, disableOfflineQueue: true, socket: { connectTimeout: 120_000 } }).pipe(Layer.orDie)
 
 /** Sends a command over a connection of its own. */
 const sendTo =
@@ -39,9 +39,13 @@ const missing =
 const installed = await Effect.runPromise(Effect.isSuccess(Redis.program))
 
 /** Tests that need a server: skipped, and loudly so, where there is none, but in CI. */
-export const describeRedis = (name: string, tests: () => void, has: boolean = installed): void => {
+export const describeRedis = (
+  name: string,
+  tests: () => void,
+  { concurrent = false, has = installed }: { readonly concurrent?: boolean; readonly has?: boolean } = {}
+): void => {
   if (has) {
-    describe(name, tests)
+    describe(name, { concurrent }, tests)
   } else if (process.env.CI === "true") {
     describe(name, () => {
       it("has a server", () => assert.fail(missing))
@@ -59,7 +63,7 @@ type Shared = Pick<RedisServer, "url" | "send">
 export const describeShared = (
   name: string,
   tests: (server: Effect.Effect<Shared>) => void,
-  options: Redis.Options = {}
+  { concurrent = false, ...options }: Redis.Options & { readonly concurrent?: boolean } = {}
 ): void => {
   const given = options.cluster === true ? undefined : process.env.REDIS_URL
   const has = given !== undefined || installed
@@ -79,6 +83,6 @@ export const describeShared = (
         )
       )
     },
-    has
+    { concurrent, has }
   )
 }

@@ -42,7 +42,7 @@ describe("sandbox", () => {
           assert.isFalse(yield* handle.isRunning)
         }
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    30_000
+    300_000
   )
 
   it.live(
@@ -61,6 +61,6 @@ describe("sandbox", () => {
         )
         assert.isTrue(codes.every((code) => code !== 0))
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    30_000
+    300_000
   )
 })

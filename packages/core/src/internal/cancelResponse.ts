@@ -32,22 +32,27 @@ export const sendCancel = (
 
   // What is over cannot be cancelled, and providers have many words for that.
   const settled = (error: AiError.AiError): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> =>
-    error.isRetryable
-      ? Effect.fail(error)
-      : model.retrieve(responseId).pipe(
-          Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
-            if (!isOver(snapshot.status)) return Effect.fail(error)
-            const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run.isExternal)
-            return Effect.succeed([{ ...end, incarnation, by }, sent])
-          }),
-          Effect.catchTag("ResponseGone", () => Effect.succeed([sent]))
-        )
+    model.retrieve(responseId).pipe(
+      Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
+        if (!isOver(snapshot.status)) return Effect.fail(error)
+        const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run.isExternal)
+        return Effect.succeed([{ ...end, incarnation, by }, sent])
+      }),
+      Effect.catchTag("ResponseGone", () => Effect.succeed([sent]))
+    )
+  const failure = (description: string) =>
+    AiError.make({ module: "baton", method: "cancel", reason: new AiError.InternalProviderError({ description }) })
 
   return model.cancel(responseId).pipe(
     Effect.as<ReadonlyArray<NewFact>>([sent]),
     Effect.catchTags({
-      ResponseGone: (): Effect.Effect<ReadonlyArray<NewFact>> => Effect.succeed([sent]),
-      AiError: settled
+      // It may be the word of a gateway only.
+      ResponseGone: () => settled(failure("a cancel is answered as if the response were not there, and yet it runs")),
+      AiError: (error) => (error.isRetryable ? Effect.fail(error) : settled(error))
+    }),
+    Effect.timeoutOrElse({
+      duration: run.policy.idleTimeout,
+      orElse: () => Effect.fail(failure("a cancel is not answered"))
     }),
     Effect.tapError((error) =>
       trouble.began("the provider did not take the cancel of a response, and this is tried again", error.message)

@@ -56,8 +56,7 @@ const invalid = (description: string) => new AgentError({ reason: new InvalidInp
 /** Says in an error which agent, and which run if it is known, was asked for. */
 const named = (agent: Agent, runId?: RunId) =>
   Effect.mapError(
-    ({ reason }: AgentError) =>
-      new AgentError({ ...(runId === undefined ? {} : { runId }), agent: agent.name, reason })
+    ({ reason }: AgentError) => new AgentError({ ...(runId === undefined ? {} : { runId }), agent: agent.name, reason })
   )
 
 /** An error of this run. */
@@ -180,13 +179,17 @@ const services = Effect.gen(function* () {
   return { model, store, policy, isExternal, sealed }
 })
 
+/** The response that a run is at, as far as its record tells. */
+const lastResponse = (record: RunRecord): string | undefined =>
+  RunState.winners(RunState.fold(record)).at(-1)?.responseId
+
 /** Makes runs of records that were read already. */
 export const known = Effect.map(services, (found) => (agent: Agent, record: RunRecord): OpenRun => ({
   ...found,
   agent,
   runId: record.runId,
   record,
-  known: { responseId: undefined }
+  known: { responseId: lastResponse(record) }
 }))
 
 /** What a run of this agent is found and worked on with. */
@@ -255,6 +258,7 @@ export const create = Effect.fnUntraced(function* (
       { due: Duration.times(timeOf(policy), 2) }
     )
     .pipe(Effect.mapError(storeFailed({ ...found, runId })))
+  found.known.responseId = lastResponse(record)
   if (record.agent !== agent.name || (record.digest !== undefined && record.digest !== task.digest)) {
     return yield* fail(new RunInputMismatch({ runId }))
   }
@@ -274,6 +278,7 @@ export const adopt = Effect.fnUntraced(function* (
   if (responseId === "") {
     return yield* named(agent)(Effect.fail(invalid("A response id is a text that is not empty: give the provider's.")))
   }
+  found.known.responseId = responseId
   const isName = Schema.is(RunId)
   const name = options.runId ?? responseId
   const runId =

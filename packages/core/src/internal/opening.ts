@@ -77,6 +77,8 @@ export const open = Effect.fnUntraced(function* (
   }
 
   held.underWay.add(name)
+  // An error tells the response that was bought, not one of an earlier turn.
+  run.known.responseId = undefined
   const connection = yield* Scope.fork(scope)
   const opening = yield* Scope.make()
   const work = exchange(run, options, connection).pipe(
@@ -85,8 +87,13 @@ export const open = Effect.fnUntraced(function* (
     Effect.ensuring(Effect.sync(() => void held.underWay.delete(name)))
   )
   const fiber = yield* Effect.forkIn(work, opening)
-  yield* Scope.addFinalizer(scope, finished(run, fiber, opening))
-  return yield* Effect.raceFirst(Fiber.join(fiber), held.lost)
+  const answered = Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout)
+  yield* Scope.addFinalizer(scope, Effect.andThen(answered, Scope.close(opening, Exit.void)))
+  const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.lost))
+  if (first._tag !== "AgentError") return yield* first
+  // The error tells what was bought, if the answer comes in time: leaving the run waits for it anyway.
+  yield* answered
+  return yield* errorOf(run)(first.reason)
 })
 
 /** A connection that named no response is done with, and its span ends as the request did. */
@@ -106,21 +113,15 @@ const closed = (connection: Scope.Closeable, outcome: Outcome): Effect.Effect<vo
   }
 }
 
-/** Waits for a request under way when its run is left. */
-const finished = (run: OpenRun, fiber: Fiber.Fiber<Result, AgentError>, opening: Scope.Closeable) =>
-  Effect.gen(function* () {
-    const exit = yield* Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout))
-    if (Option.isNone(exit) && run.known.responseId !== undefined) {
-      yield* Effect.annotateLogs(
-        Effect.logError(
-          "baton: the id of a response that was bought could not be recorded: look for it at the provider",
-          run.known.responseId
-        ),
-        { runId: run.runId, agent: run.agent.name, responseId: run.known.responseId }
-      )
-    }
-    yield* Scope.close(opening, Exit.void)
-  })
+/** Nothing but the log knows of this response now. */
+const forgotten = (run: OpenRun, responseId: string) =>
+  Effect.annotateLogs(
+    Effect.logError(
+      "baton: the id of a response that was bought could not be recorded: look for it at the provider",
+      responseId
+    ),
+    { runId: run.runId, agent: run.agent.name, responseId }
+  )
 
 /** Sends the request, and reads until the provider named the response. */
 const exchange = (
@@ -238,6 +239,8 @@ const recorded = (
         incarnation
       } as FactOf<"Accepted">
       return held.observe(fact).pipe(
+        Effect.tapError((error) => (error._tag === "Gone" ? Effect.void : forgotten(run, responseId))),
+        Effect.onInterrupt(() => forgotten(run, responseId)),
         Effect.matchEffect({
           onSuccess: () => won(held, turn, outcome.opened),
           onFailure: (error) =>
@@ -268,4 +271,7 @@ const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>
     yield* Effect.ignore(
       Effect.retry(run.model.remove(fact.responseId), { while: (error) => error.isRetryable, schedule: persistently })
     )
-  }).pipe(Effect.annotateLogs({ runId: run.runId, agent: run.agent.name, responseId: fact.responseId }))
+  }).pipe(
+    Effect.onInterrupt(() => forgotten(run, fact.responseId)),
+    Effect.annotateLogs({ runId: run.runId, agent: run.agent.name, responseId: fact.responseId })
+  )

@@ -5,6 +5,7 @@ import type { NewFact } from "../RunRecord.ts"
 import type { RunState } from "../RunState.ts"
 import { sendCancel } from "./cancelResponse.ts"
 import { Journal } from "./hold/journal.ts"
+import { record as observe } from "./hold/observe.ts"
 import { learn } from "./learn.ts"
 import { contextOf, errorOf, type OpenRun, readAgain, storeFailed } from "./openRun.ts"
 
@@ -19,7 +20,7 @@ export const stop = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return
   const note = (fact: NewFact) =>
     Effect.suspend(() => {
       const { seen } = journal
-      return run.store.record(run.runId, fact, seen).pipe(
+      return observe(run, fact, seen).pipe(
         Effect.map((facts) => journal.merge(seen, facts)),
         Effect.mapError((error) =>
           error._tag === "Gone" ? errorOf(run)(new RunNotFound({ runId: run.runId })) : storeFailed(run)(error)

@@ -1,4 +1,4 @@
-import { type Duration, Effect, Option, type Scope } from "effect"
+import { type Duration, Effect, Option, Schedule, type Scope } from "effect"
 import { type AgentError, RunExpired, RunNotFound, type RunWaiting } from "../../AgentError.ts"
 import { fromSnapshot, type AgentResponse } from "../../AgentResponse.ts"
 import type { ModelSnapshot } from "../../BackgroundModel.ts"
@@ -10,6 +10,7 @@ import * as RunState from "../../RunState.ts"
 import { extend, type Session } from "../../Session.ts"
 import * as Backoff from "../backoff.ts"
 import { acquire } from "../hold/heldRun.ts"
+import { persistently } from "../hold/lease.ts"
 import { learn } from "../learn.ts"
 import { minted } from "../minted.ts"
 import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../openRun.ts"
@@ -197,7 +198,11 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
     policy: run.policy,
     errorOf: errorOf(run),
     seen: () => ({ ...look.response, responseId: Option.getOrUndefined(look.response.responseId) }),
-    cancel: Effect.ignore(stop(run))
+    cancel: stop(run).pipe(
+      Effect.retry({ while: ({ isRetryable }) => isRetryable, schedule: persistently }),
+      Effect.timeoutOption(run.policy.closeTimeout),
+      Effect.ignore
+    )
   })
   const poll = Effect.gen(function* () {
     while (!isOver(look.response.status) && look.response.status !== "waiting") {
@@ -205,7 +210,12 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
       if (!(yield* pace.wait(status, look.pollAfter))) {
         return yield* errorOf(run)(watch.reason("it was polled as often as the policy says"))
       }
-      look = yield* glance(run, ++attempt)
+      look = yield* glance(run, ++attempt).pipe(
+        Effect.retry({
+          while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable,
+          schedule: Schedule.upTo(persistently, { duration: run.policy.closeTimeout })
+        })
+      )
       if (look.response.status !== status) watch.waits()
     }
     return look

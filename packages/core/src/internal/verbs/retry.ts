@@ -5,7 +5,7 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type * as RunState from "../../RunState.ts"
 import { hold } from "../advance.ts"
 import { checkVersion, errorOf, firstRequest, type OpenRun, readTask } from "../openRun.ts"
-import { openAndLeave } from "./start.ts"
+import { leavable, openAndLeave } from "./start.ts"
 
 /** What a retry is given beside the run. */
 export interface RetryOptions {
@@ -26,6 +26,7 @@ export const retry = Effect.fnUntraced(function* (
 ): Effect.fn.Return<AgentResponse, AgentError> {
   const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
   yield* checkVersion(run)
+  yield* leavable(run)
   const given = options.input === undefined ? run : yield* withInput(run, options.input)
   return yield* Effect.scoped(
     Effect.gen(function* () {

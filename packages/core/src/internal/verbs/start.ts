@@ -1,5 +1,5 @@
 import { Effect, Exit, Scope } from "effect"
-import { type AgentError, RunNotOpened, Unconfirmed } from "../../AgentError.ts"
+import { type AgentError, InvalidInput, RunNotOpened, Unconfirmed } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
 import type { RunStatus } from "../../Run.ts"
 import * as RunState from "../../RunState.ts"
@@ -20,6 +20,19 @@ export const start = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Retur
   if (state.ended !== undefined || state.turns[0]?.winner !== undefined) return (yield* glance(run)).response
   return yield* Effect.scoped(Effect.flatMap(hold(run), (held) => openAndLeave(run, held)))
 })
+
+/** Why a run cannot be opened and left, if it cannot: a foreground response ends with its connection. */
+export const leavable = (run: OpenRun): Effect.Effect<void, AgentError> =>
+  run.record.background
+    ? Effect.void
+    : Effect.fail(
+        errorOf(run)(
+          new InvalidInput({
+            description:
+              "It runs in the foreground, and would end as soon as it is left: start another run with background: true."
+          })
+        )
+      )
 
 /** Does what there is to do about a held run until its turn's response is open. */
 export const openAndLeave = Effect.fnUntraced(function* (
@@ -47,6 +60,7 @@ export const openAndLeave = Effect.fnUntraced(function* (
         continue
       }
       case "Open": {
+        yield* leavable(run)
         const request = requestOf(run, held.state(), step.turn)
         if (request === undefined) return yield* fail(new RunNotOpened())
         const child = yield* Scope.fork(scope)
