@@ -5,10 +5,13 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 const whole = [
   "examples/07-own-store.test.ts",
   "test/core/Checkpoint.test.ts",
+  "test/core/Model.test.ts",
   "test/core/Order.test.ts",
   "test/core/Prefix.test.ts",
+  "test/core/Schedules.test.ts",
   "test/core/TokenStoreAlike.test.ts",
   "test/core/TokenStoreFile*.test.ts",
+  "test/core/Turns.test.ts",
   "test/core/Views.test.ts",
   "test/crash/**/*.test.ts",
   "test/examples/**/*.test.ts",

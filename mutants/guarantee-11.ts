@@ -9,7 +9,7 @@ export default [
     find: "token.agent === agent.name",
     replace: 'token.agent !== ""',
     test: "test/core/Token.test.ts",
-    title: "is bound to its agent, its run and its store"
+    title: "is bound to its agent, its run, its incarnation and its store"
   },
   {
     id: "token-grows",

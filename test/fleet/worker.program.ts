@@ -16,6 +16,8 @@ const Worker = Layer.unwrap(
     const worker = yield* Config.String("FLEET_WORKER")
     return Runs.worker([agent], {
       concurrency: yield* Config.Int("FLEET_CONCURRENCY"),
+      // That its workers are struck is no fault of a run.
+      maxAttempts: Number.MAX_SAFE_INTEGER,
       claimEvery: "200 millis",
       startJitter: "200 millis",
       handle: ({ runId, updates }) =>

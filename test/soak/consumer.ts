@@ -2,6 +2,7 @@ import {
   Agent,
   type AgentError,
   type AgentUpdate,
+  BackgroundModel,
   ContinuationToken,
   Run,
   RunState,
@@ -91,6 +92,28 @@ export const consume = Effect.fnUntraced(function* (options: {
     Effect.orElseSucceed(() => "no record")
   )
 
+  // A run that waits for it in vain would never end: as long as the store is away, it is asked for again.
+  const cancel = Agent.cancel(agent, { runId, wait: false }).pipe(
+    Effect.retry({ ...again, while: ({ isRetryable, reason }) => isRetryable || reason._tag === "RunNotFound" }),
+    Effect.tap(() => Effect.sync(() => injected(`cancelled ${plan.cancel}`))),
+    Effect.ignore
+  )
+
+  /** Asks for the end of a run whose response is over, before anybody here knows of that. */
+  let isTooLate = plan.cancel !== "late"
+  const cancelTooLate = Effect.gen(function* () {
+    const model = yield* BackgroundModel.BackgroundModel
+    const { value } = yield* Effect.filterOrFail(record, Option.isSome)
+    const [winner] = RunState.winners(RunState.fold(value))
+    if (winner === undefined) return
+    yield* Effect.repeat(model.retrieve(winner.responseId), {
+      until: ({ snapshot }) => Run.isOver(snapshot.status),
+      schedule: Schedule.spaced("100 millis")
+    })
+    yield* cancel
+    isTooLate = true
+  }).pipe(Effect.ignore)
+
   /** One consumer: until it is cut, or fails, or the run is over. */
   const attempt = Effect.fnUntraced(function* (by: Try["by"], rival: boolean) {
     const id = `${life}.${++run.attempts}${rival ? "r" : ""}`
@@ -127,6 +150,7 @@ export const consume = Effect.fnUntraced(function* (options: {
           ...(end === undefined ? {} : { end }),
           last: Option.isNone(update.continuationToken)
         })
+        if (!isTooLate && !rival && taken > 2) return cancelTooLate
         return of.hits(0.02) ? Effect.sleep(Duration.millis(of.between(10, 400))) : Effect.void
       })
     )
@@ -170,13 +194,6 @@ export const consume = Effect.fnUntraced(function* (options: {
     if (rival && error.reason._tag === "RunLeased") return injected("rival turned away")
     return keep({ did: "stop", attempt: id, how: error.reason._tag })
   })
-
-  // A run that waits for it in vain would never end: as long as the store is away, it is asked for again.
-  const cancel = Agent.cancel(agent, { runId, wait: false }).pipe(
-    Effect.retry({ ...again, while: ({ isRetryable, reason }) => isRetryable || reason._tag === "RunNotFound" }),
-    Effect.tap(() => Effect.sync(() => injected(`cancelled ${plan.cancel}`))),
-    Effect.ignore
-  )
 
   /** Somebody who asks for the end of the run, and is gone before the provider heard of it: its holder must see to that. */
   const cancelAndDie = Effect.gen(function* () {

@@ -34,7 +34,9 @@ export const findings = (
   for (const id of known) if (!responses.some((response) => response.id === id)) found.push(`${id} was never bought`)
   const requested = new Set(journal.flatMap((fact) => (fact._tag === "Requested" ? [fact.try] : [])))
   for (const fact of journal) {
-    if ((fact._tag === "Accepted" || fact._tag === "Refused") && !requested.has(fact.try ?? "none")) {
+    // Of a write that failed nobody knows if it was applied: what it announced is withdrawn in any case.
+    const isAnswer = fact._tag === "Accepted" || (fact._tag === "Refused" && fact.error !== undefined)
+    if (isAnswer && !requested.has(fact.try ?? "none")) {
       found.push(`${fact._tag} of a request that nobody announced: ${fact.try}`)
     }
     if (fact._tag !== "ResponseEnded") continue

@@ -16,7 +16,8 @@ const policy = RunPolicy.layer({
   checkpointEvery: Duration.millis(100),
   leaseTime: Stores.leaseTime,
   closeTimeout: Duration.seconds(5),
-  idleTimeout: Duration.seconds(3),
+  // Longer than a busy machine takes to answer: what opens a response is Unconfirmed after that.
+  idleTimeout: Duration.seconds(10),
   requestRetry: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 })),
   reconnect: Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 30 })),
   pollEvery: Schedule.spaced("200 millis")
