@@ -21,7 +21,8 @@ const program = Effect.gen(function* () {
   ]).pipe(Config.map((given) => given.some((one) => Option.isSome<unknown>(one))))
   if (!outlives) {
     return yield* new NoProvider({
-      message: "A sandbox of this process would end with it. Start one, and name it in SANDBOX_URL, as the comment says."
+      message:
+        "A sandbox of this process would end with it. Start one, and name it in SANDBOX_URL, as the comment says."
     })
   }
   const print = Stream.runForEach((update: AgentUpdate.AgentUpdate) =>

@@ -1,5 +1,6 @@
 // One process starts runs and asks for their results; another, a worker, follows them. They share Redis and nothing else.
-// The worker gets each report as it is written.
+// The worker gets each report as it is written. Nobody may ask for a result before: whoever sees the end of a run records
+// it, and a run that is over is no work for a worker that comes too late.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent } from "@effect-baton/core"
 import { Console, Effect, Stream } from "effect"
@@ -27,12 +28,12 @@ const program = Effect.gen(function* () {
     const { status } = yield* Agent.start(analyst, { input, runId })
     yield* Console.log(`${runId} is started: ${status}`)
   }
+  yield* allFinished
+  yield* Console.log("the worker is done with both")
   for (const runId of runIds) {
     const { status, text } = yield* Agent.result(analyst, { runId })
     yield* Console.log(`the result of ${runId}: ${status}, ${text.length} characters`)
   }
-  yield* allFinished
-  yield* Console.log("the worker is done with both")
 }).pipe(Effect.scoped)
 
 program.pipe(Effect.provide([Model, Sandbox.layer, Store, RedisPlace.layer, NodeServices.layer]), NodeRuntime.runMain)

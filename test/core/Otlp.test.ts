@@ -99,7 +99,7 @@ describe("over OTLP", () => {
 
       const parsed = <S extends Schema.Top & { readonly DecodingServices: never }>(path: string, schema: S) =>
         Effect.forEach(
-          bodies.filter(([url]) => url === path),
+          bodies.filter(([at]) => at === path),
           ([, body]) => Schema.decodeUnknownEffect(Schema.fromJsonString(schema))(body)
         )
       const valueOf = (attributes: ReadonlyArray<typeof KeyValue.Type>, key: string) =>
@@ -107,7 +107,7 @@ describe("over OTLP", () => {
 
       const spans = (yield* parsed("/v1/traces", Traces))
         .flatMap(({ resourceSpans }) => resourceSpans.flatMap(({ scopeSpans }) => scopeSpans))
-        .flatMap(({ spans }) => spans)
+        .flatMap((scope) => scope.spans)
         .filter(({ name }) => name === "invoke_agent analyst")
       const [client, ok, error] = [3, 1, 2]
       assert.deepStrictEqual(
@@ -130,7 +130,7 @@ describe("over OTLP", () => {
       const metrics = (yield* parsed("/v1/metrics", Metrics))
         .at(-1)!
         .resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics)
-        .flatMap(({ metrics }) => metrics)
+        .flatMap((scope) => scope.metrics)
       assert.deepStrictEqual(
         metrics
           .map(({ histogram, name, sum, unit }) => [name, unit, histogram !== undefined, sum?.isMonotonic])

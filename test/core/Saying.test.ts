@@ -5,7 +5,6 @@ import {
   AgentError,
   type AgentUpdate,
   BackgroundModel,
-  ContinuationToken,
   Run,
   RunPolicy,
   Runs,
@@ -737,17 +736,9 @@ describe.each(stores)("Agent.adopt ($name)", ({ layer: store }) => {
   /** A response that another program opened. */
   const elsewhere = Effect.gen(function* () {
     const model = yield* BackgroundModel.BackgroundModel
-    const { prompt } = yield* Effect.succeed({ prompt: undefined })
-    void prompt
-    const { responseId } = yield* Effect.orDie(
-      model
-        .create({ ...(yield* aRequest), runId: Run.RunId.make("elsewhere") })
-        .pipe(
-          Stream.runHead,
-          Effect.map((head) => ({ responseId: Option.getOrThrow(head).responseId! }))
-        )
-    )
-    return responseId
+    const request = yield* aRequest
+    const first = yield* Effect.orDie(Stream.runHead(model.create({ ...request, runId: Run.RunId.make("elsewhere") })))
+    return Option.getOrThrow(first).responseId!
   })
   const aRequest = Effect.gen(function* () {
     yield* passing(Agent.start(analyst, { input: "for its request", runId: "request" }))

@@ -27,7 +27,7 @@ const over = (
 ) => Layer.merge(ScriptedModel.layer(script, options), store)
 
 /** A scripted model whose responses used this many tokens. */
-const using = (script: ReadonlyArray<ScriptedModel.Step>, input: number, output: number) => {
+const using = (script: ReadonlyArray<ScriptedModel.Step>, asked: number, written: number) => {
   const spent = (snapshot: BackgroundModel.ModelSnapshot): BackgroundModel.ModelSnapshot =>
     snapshot.finish === undefined
       ? snapshot
@@ -36,7 +36,7 @@ const using = (script: ReadonlyArray<ScriptedModel.Step>, input: number, output:
           model: "scripted-1",
           finish: {
             ...snapshot.finish,
-            usage: { inputTokens: { total: input, cacheRead: 1 }, outputTokens: { total: output, reasoning: 2 } }
+            usage: { inputTokens: { total: asked, cacheRead: 1 }, outputTokens: { total: written, reasoning: 2 } }
           }
         }
   const told = Stream.map((event: BackgroundModel.ModelEvent) =>
@@ -246,7 +246,7 @@ describe("metrics", () => {
     Effect.gen(function* () {
       const { exit, series, snapshots } = yield* measured(read)
       const updates = Exit.isSuccess(exit) ? exit.value : []
-      const how = (how: string) => ({ ...common, "baton.attach.how": how, unit: "s" })
+      const how = (name: string) => ({ ...common, "baton.attach.how": name, unit: "s" })
       assert.deepStrictEqual(series["gen_ai.client.operation.duration"], [
         [{ ...how("create"), "error.type": "Disconnected" }, 1],
         [{ ...how("replay"), "error.type": "ReplayUnavailable" }, 1],
@@ -282,10 +282,10 @@ describe("metrics", () => {
           yield* passing(Agent.result(analyst, ref))
         })
       )
-      const type = (type: string) => ({
+      const type = (name: string) => ({
         ...common,
         "gen_ai.response.model": "scripted-1",
-        "gen_ai.token.type": type,
+        "gen_ai.token.type": name,
         unit: "{token}"
       })
       assert.deepStrictEqual(series["gen_ai.client.token.usage"], [

@@ -111,8 +111,8 @@ describe("a position", () => {
       const head = yield* collect(Stream.take(Agent.stream(analyst, input), 5))
       const stored = (yield* recordOf("r")).position
       const early = tokenOf(head[1])
-      const { text } = yield* Agent.poll(analyst, { continuationToken: early })
-      assert.strictEqual(text, (yield* Agent.poll(analyst, ref)).text)
+      const shown = yield* Agent.poll(analyst, { continuationToken: early })
+      assert.strictEqual(shown.text, (yield* Agent.poll(analyst, ref)).text)
       assert.deepStrictEqual((yield* recordOf("r")).position, stored)
       yield* elapse(10_000)
       const result = yield* passing(Agent.result(analyst, { continuationToken: early }))
@@ -280,7 +280,7 @@ describe("the store", () => {
       const fiber = yield* Effect.forkChild(
         Effect.timed(
           Effect.flip(
-            Stream.runForEach(Agent.stream(analyst, input), ({ text }) => Effect.sync(() => void (last += text.length)))
+            Stream.runForEach(Agent.stream(analyst, input), (update) => Effect.sync(() => void (last += update.text.length)))
           )
         )
       )
@@ -393,7 +393,7 @@ describe("the store", () => {
 })
 
 describe("an agent changed while its run was under way", () => {
-  const version = (version: string) => Agent.make("analyst", { background: true, version })
+  const version = (name: string) => Agent.make("analyst", { background: true, version: name })
 
   it.effect("is AgentChanged, streamed and polled, and the run is left as it was", () =>
     Effect.gen(function* () {

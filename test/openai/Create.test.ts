@@ -146,27 +146,27 @@ describe("a create request that reaches nobody", () => {
   )
 })
 
-const error = (code: string | null, type = "x") => ({ error: { message: "so it is", type, code, param: null } })
+const errorBody = (code: string | null, type = "x") => ({ error: { message: "so it is", type, code, param: null } })
 
 // Statuses and bodies of refused create requests, and whether the work may have been bought all the same.
 const refusals: ReadonlyArray<readonly [number, unknown, "AiError" | "CreateUnconfirmed"]> = [
-  [400, error("invalid_value"), "AiError"],
-  [400, error("conversation_locked"), "AiError"],
-  [401, error("invalid_api_key"), "AiError"],
-  [403, error(null), "AiError"],
-  [404, error("model_not_found"), "AiError"],
+  [400, errorBody("invalid_value"), "AiError"],
+  [400, errorBody("conversation_locked"), "AiError"],
+  [401, errorBody("invalid_api_key"), "AiError"],
+  [403, errorBody(null), "AiError"],
+  [404, errorBody("model_not_found"), "AiError"],
   [404, "<html>not here</html>", "AiError"],
-  [409, error(null), "AiError"],
+  [409, errorBody(null), "AiError"],
   [413, "too large", "AiError"],
-  [422, error(null), "AiError"],
-  [429, error("rate_limit_exceeded"), "AiError"],
-  [429, error("insufficient_quota"), "AiError"],
-  [503, error("server_is_overloaded"), "AiError"],
-  [503, error("slow_down"), "AiError"],
-  [503, error("rate_limit_exceeded"), "AiError"],
+  [422, errorBody(null), "AiError"],
+  [429, errorBody("rate_limit_exceeded"), "AiError"],
+  [429, errorBody("insufficient_quota"), "AiError"],
+  [503, errorBody("server_is_overloaded"), "AiError"],
+  [503, errorBody("slow_down"), "AiError"],
+  [503, errorBody("rate_limit_exceeded"), "AiError"],
   [408, "", "CreateUnconfirmed"],
-  [500, error("server_error", "server_error"), "CreateUnconfirmed"],
-  [500, error(null), "CreateUnconfirmed"],
+  [500, errorBody("server_error", "server_error"), "CreateUnconfirmed"],
+  [500, errorBody(null), "CreateUnconfirmed"],
   [502, "<html>bad gateway</html>", "CreateUnconfirmed"],
   [503, "no healthy upstream", "CreateUnconfirmed"],
   [504, "", "CreateUnconfirmed"],
@@ -261,8 +261,8 @@ describe("sockets", () => {
 
   it.live("a refused request, and a body read to its end, leave the socket to the next", () =>
     Effect.gen(function* () {
-      const server = yield* serve((request, outgoing) => {
-        if (request.method === "GET") return void outgoing.writeHead(404).end(JSON.stringify(error(null)))
+      const server = yield* serve((asked, outgoing) => {
+        if (asked.method === "GET") return void outgoing.writeHead(404).end(JSON.stringify(errorBody(null)))
         stream(outgoing, created(), completed(1))
         outgoing.end()
       })

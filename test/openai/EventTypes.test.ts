@@ -11,7 +11,7 @@ interface Row {
   readonly becomes?: Json
 }
 
-const part = (part: Json): Json => ({ item_id: "i", output_index: 2, content_index: 1, part })
+const part = (added: Json): Json => ({ item_id: "i", output_index: 2, content_index: 1, part: added })
 const summary = { item_id: "i", output_index: 2, summary_index: 1 }
 const content = { item_id: "i", output_index: 2, content_index: 1 }
 const item = { item_id: "i", output_index: 2 }
@@ -130,7 +130,7 @@ describe("the types of events", () => {
       assert.strictEqual(decoding?.sequenceNumber, 7)
       assert.deepEqual(decoding?.raw, whole)
       assert.deepEqual(
-        decoding?.parts.map(({ item, lane, part }) => (item === undefined ? "" : `${item}/${lane} `) + part.type),
+        decoding?.parts.map((told) => (told.item === undefined ? "" : `${told.item}/${told.lane} `) + told.part.type),
         [...parts]
       )
       const { parts: _, raw: __, sequenceNumber: ___, lanes, terminal, ...rest } = decoding!

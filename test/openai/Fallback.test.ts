@@ -90,7 +90,7 @@ describe("replay refused: polled, and exactly the rest delivered", () => {
   it.effect("with a second and a third cut among what the snapshot filled in", () =>
     Effect.gen(function* () {
       const expected = yield* whole
-      for (const cut of cuts.filter((cut) => cut % 3 === 0)) {
+      for (const cut of cuts.filter((place) => place % 3 === 0)) {
         for (const more of [1, 2, 5]) {
           const read = yield* Effect.provide(inPieces([cut, more, more]), provider(cut))
           assert.deepStrictEqual(joined(read), expected, `cut after ${cut}, and every ${more}`)

@@ -102,9 +102,9 @@ describe("a body's framing", () => {
     Effect.gen(function* () {
       const whole = sse(delta(1, "x".repeat(1000)))
       const body = [sse(created()), ": ping\n\n", whole.slice(0, 300), whole.slice(300, 600), whole.slice(600)]
-      const { events } = yield* heard(create()).pipe(Effect.provide(over(chunks(...body))))
+      const result = yield* heard(create()).pipe(Effect.provide(over(chunks(...body))))
       assert.deepEqual(
-        events.map((event) => event.keepalive === true),
+        result.events.map((event) => event.keepalive === true),
         [false, true, true, true, false]
       )
     })
@@ -114,7 +114,7 @@ describe("a body's framing", () => {
     Effect.gen(function* () {
       const many = Array.from({ length: 50 }, (_, i) => sse(delta(i + 1, "x"))).join("")
       const sizes: Array<number> = []
-      yield* Stream.runForEachArray(create(), (events) => Effect.sync(() => sizes.push(events.length))).pipe(
+      yield* Stream.runForEachArray(create(), (some) => Effect.sync(() => sizes.push(some.length))).pipe(
         Effect.provide(over(chunks(sse(created()), many, sse(completed(51)))))
       )
       assert.deepEqual(sizes, [1, 50, 1])

@@ -37,7 +37,7 @@ const wrongPlaces = [
 
 describe("resume", () => {
   const resume = (options: { readonly after?: number } = {}) =>
-    heard(Stream.unwrap(Effect.map(model, (model) => model.resume("resp_1", options))))
+    heard(Stream.unwrap(Effect.map(model, (service) => service.resume("resp_1", options))))
 
   it.live("asks for what comes after the position, and streams it", () =>
     Effect.gen(function* () {
@@ -130,7 +130,7 @@ describe("resume", () => {
 })
 
 describe("retrieve", () => {
-  const retrieve = Effect.flatMap(model, (model) => model.retrieve("resp_1"))
+  const retrieve = Effect.flatMap(model, (service) => service.retrieve("resp_1"))
 
   it.effect("gives the snapshot, and the provider's wish for the next look", () =>
     Effect.gen(function* () {
@@ -200,10 +200,10 @@ describe("retrieve", () => {
   it.live("ids are kept inside their path", () =>
     Effect.gen(function* () {
       const server = yield* serve((_, outgoing) => void outgoing.writeHead(404).end(JSON.stringify(notFound)))
-      const { retrieve } = yield* Effect.provide(model, at(server.url))
-      yield* Effect.flip(retrieve("../models?x=/y"))
+      const service = yield* Effect.provide(model, at(server.url))
+      yield* Effect.flip(service.retrieve("../models?x=/y"))
       assert.match(server.seen[0]?.url ?? "", /^\/v1\/responses\/[^/?]+$/)
-      const error = yield* Effect.flip(retrieve(".."))
+      const error = yield* Effect.flip(service.retrieve(".."))
       assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
       assert.strictEqual(server.seen.length, 1)
     })
@@ -211,7 +211,7 @@ describe("retrieve", () => {
 })
 
 describe("cancel", () => {
-  const cancel = Effect.flatMap(model, (model) => model.cancel("resp_1"))
+  const cancel = Effect.flatMap(model, (service) => service.cancel("resp_1"))
 
   it.effect.each([
     ["queued", "requested"],
@@ -262,7 +262,7 @@ describe("cancel", () => {
 })
 
 describe("remove", () => {
-  const remove = Effect.flatMap(model, (model) => model.remove("resp_1"))
+  const remove = Effect.flatMap(model, (service) => service.remove("resp_1"))
 
   it.live("deletes, and what is not there is done", () =>
     Effect.gen(function* () {

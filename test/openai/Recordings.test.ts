@@ -16,8 +16,8 @@ const recordings = Option.isNone(directory)
   ? []
   : await Effect.runPromise(readDirectory(directory.value).pipe(Effect.provide(NodeServices.layer)))
 
-const exchanges = recordings.flatMap(({ exchanges, name }) =>
-  exchanges.map((exchange, i) => ({ ...exchange.response, name: `${name} ${i}` }))
+const exchanges = recordings.flatMap(({ exchanges: recorded, name }) =>
+  recorded.map((exchange, i) => ({ ...exchange.response, name: `${name} ${i}` }))
 )
 
 describe.skipIf(recordings.length === 0)("recorded transcripts", () => {
@@ -53,7 +53,7 @@ describe.skipIf(recordings.length === 0)("recorded transcripts", () => {
       const items = json["output"] as ReadonlyArray<{ arguments?: string; content?: ReadonlyArray<{ text: string }> }>
       assert.deepEqual(
         text,
-        items.flatMap((item) => item.arguments ?? item.content?.map(({ text }) => text) ?? [])
+        items.flatMap((item) => item.arguments ?? item.content?.map((part) => part.text) ?? [])
       )
     })
   )

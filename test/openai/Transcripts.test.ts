@@ -69,8 +69,8 @@ const pollToTheEnd = Effect.fnUntraced(function* (recording: Transcript.Transcri
   const started = yield* Agent.start(agent, { input: "x", runId: "polled" })
   assert.isTrue(Option.isSome(started.continuationToken))
   const response = yield* Agent.result(agent, { runId: "polled" })
-  const output = recording.exchanges.find(({ response }) => {
-    const { json } = response
+  const output = recording.exchanges.find((exchange) => {
+    const { json } = exchange.response
     return json !== undefined && json["status"] === "completed"
   })?.response.json?.["output"] as ReadonlyArray<{ readonly content?: ReadonlyArray<{ readonly text: string }> }>
   assert.strictEqual(response.text, output.flatMap((item) => item.content?.map((part) => part.text) ?? []).join(""))

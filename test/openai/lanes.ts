@@ -56,7 +56,7 @@ export const sameBothWays = Effect.fnUntraced(function* (events: ReadonlyArray<J
   const polled = yield* retrieved(events.at(-1)?.["response"])
   assert.deepEqual(lanesOfSnapshot(polled), lanesOfSnapshot(terminal))
   assert.deepEqual(polled.finish, terminal?.finish)
-  const parts = result.events.flatMap(({ parts }) => parts.map(({ part }) => part))
+  const parts = result.events.flatMap((event) => event.parts.map(({ part }) => part))
   assert.deepEqual(JSON.parse(JSON.stringify(parts)), parts)
   yield* Schema.decodeUnknownEffect(Schema.Array(Decodable))(parts)
   return result.events

@@ -45,13 +45,13 @@ export const completed = (sequence_number: number, more?: Json): Json => ({
   response: response(more)
 })
 
-export const delta = (sequence_number: number, delta: string): Json => ({
+export const delta = (sequence_number: number, text: string): Json => ({
   type: "response.output_text.delta",
   sequence_number,
   item_id: "msg_1",
   output_index: 0,
   content_index: 0,
-  delta,
+  delta: text,
   logprobs: [],
   obfuscation: "x"
 })
@@ -72,9 +72,9 @@ export const at = (baseUrl: string, options?: Partial<OpenAiBackgroundModel.Opti
 
 /** A `fetch` that answers each request with a body of these chunks. */
 export const chunks =
-  (...chunks: ReadonlyArray<string | Uint8Array>): Fetch =>
+  (...pieces: ReadonlyArray<string | Uint8Array>): Fetch =>
   () => {
-    const bytes = chunks.map((chunk) => (typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk))
+    const bytes = pieces.map((chunk) => (typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk))
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         for (const chunk of bytes) controller.enqueue(chunk)
@@ -152,9 +152,9 @@ export const serve = (
         incoming.on("data", (chunk: string) => (body += chunk))
         incoming.on("end", () => {
           const { headers, method = "", url = "" } = incoming
-          const request = { method, url, headers, body }
-          seen.push(request)
-          handle(request, outgoing, incoming.socket)
+          const arrived = { method, url, headers, body }
+          seen.push(arrived)
+          handle(arrived, outgoing, incoming.socket)
         })
       })
       server.on("connection", (socket) => {

@@ -54,7 +54,8 @@ export const findings = (
   const hasNews = !/^(Requested|Ended|Delivered)$/.test(journal.at(-1)?._tag ?? "")
   if (end.status === "unconfirmed" && ended === undefined) {
     if (unresolved.length === 0) found.push("it is unconfirmed, but no request is without an answer")
-    if (state.cancelled) found.push("it is cancelled, and was left open")
+    // Who asked for its end was gone before that was recorded: whoever takes the run next does so.
+    if (state.cancelled && due === null) found.push("it is cancelled, and nobody will end it")
     if (!isUnleft && !hasNews && (parked === null || due !== null || lease !== null)) {
       found.push(`nobody can open it, and it is not parked: due ${due}, lease ${lease?.owner}`)
     }

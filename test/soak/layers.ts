@@ -1,5 +1,5 @@
 import { AgentError, BackgroundModel, type ContinuationToken, TokenStore, TokenStoreError } from "@effect-baton/core"
-import { Clock, Duration, Effect, Exit, Layer, Option, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
 import * as Jumping from "../support/clock.ts"
 import { chance } from "./random.ts"
 
@@ -18,7 +18,7 @@ const away = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "u
 export interface Unsaid {
   /** The last position did not come through, or may not once its lease is over. */
   readonly unwritten: Set<string>
-  /** Nobody heard that the run was given back: its lease may have ended by itself. */
+  /** The run was taken, and nobody heard that it was given back: its lease may have ended by itself. */
   readonly unleft: Set<string>
 }
 
@@ -44,15 +44,15 @@ export const troubled = (seed: string, injected: (kind: string) => void, { unlef
         Effect.tap(({ outcome }) =>
           Effect.sync(() => outcome === "written" && !cutOff.has(lease.fence) && unwritten.delete(lease.runId))
         ),
-        // On a machine that stands still for longer than a lease, a lease is lost without any trouble of ours.
-        Effect.tapError(() => Effect.sync(() => unwritten.add(lease.runId)))
+        // On a machine that stands still for longer than a lease, a lease is lost without any trouble of ours; and what
+        // takes longer than `closeTimeout` is broken off.
+        Effect.onError(() => Effect.sync(() => unwritten.add(lease.runId)))
       )
     },
     record: (id, fact, seen) => maybeAway(inner.record(id, fact, seen), 0.03, "record"),
+    acquire: (id, options) => Effect.tap(inner.acquire(id, options), () => Effect.sync(() => unleft.add(id))),
     release: (lease, options) =>
-      Effect.onExit(inner.release(lease, options), (exit) =>
-        Effect.sync(() => void (Exit.isSuccess(exit) ? unleft.delete(lease.runId) : unleft.add(lease.runId)))
-      ),
+      Effect.tap(inner.release(lease, options), () => Effect.sync(() => unleft.delete(lease.runId))),
     renew: (lease, ttl, seen) =>
       Effect.suspend(() => {
         if (!chance(seed, lease.runId, lease.fence).hits(0.1)) {

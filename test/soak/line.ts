@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { readFileSync } from "node:fs"
+import { join } from "node:path"
 
 // What a consumer keeps in a run's own file, a line each, in the order in which it happened.
 
@@ -81,3 +82,7 @@ export const Task = Schema.fromJsonString(
   })
 )
 export type Task = typeof Task.Type
+
+/** A file that is there when a worker's life has begun: a busy machine takes its time to start a process. */
+export const begunPath = ({ directory, life }: Pick<Task, "directory" | "life">): string =>
+  join(directory, `begun-${life}`)

@@ -3,14 +3,14 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import type { RunRecord } from "@effect-baton/core"
 import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/testing"
-import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schema } from "effect"
+import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { carriedOut, findings } from "./journal.ts"
 import { judge } from "./judge.ts"
-import { Leaks, readLines, Task } from "./line.ts"
+import { begunPath, Leaks, readLines, Task } from "./line.ts"
 import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
 import { chance } from "./random.ts"
 import { records, redisInjections, redisTroubles } from "./stores.ts"
@@ -69,6 +69,10 @@ const lives = Effect.fnUntraced(function* (options: {
           })
         )
         const wait = Effect.suspend(() => Effect.exit(child.exitCode))
+        yield* Effect.repeat(
+          Effect.sync(() => existsSync(begunPath({ directory: task.directory, life }))),
+          { until: (begun) => begun, schedule: Schedule.spaced("50 millis") }
+        ).pipe(Effect.raceFirst(wait), Effect.timeoutOption("30 seconds"))
         const age = of.between(4500, 9000)
         const name = life % 2 === task.worker % 2 ? "SIGKILL" : "SIGTERM"
         const killed = life <= 2 || Date.now() + age < task.until

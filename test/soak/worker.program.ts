@@ -2,12 +2,12 @@
 import { RunPolicy } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { Cause, Clock, Config, Duration, Effect, Exit, Layer, Metric, Redacted, Schedule, Schema } from "effect"
-import { appendFileSync, mkdirSync, readdirSync } from "node:fs"
+import { appendFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { consume } from "./consumer.ts"
 import { jumping, sabotages, troubled } from "./layers.ts"
 import * as Leaking from "./leaks.ts"
-import { Leaks, Task } from "./line.ts"
+import { begunPath, Leaks, Task } from "./line.ts"
 import { planOf } from "./plan.ts"
 import { chance } from "./random.ts"
 import * as Stores from "./stores.ts"
@@ -15,7 +15,7 @@ import * as Stores from "./stores.ts"
 const policy = RunPolicy.layer({
   checkpointEvery: Duration.millis(100),
   leaseTime: Stores.leaseTime,
-  closeTimeout: Duration.seconds(5),
+  closeTimeout: Duration.seconds(15),
   // Longer than a busy machine takes to answer: what opens a response is Unconfirmed after that.
   idleTimeout: Duration.seconds(10),
   requestRetry: Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 10 })),
@@ -28,6 +28,7 @@ const fewest = 36
 
 const work = Effect.fnUntraced(function* (task: Task) {
   const { life, seed, sideBySide, worker, workers } = task
+  writeFileSync(begunPath(task), "")
   const open = join(task.directory, "open")
   const done = join(task.directory, "done")
   mkdirSync(open, { recursive: true })

@@ -150,8 +150,8 @@ describe.skipIf(recordings.length === 0)("recorded transcripts", () => {
 })
 
 describe("the sandbox", () => {
-  layer(Answers.layer, { timeout: "1 minute" })((it) => {
-    it.effect("gives answers of every kind", () =>
+  layer(Answers.layer, { timeout: "1 minute" })((test) => {
+    test.effect("gives answers of every kind", () =>
       Effect.gen(function* () {
         const answers = yield* Answers
         const kinds = (component: Answer["component"], kind: (answer: (typeof answers)[number]) => unknown) =>
@@ -194,13 +194,13 @@ describe("the sandbox", () => {
       })
     )
 
-    it.effect.skipIf(document === undefined)("answers as OpenAI's document says but for what is named here", () =>
+    test.effect.skipIf(document === undefined)("answers as OpenAI's document says but for what is named here", () =>
       Effect.map(ofSandbox, (answers) => {
         assert.deepEqual(deviations(document ?? notKnown, answers), onPurpose(fromDocument))
       })
     )
 
-    it.effect("answers as the schemas generated from it say but for what is named here", () =>
+    test.effect("answers as the schemas generated from it say but for what is named here", () =>
       Effect.map(ofSandbox, (answers) => {
         assert.deepEqual(deviations(byPackage, answers), onPurpose(fromPackage))
       })

@@ -121,7 +121,7 @@ describe("ResponsesServer", () => {
       })
       const response = yield* server.ledger.pipe(
         Effect.map(({ responses }) => responses[0]),
-        Effect.repeat({ until: (response) => response?.status === "cancelled", schedule: Schedule.spaced("5 millis") })
+        Effect.repeat({ until: (shown) => shown?.status === "cancelled", schedule: Schedule.spaced("5 millis") })
       )
       assert.isBelow(response?.eventsProduced ?? 0, 1_000_000)
     }).pipe(Effect.provide(ResponsesServer.layer()))

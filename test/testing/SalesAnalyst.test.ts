@@ -31,7 +31,7 @@ const ask = (text: string, history: ReadonlyArray<string> = []): ModelRequest =>
   model: "analyst",
   instructions: "",
   input: [{ type: "message", role: "user", text }],
-  history: history.map((text) => ({ type: "message", role: "user", text })),
+  history: history.map((earlier) => ({ type: "message", role: "user", text: earlier })),
   tools: []
 })
 

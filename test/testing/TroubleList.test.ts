@@ -82,14 +82,14 @@ const life = Effect.fnUntraced(function* (headers: Record<string, string> = {}, 
   const ask = Effect.fnUntraced(function* (method: string, path: string, events = Number.POSITIVE_INFINITY) {
     const answer = yield* Effect.option(
       call(async (signal) => {
-        const answer = await fetch(server.url + path, {
+        const response = await fetch(server.url + path, {
           method,
           signal,
           headers: { "content-type": "application/json", ...headers },
           ...(path === "/responses" ? { body: JSON.stringify(request) } : {})
         })
-        const hints = ["retry-after", "openai-poll-after-ms"].map((name) => answer.headers.get(name))
-        return { status: answer.status, hints, ...(await read(answer, events)) }
+        const hints = ["retry-after", "openai-poll-after-ms"].map((name) => response.headers.get(name))
+        return { status: response.status, hints, ...(await read(response, events)) }
       })
     )
     seen.push(JSON.parse(JSON.stringify({ path, answer }).replaceAll(/(?<=_)[0-9a-f]{8,}/g, "ID")))

@@ -62,7 +62,7 @@ const asking = (url: string, heard: Array<Heard>) =>
       component === "ResponseStreamEvent"
         ? [...text.matchAll(/^data: (.*)$/gm)].map(([, json = ""]) => JSON.parse(json))
         : [JSON.parse(text)]
-    if (component !== undefined) heard.push(...bodies.map((body) => ({ component, status, body })))
+    if (component !== undefined) heard.push(...bodies.map((answered) => ({ component, status, body: answered })))
     return bodies
   })
 
@@ -253,7 +253,7 @@ const looks = Effect.fnUntraced(function* (ask: Ask) {
   yield* ask(`/responses/${stuck}/cancel`, { method: "POST" })
 
   const id = idOf(yield* ask("/responses", { body }))
-  const longest = everything.reduce((sum, { deltas }) => sum + deltas.length, 0)
+  const longest = everything.reduce((sum, item) => sum + item.deltas.length, 0)
   for (let delta = 0; delta < longest; delta++) {
     yield* ask(`/responses/${id}`)
     const other = idOf(yield* ask("/responses", { body }))

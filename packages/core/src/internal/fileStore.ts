@@ -199,7 +199,7 @@ export const make = Effect.fnUntraced(function* (settings: {
     }).pipe(
       // A disk that hangs must not hang whoever closes the store: the rest is done when it can be.
       Effect.forkDetach({ uninterruptible: true }),
-      Effect.flatMap((fiber) => Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), closeWithin))),
+      Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), closeWithin)),
       Effect.tap((closed) =>
         Option.isNone(closed)
           ? Effect.logWarning(`Baton did not finish closing '${place}' in time, and goes on closing it`)

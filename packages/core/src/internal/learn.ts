@@ -4,6 +4,7 @@ import { decide } from "../RunEngine.ts"
 import type { RunState } from "../RunState.ts"
 import { endedBy } from "./hold/heldRun.ts"
 import { Journal } from "./hold/journal.ts"
+import { persistently } from "./hold/lease.ts"
 import { type ObserveError, record as observe } from "./hold/observe.ts"
 import { counted } from "./instruments.ts"
 import { contextOf, type OpenRun, restOf } from "./openRun.ts"
@@ -37,7 +38,7 @@ export const learn = Effect.fnUntraced(function* (
     })
     const { facts, outcome } = yield* run.store
       .conclude(run.runId, { seen: known, facts: [ended], due: rest.due })
-      .pipe(Effect.retry({ while: (error) => error.isRetryable, times: 3 }))
+      .pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }))
     journal.merge(known, facts)
     if (outcome === "written") yield* counted(record.agent, step.status)
     if (outcome !== "moved") return journal.state()

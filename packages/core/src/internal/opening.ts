@@ -87,11 +87,14 @@ export const open = Effect.fnUntraced(function* (
     Effect.ensuring(Effect.sync(() => void held.underWay.delete(name)))
   )
   const fiber = yield* Effect.forkIn(work, opening)
-  const answered = Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout)
-  yield* Scope.addFinalizer(scope, Effect.andThen(answered, Scope.close(opening, Exit.void)))
+  const answered = Effect.andThen(
+    Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout),
+    Scope.close(opening, Exit.void)
+  )
+  yield* Scope.addFinalizer(scope, answered)
   const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.lost))
   if (first._tag !== "AgentError") return yield* first
-  // The error tells what was bought, if the answer comes in time: leaving the run waits for it anyway.
+  // The error tells what was bought, if the answer comes in time.
   yield* answered
   return yield* errorOf(run)(first.reason)
 })

@@ -73,15 +73,23 @@ export interface HeldRun {
   readonly left: Effect.Effect<boolean>
 }
 
+/** How a run is taken. */
+interface AcquireOptions {
+  readonly steal?: boolean
+  readonly attempt?: boolean
+  /** The attempt that this lease counted could not be given back. */
+  readonly onOwed?: (lease: LeaseOf) => void
+}
+
 /** Takes a run for the scope. When the scope closes, writes what is not written yet, and gives the run back. */
-export const acquire = Effect.fnUntraced(function* (
+export const acquire = (run: OpenRun, options: AcquireOptions = {}): Effect.Effect<HeldRun, AgentError, Scope.Scope> =>
+  // Only the lease can be waited for: between getting it and being able to give it back nothing may come.
+  Effect.uninterruptibleMask((restore) => make(run, options, restore))
+
+const make = Effect.fnUntraced(function* (
   run: OpenRun,
-  options: {
-    readonly steal?: boolean
-    readonly attempt?: boolean
-    /** The attempt that this lease counted could not be given back. */
-    readonly onOwed?: (lease: LeaseOf) => void
-  } = {}
+  options: AcquireOptions,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
   const { policy, runId, store } = run
   const clock = yield* Clock.Clock
@@ -102,23 +110,18 @@ export const acquire = Effect.fnUntraced(function* (
   const contextNow = (busy: ReadonlySet<string>) => ({ ...contextOf(run, known), underWay: busy })
   const nextOf = (state: RunState, busy: ReadonlySet<string> = underWay) => decide(state, contextNow(busy))
 
-  const held = yield* Effect.uninterruptibleMask((restore) =>
-    restore(
-      Lease.acquire({
-        store,
-        runId,
-        policy,
-        steal: options.steal === true,
-        attempt: options.attempt === true,
-        rest: (record) => restOf(run, record),
-        onFacts: () => onFacts(),
-        errorOf: fail
-      }).pipe(Scope.provide(inner))
-    ).pipe(
-      Effect.tap(() => Scope.addFinalizer(scope, Effect.suspend(leave))),
-      Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause)))
-    )
-  )
+  const held = yield* restore(
+    Lease.acquire({
+      store,
+      runId,
+      policy,
+      steal: options.steal === true,
+      attempt: options.attempt === true,
+      rest: (record) => restOf(run, record),
+      onFacts: () => onFacts(),
+      errorOf: fail
+    }).pipe(Scope.provide(inner))
+  ).pipe(Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause))))
   const { journal, lease, record } = held
   known.handled = record.handled
   known.background = record.background
@@ -240,6 +243,8 @@ export const acquire = Effect.fnUntraced(function* (
       )
     )
   }
+
+  yield* Scope.addFinalizer(scope, Effect.suspend(leave))
 
   let tries = 0
   return {
