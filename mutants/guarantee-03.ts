@@ -101,5 +101,25 @@ export default [
     replace: "stopping.isOpen() && idle.isOpen() ? last : next",
     test: "test/core/Runs.test.ts",
     title: "leave their runs to others at once when they stop, with nothing repeated and no attempt counted"
+  },
+  {
+    id: "E7a",
+    guarantee: 3,
+    breaks: "the last write is repeated",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: "untilTaken(checkpointer.flush)",
+    replace: "checkpointer.flush",
+    test: "test/core/Holding.test.ts",
+    title: "E7a"
+  },
+  {
+    id: "E7a-release",
+    guarantee: 3,
+    breaks: "the release is repeated",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: "Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),",
+    replace: "",
+    test: "test/core/Holding.test.ts",
+    title: "E7a"
   }
 ] satisfies ReadonlyArray<Mutant>

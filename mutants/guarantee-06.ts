@@ -199,5 +199,45 @@ export default [
     replace: "tryOnce(run, held, handling, stopping)",
     test: "test/core/Runs.test.ts",
     title: "stop at once, and commit nothing, when their lease is taken from them in the middle of handle"
+  },
+  {
+    id: "E6",
+    guarantee: 6,
+    breaks: "a lease whose answer did not come is given back",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "return isKnown ? Effect.void : giveBack",
+    replace: "return isKnown ? Effect.void : Effect.void",
+    test: "test/core/Holding.test.ts",
+    title: "E6"
+  },
+  {
+    id: "E6-steals",
+    guarantee: 6,
+    breaks: "what is given back is not stolen from its holder",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "const giveBack = store.acquire(runId, { owner, ttl, attempt })",
+    replace: "const giveBack = store.acquire(runId, { owner, ttl, attempt, steal: true })",
+    test: "test/core/Holding.test.ts",
+    title: "E6: stays with who holds it"
+  },
+  {
+    id: "E8",
+    guarantee: 6,
+    breaks: "a refused write stops who lost the run",
+    file: "packages/core/src/internal/hold/checkpointer.ts",
+    find: 'error._tag === "LeaseLost" ? held.lose(errorOf(error))',
+    replace: 'error._tag === "LeaseLost" ? errorOf(error)',
+    test: "test/core/Holding.test.ts",
+    title: "E8: stops within one cadence"
+  },
+  {
+    id: "E8-end",
+    guarantee: 6,
+    breaks: "a stream whose final write says LeaseLost fails",
+    file: "packages/core/src/internal/advance.ts",
+    find: "return gone === undefined ? Effect.void : Effect.fail(gone)",
+    replace: "return gone === undefined ? Effect.void : Effect.void",
+    test: "test/core/Holding.test.ts",
+    title: "E8: does not end"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -249,5 +249,95 @@ export default [
     replace: "refusal?.final === true || (refusal !== undefined && tries >= maxTries)",
     test: "test/core/RunEngine.test.ts",
     title: "row 7"
+  },
+  {
+    id: "E2a",
+    guarantee: 7,
+    breaks: "the name of a response is recorded by whoever knows it, without a lease",
+    file: "packages/core/src/internal/opening.ts",
+    find: "return held.observe(fact).pipe(",
+    replace: "return Effect.asVoid(held.decide([fact])).pipe(",
+    test: "test/core/Outcomes.test.ts",
+    title: "E2a: comes after the run was stolen"
+  },
+  {
+    id: "E2a-left",
+    guarantee: 7,
+    breaks: "who is interrupted waits for the answer to its request",
+    file: "packages/core/src/internal/opening.ts",
+    find: "Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout)",
+    replace: "Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout))",
+    test: "test/core/Outcomes.test.ts",
+    title: "E2a: is waited for by who is interrupted"
+  },
+  {
+    id: "E2a-told",
+    guarantee: 7,
+    breaks: "who lost its run while its request was under way tells what was bought",
+    file: "packages/core/src/internal/opening.ts",
+    find: "return yield* errorOf(run)(first.reason)",
+    replace: "return yield* first",
+    test: "test/core/Outcomes.test.ts",
+    title: "the error tells it"
+  },
+  {
+    id: "E2b",
+    guarantee: 7,
+    breaks: "an error tells the response that was bought",
+    file: "packages/core/src/internal/openRun.ts",
+    find: "...(known.responseId === undefined ? {} : { responseId: known.responseId }),",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E2b"
+  },
+  {
+    id: "E2b-log",
+    guarantee: 7,
+    breaks: "the log tells a response that could not be recorded when its run is left",
+    file: "packages/core/src/internal/opening.ts",
+    find: "Effect.onInterrupt(() => forgotten(run, responseId)),",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E2b: cannot be recorded by who is interrupted"
+  },
+  {
+    id: "E2b-refused",
+    guarantee: 7,
+    breaks: "the log tells a response that the store refused for good",
+    file: "packages/core/src/internal/opening.ts",
+    find: 'Effect.tapError((error) => (error._tag === "Gone" ? Effect.void : forgotten(run, responseId))),',
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E2b: is refused by the store for good"
+  },
+  {
+    id: "E2b-known",
+    guarantee: 7,
+    breaks: "an error about a run that is known tells its response",
+    file: "packages/core/src/internal/openRun.ts",
+    find: "found.known.responseId = lastResponse(record)",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E2b: stands in the error"
+  },
+  {
+    id: "E7b",
+    guarantee: 7,
+    breaks: "a refusal is recorded though the store is away for a while",
+    file: "packages/core/src/internal/hold/observe.ts",
+    find: "Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E7b: for good"
+  },
+  {
+    id: "E7b-intent",
+    guarantee: 7,
+    breaks: "an intent whose answer was lost is withdrawn",
+    file: "packages/core/src/internal/opening.ts",
+    find: ".pipe(Effect.onError(() => withdraw))",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E7b: an intent"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -171,5 +171,87 @@ export default [
     replace: "cancelled = true",
     test: "test/core/RunState.test.ts",
     title: "changes nothing but what is loose and unresolved"
+  },
+  {
+    id: "E3a",
+    guarantee: 9,
+    breaks: "a cancel is sent until the provider took it",
+    file: "packages/core/src/internal/cancelResponse.ts",
+    find: "Effect.retry(persist ? untilTaken : Backoff.patiently(run.policy.requestRetry)),",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E3a: is refused with 503"
+  },
+  {
+    id: "E3a-gone",
+    guarantee: 9,
+    breaks: "one 404 does not mean that a cancel was taken",
+    file: "packages/core/src/internal/cancelResponse.ts",
+    find: 'ResponseGone: () => settled(failure("a cancel is answered as if the response were not there, and yet it runs")),',
+    replace: "ResponseGone: () => Effect.succeed([sent]),",
+    test: "test/core/Outcomes.test.ts",
+    title: "E3a: is refused with 404"
+  },
+  {
+    id: "E3a-silence",
+    guarantee: 9,
+    breaks: "a cancel that is not answered is sent again",
+    file: "packages/core/src/internal/cancelResponse.ts",
+    find: "duration: run.policy.idleTimeout,",
+    replace: "duration: Duration.infinity,",
+    test: "test/core/Outcomes.test.ts",
+    title: "E3a: is refused with silence"
+  },
+  {
+    id: "E3b",
+    guarantee: 9,
+    breaks: "a recorded cancel is sent by whoever goes on with the run",
+    edits: [
+      { file: "packages/core/src/internal/advance.ts", find: "held.sendCancels()", replace: "" },
+      { file: "packages/core/src/internal/worker/workerRun.ts", find: "held.sendCancels()", replace: "" }
+    ],
+    test: "test/core/Outcomes.test.ts",
+    title: "E3b"
+  },
+  {
+    id: "E3c",
+    guarantee: 9,
+    breaks: "a cancel is recorded before it is sent",
+    file: "packages/core/src/internal/stop.ts",
+    find: "if (journal.state().ended === undefined) {",
+    replace:
+      'journal.merge(journal.seen, [{ _tag: "CancelRequested", incarnation: journal.state().incarnation, by, at: 0 }]); if (journal.state().ended !== undefined) {',
+    test: "test/core/Outcomes.test.ts",
+    title: "E3c"
+  },
+  {
+    id: "E3d",
+    guarantee: 9,
+    breaks: "the holder of a run sends a cancel for as long as the provider refuses it",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: "persist: true",
+    replace: "persist: false",
+    test: "test/core/Outcomes.test.ts",
+    title: "E3d"
+  },
+  {
+    id: "E3d-away",
+    guarantee: 9,
+    breaks: "the cancel of a run that stalled is recorded though the store is away for a while",
+    file: "packages/core/src/internal/verbs/look.ts",
+    find: "Effect.retry({ while: ({ isRetryable }) => isRetryable, schedule: persistently }),",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E3d: of a run that stalled while the store is away"
+  },
+  {
+    id: "E3e",
+    guarantee: 9,
+    breaks: "a run that may have bought something does not end as cancelled",
+    file: "packages/core/src/RunEngine.ts",
+    find: 'if (state.cancelled) return end("failed", state.unresolved, { reason: "unconfirmed" })',
+    replace: 'if (state.cancelled) return end("cancelled", state.unresolved)',
+    test: "test/core/Outcomes.test.ts",
+    title: "E3e"
   }
 ] satisfies ReadonlyArray<Mutant>

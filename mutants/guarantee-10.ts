@@ -99,5 +99,15 @@ export default [
     replace: "return turn < 9 ? step :",
     test: "test/core/RunEngine.test.ts",
     title: "never ends a run while a response of it may run"
+  },
+  {
+    id: "E7a-seen",
+    guarantee: 10,
+    breaks: "an end that was seen is recorded though the store is away for a while",
+    file: "packages/core/src/internal/learn.ts",
+    find: ".pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }))",
+    replace: "",
+    test: "test/core/Holding.test.ts",
+    title: "E7a: by who looked"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -24,26 +24,10 @@ const { completed, fail, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
 const ref = { runId: "r" }
 const script = [text("a"), pause("1 second"), text("b"), completed]
-const runId = Run.RunId.make("r")
-
-type Model = BackgroundModel.BackgroundModel["Service"]
-
-/** A scripted model with some operations changed. */
-const modelWith = (
-  steps: ReadonlyArray<ScriptedModel.Step>,
-  change: (inner: Model) => Partial<Model>,
-  options: ScriptedModel.Options = {}
-) =>
-  Layer.effect(
-    BackgroundModel.BackgroundModel,
-    Effect.map(BackgroundModel.BackgroundModel, (inner) => ({ ...inner, ...change(inner) }))
-  ).pipe(Layer.provideMerge(ScriptedModel.layer(steps, options)))
+const idOfR = Run.RunId.make("r")
 
 const over = (steps: ReadonlyArray<ScriptedModel.Step>, options?: ScriptedModel.Options) =>
   Layer.merge(ScriptedModel.layer(steps, options), TokenStore.layerMemory)
-
-const aiError = (reason: AiError.AiErrorReason) => AiError.make({ module: "Test", method: "test", reason })
-const refusal = aiError(new AiError.AuthenticationError({ kind: "InvalidKey" }))
 
 const storeError = (kind: "unavailable" | "corrupt", operation = "commit") =>
   new TokenStoreError.TokenStoreError({ operation, kind, description: "not now" })
@@ -52,25 +36,15 @@ const storeError = (kind: "unavailable" | "corrupt", operation = "commit") =>
 const reasonOf = <A, R>(effect: Effect.Effect<A, AgentError.AgentError, R>) =>
   Effect.map(passing(Effect.flip(effect), 200), ({ reason }) => reason)
 
-/** The lines of the log, and what writes them down. */
-const logged = () => {
-  const lines: Array<string> = []
-  const logger = Logger.make(({ fiber, logLevel, message }) => {
-    const annotations = fiber.getRef(References.CurrentLogAnnotations)
-    lines.push(`${logLevel} ${String(message)} ${JSON.stringify(annotations)}`)
-  })
-  return { lines, layer: Logger.layer([logger]) }
-}
-
-const read = Effect.gen(function* () {
+const stored = Effect.gen(function* () {
   const store = yield* TokenStore.TokenStore
-  return Option.getOrUndefined(yield* Effect.orDie(store.read(runId)))
+  return Option.getOrUndefined(yield* Effect.orDie(store.read(idOfR)))
 })
 
 /** Opens a run, and leaves it after its first text. */
 const begun = passing(Stream.runDrain(Stream.takeUntil(Agent.stream(analyst, input), (update) => update.text !== "")))
 
-describe.each(stores)("remove, over the $name store", ({ layer: store }) => {
+describe.each(stores)("remove, over the $name store", ({ layer: kept }) => {
   it.effect("E17: by a caller that lost its lease: the run stays, with whoever holds it", () => {
     const slow = modelWith(script, (inner) => ({
       remove: (responseId) => Effect.andThen(Effect.sleep("5 seconds"), inner.remove(responseId))
@@ -80,7 +54,7 @@ describe.each(stores)("remove, over the $name store", ({ layer: store }) => {
       const removing = yield* Effect.forkChild(Effect.flip(Agent.remove(analyst, ref)))
       yield* elapse(1000)
       const store = yield* TokenStore.TokenStore
-      const { lease } = yield* store.acquire(runId, { owner: "another", ttl: Duration.hours(1), steal: true })
+      const { lease } = yield* store.acquire(idOfR, { owner: "another", ttl: Duration.hours(1), steal: true })
       const { reason } = yield* passing(Fiber.join(removing))
       assert.strictEqual(reason._tag, "LeaseLost")
       assert.deepStrictEqual((yield* recordOf("r")).lease?.owner, "another")
@@ -88,7 +62,7 @@ describe.each(stores)("remove, over the $name store", ({ layer: store }) => {
       const { incarnation } = yield* recordOf("r")
       yield* store.commit(lease, { seen: 99, facts: [{ _tag: "CancelRequested", incarnation, by: "another" }] })
       assert.isTrue((yield* stateOf("r")).cancelled)
-    }).pipe(Effect.provide(Layer.merge(slow, store)))
+    }).pipe(Effect.provide(Layer.merge(slow__STORE__))
   })
 })
 
@@ -100,7 +74,7 @@ describe("remove", () => {
       remove: () =>
         Effect.suspend(() => {
           asked++
-          return Effect.fail(refusal)
+          return Effect.fail(denied)
         })
     }))
     return Effect.gen(function* () {
@@ -118,7 +92,7 @@ describe("remove", () => {
       const before = asked
       yield* passing(Agent.remove(analyst, { ...ref, provider: "try" }))
       assert.isAbove(asked, before)
-      assert.isUndefined(yield* read)
+      assert.isUndefined(yield* stored)
       assert.strictEqual(lines.length, 1)
       assert.match(lines[0]!, /^Warn baton: the provider did not delete a response.*"runId":"r".*"responseId":"resp_1"/)
 
@@ -126,8 +100,11 @@ describe("remove", () => {
       const kept = asked
       yield* passing(Agent.remove(analyst, { ...ref, provider: "keep" }))
       assert.strictEqual(asked, kept)
-      assert.isUndefined(yield* read)
-      assert.strictEqual((yield* (yield* BackgroundModel.BackgroundModel).retrieve("resp_2")).snapshot.responseId, "resp_2")
+      assert.isUndefined(yield* stored)
+      assert.strictEqual(
+        (yield* (yield* BackgroundModel.BackgroundModel).retrieve("resp_2")).snapshot.responseId,
+        "resp_2"
+      )
       assert.strictEqual((yield* reasonOf(Agent.poll(analyst, ref)))._tag, "RunNotFound")
     }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(model, TokenStore.layerMemory)))
   })
@@ -138,10 +115,10 @@ describe("remove", () => {
       for (const provider of ["require", "try", "keep"] as const) {
         const error = yield* passing(Effect.flip(Agent.remove(analyst, { ...ref, provider })))
         assert.strictEqual(error.reason._tag, "Unconfirmed")
-        assert.isDefined(yield* read)
+        assert.isDefined(yield* stored)
       }
       yield* passing(Agent.remove(analyst, { ...ref, force: true }))
-      assert.isUndefined(yield* read)
+      assert.isUndefined(yield* stored)
     }).pipe(Effect.provide(over(script, { confirms: false })))
   )
 
@@ -153,13 +130,13 @@ describe("remove", () => {
         yield* begun
         const { incarnation } = yield* recordOf("r")
         const { responseId } = yield* model.submit({
-          runId,
+          runId: idOfR,
           agent: "analyst",
           prompt: (yield* firstRequest).prompt,
           background: true
         })
         yield* store.record(
-          runId,
+          idOfR,
           { _tag: "Accepted", incarnation, by: "late", turn: 0, responseId, streamed: false },
           0
         )
@@ -170,11 +147,11 @@ describe("remove", () => {
       const { reason } = yield* passing(Effect.flip(Agent.remove(analyst, { ...ref, provider: "keep" })))
       assert.strictEqual(reason._tag, "Unconfirmed")
       yield* passing(Agent.remove(analyst, ref))
-      assert.isUndefined(yield* read)
+      assert.isUndefined(yield* stored)
       assert.strictEqual(yield* count("remove"), 2)
       const second = yield* loose
       yield* passing(Agent.remove(analyst, { ...ref, provider: "keep", force: true }))
-      assert.isUndefined(yield* read)
+      assert.isUndefined(yield* stored)
       assert.strictEqual(yield* count("remove"), 2)
       assert.strictEqual((yield* model.retrieve(second)).snapshot.responseId, second)
     }).pipe(Effect.provide(over([text("a"), pause("1 hour"), completed])))
@@ -186,12 +163,12 @@ const firstRequest = Effect.gen(function* () {
   return (yield* ledger).find(({ request }) => request !== undefined)!.request!
 })
 
-describe.each(stores)("a run that is never opened, over the $name store", ({ layer: store }) => {
+describe.each(stores)("a run that is never opened, over the $name store", ({ layer: kept }) => {
   const recorded = Effect.gen(function* () {
     const store = yield* TokenStore.TokenStore
     // Its starter died before it took the run.
     yield* store.create(
-      { runId, agent: "analyst", digest: "of the input", background: true, session: {} },
+      { runId: idOfR, agent: "analyst", digest: "of the input", background: true, session: {} },
       { due: Duration.seconds(60) }
     )
   })
@@ -200,20 +177,22 @@ describe.each(stores)("a run that is never opened, over the $name store", ({ lay
     result: Effect.asVoid(Agent.result(analyst, ref)),
     resume: Stream.runDrain(Agent.resume(analyst, ref))
   }
-  it.effect.each(["watch", "result"] as const)("E17: %s waits while somebody may be about to open it, then says so", (verb) =>
-    Effect.gen(function* () {
-      yield* recorded
-      assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "queued")
-      const [duration, error] = yield* passing(Effect.timed(Effect.flip(verbs[verb])), 500)
-      assert.strictEqual(error.reason._tag, "RunNotOpened")
-      assert.isAtLeast(Duration.toSeconds(duration), 59)
-      assert.isAtMost(Duration.toSeconds(duration), 64)
-      for (const again of [verbs.watch, verbs.result, verbs.resume, Effect.asVoid(Agent.poll(analyst, ref))]) {
-        const [duration, error] = yield* passing(Effect.timed(Effect.flip(again)))
+  it.effect.each(["watch", "result"] as const)(
+    "E17: %s waits while somebody may be about to open it, then says so",
+    (verb) =>
+      Effect.gen(function* () {
+        yield* recorded
+        assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "queued")
+        const [duration, error] = yield* passing(Effect.timed(Effect.flip(verbs[verb])), 500)
         assert.strictEqual(error.reason._tag, "RunNotOpened")
-        assert.isAtMost(Duration.toSeconds(duration), 1)
-      }
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), store)))
+        assert.isAtLeast(Duration.toSeconds(duration), 59)
+        assert.isAtMost(Duration.toSeconds(duration), 64)
+        for (const again of [verbs.watch, verbs.result, verbs.resume, Effect.asVoid(Agent.poll(analyst, ref))]) {
+          const [duration, error] = yield* passing(Effect.timed(Effect.flip(again)))
+          assert.strictEqual(error.reason._tag, "RunNotOpened")
+          assert.isAtMost(Duration.toSeconds(duration), 1)
+        }
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script)__STORE__))
   )
 
   it.effect("E17: watch and result of a run whose request is never answered say so", () =>
@@ -222,13 +201,21 @@ describe.each(stores)("a run that is never opened, over the $name store", ({ lay
       yield* elapse(1000)
       const viewers = yield* Effect.forEach([verbs.watch, verbs.result], (verb) => Effect.forkChild(Effect.flip(verb)))
       yield* elapse(10_000, 500)
-      assert.isTrue(viewers.every((viewer) => viewer.pollUnsafe() === undefined), "while it is under way, they wait")
+      assert.isTrue(
+        viewers.every((viewer) => viewer.pollUnsafe() === undefined),
+        "while it is under way, they wait"
+      )
       assert.strictEqual((yield* passing(Fiber.join(starting), 1000)).reason._tag, "Unconfirmed")
       const [duration, errors] = yield* passing(Effect.timed(Fiber.joinAll(viewers)))
       for (const { reason } of errors) assert.strictEqual(reason._tag, "Unconfirmed")
       assert.isAtMost(Duration.toSeconds(duration), 5)
     }).pipe(
-      Effect.provide(Layer.merge(modelWith(script, () => ({ create: () => Stream.never })), store))
+      Effect.provide(
+        Layer.merge(
+          modelWith(script, () => ({ create: () => Stream.never })),
+          store
+        )
+      )
     )
   )
 })
@@ -304,7 +291,7 @@ describe("RunPolicy.leaseTime", () => {
     Effect.gen(function* () {
       const store = yield* TokenStore.TokenStore
       const parkedNow = Effect.gen(function* () {
-        const { lease, record } = yield* store.acquire(runId, { owner: "w", ttl: Duration.minutes(1) })
+        const { lease, record } = yield* store.acquire(idOfR, { owner: "w", ttl: Duration.minutes(1) })
         const seen = record.journal.length
         yield* store.release(lease, { seen, due: Duration.infinity, parked: "for a test", attempt: "keep" })
       })
@@ -346,7 +333,7 @@ describe("RunPolicy.leaseTime", () => {
   )
 })
 
-describe.each(stores)("polls beside resumes, over the $name store", ({ layer: store }) => {
+describe.each(stores)("polls beside resumes, over the $name store", ({ layer: kept }) => {
   /** A store whose answers take up to 20 ms, as those of a server do. */
   const slow = changing(store, (inner) => {
     let n = 0
@@ -394,8 +381,7 @@ describe.each(stores)("polls beside resumes, over the $name store", ({ layer: st
         tags.filter((tag) => tag !== "ab"),
         []
       )
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), slow))),
-    120_000
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), slow)))
   )
 })
 
@@ -423,18 +409,18 @@ describe("a store that refuses a commit for good", () => {
       assert.isAtMost(textOf(rest).length, textOfSome(20).length - textOfSome(9).length)
       assert.isTrue(textOfSome(20).endsWith(textOf(rest)))
       assert.isNull(doneWith(yield* recordOf("r")))
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), store)))
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps)__STORE__))
   })
 
   const refusing = (tag: RunRecord.NewFact["_tag"]) => {
-    const state = { refusals: 0, isRefusing: true }
+    const state = { denieds: 0, isRefusing: true }
     const layer = changing(TokenStore.layerMemory, (inner) => ({
       commit: (lease, commit) =>
         Effect.suspend(() => {
           if (!state.isRefusing || commit.facts?.some(({ _tag }) => _tag === tag) !== true) {
             return inner.commit(lease, commit)
           }
-          state.refusals++
+          state.denieds++
           return Effect.fail(storeError("corrupt"))
         })
     }))
@@ -457,7 +443,7 @@ describe("a store that refuses a commit for good", () => {
         )
       )
       yield* elapse(20_500, 100)
-      assert.isAbove(state.refusals, 0)
+      assert.isAbove(state.denieds, 0)
       assert.strictEqual(read.at(-1)?.part?.type, "text-end")
       const { position } = yield* recordOf("r")
       const [beforeIt] = read.slice(-2)
@@ -481,7 +467,7 @@ describe("a store that refuses a commit for good", () => {
         Stream.runCollect(Stream.takeUntil(Agent.stream(analyst, input), ({ part }) => part?.type === "text-end")),
         100
       )
-      assert.isAbove(state.refusals, 0)
+      assert.isAbove(state.denieds, 0)
       assert.deepStrictEqual(Option.getOrUndefined(read.at(-1)!.continuationToken), (yield* recordOf("r")).position)
       assert.isNull((yield* recordOf("r")).lease)
     }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer([text("a"), text("b"), completed]), layer)))
@@ -532,11 +518,8 @@ describe("fifty runs while the store is away", () => {
         )
       }
       assert.isTrue(lines.every((line) => line.includes('"runId":"r-')))
-    }).pipe(
-      Effect.provide(layer),
-      Effect.provide(Layer.merge(ScriptedModel.layer(steps(6 + millis / 500)), store))
-    )
-  }, 120_000)
+    }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(ScriptedModel.layer(steps(6 + millis / 500))__STORE__))
+  })
 })
 
 describe("a journal", () => {
@@ -571,19 +554,19 @@ describe("a journal", () => {
   )
 })
 
-describe.each(stores)("one state: a run that ended before a response was opened ($name)", ({ layer: store }) => {
+describe.each(stores)("one state: a run that ended before a response was opened ($name)", ({ layer: kept }) => {
   type Program = Effect.Effect<unknown, unknown, Services>
   const refused = passing(Effect.exit(Agent.run(analyst, input)))
   const abandoned = Effect.gen(function* () {
     const store = yield* TokenStore.TokenStore
     const digest = (yield* recordOf("r")).digest!
-    const { lease } = yield* store.acquire(runId, { owner: "x", ttl: Duration.minutes(1) })
+    const { lease } = yield* store.acquire(idOfR, { owner: "x", ttl: Duration.minutes(1) })
     yield* store.remove(lease, { force: true })
-    yield* store.create({ runId, agent: "analyst", digest, background: true, session: {} })
+    yield* store.create({ runId: idOfR, agent: "analyst", digest, background: true, session: {} })
   })
   const parked = Effect.gen(function* () {
     const store = yield* TokenStore.TokenStore
-    const { lease, record } = yield* store.acquire(runId, { owner: "x", ttl: Duration.minutes(1) })
+    const { lease, record } = yield* store.acquire(idOfR, { owner: "x", ttl: Duration.minutes(1) })
     const seen = record.journal.length
     yield* store.release(lease, { seen, due: Duration.infinity, parked: "for a test", attempt: "keep" })
   })
@@ -592,8 +575,15 @@ describe.each(stores)("one state: a run that ended before a response was opened 
   const cases: ReadonlyArray<
     readonly [string, ReadonlyArray<ScriptedModel.Step>, ScriptedModel.Options, Program, Run.RunStatus, string]
   > = [
-    ["as refused", [fail(refusal), ...good], {}, refused, "failed", "AiError"],
-    ["as cancelled", good, {}, Effect.andThen(refused, Effect.andThen(abandoned, cancelled)), "cancelled", "RunCancelled"],
+    ["as refused", [fail(denied), ...good], {}, refused, "failed", "AiError"],
+    [
+      "as cancelled",
+      good,
+      {},
+      Effect.andThen(refused, Effect.andThen(abandoned, cancelled)),
+      "cancelled",
+      "RunCancelled"
+    ],
     [
       "as given up",
       good,
@@ -604,52 +594,54 @@ describe.each(stores)("one state: a run that ended before a response was opened 
     ],
     ["as unconfirmed", good, { confirms: false }, Effect.andThen(refused, cancelled), "failed", "Unconfirmed"]
   ]
-  it.effect.each(cases)("E19: %s: every verb says so, and nothing is asked of the provider", ([, steps, options, end, status, reason]) =>
-    Effect.gen(function* () {
-      yield* end
-      const creates = yield* count("create")
-      const failing: Record<string, Effect.Effect<unknown, AgentError.AgentError, Services>> = {
-        stream: Stream.runDrain(Agent.stream(analyst, input)),
-        "stream, by hand": Stream.runDrain(Agent.stream(analyst, { ...input, acknowledge: "manual" })),
-        run: Agent.run(analyst, input),
-        resume: Stream.runDrain(Agent.resume(analyst, ref)),
-        watch: Stream.runDrain(Agent.watch(analyst, ref)),
-        result: Agent.result(analyst, ref)
-      }
-      for (const [verb, effect] of Object.entries(failing)) {
-        assert.strictEqual((yield* reasonOf(effect))._tag, reason, verb)
-      }
-      const telling = {
-        poll: Agent.poll(analyst, ref),
-        start: Agent.start(analyst, input),
-        cancel: Agent.cancel(analyst, ref),
-        "cancel, without waiting": Agent.cancel(analyst, { ...ref, wait: false })
-      }
-      for (const [verb, effect] of Object.entries(telling)) {
-        const response = yield* passing(effect)
-        assert.strictEqual(response.status, status, verb)
-        assert.isTrue(Option.isNone(response.continuationToken), verb)
-        assert.isTrue(Option.isNone(response.responseId), verb)
-      }
-      // As do the record, the list, and workers.
-      assert.strictEqual(yield* statusOf("r"), status)
-      const { due, lease, parked } = yield* recordOf("r")
-      assert.isNull(due)
-      assert.isNull(lease)
-      assert.isNull(parked)
-      const listed = yield* Stream.runCollect(Runs.list({ status: [status] }))
-      assert.deepStrictEqual(
-        listed.map((run) => run.runId),
-        [runId]
-      )
-      assert.deepStrictEqual(yield* Stream.runCollect(Runs.list({ status: ["queued", "in_progress"] })), [])
-      assert.deepStrictEqual(yield* Stream.runCollect(Runs.list({ due: true })), [])
-      assert.strictEqual(yield* count("create"), creates)
-      for (const operation of ["submit", "resume", "retrieve", "cancel"] as const) {
-        assert.strictEqual(yield* count(operation), 0, operation)
-      }
-      yield* passing(Agent.remove(analyst, { ...ref, force: true }))
-      assert.isUndefined(yield* read)
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps, options), store)))
+  it.effect.each(cases)(
+    "E19: %s: every verb says so, and nothing is asked of the provider",
+    ([, steps, options, end, status, reason]) =>
+      Effect.gen(function* () {
+        yield* end
+        const creates = yield* count("create")
+        const failing: Record<string, Effect.Effect<unknown, AgentError.AgentError, Services>> = {
+          stream: Stream.runDrain(Agent.stream(analyst, input)),
+          "stream, by hand": Stream.runDrain(Agent.stream(analyst, { ...input, acknowledge: "manual" })),
+          run: Agent.run(analyst, input),
+          resume: Stream.runDrain(Agent.resume(analyst, ref)),
+          watch: Stream.runDrain(Agent.watch(analyst, ref)),
+          result: Agent.result(analyst, ref)
+        }
+        for (const [verb, effect] of Object.entries(failing)) {
+          assert.strictEqual((yield* reasonOf(effect))._tag, reason, verb)
+        }
+        const telling = {
+          poll: Agent.poll(analyst, ref),
+          start: Agent.start(analyst, input),
+          cancel: Agent.cancel(analyst, ref),
+          "cancel, without waiting": Agent.cancel(analyst, { ...ref, wait: false })
+        }
+        for (const [verb, effect] of Object.entries(telling)) {
+          const response = yield* passing(effect)
+          assert.strictEqual(response.status, status, verb)
+          assert.isTrue(Option.isNone(response.continuationToken), verb)
+          assert.isTrue(Option.isNone(response.responseId), verb)
+        }
+        // As do the record, the list, and workers.
+        assert.strictEqual(yield* statusOf("r"), status)
+        const { due, lease, parked } = yield* recordOf("r")
+        assert.isNull(due)
+        assert.isNull(lease)
+        assert.isNull(parked)
+        const listed = yield* Stream.runCollect(Runs.list({ status: [status] }))
+        assert.deepStrictEqual(
+          listed.map(({ runId }) => runId),
+          [idOfR]
+        )
+        assert.deepStrictEqual(yield* Stream.runCollect(Runs.list({ status: ["queued", "in_progress"] })), [])
+        assert.deepStrictEqual(yield* Stream.runCollect(Runs.list({ due: true })), [])
+        assert.strictEqual(yield* count("create"), creates)
+        for (const operation of ["submit", "resume", "retrieve", "cancel"] as const) {
+          assert.strictEqual(yield* count(operation), 0, operation)
+        }
+        yield* passing(Agent.remove(analyst, { ...ref, force: true }))
+        assert.isUndefined(yield* stored)
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps, options)__STORE__))
   )
 })

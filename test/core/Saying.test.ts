@@ -13,7 +13,20 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Logger, Option, References, Schedule, Scope, Stream } from "effect"
+import {
+  Cause,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  References,
+  Schedule,
+  Scope,
+  Stream
+} from "effect"
 import { AiError } from "effect/ai"
 import { analyst, count, recordOf, requests, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
 import { atProvider } from "../support/schedule.ts"
@@ -260,16 +273,16 @@ describe("an error", () => {
       // Said once, not once for each error that was passed on.
       const [advice] = situation.advice.exec(error.message) ?? []
       assert.strictEqual(error.message.split(advice!).length, 2, error.message)
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(RunPolicy.layer(situation.policy ?? {})),
-      Effect.provide(situation.over)
-    )
+    }).pipe(Effect.scoped, Effect.provide(RunPolicy.layer(situation.policy ?? {})), Effect.provide(situation.over))
   )
 
   const withoutRun: ReadonlyArray<readonly [string, Failing, RegExp]> = [
     ["an empty input", Agent.run(analyst, { input: " " }), /^Agent 'analyst': .*Say what the agent is to do/],
-    ["an empty input of a run", Agent.run(analyst, { ...input, input: " " }), /^Run 'r' of agent 'analyst': .*Say what/],
+    [
+      "an empty input of a run",
+      Agent.run(analyst, { ...input, input: " " }),
+      /^Run 'r' of agent 'analyst': .*Say what/
+    ],
     ["a bad run id", Agent.poll(analyst, { runId: "a/b" }), /^Agent 'analyst': .*Shorten or hash/],
     ["a bad run id of a new run", Agent.start(analyst, { ...input, runId: "" }), /^Agent 'analyst': .*Shorten or hash/],
     [
@@ -384,7 +397,7 @@ describe("the log", () => {
         assert.isAtLeast(Duration.toSeconds(duration), 3, "it took its time")
         const { begun, over } = told(lines)
         assert.strictEqual(begun.length, 1, lines.join("\n"))
-        assert.match(begun[0]!, /refused, and is sent again.*Rate limit.*"runId":"r","agent":"analyst"/)
+        assert.match(begun[0]!, /refused, and is sent again.*Rate limit.*"runId":"r","agent":"analyst"/s)
         assert.isAtMost(times[0]!, 100)
         assert.strictEqual(over.length, 1, lines.join("\n"))
         assert.match(over[0]!, /the request that opens a run was refused.*"runId":"r","agent":"analyst"/)
@@ -423,7 +436,12 @@ describe("the log", () => {
     "streamed, by a viewer": [Agent.watch(analyst, ref), {}],
     "polled, by a viewer": [Agent.watch(analyst, ref), { capabilities: { resume: false } }]
   } as const
-  const ways = ["streamed, by its holder", "polled, by its holder", "streamed, by a viewer", "polled, by a viewer"] as const
+  const ways = [
+    "streamed, by its holder",
+    "polled, by its holder",
+    "streamed, by a viewer",
+    "polled, by a viewer"
+  ] as const
   it.effect.each(ways)("N5: a provider that vanishes: one line soon, and one when it is back: %s", (how) => {
     const [updates, options] = following[how]
     const { layer, lines } = logged()
@@ -436,7 +454,7 @@ describe("the log", () => {
       state.isAway = true
       yield* elapse(5000, 100)
       assert.strictEqual(told(lines).begun.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /again.*"runId":"r","agent":"analyst"/)
+      assert.match(lines[0]!, /again.*"runId":"r","agent":"analyst"/s)
       yield* elapse(40_000, 100)
       assert.strictEqual(lines.length, 1, lines.join("\n"))
       state.isAway = false
@@ -455,7 +473,7 @@ describe("the log", () => {
       const waiting = yield* Effect.forkChild(Agent.result(analyst, ref))
       yield* elapse(3000, 100)
       assert.strictEqual(told(lines).begun.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /looked at.*again.*"runId":"r","agent":"analyst"/)
+      assert.match(lines[0]!, /looked at.*again.*"runId":"r","agent":"analyst"/s)
       state.isAway = false
       yield* elapse(10_000, 100)
       assert.strictEqual(told(lines).over.length, 1, lines.join("\n"))
@@ -486,7 +504,7 @@ describe("the log", () => {
       yield* elapse(60_000, 100)
       assert.isAtLeast(refusals, 5)
       assert.strictEqual(lines.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /^Warn .*cancel.*tried again.*"runId":"r","agent":"analyst","responseId":"resp_1"/)
+      assert.match(lines[0]!, /^Warn .*cancel.*tried again.*"runId":"r","agent":"analyst","responseId":"resp_1"/s)
       isRefusing = false
       yield* elapse(15_000, 100)
       assert.strictEqual(lines.length, 2, lines.join("\n"))
@@ -516,484 +534,4 @@ describe("the log", () => {
       assert.notInclude(lines.join("\n"), "fortress")
     }).pipe(Effect.provide(layer), Effect.provide(over(long)))
   })
-})
-
-// ---- retry
-
-/** The n-th response of a run is played from the n-th of these scripts, or the last. */
-const inTurn = (...scripts: ReadonlyArray<ReadonlyArray<ScriptedModel.Step>>) => {
-  let n = 0
-  return () => scripts[Math.min(n++, scripts.length - 1)]!
-}
-
-describe.each(stores)("Agent.retry ($name)", ({ layer: store }) => {
-  interface Ended {
-    readonly name: string
-    readonly script: () => ReturnType<typeof inTurn>
-    readonly options?: ScriptedModel.Options
-    readonly end: Effect.Effect<unknown, unknown, Services>
-    readonly status: Run.RunStatus
-    readonly more?: { readonly mayBuyTwice: boolean }
-    /** The response of the run that is opened again. */
-    readonly next: string
-  }
-  const ends: ReadonlyArray<Ended> = [
-    { name: "failed", script: () => inTurn([text("x"), failed("once")], good), end: ran, status: "failed", next: "resp_2" },
-    {
-      name: "was cancelled",
-      script: () => inTurn(long, good),
-      end: Effect.andThen(Agent.start(analyst, input), passing(Agent.cancel(analyst, ref))),
-      status: "cancelled",
-      next: "resp_2"
-    },
-    {
-      name: "was refused",
-      script: () => {
-        const refusal = [fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), ...good]
-        return inTurn(refusal, refusal)
-      },
-      end: ran,
-      status: "failed",
-      next: "resp_1"
-    },
-    {
-      name: "expired",
-      script: () => inTurn(long, good),
-      end: Effect.andThen(expired, passing(Effect.exit(Agent.result(analyst, ref)))),
-      status: "expired",
-      next: "resp_2"
-    }
-  ]
-  it.effect.each(ends)("opens a run again that $name", ({ end, next, options, script, status }) =>
-    Effect.gen(function* () {
-      yield* end
-      assert.strictEqual(yield* statusOf("r"), status)
-      const before = yield* recordOf("r")
-      const creates = yield* count("create")
-      const response = yield* passing(Agent.retry(analyst, input))
-      assert.strictEqual(response.runId, "r")
-      assert.isFalse(Run.isOver(response.status))
-      assert.deepStrictEqual(response.responseId, Option.some(next))
-      assert.isTrue(Option.isSome(response.continuationToken))
-      assert.isNull((yield* recordOf("r")).lease, "it is left")
-
-      // Tokens of before are of another incarnation.
-      for (const verb of [
-        Stream.runDrain(Agent.resume(analyst, { continuationToken: before.position })),
-        Stream.runDrain(Agent.watch(analyst, { continuationToken: before.position })),
-        Effect.asVoid(Agent.poll(analyst, { continuationToken: before.position })),
-        Effect.asVoid(Agent.cancel(analyst, { continuationToken: before.position }))
-      ]) {
-        const { reason } = yield* Effect.flip(verb)
-        assert.strictEqual(reason._tag === "TokenInvalid" && reason.kind, "outdated")
-      }
-
-      const updates = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))
-      assert.strictEqual(textOf(updates), "ab")
-      assert.deepStrictEqual(
-        updates.map(({ retried }) => retried),
-        updates.map((_, i) => (i === 0 ? true : undefined)),
-        "the first update says so, and no other"
-      )
-      assert.strictEqual(yield* statusOf("r"), "completed")
-      assert.strictEqual(yield* count("create"), creates + 1)
-      assert.isAbove((yield* stateOf("r")).incarnation, before.incarnation)
-      // What it ended with before is over.
-      assert.strictEqual((yield* Agent.result(analyst, ref)).text, "ab")
-      assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "ab")
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script(), options), store)))
-  )
-
-  it.effect("opens a run that is unconfirmed only if told that it may buy twice", () => {
-    let answers = false
-    const model = modelWith(good, (inner) => ({
-      create: (request) =>
-        Stream.suspend(() =>
-          answers
-            ? inner.create(request)
-            : Stream.unwrap(
-                Effect.as(
-                  inner.submit(request),
-                  Stream.fail(new BackgroundModel.CreateUnconfirmed({ error: unreachable }))
-                )
-              )
-        )
-    }))
-    return Effect.gen(function* () {
-      assert.strictEqual((yield* passing(Effect.flip(Agent.run(analyst, input)))).reason._tag, "Unconfirmed")
-      answers = true
-      for (const more of [{}, { mayBuyTwice: false }]) {
-        const { reason } = yield* Effect.flip(Agent.retry(analyst, { ...input, ...more }))
-        assert.strictEqual(reason._tag, "Unconfirmed")
-      }
-      assert.strictEqual(yield* count("create"), 0)
-      yield* passing(Agent.retry(analyst, { ...input, mayBuyTwice: true }))
-      assert.strictEqual(yield* count("create"), 1)
-      const updates = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))
-      assert.strictEqual(textOf(updates), "ab")
-      assert.strictEqual(updates[0]?.retried, true)
-      assert.strictEqual(yield* statusOf("r"), "completed")
-    }).pipe(Effect.provide(Layer.merge(model, store)))
-  })
-
-  it.effect("refuses another input, and none if the run needs it, and changes nothing", () =>
-    Effect.gen(function* () {
-      yield* ran
-      const before = yield* recordOf("r")
-      const other = yield* Effect.flip(Agent.retry(analyst, { ...ref, input: "Something else" }))
-      assert.strictEqual(other.reason._tag, "RunInputMismatch")
-      const none = yield* passing(Effect.flip(Agent.retry(analyst, ref)))
-      assert.strictEqual(none.reason._tag, "InvalidInput")
-      assert.match(none.message, /give the input/)
-      const bad = yield* Effect.flip(Agent.retry(analyst, { ...ref, input: " " }))
-      assert.strictEqual(bad.reason._tag, "InvalidInput")
-      assert.deepStrictEqual((yield* recordOf("r")).journal, before.journal)
-      assert.strictEqual(yield* count("create"), 1)
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(inTurn([failed("once")], good)), store)))
-  )
-
-  it.effect("refuses a run that is under way, or ended well, and a second retry", () =>
-    Effect.gen(function* () {
-      yield* passing(Agent.start(analyst, input))
-      const underWay = yield* Effect.flip(Agent.retry(analyst, input))
-      assert.strictEqual(underWay.reason._tag, "InvalidInput")
-      assert.match(underWay.message, /under way/)
-      assert.strictEqual((yield* passing(Effect.flip(Agent.result(analyst, ref)))).reason._tag, "RunFailed")
-      yield* passing(Agent.retry(analyst, input))
-      const twice = yield* Effect.flip(Agent.retry(analyst, input))
-      assert.strictEqual(twice.reason._tag, "InvalidInput")
-      assert.strictEqual((yield* passing(Agent.result(analyst, ref))).text, "ab")
-      const well = yield* Effect.flip(Agent.retry(analyst, input))
-      assert.match(well.message, /ended well/)
-      assert.strictEqual(yield* count("create"), 2)
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(inTurn([pause("1 second"), failed("once")], good)), store)))
-  )
-
-  it.effect("of two at the same time opens one response", () =>
-    Effect.gen(function* () {
-      yield* ran
-      const outcomes = yield* passing(
-        Effect.forEach([1, 2, 3], () => Effect.result(Agent.retry(analyst, input)), { concurrency: "unbounded" })
-      )
-      assert.strictEqual(outcomes.filter(({ _tag }) => _tag === "Success").length, 1)
-      for (const outcome of outcomes) {
-        if (outcome._tag === "Failure") assert.include(["RunLeased", "InvalidInput"], outcome.failure.reason._tag)
-      }
-      assert.strictEqual(yield* count("create"), 2)
-      assert.strictEqual((yield* passing(Agent.result(analyst, ref))).text, "ab")
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(inTurn([failed("once")], good)), store)))
-  )
-
-  it.effect("can be done again if it fails again, and each time is one more response", () =>
-    Effect.gen(function* () {
-      yield* ran
-      const incarnations = [(yield* stateOf("r")).incarnation]
-      for (let i = 0; i < 3; i++) {
-        yield* passing(Agent.retry(analyst, input))
-        yield* passing(Effect.exit(Agent.result(analyst, ref)))
-        incarnations.push((yield* stateOf("r")).incarnation)
-      }
-      assert.strictEqual(new Set(incarnations).size, 4)
-      assert.strictEqual(yield* statusOf("r"), "completed")
-      assert.deepStrictEqual(yield* stateOf("r").pipe(Effect.map(({ loose }) => loose)), [])
-      assert.strictEqual(yield* count("create"), 4)
-    }).pipe(
-      Effect.provide(
-        Layer.merge(ScriptedModel.layer(inTurn([failed("1")], [failed("2")], [failed("3")], good)), store)
-      )
-    )
-  )
-
-  it.effect("says that it was refused again, and leaves the run as one that failed", () => {
-    const refusal = aiError(new AiError.AuthenticationError({ kind: "InvalidKey" }))
-    const model = modelWith(good, () => ({ create: () => Stream.fail(refusal) }))
-    return Effect.gen(function* () {
-      yield* ran
-      const { reason } = yield* passing(Effect.flip(Agent.retry(analyst, input)))
-      assert.strictEqual(reason._tag === "AiError" && reason.reason._tag, "AuthenticationError")
-      assert.strictEqual(yield* statusOf("r"), "failed")
-      assert.isNull((yield* recordOf("r")).lease)
-      assert.isNull((yield* recordOf("r")).due)
-    }).pipe(Effect.provide(Layer.merge(model, store)))
-  })
-
-  it.effect("of a run that was adopted takes the input that it is given", () =>
-    Effect.gen(function* () {
-      const model = yield* BackgroundModel.BackgroundModel
-      yield* passing(Agent.start(analyst, { input: "elsewhere", runId: "elsewhere" }))
-      yield* model.cancel("resp_1")
-      yield* Agent.adopt(analyst, { responseId: "resp_1", runId: "r" })
-      assert.strictEqual(yield* statusOf("r"), "cancelled")
-      yield* passing(Agent.retry(analyst, input))
-      assert.strictEqual((yield* passing(Agent.result(analyst, ref))).text, "ab")
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(inTurn(long, good)), store)))
-  )
-})
-
-// ---- adopt
-
-describe.each(stores)("Agent.adopt ($name)", ({ layer: store }) => {
-  /** A response that another program opened. */
-  const elsewhere = Effect.gen(function* () {
-    const model = yield* BackgroundModel.BackgroundModel
-    const request = yield* aRequest
-    const first = yield* Effect.orDie(Stream.runHead(model.create({ ...request, runId: Run.RunId.make("elsewhere") })))
-    return Option.getOrThrow(first).responseId!
-  })
-  const aRequest = Effect.gen(function* () {
-    yield* passing(Agent.start(analyst, { input: "for its request", runId: "request" }))
-    const { ledger } = yield* ScriptedModel.ScriptedModel
-    return (yield* ledger).find(({ request }) => request !== undefined)!.request!
-  })
-  const withElsewhere = (script: ReadonlyArray<ScriptedModel.Step>) => Layer.merge(ScriptedModel.layer(script), store)
-
-  it.effect("takes over a response, which is then streamed from its start, and ended, as any run", () =>
-    Effect.gen(function* () {
-      const responseId = yield* elsewhere
-      const creates = yield* count("create")
-      const adopted = yield* Agent.adopt(analyst, { responseId })
-      assert.strictEqual(adopted.runId, responseId)
-      assert.deepStrictEqual(adopted.responseId, Option.some(responseId))
-      assert.strictEqual(adopted.status, "in_progress")
-      const updates = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: responseId })), 60_000)
-      assert.strictEqual(textOf(updates), "ab")
-      assert.isUndefined(updates[0]?.retried)
-      assert.strictEqual(yield* statusOf(responseId), "completed")
-      assert.strictEqual(yield* count("create"), creates)
-    }).pipe(Effect.provide(withElsewhere(long)))
-  )
-
-  it.effect("twice, also at the same time, is one run", () =>
-    Effect.gen(function* () {
-      const responseId = yield* elsewhere
-      const both = yield* passing(
-        Effect.forEach([1, 2], () => Agent.adopt(analyst, { responseId }), { concurrency: "unbounded" })
-      )
-      const again = yield* Agent.adopt(analyst, { responseId })
-      assert.deepStrictEqual(
-        [...both, again].map(({ runId }) => runId as string),
-        [responseId, responseId, responseId]
-      )
-      assert.strictEqual((yield* recordOf(responseId)).journal.length, 1)
-      yield* Agent.adopt(analyst, { responseId, runId: "named" })
-      yield* Agent.adopt(analyst, { responseId, runId: "named" })
-      assert.strictEqual((yield* recordOf("named")).journal.length, 1)
-    }).pipe(Effect.provide(withElsewhere(long)))
-  )
-
-  it.effect("of a response that the provider does not have records nothing", () =>
-    Effect.gen(function* () {
-      for (const named of [{}, { runId: "r" }]) {
-        const error = yield* Effect.flip(Agent.adopt(analyst, { responseId: "resp_404", ...named }))
-        assert.strictEqual(error.reason._tag, "RunExpired")
-      }
-      assert.deepStrictEqual(yield* Stream.runCollect(Runs.list()), [])
-    }).pipe(Effect.provide(withElsewhere(long)))
-  )
-
-  it.effect("under an id that another run has is refused, and that run is left as it is", () =>
-    Effect.gen(function* () {
-      const responseId = yield* elsewhere
-      yield* passing(Agent.start(analyst, input))
-      const before = yield* recordOf("r")
-      for (const agent of [analyst, Agent.make("poet")]) {
-        const error = yield* Effect.flip(Agent.adopt(agent, { responseId, runId: "r" }))
-        assert.strictEqual(error.reason._tag, "InvalidInput")
-        assert.match(error.message, /another run id/)
-      }
-      assert.deepStrictEqual(yield* recordOf("r"), before)
-    }).pipe(Effect.provide(withElsewhere(long)))
-  )
-
-  it.effect("makes a run that stream, run and start continue by its id, and buy nothing", () =>
-    Effect.gen(function* () {
-      const responseId = yield* elsewhere
-      yield* Agent.adopt(analyst, { responseId, runId: "r" })
-      const creates = yield* count("create")
-      const started = yield* passing(Agent.start(analyst, input))
-      assert.deepStrictEqual(started.responseId, Option.some(responseId))
-      const updates = yield* passing(Stream.runCollect(Agent.stream(analyst, input)), 60_000)
-      assert.strictEqual(textOf(updates), "ab")
-      assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "ab")
-      assert.strictEqual(yield* count("create"), creates)
-      assert.strictEqual(yield* count("submit"), 0)
-    }).pipe(Effect.provide(withElsewhere(long)))
-  )
-
-  it.effect("of a response whose id cannot be a run's derives one that is always the same", () => {
-    const wild = `resp/${"x".repeat(300)}`
-    const model = modelWith(good, (inner) => ({
-      retrieve: (responseId) => inner.retrieve(responseId === wild ? "resp_1" : responseId)
-    }))
-    return Effect.gen(function* () {
-      yield* aRequest
-      const first = yield* Agent.adopt(analyst, { responseId: wild })
-      const second = yield* Agent.adopt(analyst, { responseId: wild })
-      assert.match(first.runId, /^adopted-/)
-      assert.strictEqual(second.runId, first.runId)
-    }).pipe(Effect.provide(Layer.merge(model, store)))
-  })
-
-  it.effect("of a response that is over records its end", () =>
-    Effect.gen(function* () {
-      const responseId = yield* elsewhere
-      const adopted = yield* Agent.adopt(analyst, { responseId })
-      assert.strictEqual(adopted.status, "incomplete")
-      assert.strictEqual(adopted.text, "a")
-      assert.strictEqual(yield* statusOf(responseId), "incomplete")
-      // Nobody has read it yet.
-      assert.strictEqual(textOf(yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: responseId })))), "a")
-    }).pipe(Effect.provide(withElsewhere([text("a"), incomplete()])))
-  )
-})
-
-// ---- onInterrupt
-
-describe("onInterrupt", () => {
-  const cancels = { onInterrupt: "cancel" } as const
-  const ways = {
-    stream: Stream.runDrain(Agent.stream(analyst, { ...input, ...cancels })),
-    "stream by hand": Stream.runDrain(Agent.stream(analyst, { ...input, ...cancels, acknowledge: "manual" })),
-    resume: Stream.runDrain(Agent.resume(analyst, { ...ref, ...cancels })),
-    "resume by hand": Stream.runDrain(Agent.resume(analyst, { ...ref, ...cancels, acknowledge: "manual" })),
-    run: Effect.asVoid(Agent.run(analyst, { ...input, ...cancels })),
-    "stream in a busy consumer": Stream.runForEach(Agent.stream(analyst, { ...input, ...cancels }), ({ text }) =>
-      text === "" ? Effect.void : Effect.sleep("1 hour")
-    )
-  }
-  const names = ["stream", "stream by hand", "resume", "resume by hand", "run", "stream in a busy consumer"] as const
-  const begin = (name: (typeof names)[number]) =>
-    Effect.gen(function* () {
-      if (name.startsWith("resume")) yield* passing(Agent.start(analyst, input))
-      const fiber = yield* Effect.forkChild(ways[name])
-      yield* elapse(1000)
-      return fiber
-    })
-
-  it.effect.each(names)("cancel: an interruption of %s cancels the run at the provider, and frees it", (name) =>
-    Effect.gen(function* () {
-      const fiber = yield* begin(name)
-      const [duration] = yield* passing(Effect.timed(Fiber.interrupt(fiber)))
-      assert.isAtMost(Duration.toSeconds(duration), 1)
-      assert.strictEqual(yield* atProvider("resp_1"), "cancelled")
-      assert.strictEqual(yield* count("cancel"), 1)
-      assert.isTrue((yield* stateOf("r")).cancelled)
-      assert.isNull((yield* recordOf("r")).lease)
-      assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "cancelled")
-      const { reason } = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, ref))))
-      assert.strictEqual(reason._tag, "RunCancelled")
-    }).pipe(Effect.provide(over(long)))
-  )
-
-  it.effect("cancel: an interruption while the request is under way cancels what it bought", () => {
-    const slow = modelWith(long, (inner) => ({
-      create: (request) => Stream.unwrap(Effect.delay(Effect.succeed(inner.create(request)), "3 seconds"))
-    }))
-    return Effect.gen(function* () {
-      const fiber = yield* begin("stream")
-      yield* passing(Fiber.interrupt(fiber))
-      assert.strictEqual(yield* count("create"), 1)
-      assert.strictEqual(yield* atProvider("resp_1"), "cancelled")
-      assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "cancelled")
-      assert.isNull((yield* recordOf("r")).lease)
-    }).pipe(Effect.provide(Layer.merge(slow, TokenStore.layerMemory)))
-  })
-
-  it.effect("cancel: what the provider does not take at once is sent again by whoever comes next", () => {
-    let isAway = true
-    const model = modelWith(long, (inner) => ({
-      cancel: (responseId) => Effect.suspend(() => (isAway ? Effect.fail(unreachable) : inner.cancel(responseId)))
-    }))
-    return Effect.gen(function* () {
-      const fiber = yield* begin("stream")
-      const [duration] = yield* passing(Effect.timed(Fiber.interrupt(fiber)))
-      assert.isAtMost(Duration.toSeconds(duration), 11, "leaving is bounded")
-      assert.isTrue((yield* stateOf("r")).cancelled, "the wish is recorded")
-      assert.isNotNull((yield* recordOf("r")).due, "and work for anybody")
-      isAway = false
-      yield* elapse(31_000, 500)
-      const { reason } = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, ref))), 500)
-      assert.strictEqual(reason._tag, "RunCancelled")
-      assert.strictEqual(yield* atProvider("resp_1"), "cancelled")
-    }).pipe(Effect.provide(Layer.merge(model, TokenStore.layerMemory)))
-  })
-
-  it.effect("cancel: a foreground run was cancelled, and not only interrupted", () =>
-    Effect.gen(function* () {
-      const fiber = yield* Effect.forkChild(
-        Stream.runDrain(Agent.stream(analyst, { ...input, ...cancels, background: false }))
-      )
-      yield* elapse(1000)
-      yield* passing(Fiber.interrupt(fiber))
-      assert.strictEqual((yield* passing(Agent.poll(analyst, ref))).status, "cancelled")
-      const { reason } = yield* passing(Effect.flip(Agent.result(analyst, ref)))
-      assert.strictEqual(reason._tag, "RunCancelled")
-      assert.strictEqual(yield* count("cancel"), 0)
-    }).pipe(Effect.provide(over(long)))
-  )
-
-  it.effect.each([
-    ["a consumer that has enough", Stream.runDrain(Stream.take(Agent.stream(analyst, { ...input, ...cancels }), 3))],
-    [
-      "a consumer that fails",
-      Effect.ignore(
-        Stream.runForEach(Agent.stream(analyst, { ...input, ...cancels }), ({ text }) =>
-          text === "" ? Effect.void : Effect.fail("no")
-        )
-      )
-    ]
-  ] as const)("cancel: %s does not cancel the run", ([, consumer]) =>
-    Effect.gen(function* () {
-      yield* passing(Effect.asVoid(consumer))
-      assert.strictEqual(yield* count("cancel"), 0)
-      assert.isFalse((yield* stateOf("r")).cancelled)
-      assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "in_progress")
-    }).pipe(Effect.provide(over(long)))
-  )
-
-  it.effect.each(["leave", undefined] as const)("%s: an interruption leaves the run alone", (onInterrupt) => {
-    const how = onInterrupt === undefined ? {} : { onInterrupt }
-    const each: ReadonlyArray<Failing> = [
-      Stream.runDrain(Agent.stream(analyst, { ...input, ...how })),
-      Stream.runDrain(Agent.resume(analyst, { ...ref, ...how })),
-      Agent.run(analyst, { ...input, ...how })
-    ]
-    return Effect.gen(function* () {
-      for (const effect of each) {
-        const fiber = yield* Effect.forkChild(effect)
-        yield* elapse(1000)
-        yield* passing(Fiber.interrupt(fiber))
-        assert.isFalse((yield* stateOf("r")).cancelled)
-        assert.isNull((yield* recordOf("r")).lease)
-      }
-      assert.deepStrictEqual(
-        (yield* requests).filter((operation) => operation === "cancel"),
-        []
-      )
-      assert.strictEqual(yield* atProvider("resp_1"), "in_progress")
-    }).pipe(Effect.provide(over(long)))
-  })
-
-  it.effect("cancel: a run that is over stays as it ended", () =>
-    Effect.gen(function* () {
-      const read: Array<AgentUpdate.AgentUpdate> = []
-      const fiber = yield* Effect.forkChild(
-        Stream.runForEach(Agent.stream(analyst, { ...input, ...cancels }), (update) =>
-          Effect.andThen(
-            Effect.sync(() => void read.push(update)),
-            update.status === "completed" ? Effect.sleep("1 hour") : Effect.void
-          )
-        )
-      )
-      yield* elapse(1000)
-      assert.strictEqual(read.at(-1)?.status, "completed")
-      yield* passing(Fiber.interrupt(fiber))
-      assert.strictEqual(yield* statusOf("r"), "completed")
-      assert.strictEqual(yield* count("cancel"), 0)
-      const { due, lease } = yield* recordOf("r")
-      assert.isNull(lease)
-      assert.isNull(due)
-      assert.strictEqual(yield* statusOf("r"), "completed")
-    }).pipe(Effect.provide(over(good)))
-  )
 })

@@ -280,7 +280,9 @@ describe("the store", () => {
       const fiber = yield* Effect.forkChild(
         Effect.timed(
           Effect.flip(
-            Stream.runForEach(Agent.stream(analyst, input), (update) => Effect.sync(() => void (last += update.text.length)))
+            Stream.runForEach(Agent.stream(analyst, input), (update) =>
+              Effect.sync(() => void (last += update.text.length))
+            )
           )
         )
       )

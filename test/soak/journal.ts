@@ -49,7 +49,14 @@ export const findings = (
   if (state.loose.length > 0) found.push("a response of it was left without a cancel")
 
   const isUnwritten = ends.some(({ unwritten }) => unwritten === true)
-  const isUnleft = ends.some(({ unleft }) => unleft === true)
+  // Whoever was killed gave nothing back.
+  const isUnleft =
+    ends.some(({ unleft }) => unleft === true) ||
+    lines.some(
+      (line) =>
+        line.did === "try" &&
+        !lines.some(({ attempt, did }) => did !== "try" && did !== "update" && attempt === line.attempt)
+    )
   // Facts of others make a run work again, whatever was said of it before.
   const hasNews = !/^(Requested|Ended|Delivered)$/.test(journal.at(-1)?._tag ?? "")
   if (end.status === "unconfirmed" && ended === undefined) {

@@ -28,6 +28,7 @@ export interface Unsaid {
 export const troubled = (seed: string, injected: (kind: string) => void, { unleft, unwritten }: Unsaid) => {
   const of = chance(seed, "store")
   const cutOff = new Set<number>()
+  const released = new Set<number>()
   /** Often away for what opens a response: its outcome must be known all the same. */
   const maybeAway = <A, E>(operation: Effect.Effect<A, E>, share: number, what: string) =>
     Effect.suspend((): Effect.Effect<A, E | TokenStoreError.TokenStoreError> => {
@@ -52,12 +53,19 @@ export const troubled = (seed: string, injected: (kind: string) => void, { unlef
     record: (id, fact, seen) => maybeAway(inner.record(id, fact, seen), 0.03, "record"),
     acquire: (id, options) => Effect.tap(inner.acquire(id, options), () => Effect.sync(() => unleft.add(id))),
     release: (lease, options) =>
-      Effect.tap(inner.release(lease, options), () => Effect.sync(() => unleft.delete(lease.runId))),
+      Effect.tap(inner.release(lease, options), () =>
+        Effect.sync(() => {
+          unleft.delete(lease.runId)
+          released.add(lease.fence)
+        })
+      ),
     renew: (lease, ttl, seen) =>
       Effect.suspend(() => {
         if (!chance(seed, lease.runId, lease.fence).hits(0.1)) {
-          // A lease that ends before the store is back takes the last position with it.
-          return Effect.tapError(inner.renew(lease, ttl, seen), () => Effect.sync(() => unwritten.add(lease.runId)))
+          // A lease that ends before the store is back, or answers, takes the last position with it.
+          return Effect.onError(inner.renew(lease, ttl, seen), () =>
+            Effect.sync(() => !released.has(lease.fence) && unwritten.add(lease.runId))
+          )
         }
         injected("renewal lost")
         cutOff.add(lease.fence)

@@ -107,6 +107,9 @@ export interface WorkerOptions<E, R, Element = AgentUpdate> {
  * recorded and never opened at the provider is parked if its starter is gone. If another version of the agent started the
  * run, the worker leaves it to others for a lease's time.
  *
+ * A run that is over before any worker took it, as `Agent.poll` or `Agent.result` saw its end, is no work: `handle` does
+ * not get it.
+ *
  * When the layer's scope closes (`SIGTERM` under `NodeRuntime.runMain`), each `handle` gets no further update, and is
  * interrupted while it waits for one; after `RunPolicy.closeTimeout` wherever it is. Runs are free for others at once.
  *
@@ -257,13 +260,12 @@ const read = Effect.fnUntraced(function* (runId: string) {
   return found.value
 })
 
-const failed =
-  (runId: string, agent?: string) => (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound) =>
-    new AgentError({
-      runId,
-      ...(agent === undefined ? {} : { agent }),
-      reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error
-    })
+const failed = (runId: string, agent?: string) => (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound) =>
+  new AgentError({
+    runId,
+    ...(agent === undefined ? {} : { agent }),
+    reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error
+  })
 
 /** Takes a parked run, changes it, and gives it back. */
 const change = Effect.fnUntraced(function* (

@@ -10,6 +10,7 @@ import * as RunState from "../../RunState.ts"
 import { extend, type Session } from "../../Session.ts"
 import * as Backoff from "../backoff.ts"
 import { acquire } from "../hold/heldRun.ts"
+import * as Trouble from "../hold/trouble.ts"
 import { persistently } from "../hold/lease.ts"
 import { learn } from "../learn.ts"
 import { minted } from "../minted.ts"
@@ -105,12 +106,19 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun, attempt = 1): E
     counts: () => turn?.end === undefined,
     attempt: attempt - 1
   })
+  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId: winner.responseId })
   const seen = yield* telemetry
     .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, winner.responseId)
     .pipe(
       Effect.flatMap((span) =>
         run.model.retrieve(winner.responseId).pipe(
+          Effect.tapError((error) =>
+            error._tag === "AiError" && error.isRetryable
+              ? trouble.began("a run cannot be looked at, and this is tried again", error.message)
+              : Effect.void
+          ),
           Effect.retry(Backoff.patiently(run.policy.requestRetry)),
+          Effect.tap(() => trouble.ended),
           Effect.tap(({ snapshot }) =>
             isOver(snapshot.status) ? telemetry.ended({ status: snapshot.status, snapshot }) : Effect.void
           ),
