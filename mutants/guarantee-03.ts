@@ -121,5 +121,25 @@ export default [
     replace: "",
     test: "test/core/Holding.test.ts",
     title: "E7a"
+  },
+  {
+    id: "E17-refused-position",
+    guarantee: 3,
+    breaks: "the position of a run that is left is written beside a fact that the store refuses",
+    file: "packages/core/src/internal/hold/checkpointer.ts",
+    find: "return isMoved ? Effect.ignore(send([])) : Effect.void",
+    replace: "return Effect.void",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: the position of a consumer that ends early is written beside a fact that is refused"
+  },
+  {
+    id: "E17-refused-fact",
+    guarantee: 3,
+    breaks: "a fact that the store refuses does not block later positions",
+    file: "packages/core/src/internal/hold/checkpointer.ts",
+    find: 'if (facts.length === 0 || error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void',
+    replace: "if (facts.length >= 0) return Effect.void",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: a fact that it refuses does not block positions"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -71,5 +71,15 @@ export default [
     replace: "const whole = event.lanes",
     test: "test/openai/Fallback.test.ts",
     title: "never came: told at its part's end"
+  },
+  {
+    id: "N1",
+    guarantee: 5,
+    breaks: "what is written is delivered in its pieces: Agent.start opens a stream that can be watched live",
+    file: "packages/core/src/internal/verbs/start.ts",
+    find: "const streamed = model.capabilities.resume",
+    replace: "const streamed = false",
+    test: "test/core/Start.test.ts",
+    title: "N1: is watched live"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -239,5 +239,36 @@ export default [
     replace: "return gone === undefined ? Effect.void : Effect.void",
     test: "test/core/Holding.test.ts",
     title: "E8: does not end"
+  },
+  {
+    id: "E17-remove-unfenced",
+    guarantee: 6,
+    breaks: "who lost the lease of a run does not remove it",
+    file: "packages/core/src/RunKernel.ts",
+    find: "Result.map(held(row, lease, now), ({ record: run }) => options.force === true || isRemovable(run))",
+    replace: "Result.succeed(options.force === true || isRemovable(row.record))",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: by a caller that lost its lease"
+  },
+  {
+    id: "E17-lease-time",
+    guarantee: 6,
+    breaks: "a lease has an end, whatever time it was given",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "Duration.clamp(leaseTime, { minimum: shortest, maximum: longest })",
+    replace: "leaseTime",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: infinity"
+  },
+  {
+    id: "E17-poll-leases",
+    guarantee: 6,
+    breaks: "a look does not take the run from who advances it",
+    file: "packages/core/src/internal/verbs/look.ts",
+    find: "yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)])",
+    replace:
+      "yield* Effect.andThen(Effect.scoped(acquire(run)), learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)]))",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: of 200 resumes none is told that a poll holds its run"
   }
 ] satisfies ReadonlyArray<Mutant>

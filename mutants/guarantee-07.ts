@@ -339,5 +339,45 @@ export default [
     replace: "",
     test: "test/core/Outcomes.test.ts",
     title: "E7b: an intent"
+  },
+  {
+    id: "E17-remove-try",
+    guarantee: 7,
+    breaks: "a run whose response the provider does not delete can be forgotten",
+    file: "packages/core/src/internal/verbs/remove.ts",
+    find: 'yield* provider === "require" ? removed',
+    replace: 'yield* provider !== "keep" ? removed',
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: if the provider does not delete a response"
+  },
+  {
+    id: "retry-buys-twice",
+    guarantee: 7,
+    breaks: "a run that may have been bought is opened again only by who says that it may be bought twice",
+    file: "packages/core/src/internal/verbs/retry.ts",
+    find: "if (isUnconfirmed && options.mayBuyTwice !== true) return yield* fail(new Unconfirmed({}))",
+    replace: "",
+    test: "test/core/Retry.test.ts",
+    title: "opens a run that is unconfirmed only if told that it may buy twice"
+  },
+  {
+    id: "retry-other-input",
+    guarantee: 7,
+    breaks: "a run is opened again with the input that it was started with",
+    file: "packages/core/src/internal/verbs/retry.ts",
+    find: "if (record.digest !== undefined && record.digest !== task.digest) {",
+    replace: "if (task.digest === undefined) {",
+    test: "test/core/Retry.test.ts",
+    title: "refuses another input"
+  },
+  {
+    id: "adopt-taken",
+    guarantee: 7,
+    breaks: "a response is not taken over under the id of another run",
+    file: "packages/core/src/internal/openRun.ts",
+    find: "if (record.agent !== agent.name || !RunState.responseIds(record).includes(responseId)) {",
+    replace: "if (record.agent === '') {",
+    test: "test/core/Retry.test.ts",
+    title: "under an id that another run has is refused"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -16,7 +16,7 @@ export default [
     guarantee: 9,
     breaks: "a cancel that comes while the request is under way is passed on",
     file: "packages/core/src/internal/hold/heldRun.ts",
-    find: "else fork(step.response.responseId, cancelOf(step.response))",
+    find: "else fork(response.responseId, cancelOf(response))",
     replace: "else void 0",
     test: "test/core/Ends.test.ts",
     title: "while the request is under way: passed on as soon as there is something to cancel"
@@ -225,14 +225,24 @@ export default [
     title: "E3c"
   },
   {
-    id: "E3d",
+    id: "E3a-persist",
     guarantee: 9,
     breaks: "the holder of a run sends a cancel for as long as the provider refuses it",
     file: "packages/core/src/internal/hold/heldRun.ts",
     find: "persist: true",
     replace: "persist: false",
     test: "test/core/Outcomes.test.ts",
-    title: "E3d"
+    title: "E3a: is refused with 503 for minutes"
+  },
+  {
+    id: "E3d",
+    guarantee: 9,
+    breaks: "a cancel under way has the time that is left when its run is left",
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: "Effect.andThen(Effect.timeoutOption(FiberMap.awaitEmpty(cancels), Duration.times(policy.closeTimeout, 0.5))),",
+    replace: "",
+    test: "test/core/Outcomes.test.ts",
+    title: "E3d: of a run that stalled is refused with 503: it is sent again"
   },
   {
     id: "E3d-away",
@@ -253,5 +263,45 @@ export default [
     replace: 'if (state.cancelled) return end("cancelled", state.unresolved)',
     test: "test/core/Outcomes.test.ts",
     title: "E3e"
+  },
+  {
+    id: "E13",
+    guarantee: 9,
+    breaks: "a foreground run is stopped by the process that follows it, and its provider is not asked to cancel it",
+    file: "packages/core/src/internal/stop.ts",
+    find: "if (isWinner && !record.background) continue",
+    replace: "void isWinner",
+    test: "test/core/Stops.test.ts",
+    title: "E13: its holder is silent"
+  },
+  {
+    id: "E13-busy",
+    guarantee: 9,
+    breaks: "a foreground run is stopped though its consumer is busy with an update",
+    file: "packages/core/src/internal/follow.ts",
+    find: "if (!options.background) yield* Effect.forkIn(Effect.andThen(options.stopped, closed), scope)",
+    replace: "void closed",
+    test: "test/core/Stops.test.ts",
+    title: "E13: while its consumer is busy with an update"
+  },
+  {
+    id: "interruption-leaves",
+    guarantee: 9,
+    breaks: "with onInterrupt: cancel an interruption of a stream cancels its run",
+    file: "packages/core/src/internal/advance.ts",
+    find: "Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? requestCancel(run, held)",
+    replace: "Exit.isSuccess(exit) && exit.value === 0 ? requestCancel(run, held)",
+    test: "test/core/Stops.test.ts",
+    title: "cancel: an interruption of"
+  },
+  {
+    id: "end-of-consumer-cancels",
+    guarantee: 9,
+    breaks: "with onInterrupt: cancel nothing but an interruption cancels the run",
+    file: "packages/core/src/internal/advance.ts",
+    find: "Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? requestCancel(run, held)",
+    replace: "exit !== undefined ? requestCancel(run, held)",
+    test: "test/core/Stops.test.ts",
+    title: "does not cancel the run"
   }
 ] satisfies ReadonlyArray<Mutant>

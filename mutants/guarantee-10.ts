@@ -109,5 +109,145 @@ export default [
     replace: "",
     test: "test/core/Holding.test.ts",
     title: "E7a: by who looked"
+  },
+  {
+    id: "E14",
+    guarantee: 10,
+    breaks: "the session of a run that did not come to a good end is the one before",
+    file: "packages/core/src/internal/verbs/look.ts",
+    find: 'state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")',
+    replace: "state.turns.findLast(({ winner }) => winner !== undefined)",
+    test: "test/core/Stops.test.ts",
+    title: "E14: the session of a run that failed"
+  },
+  {
+    id: "E17-never-opened",
+    guarantee: 10,
+    breaks: "a viewer waits while somebody may be about to open the run",
+    file: "packages/core/src/internal/stuck.ts",
+    find: "if (record.lease !== null || (record.due !== null && record.due > time)) return undefined",
+    replace: "if (record.lease !== null || record.due === time) return undefined",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: watch waits while somebody may be about to open it"
+  },
+  {
+    id: "E17-waits-for-ever",
+    guarantee: 10,
+    breaks: "a viewer of a run that nobody opens is told so",
+    file: "packages/core/src/internal/stuck.ts",
+    find: 'if (step._tag !== "Wait") return undefined',
+    replace: 'if (step._tag !== "Follow") return undefined',
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: watch waits while somebody may be about to open it"
+  },
+  {
+    id: "E17-forgotten",
+    guarantee: 10,
+    breaks: "an output that cannot be read any more is not taken for an empty one",
+    file: "packages/core/src/internal/responseEnd.ts",
+    find: 'return ending.status === "expired" && (known === "completed" || known === "incomplete")',
+    replace: 'return ending.status === "queued" && known === "completed"',
+    test: "test/core/Leftovers.test.ts",
+    title: "does not take what cannot be read any more for an empty output"
+  },
+  {
+    id: "E17-handle",
+    guarantee: 10,
+    breaks: "a handle that lets a failure of its updates pass has not seen the end of the run",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: "if (broke !== undefined) return Effect.succeed(broken(broke))",
+    replace: 'if (broke !== undefined) return Effect.succeed({ _tag: "Finished" })',
+    test: "test/core/Runs.test.ts",
+    title: "E17: a handle that lets a failure of its updates pass"
+  },
+  {
+    id: "E19",
+    guarantee: 10,
+    breaks: "every verb says the same of a run that ended before a response was opened",
+    file: "packages/core/src/RunState.ts",
+    find: "if (state.ended !== undefined) return state.ended.status",
+    replace: "",
+    test: "test/core/Leftovers.test.ts",
+    title: "E19: as refused"
+  },
+  {
+    id: "N2",
+    guarantee: 10,
+    breaks: "a foreground run that ended with its process says so",
+    file: "packages/core/src/internal/runReason.ts",
+    find: 'if (end.reason === "interrupted") return new RunInterrupted()',
+    replace: 'if (end.reason === "interrupted") return new RunCancelled()',
+    test: "test/core/Start.test.ts",
+    title: "N2: resume says"
+  },
+  {
+    id: "N3",
+    guarantee: 10,
+    breaks: "a start that is refused for good fails at once",
+    file: "packages/core/src/RunEngine.ts",
+    find: "if (refusal?.final === true || tries >= maxTries) {",
+    replace: "if (tries >= maxTries) {",
+    test: "test/core/Start.test.ts",
+    title: "N3: AuthenticationError ends a run that run began"
+  },
+  {
+    id: "N4",
+    guarantee: 10,
+    breaks: "who sees the end of a run records it",
+    file: "packages/core/src/internal/watch.ts",
+    find: 'if (ending.status !== "expired") {',
+    replace: 'if (ending.status === "queued") {',
+    test: "test/core/Start.test.ts",
+    title: "N4: whoever sees its end records it, with usage and finish reason: watch"
+  },
+  {
+    id: "N5",
+    guarantee: 10,
+    breaks: "an error names its run and its agent",
+    file: "packages/core/src/AgentError.ts",
+    find: "return `Run '${runId}'${agent === undefined ? \"\" : ` of agent '${agent}'`}${response}: ${reason.message}`",
+    replace: "return reason.message",
+    test: "test/core/Saying.test.ts",
+    title: "names run and agent, and says what to do"
+  },
+  {
+    id: "N5-vanished",
+    guarantee: 10,
+    breaks: "a provider that vanishes is told in the log",
+    file: "packages/core/src/internal/follow.ts",
+    find: "if (fruitless > 0) {",
+    replace: "if (fruitless > 100) {",
+    test: "test/core/Saying.test.ts",
+    title: "N5: a provider that vanishes: one line soon, and one when it is back: streamed, by its holder"
+  },
+  {
+    id: "N5-over",
+    guarantee: 10,
+    breaks: "trouble that is over is told in the log",
+    file: "packages/core/src/internal/hold/trouble.ts",
+    find: "return Effect.annotateLogs(Effect.logInfo(`baton: over: ${what}`), annotations)",
+    replace: "return Effect.annotateLogs(Effect.logTrace(what), annotations)",
+    test: "test/core/Saying.test.ts",
+    title: "N5: a first request that is refused for now"
+  },
+  {
+    id: "N5-handle",
+    guarantee: 10,
+    breaks: "a handle that fails is told as a warning",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: 'Effect.logWarning("baton: the handle of a run failed, and is tried again", outcome.reason)',
+    replace: 'Effect.logInfo("baton: the handle of a run failed, and is tried again", outcome.reason)',
+    test: "test/core/Saying.test.ts",
+    title: "N5: a handle that fails is told as a warning"
+  },
+  {
+    id: "retried-not-said",
+    guarantee: 10,
+    breaks: "the first update of a run that was opened again says so",
+    file: "packages/core/src/internal/follow.ts",
+    find: "let told = !options.retried",
+    replace: "let told = true",
+    test: "test/core/Retry.test.ts",
+    title: "opens a run again that failed"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -45,5 +45,15 @@ export default [
     replace: 'if (record.agent === "") {',
     test: "test/core/Troubles.test.ts",
     title: "token of another agent, run or tenant"
+  },
+  {
+    id: "E16",
+    guarantee: 11,
+    breaks: "with signed tokens in force, a token that is given as an object was made by this process",
+    file: "packages/core/src/internal/openRun.ts",
+    find: "return (yield* TokenCodec) === plainCodec || isMinted(given) ? given",
+    replace: "return (yield* TokenCodec) !== undefined ? given",
+    test: "test/core/SignedTokens.test.ts",
+    title: "E16: watch refuses"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -40,5 +40,35 @@ export default [
     replace: "",
     test: "test/redis/RedisTokenStore.test.ts",
     title: "runs that are over are kept for their time, and then are in no index"
+  },
+  {
+    id: "E17-manual",
+    guarantee: 12,
+    breaks: "acknowledgements after the end that come together take one lease",
+    file: "packages/core/src/internal/hold/acknowledge.ts",
+    find: "if (update === undefined || update === written) return Effect.void",
+    replace: "if (update === undefined) return Effect.void",
+    test: "test/core/Manual.test.ts",
+    title: "E17: acknowledgements after the end that come together take one lease"
+  },
+  {
+    id: "E17-journal",
+    guarantee: 12,
+    breaks: "a journal does not grow for ever with refused requests",
+    file: "packages/core/src/RunEngine.ts",
+    find: "if (refusal?.final === true || tries >= maxTries) {",
+    replace: "if (refusal?.final === true) {",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: does not grow for ever with requests that are refused for now"
+  },
+  {
+    id: "E17-log",
+    guarantee: 12,
+    breaks: "a store that is away costs a line for each run, and not one for each failure",
+    file: "packages/core/src/internal/hold/trouble.ts",
+    find: "if (current !== undefined) return Effect.void",
+    replace: "",
+    test: "test/core/Leftovers.test.ts",
+    title: "E17: for 3 s log a line each"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -70,5 +70,35 @@ export default [
     replace: "context.handled && state.delivered ?",
     test: "test/core/Schedules.test.ts",
     title: "X15: a run that is over, but not delivered, is finished by the next worker"
+  },
+  {
+    id: "E4a",
+    guarantee: 14,
+    breaks: "what the provider does not answer is not counted against a run",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: 'default: return { _tag: "Left" }',
+    replace: 'default: return { _tag: "Failed", reason: error.message, forGood: false }',
+    test: "test/core/Runs.test.ts",
+    title: "E4a: none counts"
+  },
+  {
+    id: "E4b",
+    guarantee: 14,
+    breaks: "a worker that stops in the middle of handle gives its attempt back",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: 'if (outcome._tag === "Left") return stopping.isOpen()',
+    replace: 'if (outcome._tag === "Left") return (held.leaveAs({ attempt: "keep" }), stopping.isOpen())',
+    test: "test/core/Runs.test.ts",
+    title: "E4b: none counts"
+  },
+  {
+    id: "E4c",
+    guarantee: 14,
+    breaks: "a lease whose grant was not answered gives its attempt back",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: 'store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "back" })',
+    replace: 'store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "keep" })',
+    test: "test/core/Runs.test.ts",
+    title: "E4c: none counts against a run that is taken six times while the answer of the store's acquire is lost"
   }
 ] satisfies ReadonlyArray<Mutant>

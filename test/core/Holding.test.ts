@@ -22,7 +22,7 @@ import { atProvider, makeProcess, type Process, until } from "../support/schedul
 import { changing, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
-const { completed, failed, pause, text } = ScriptedModel
+const { completed, failed, incomplete, pause, text } = ScriptedModel
 type Script = ReadonlyArray<ScriptedModel.Step>
 type Store = Layer.Layer<TokenStore.TokenStore>
 type Verb = Effect.Effect<unknown, AgentError.AgentError, Services>
@@ -366,6 +366,12 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       })
       return record
     })
+    /** The store, whose writes take so long. */
+    const slowly = (millis: number) =>
+      changing(layer, (inner) => ({
+        commit: (lease, commit) =>
+          millis === 0 ? inner.commit(lease, commit) : Effect.delay(inner.commit(lease, commit), millis)
+      }))
     /** An update every millisecond. */
     const fast: Script = [...Array.from({ length: 1500 }, () => [text("x"), pause("1 millis")]).flat(), completed]
 
@@ -424,10 +430,7 @@ describe.each(stores)("over the $name store", ({ layer }) => {
     for (const write of [0, 100]) {
       for (const [reader, read] of readers) {
         it.effect(`E8: stops within one cadence and one write of ${write} ms: ${reader}`, () => {
-          const slow = changing(layer, (inner) => ({
-            commit: (lease, commit) =>
-              write === 0 ? inner.commit(lease, commit) : Effect.delay(inner.commit(lease, commit), write)
-          }))
+          const slow = slowly(write)
           return Effect.gen(function* () {
             const [w0] = yield* two()
             let [updates, last] = [0, 0]
@@ -450,39 +453,44 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       }
     }
 
-    const closing: ReadonlyArray<[string, Script]> = [
-      ["well", [text("a"), pause("1 second"), text("b"), completed]],
-      ["incomplete", [text("a"), pause("1 second"), text("b"), ScriptedModel.incomplete()]]
-    ]
-    for (const [end, script] of closing) {
+    const well: Script = [text("a"), pause("1 second"), text("b"), completed]
+    const early: Script = [text("a"), pause("1 second"), text("b"), incomplete()]
+    for (const [end, script, write] of [
+      ["well", well, 0],
+      ["well", well, 100],
+      ["incomplete", early, 0],
+      ["incomplete", early, 100]
+    ] as const) {
       for (const [reader, read] of readers) {
-        it.effect(`E8: does not end ${end} for who lost it, though its last update was delivered: ${reader}`, () =>
-          Effect.gen(function* () {
-            const [w0, w1] = yield* two()
-            let updates = 0
-            const took = Effect.sync(() => void updates++)
-            const stale = yield* begin(w0, read(took))
-            yield* elapse(600, 10)
-            assert.isAbove(updates, 0)
-            const record = yield* steal
-            const exit = yield* passing(Fiber.await(stale), 10)
-            isLost(exit, reader)
-            const after = yield* recordOf(runId)
-            assert.deepStrictEqual([after.ordinal, after.journal.length], [record.ordinal, record.journal.length])
-            yield* elapse(61_000, 500)
-            assert.strictEqual(textOf(yield* done(w1, Stream.runCollect(Agent.resume(analyst, ref)))), "b")
-          }).pipe(over(script, layer))
+        it.effect(
+          `E8: does not end ${end} for who lost it, though its last update was delivered, with writes of ${write} ms: ${reader}`,
+          () =>
+            Effect.gen(function* () {
+              const [w0, w1] = yield* two()
+              let updates = 0
+              const took = Effect.sync(() => void updates++)
+              const stale = yield* begin(w0, read(took))
+              yield* elapse(600, 10)
+              assert.isAbove(updates, 0)
+              const record = yield* steal
+              const exit = yield* passing(Fiber.await(stale), 10)
+              isLost(exit, reader)
+              const after = yield* recordOf(runId)
+              assert.deepStrictEqual([after.ordinal, after.journal.length], [record.ordinal, record.journal.length])
+              yield* elapse(61_000, 500)
+              assert.strictEqual(textOf(yield* done(w1, Stream.runCollect(Agent.resume(analyst, ref)))), "b")
+            }).pipe(over(script, slowly(write)))
         )
       }
 
-      it.effect(`E8: does not end ${end} for who lost it: run`, () =>
+      it.effect(`E8: does not end ${end} for who lost it, with writes of ${write} ms: run`, () =>
         Effect.gen(function* () {
           const [w0] = yield* two()
           const stale = yield* begin(w0, Agent.run(analyst, task))
           yield* elapse(600, 10)
           yield* steal
           isLost(yield* passing(Fiber.await(stale), 10), "run")
-        }).pipe(over(script, layer))
+        }).pipe(over(script, slowly(write)))
       )
     }
 
@@ -502,15 +510,15 @@ describe.each(stores)("over the $name store", ({ layer }) => {
 })
 
 const turns = Effect.andThen(Effect.yieldNow, Effect.andThen(Effect.yieldNow, Effect.yieldNow))
-const slowly = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+const givingWay = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.tap(Effect.andThen(turns, effect), () => turns)
 
 /** A store whose operations give others their turn before they are done, and after. */
 const hesitant = changing(TokenStore.layerMemory, (inner) => ({
-  read: (id) => slowly(inner.read(id)),
-  acquire: (id, options) => slowly(inner.acquire(id, options)),
-  release: (lease, options) => slowly(inner.release(lease, options)),
-  commit: (lease, commit) => slowly(inner.commit(lease, commit))
+  read: (id) => givingWay(inner.read(id)),
+  acquire: (id, options) => givingWay(inner.acquire(id, options)),
+  release: (lease, options) => givingWay(inner.release(lease, options)),
+  commit: (lease, commit) => givingWay(inner.commit(lease, commit))
 }))
 
 it.effect("E6: a run is free if its taker is interrupted at any moment", () =>

@@ -195,8 +195,10 @@ describe("the lease", () => {
       const ttl = Duration.minutes(1)
       const taken = yield* store.acquire(runId, { owner: "other", ttl })
       assert.isAbove(taken.lease.fence, lease!.fence)
-      const error = yield* passing(Effect.flip(Fiber.join(stale)))
+      const [took, error] = yield* passing(Effect.timed(Effect.flip(Fiber.join(stale))), 100)
       assert.strictEqual(error.reason._tag, "LeaseLost")
+      // The next renewal comes seconds later.
+      assert.isAtMost(Duration.toMillis(took), 1000)
       assert.strictEqual((yield* recordOf("r")).ordinal, taken.record.ordinal)
     }).pipe(Effect.provide(over(paced)))
   )

@@ -1,7 +1,7 @@
 // What was left over of the first engine (E17), and that a run has one state, whichever verb is asked (E19).
 import {
   Agent,
-  AgentError,
+  type AgentError,
   type AgentUpdate,
   BackgroundModel,
   Run,
@@ -14,9 +14,11 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Logger, Option, References, Schedule, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { analyst, count, doneWith, recordOf, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
+import { logged } from "../support/logs.ts"
+import { aiError, denied, modelWith } from "../support/models.ts"
 import { changing, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -62,7 +64,7 @@ describe.each(stores)("remove, over the $name store", ({ layer: kept }) => {
       const { incarnation } = yield* recordOf("r")
       yield* store.commit(lease, { seen: 99, facts: [{ _tag: "CancelRequested", incarnation, by: "another" }] })
       assert.isTrue((yield* stateOf("r")).cancelled)
-    }).pipe(Effect.provide(Layer.merge(slow__STORE__))
+    }).pipe(Effect.provide(Layer.merge(slow, kept)))
   })
 })
 
@@ -172,9 +174,10 @@ describe.each(stores)("a run that is never opened, over the $name store", ({ lay
       { due: Duration.seconds(60) }
     )
   })
+  const forEver = { duration: "10 minutes", orElse: () => Effect.die("it waits for ever") } as const
   const verbs = {
-    watch: Stream.runDrain(Agent.watch(analyst, ref)),
-    result: Effect.asVoid(Agent.result(analyst, ref)),
+    watch: Effect.timeoutOrElse(Stream.runDrain(Agent.watch(analyst, ref)), forEver),
+    result: Effect.timeoutOrElse(Effect.asVoid(Agent.result(analyst, ref)), forEver),
     resume: Stream.runDrain(Agent.resume(analyst, ref))
   }
   it.effect.each(["watch", "result"] as const)(
@@ -183,16 +186,16 @@ describe.each(stores)("a run that is never opened, over the $name store", ({ lay
       Effect.gen(function* () {
         yield* recorded
         assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "queued")
-        const [duration, error] = yield* passing(Effect.timed(Effect.flip(verbs[verb])), 500)
-        assert.strictEqual(error.reason._tag, "RunNotOpened")
-        assert.isAtLeast(Duration.toSeconds(duration), 59)
-        assert.isAtMost(Duration.toSeconds(duration), 64)
+        const [waited, first] = yield* passing(Effect.timed(Effect.flip(verbs[verb])), 500)
+        assert.strictEqual(first.reason._tag, "RunNotOpened")
+        assert.isAtLeast(Duration.toSeconds(waited), 59)
+        assert.isAtMost(Duration.toSeconds(waited), 64)
         for (const again of [verbs.watch, verbs.result, verbs.resume, Effect.asVoid(Agent.poll(analyst, ref))]) {
           const [duration, error] = yield* passing(Effect.timed(Effect.flip(again)))
           assert.strictEqual(error.reason._tag, "RunNotOpened")
           assert.isAtMost(Duration.toSeconds(duration), 1)
         }
-      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script)__STORE__))
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), kept)))
   )
 
   it.effect("E17: watch and result of a run whose request is never answered say so", () =>
@@ -213,7 +216,7 @@ describe.each(stores)("a run that is never opened, over the $name store", ({ lay
       Effect.provide(
         Layer.merge(
           modelWith(script, () => ({ create: () => Stream.never })),
-          store
+          kept
         )
       )
     )
@@ -335,7 +338,7 @@ describe("RunPolicy.leaseTime", () => {
 
 describe.each(stores)("polls beside resumes, over the $name store", ({ layer: kept }) => {
   /** A store whose answers take up to 20 ms, as those of a server do. */
-  const slow = changing(store, (inner) => {
+  const slow = changing(kept, (inner) => {
     let n = 0
     const later = <A, E>(effect: Effect.Effect<A, E>) =>
       Effect.suspend(() => Effect.andThen(Effect.sleep(((n++ * 7) % 20) + 1), effect))
@@ -409,7 +412,7 @@ describe("a store that refuses a commit for good", () => {
       assert.isAtMost(textOf(rest).length, textOfSome(20).length - textOfSome(9).length)
       assert.isTrue(textOfSome(20).endsWith(textOf(rest)))
       assert.isNull(doneWith(yield* recordOf("r")))
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps)__STORE__))
+    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), store)))
   })
 
   const refusing = (tag: RunRecord.NewFact["_tag"]) => {
@@ -431,20 +434,20 @@ describe("a store that refuses a commit for good", () => {
     const { layer, state } = refusing("ResponseEnded")
     return Effect.gen(function* () {
       const read: Array<AgentUpdate.AgentUpdate> = []
-      // The last updates come with the end, and the consumer takes its time with each.
+      // The last updates come with the end, and the consumer takes its time with the last.
       const reading = yield* Effect.forkChild(
         Effect.exit(
           Stream.runForEach(Agent.stream(analyst, input), (update) =>
             Effect.andThen(
               Effect.sync(() => void read.push(update)),
-              update.part?.type === "text-end" ? Effect.sleep("5 seconds") : Effect.void
+              update.status === "completed" ? Effect.sleep("5 seconds") : Effect.void
             )
           )
         )
       )
       yield* elapse(20_500, 100)
       assert.isAbove(state.denieds, 0)
-      assert.strictEqual(read.at(-1)?.part?.type, "text-end")
+      assert.strictEqual(read.at(-1)?.status, "completed")
       const { position } = yield* recordOf("r")
       const [beforeIt] = read.slice(-2)
       assert.deepStrictEqual(Option.getOrUndefined(beforeIt!.continuationToken), position)
@@ -518,7 +521,7 @@ describe("fifty runs while the store is away", () => {
         )
       }
       assert.isTrue(lines.every((line) => line.includes('"runId":"r-')))
-    }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(ScriptedModel.layer(steps(6 + millis / 500))__STORE__))
+    }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(ScriptedModel.layer(steps(6 + millis / 500)), store)))
   })
 })
 
@@ -564,7 +567,7 @@ describe.each(stores)("one state: a run that ended before a response was opened 
     yield* store.remove(lease, { force: true })
     yield* store.create({ runId: idOfR, agent: "analyst", digest, background: true, session: {} })
   })
-  const parked = Effect.gen(function* () {
+  const parkedNow = Effect.gen(function* () {
     const store = yield* TokenStore.TokenStore
     const { lease, record } = yield* store.acquire(idOfR, { owner: "x", ttl: Duration.minutes(1) })
     const seen = record.journal.length
@@ -588,7 +591,7 @@ describe.each(stores)("one state: a run that ended before a response was opened 
       "as given up",
       good,
       {},
-      Effect.andThen(refused, Effect.andThen(abandoned, Effect.andThen(parked, Runs.discard("r")))),
+      Effect.andThen(refused, Effect.andThen(abandoned, Effect.andThen(parkedNow, Runs.discard("r")))),
       "cancelled",
       "RunCancelled"
     ],
@@ -642,6 +645,6 @@ describe.each(stores)("one state: a run that ended before a response was opened 
         }
         yield* passing(Agent.remove(analyst, { ...ref, force: true }))
         assert.isUndefined(yield* stored)
-      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps, options)__STORE__))
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps, options), kept)))
   )
 })

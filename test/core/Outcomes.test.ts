@@ -317,13 +317,17 @@ describe.each(stores)("over the $name store", ({ layer }) => {
               ? inner.cancel(responseId)
               : answer === "silence"
                 ? Effect.never
-                : Effect.fail(answer === "gone" ? new BackgroundModel.ResponseGone({ responseId }) : answer)
+                : Effect.delay(
+                    Effect.fail(answer === "gone" ? new BackgroundModel.ResponseGone({ responseId }) : answer),
+                    20
+                  )
           })
       })
     }
     const answers: ReadonlyArray<[string, ReadonlyArray<AiError.AiError | "gone" | "silence">]> = [
       ["503", [unavailable]],
       ["429 and 503", [busy, unavailable]],
+      ["503 for minutes", Array.from({ length: 30 }, () => unavailable)],
       ["401, by a wrong key", [aiError(new AiError.AuthenticationError({ kind: "InvalidKey" }))]],
       ["404, by a gateway", ["gone"]],
       ["silence", ["silence"]]
@@ -389,6 +393,20 @@ describe.each(stores)("over the $name store", ({ layer }) => {
         assert.isTrue(yield* has("CancelSent"))
       }).pipe(over(long, refusing("cancel", unavailable)))
     )
+
+    it.effect("E3a: is taken, and the store refuses to record that: it is not sent without end", () => {
+      const { layer: store, state } = outage(layer, ["record"])
+      return Effect.gen(function* () {
+        const [w0] = yield* two()
+        const first = yield* begin(w0, Effect.flip(reading))
+        yield* comes("Accepted")
+        yield* note(runId, { _tag: "CancelRequested" })
+        state.kind = "denied"
+        state.store = "is away"
+        assert.strictEqual((yield* passing(Fiber.join(first), 1000)).reason._tag, "RunCancelled")
+        assert.strictEqual(yield* count("cancel"), 1)
+      }).pipe(over(long, undefined, store))
+    })
 
     it.effect("E3a: is refused for a response that nobody waits for: it is sent again", () =>
       Effect.gen(function* () {
@@ -510,6 +528,32 @@ describe.each(stores)("over the $name store", ({ layer }) => {
           yield* isStopped
         }).pipe(over(long, unstreamed, store))
       })
+    }
+
+    for (const kind of ["unavailable", "denied"] as const) {
+      for (const [how, changes] of [
+        ["of a run that stalled", stalls],
+        ["of a stream that is interrupted", {}]
+      ] as const) {
+        it.effect(`E3d: ${how} cannot be recorded (${kind}): the log tells it`, () => {
+          const { layer: store, state } = outage(layer, ["record"])
+          const { layer: logger, lines } = logging()
+          return Effect.gen(function* () {
+            const [w0] = yield* two(changes)
+            const stream = Agent.stream(analyst, { ...task, onInterrupt: "cancel" })
+            const first = yield* begin(w0, Effect.exit(Stream.runDrain(stream)))
+            yield* comes("Accepted")
+            state.kind = kind
+            state.store = "is away"
+            if (changes === stalls) yield* passing(Fiber.await(first))
+            else yield* passing(Fiber.interrupt(first))
+            assert.lengthOf(
+              lines.filter((line) => line.startsWith("Error r resp_1 baton: a stop could not be recorded")),
+              1
+            )
+          }).pipe(over(long, undefined, store), Effect.provide(logger))
+        })
+      }
     }
 
     it.effect("E3d: of a foreground run that stalled: its connection is closed, and the run has ended", () =>

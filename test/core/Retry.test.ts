@@ -1,12 +1,12 @@
 // Guarantees 7 and 10: a run that ended without success is opened again (`Agent.retry`), and a response that something else
 // opened is taken over (`Agent.adopt`).
-import { Agent, BackgroundModel, Run, Runs, TokenStore } from "@effect-baton/core"
+import { Agent, BackgroundModel, Run, Runs } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Stream } from "effect"
-import { AiError } from "effect/ai"
 import { analyst, count, recordOf, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
-import { modelWith, stores } from "../support/stores.ts"
+import { denied, modelWith, unreachable } from "../support/models.ts"
+import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
 const { completed, fail, failed, incomplete, pause, text } = ScriptedModel
@@ -19,8 +19,6 @@ const expired = Effect.gen(function* () {
   yield* passing(Agent.start(analyst, input))
   yield* (yield* BackgroundModel.BackgroundModel).remove("resp_1")
 })
-const aiError = (reason: AiError.AiErrorReason) => AiError.make({ module: "Test", method: "test", reason })
-const unreachable = aiError(new AiError.NetworkError({ reason: "TransportError", method: "GET", url: "https://test" }))
 
 /** The n-th response of a run is played from the n-th of these scripts, or the last. */
 const inTurn = (...scripts: ReadonlyArray<ReadonlyArray<ScriptedModel.Step>>) => {
@@ -57,7 +55,7 @@ describe.each(stores)("Agent.retry ($name)", ({ layer: store }) => {
     {
       name: "was refused",
       script: () => {
-        const refusal = [fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), ...good]
+        const refusal = [fail(denied), ...good]
         return inTurn(refusal, refusal)
       },
       end: ran,
@@ -211,8 +209,7 @@ describe.each(stores)("Agent.retry ($name)", ({ layer: store }) => {
   )
 
   it.effect("says that it was refused again, and leaves the run as one that failed", () => {
-    const refusal = aiError(new AiError.AuthenticationError({ kind: "InvalidKey" }))
-    const model = modelWith(good, () => ({ create: () => Stream.fail(refusal) }))
+    const model = modelWith(good, () => ({ create: () => Stream.fail(denied) }))
     return Effect.gen(function* () {
       yield* ran
       const { reason } = yield* passing(Effect.flip(Agent.retry(analyst, input)))

@@ -1,4 +1,4 @@
-// Guarantee 9 for runs that only one process can stop, and what a stopped run leaves behind: its end, and its session.
+// Guarantee 9: a run that only one process can stop, one whose stream is interrupted, and the session that is left behind.
 import {
   Agent,
   type AgentError,
@@ -12,8 +12,9 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, count, recordOf, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
-import { makeProcess } from "../support/schedule.ts"
+import { analyst, count, recordOf, requests, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
+import { modelWith, unreachable } from "../support/models.ts"
+import { atProvider, makeProcess } from "../support/schedule.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -72,7 +73,7 @@ const heard = Effect.fnUntraced(function* (
 const silent = [text("a"), pause("1 hour"), text("b"), completed]
 const progressing = [...Array.from({ length: 600 }, () => [text("x"), pause("1 second")]).flat(), completed]
 
-describe.each(stores)("a foreground run is stopped from another process, over the $name store", ({ layer: store }) => {
+describe.each(stores)("a foreground run is stopped from another process, over the $name store", ({ layer: kept }) => {
   it.effect.each(shown)("E13: its holder is silent, and learns of it by a renewal; a look shows %s", (shows) => {
     const { layer, seen } = foreground(silent, shows)
     return Effect.gen(function* () {
@@ -93,7 +94,7 @@ describe.each(stores)("a foreground run is stopped from another process, over th
       const { due, lease } = yield* recordOf("r")
       assert.isNull(due)
       assert.isNull(lease)
-    }).pipe(Effect.provide(Layer.merge(layer, store)))
+    }).pipe(Effect.provide(Layer.merge(layer, kept)))
   })
 
   it.effect("E13: its holder makes progress, and learns of it in the same time, as it has no position to write", () => {
@@ -110,7 +111,7 @@ describe.each(stores)("a foreground run is stopped from another process, over th
       assert.isAtMost(textOf(read).length, 16)
       assert.strictEqual(seen.open, 0)
       assert.strictEqual(yield* statusOf("r"), "cancelled")
-    }).pipe(Effect.provide(Layer.merge(layer, store)))
+    }).pipe(Effect.provide(Layer.merge(layer, kept)))
   })
 
   it.effect("E13: its holder is dead: it is over when the lease is", () => {
@@ -129,7 +130,7 @@ describe.each(stores)("a foreground run is stopped from another process, over th
       assert.strictEqual(error.reason._tag, "RunCancelled", "somebody asked for it")
       assert.strictEqual(yield* count("create"), 1)
       yield* Fiber.interrupt(reading)
-    }).pipe(Effect.provide(Layer.merge(layer, store)))
+    }).pipe(Effect.provide(Layer.merge(layer, kept)))
   })
 })
 
@@ -233,12 +234,12 @@ describe("a foreground run is stopped from another process", () => {
   })
 })
 
-describe.each(stores)("sessions, over the $name store", ({ layer: store }) => {
+describe.each(stores)("sessions, over the $name store", ({ layer: kept }) => {
   /** The second run ends like this, all others complete. */
   const second = (steps: ReadonlyArray<ScriptedModel.Step>) =>
     Layer.merge(
       ScriptedModel.layer(({ runId }) => (runId === "two" ? steps : [text("fine"), completed])),
-      store
+      kept
     )
   const previous = Effect.gen(function* () {
     const { ledger } = yield* ScriptedModel.ScriptedModel
@@ -319,7 +320,7 @@ describe.each(stores)("sessions, over the $name store", ({ layer: store }) => {
               ScriptedModel.layer(({ runId }) =>
                 runId === "two" && ++tries === 1 ? [text("a"), failed("once")] : [text("fine"), completed]
               ),
-              store
+              kept
             )
           })
         )
@@ -329,21 +330,25 @@ describe.each(stores)("sessions, over the $name store", ({ layer: store }) => {
 })
 
 describe("onInterrupt", () => {
+  type Failing = Effect.Effect<unknown, AgentError.AgentError, Services>
+  const task = { input: "Hello", runId: "r" }
+  const over = (steps: ReadonlyArray<ScriptedModel.Step>) =>
+    Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)
   const cancels = { onInterrupt: "cancel" } as const
   const ways = {
-    stream: Stream.runDrain(Agent.stream(analyst, { ...input, ...cancels })),
-    "stream by hand": Stream.runDrain(Agent.stream(analyst, { ...input, ...cancels, acknowledge: "manual" })),
+    stream: Stream.runDrain(Agent.stream(analyst, { ...task, ...cancels })),
+    "stream by hand": Stream.runDrain(Agent.stream(analyst, { ...task, ...cancels, acknowledge: "manual" })),
     resume: Stream.runDrain(Agent.resume(analyst, { ...ref, ...cancels })),
     "resume by hand": Stream.runDrain(Agent.resume(analyst, { ...ref, ...cancels, acknowledge: "manual" })),
-    run: Effect.asVoid(Agent.run(analyst, { ...input, ...cancels })),
-    "stream in a busy consumer": Stream.runForEach(Agent.stream(analyst, { ...input, ...cancels }), ({ text }) =>
-      text === "" ? Effect.void : Effect.sleep("1 hour")
+    run: Effect.asVoid(Agent.run(analyst, { ...task, ...cancels })),
+    "stream in a busy consumer": Stream.runForEach(Agent.stream(analyst, { ...task, ...cancels }), (update) =>
+      update.text === "" ? Effect.void : Effect.sleep("1 hour")
     )
   }
   const names = ["stream", "stream by hand", "resume", "resume by hand", "run", "stream in a busy consumer"] as const
   const begin = (name: (typeof names)[number]) =>
     Effect.gen(function* () {
-      if (name.startsWith("resume")) yield* passing(Agent.start(analyst, input))
+      if (name.startsWith("resume")) yield* passing(Agent.start(analyst, task))
       const fiber = yield* Effect.forkChild(ways[name])
       yield* elapse(1000)
       return fiber
@@ -361,11 +366,11 @@ describe("onInterrupt", () => {
       assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "cancelled")
       const { reason } = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, ref))))
       assert.strictEqual(reason._tag, "RunCancelled")
-    }).pipe(Effect.provide(over(long)))
+    }).pipe(Effect.provide(over(silent)))
   )
 
   it.effect("cancel: an interruption while the request is under way cancels what it bought", () => {
-    const slow = modelWith(long, (inner) => ({
+    const slow = modelWith(silent, (inner) => ({
       create: (request) => Stream.unwrap(Effect.delay(Effect.succeed(inner.create(request)), "3 seconds"))
     }))
     return Effect.gen(function* () {
@@ -380,7 +385,7 @@ describe("onInterrupt", () => {
 
   it.effect("cancel: what the provider does not take at once is sent again by whoever comes next", () => {
     let isAway = true
-    const model = modelWith(long, (inner) => ({
+    const model = modelWith(silent, (inner) => ({
       cancel: (responseId) => Effect.suspend(() => (isAway ? Effect.fail(unreachable) : inner.cancel(responseId)))
     }))
     return Effect.gen(function* () {
@@ -400,7 +405,7 @@ describe("onInterrupt", () => {
   it.effect("cancel: a foreground run was cancelled, and not only interrupted", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(
-        Stream.runDrain(Agent.stream(analyst, { ...input, ...cancels, background: false }))
+        Stream.runDrain(Agent.stream(analyst, { ...task, ...cancels, background: false }))
       )
       yield* elapse(1000)
       yield* passing(Fiber.interrupt(fiber))
@@ -408,16 +413,16 @@ describe("onInterrupt", () => {
       const { reason } = yield* passing(Effect.flip(Agent.result(analyst, ref)))
       assert.strictEqual(reason._tag, "RunCancelled")
       assert.strictEqual(yield* count("cancel"), 0)
-    }).pipe(Effect.provide(over(long)))
+    }).pipe(Effect.provide(over(silent)))
   )
 
   it.effect.each([
-    ["a consumer that has enough", Stream.runDrain(Stream.take(Agent.stream(analyst, { ...input, ...cancels }), 3))],
+    ["a consumer that has enough", Stream.runDrain(Stream.take(Agent.stream(analyst, { ...task, ...cancels }), 3))],
     [
       "a consumer that fails",
       Effect.ignore(
-        Stream.runForEach(Agent.stream(analyst, { ...input, ...cancels }), ({ text }) =>
-          text === "" ? Effect.void : Effect.fail("no")
+        Stream.runForEach(Agent.stream(analyst, { ...task, ...cancels }), (update) =>
+          update.text === "" ? Effect.void : Effect.fail("no")
         )
       )
     ]
@@ -427,15 +432,15 @@ describe("onInterrupt", () => {
       assert.strictEqual(yield* count("cancel"), 0)
       assert.isFalse((yield* stateOf("r")).cancelled)
       assert.strictEqual((yield* Agent.poll(analyst, ref)).status, "in_progress")
-    }).pipe(Effect.provide(over(long)))
+    }).pipe(Effect.provide(over(silent)))
   )
 
   it.effect.each(["leave", undefined] as const)("%s: an interruption leaves the run alone", (onInterrupt) => {
     const how = onInterrupt === undefined ? {} : { onInterrupt }
     const each: ReadonlyArray<Failing> = [
-      Stream.runDrain(Agent.stream(analyst, { ...input, ...how })),
+      Stream.runDrain(Agent.stream(analyst, { ...task, ...how })),
       Stream.runDrain(Agent.resume(analyst, { ...ref, ...how })),
-      Agent.run(analyst, { ...input, ...how })
+      Agent.run(analyst, { ...task, ...how })
     ]
     return Effect.gen(function* () {
       for (const effect of each) {
@@ -450,14 +455,14 @@ describe("onInterrupt", () => {
         []
       )
       assert.strictEqual(yield* atProvider("resp_1"), "in_progress")
-    }).pipe(Effect.provide(over(long)))
+    }).pipe(Effect.provide(over(silent)))
   })
 
   it.effect("cancel: a run that is over stays as it ended", () =>
     Effect.gen(function* () {
       const read: Array<AgentUpdate.AgentUpdate> = []
       const fiber = yield* Effect.forkChild(
-        Stream.runForEach(Agent.stream(analyst, { ...input, ...cancels }), (update) =>
+        Stream.runForEach(Agent.stream(analyst, { ...task, ...cancels }), (update) =>
           Effect.andThen(
             Effect.sync(() => void read.push(update)),
             update.status === "completed" ? Effect.sleep("1 hour") : Effect.void
@@ -473,6 +478,6 @@ describe("onInterrupt", () => {
       assert.isNull(lease)
       assert.isNull(due)
       assert.strictEqual(yield* statusOf("r"), "completed")
-    }).pipe(Effect.provide(over(good)))
+    }).pipe(Effect.provide(over([text("a"), completed])))
   )
 })

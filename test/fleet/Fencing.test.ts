@@ -1,6 +1,6 @@
 // The checker of histories: it passes sound ones, and names each kind of fault.
 import { assert, describe, it } from "@effect/vitest"
-import { violations } from "./fencing.ts"
+import { repeated, violations } from "./fencing.ts"
 import type { Operation } from "./history.ts"
 
 let number = 0
@@ -78,5 +78,31 @@ describe("the checker of the fencing law", () => {
       /position 5 under 11 after 7/
     )
     assert.match(violations([...sound.slice(0, 5), commit("b", 22, 11, 2, 9)]).join("\n"), /ordinal 2 under 11 after 2/)
+  })
+})
+
+describe("the checker of what comes again", () => {
+  const line = (worker: string, at: number, position: string) => ({ worker, at, position, text: "" })
+
+  it("passes what had not been written when the next worker took the run", () => {
+    const part = { ...commit("b", 26, 11, 4, 10), skip: 2 }
+    const lines = [
+      line("a", 3, "3.0"),
+      line("a", 9, "8.0"),
+      line("b", 22, "8.0"),
+      line("a", 33, "10.3"),
+      line("a", 33, "10.0")
+    ]
+    assert.deepStrictEqual(repeated([...sound, part], "r", lines), [])
+    assert.match(repeated([...sound, part], "r", [line("a", 33, "10.2")]).join(), /a delivered 10.2 under 12/)
+  })
+
+  it("names what had been written, and whoever never had the run", () => {
+    assert.match(
+      repeated(sound, "r", [line("b", 22, "6.0")]).join(),
+      /b delivered 6.0 under 11, and 7.5 was written before/
+    )
+    assert.match(repeated(sound, "r", [line("b", 22, "7.0")]).join(), /b delivered 7.0 under 11/)
+    assert.match(repeated(sound, "r", [line("b", 10, "8.0")]).join(), /never had the run/)
   })
 })

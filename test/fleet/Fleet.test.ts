@@ -13,7 +13,7 @@ import { chance } from "../soak/random.ts"
 import { program } from "../support/program.ts"
 import { client, describeRedis, start } from "../support/redisServer.ts"
 import { agent } from "./agent.ts"
-import { violations } from "./fencing.ts"
+import { repeated, violations } from "./fencing.ts"
 import { readHistory } from "./history.ts"
 import { decodeLine, type Line } from "./line.ts"
 
@@ -204,6 +204,7 @@ describeRedis("a fleet of workers", () => {
         )
 
         const { responses } = yield* server.ledger
+        const operations = yield* history
         let again = 0
         for (const record of yield* Stream.runCollect(Runs.list()).pipe(Effect.provideContext(context))) {
           const state = RunState.fold(record)
@@ -223,6 +224,7 @@ describeRedis("a fleet of workers", () => {
             if (texts.has(position)) again++
             texts.set(position, text)
           }
+          assert.deepStrictEqual(repeated(operations, record.runId, lines), [])
           const created = responses.filter(({ metadata }) => metadata["baton_run_id"] === record.runId)
           assert.deepStrictEqual(
             created.map(({ id }) => id),
@@ -230,7 +232,6 @@ describeRedis("a fleet of workers", () => {
           )
           assert.strictEqual([...texts.values()].join(""), created[0]?.outputText, `the output of ${record.runId}`)
         }
-        const operations = yield* history
         assert.deepStrictEqual(violations(operations), [])
         console.log(
           `fleet (seed ${seed}): ${runs} runs by ${names} workers, ${JSON.stringify(struck)}, ` +

@@ -1,4 +1,5 @@
 import type { Operation } from "./history.ts"
+import type { Line } from "./line.ts"
 
 /**
  * What in a history of leases and commits breaks the fencing law. Two operations are in order if one was answered before
@@ -50,6 +51,34 @@ export const violations = (history: ReadonlyArray<Operation>): ReadonlyArray<str
     }
   }
   return found
+}
+
+/** How much of an event is delivered with so many of its updates; all of it with the last one, which has no skip. */
+const shareOf = (skip = 0): number => (skip === 0 ? 0.5 : skip / (2 * skip + 2))
+
+/** What was delivered though a position at or beyond it had been written before its worker took the run. */
+export const repeated = (
+  history: ReadonlyArray<Operation>,
+  runId: string,
+  lines: ReadonlyArray<Line>
+): ReadonlyArray<string> => {
+  const done = history.filter((operation): operation is Done => operation.runId === runId && operation.done === true)
+  const grants = done.filter(({ what }) => what === "acquire").toSorted((a, b) => a.fence - b.fence)
+  const written = done.filter(
+    (commit): commit is Moving => commit.outcome === "written" && commit.ordinal !== undefined
+  )
+  return lines.flatMap(({ at, position, worker }) => {
+    const grant = grants.findLast((one) => one.worker === worker && one.end <= at)
+    if (grant === undefined) return [`${runId}: ${worker} delivered ${position}, and never had the run`]
+    const reached = written
+      .filter(({ end, fence }) => fence < grant.fence && end < grant.begin)
+      .map((commit) => commit.position + shareOf(commit.skip))
+      .reduce((a, b) => Math.max(a, b), -1)
+    const [sequence = 0, skip = 0] = position.split(".").map(Number)
+    return sequence + shareOf(skip) <= reached
+      ? [`${runId}: ${worker} delivered ${position} under ${grant.fence}, and ${reached} was written before`]
+      : []
+  })
 }
 
 type Done = Operation & { readonly end: number; readonly fence: number }

@@ -20,9 +20,10 @@ export const Operation = Schema.Struct({
   owner: Schema.optionalKey(Schema.String),
   /** The facts that a commit adds. */
   facts: Schema.optionalKey(Schema.Array(Schema.String)),
-  /** Of a position that a commit writes: its ordinal, and its sequence number. */
+  /** Of a position that a commit writes: its ordinal, its sequence number, and how much of that event is delivered. */
   ordinal: Schema.optionalKey(Schema.Int),
   position: Schema.optionalKey(Schema.Int),
+  skip: Schema.optionalKey(Schema.Int),
   /** What a commit came to. */
   outcome: Schema.optionalKey(Schema.Literals(["written", "moved", "held"]))
 })
@@ -77,7 +78,11 @@ export const recorded = (inner: Service, worker: string, file: string): Service 
           ...(commit.facts === undefined ? {} : { facts: commit.facts.map(({ _tag }) => _tag) }),
           ...(commit.position === undefined
             ? {}
-            : { ordinal: commit.position.ordinal, position: commit.position.token.sequenceNumber })
+            : {
+                ordinal: commit.position.ordinal,
+                position: commit.position.token.sequenceNumber,
+                skip: commit.position.token.skip
+              })
         },
         inner.commit(lease, commit),
         ({ outcome }) => ({ outcome })

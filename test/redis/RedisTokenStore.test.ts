@@ -105,7 +105,9 @@ describeShared("Redis store", (server) => {
       const facts = factsOf(Option.getOrThrow(yield* store.read(idOf("r-1"))).incarnation)
       const take = Effect.map(store.acquire(idOf("r-1"), { owner: "a", ttl }), ({ lease }) => lease)
       assert.deepStrictEqual(yield* listed, [both, [], both])
-      yield* store.release(yield* take, { ...never, parked: "it is broken" })
+      const first = yield* take
+      assert.deepStrictEqual(yield* listed, [["r-2"], [], both])
+      yield* store.release(first, { ...never, parked: "it is broken" })
       assert.deepStrictEqual(yield* listed, [["r-2"], ["r-1"], ["r-2"]])
       const [aside] = (yield* store.list({ parked: true, limit: 1 })).items
       assert.strictEqual(aside?.parked?.reason, "it is broken")

@@ -130,7 +130,9 @@ export const consume = Effect.fnUntraced(function* (options: {
     const timeLimit = of.hits(0.15) ? of.between(100, 4000) : undefined
     let taken = 0
     let last: AgentUpdate.AgentUpdate | undefined
-    const written = (how: string) => (unsaid.unwritten.has(runId) ? `${how}, not written` : how)
+    // A lease that was over when its holder left takes what was acknowledged last with it, and is not given back.
+    const written = (how: string) =>
+      unsaid.unwritten.has(runId) || unsaid.unleft.has(runId) ? `${how}, not written` : how
     if (!rival) keep({ did: "try", attempt: id, by })
 
     const reading = Stream.take(updates, most).pipe(
@@ -206,8 +208,14 @@ export const consume = Effect.fnUntraced(function* (options: {
     injected("cancel recorded only")
   }).pipe(Effect.retry(again), Effect.ignore)
 
-  /** What was asked for in an earlier life is not asked for again. */
+  /** Most cancels come while a response runs. What was asked for in an earlier life is not asked for again. */
   const cancelOnce = Effect.gen(function* () {
+    if (chance(seed, runId, "cancel when").hits(0.8)) {
+      yield* Effect.repeat(Effect.retry(record, again), {
+        until: (found) => Option.isSome(found) && RunState.winners(RunState.fold(found.value)).length > 0,
+        schedule: Schedule.spaced("100 millis")
+      })
+    }
     const known = yield* Effect.retry(record, again)
     if (Option.isSome(known) && RunState.fold(known.value).cancelled) return injected("cancel left to the next")
     yield* chance(seed, runId, "cancel").hits(0.5) ? cancelAndDie : cancel

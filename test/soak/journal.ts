@@ -49,14 +49,11 @@ export const findings = (
   if (state.loose.length > 0) found.push("a response of it was left without a cancel")
 
   const isUnwritten = ends.some(({ unwritten }) => unwritten === true)
-  // Whoever was killed gave nothing back.
+  // Whoever was killed, or lost the run, gave nothing back. A rival's attempts are known by what it got.
+  const left = new Set(lines.flatMap((line) => (line.did === "stop" || line.did === "end" ? [line.attempt] : [])))
   const isUnleft =
     ends.some(({ unleft }) => unleft === true) ||
-    lines.some(
-      (line) =>
-        line.did === "try" &&
-        !lines.some(({ attempt, did }) => did !== "try" && did !== "update" && attempt === line.attempt)
-    )
+    lines.some((line) => !left.has(line.attempt) || (line.did === "stop" && /not written|LeaseLost/.test(line.how)))
   // Facts of others make a run work again, whatever was said of it before.
   const hasNews = !/^(Requested|Ended|Delivered)$/.test(journal.at(-1)?._tag ?? "")
   if (end.status === "unconfirmed" && ended === undefined) {

@@ -46,6 +46,13 @@ const injections = [
   "lease lost"
 ]
 
+/** Waits until a worker's life has begun: a busy machine takes its time to start a process. */
+const begun = (directory: string, life: number) =>
+  Effect.sync(() => existsSync(begunPath({ directory, life }))).pipe(
+    Effect.repeat({ until: (isThere) => isThere, schedule: Schedule.spaced("50 millis") }),
+    Effect.timeoutOption("30 seconds")
+  )
+
 /** One worker's lives, one after the other, until all its runs are over. */
 const lives = Effect.fnUntraced(function* (options: {
   readonly task: Omit<Task, "life">
@@ -69,10 +76,7 @@ const lives = Effect.fnUntraced(function* (options: {
           })
         )
         const wait = Effect.suspend(() => Effect.exit(child.exitCode))
-        yield* Effect.repeat(
-          Effect.sync(() => existsSync(begunPath({ directory: task.directory, life }))),
-          { until: (begun) => begun, schedule: Schedule.spaced("50 millis") }
-        ).pipe(Effect.raceFirst(wait), Effect.timeoutOption("30 seconds"))
+        yield* begun(task.directory, life).pipe(Effect.raceFirst(wait))
         const age = of.between(4500, 9000)
         const name = life % 2 === task.worker % 2 ? "SIGKILL" : "SIGTERM"
         const killed = life <= 2 || Date.now() + age < task.until
@@ -122,7 +126,10 @@ const soak = Effect.fnUntraced(function* (options: {
   const troubles =
     redis === undefined
       ? Effect.never
-      : Effect.andThen(redisTroubles({ server: redis, seed, until, injected }), Effect.never)
+      : Effect.forEach(places, (place) => begun(place, 1)).pipe(
+          Effect.andThen(redisTroubles({ server: redis, seed, until, injected })),
+          Effect.andThen(Effect.never)
+        )
   const [took, crashes] = yield* Effect.timed(
     Effect.forEach(
       places,

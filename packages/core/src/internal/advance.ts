@@ -84,10 +84,16 @@ export const isRetried = (
   journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
 
 /** Records that the run must stop, within the time that leaving a run may take. */
-export const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> =>
-  held
-    .observe(held.own({ _tag: "CancelRequested" }))
-    .pipe(Effect.interruptible, Effect.timeoutOption(run.policy.closeTimeout), Effect.ignore)
+export const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> => {
+  const forgotten = Effect.annotateLogs(
+    Effect.logError("baton: a stop could not be recorded, and the run goes on: cancel it with Agent.cancel"),
+    { runId: run.runId, agent: run.agent.name, responseId: run.known.responseId }
+  )
+  return held.observe(held.own({ _tag: "CancelRequested" })).pipe(
+    Effect.timeoutOrElse({ duration: run.policy.closeTimeout, orElse: () => forgotten }),
+    Effect.catch((error) => (error._tag === "Gone" ? Effect.void : forgotten))
+  )
+}
 
 /** Writes what is left to write: a stream must not end well if this process lost the run. */
 const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>

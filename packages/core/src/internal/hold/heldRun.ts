@@ -165,12 +165,18 @@ const make = Effect.fnUntraced(function* (
       Effect.ignore
     )
   const sendCancels = () => {
-    for (let step = nextOf(journal.state()); step._tag === "CancelResponse"; step = nextOf(journal.state())) {
+    const state = journal.state()
+    const unsent: Array<FactOf<"Accepted">> = []
+    for (let step = nextOf(state); step._tag === "CancelResponse"; step = nextOf(state)) {
       underWay.add(step.response.responseId)
-      const isOwn = journal.state().turns.some(({ winner }) => winner?.responseId === step.response.responseId)
+      unsent.push(step.response)
+    }
+    // A cancel that is answered at once must not be found again while they are looked for.
+    for (const response of unsent) {
+      const isOwn = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
       // A foreground response ends with the connection of whoever opened it.
       if (isOwn && !record.background) stopped.openUnsafe()
-      else fork(step.response.responseId, cancelOf(step.response))
+      else fork(response.responseId, cancelOf(response))
     }
   }
   onFacts = () => {
