@@ -5,8 +5,10 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 const whole = [
   "examples/07-own-store.test.ts",
   "test/core/Checkpoint.test.ts",
+  "test/core/Holding.test.ts",
   "test/core/Model.test.ts",
   "test/core/Order.test.ts",
+  "test/core/Outcomes.test.ts",
   "test/core/Prefix.test.ts",
   "test/core/Schedules.test.ts",
   "test/core/TokenStoreAlike.test.ts",

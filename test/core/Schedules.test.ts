@@ -294,14 +294,14 @@ const schedules = (layer: Layer.Layer<TokenStore.TokenStore>): void => {
       yield* done(w1, Agent.retry(analyst, { ...task, mayBuyTwice: true }))
       yield* w0Request.goOn
       yield* comes("Accepted", "resp_1")
-      yield* note(runId, ({
-	_tag: 'ResponseEnded',
-	incarnation,
-	turn: 0,
-	responseId: 'resp_1',
-	status: 'failed',
-	calls: []
-}) as never)
+      yield* note(runId, {
+        _tag: "ResponseEnded",
+        incarnation,
+        turn: 0,
+        responseId: "resp_1",
+        status: "failed",
+        calls: []
+      } as never)
       const response = yield* done(w1, Agent.result(analyst, ref))
       assert.strictEqual(response.status, "completed")
       assert.deepStrictEqual(response.responseId, Option.some("resp_2"))

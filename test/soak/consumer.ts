@@ -210,15 +210,17 @@ export const consume = Effect.fnUntraced(function* (options: {
 
   /** Most cancels come while a response runs. What was asked for in an earlier life is not asked for again. */
   const cancelOnce = Effect.gen(function* () {
-    if (chance(seed, runId, "cancel when").hits(0.8)) {
+    const of = chance(seed, runId, life, "cancel")
+    if (of.hits(0.8)) {
       yield* Effect.repeat(Effect.retry(record, again), {
         until: (found) => Option.isSome(found) && RunState.winners(RunState.fold(found.value)).length > 0,
         schedule: Schedule.spaced("100 millis")
       })
     }
+    yield* Effect.sleep(Duration.millis(of.between(0, 1500)))
     const known = yield* Effect.retry(record, again)
     if (Option.isSome(known) && RunState.fold(known.value).cancelled) return injected("cancel left to the next")
-    yield* chance(seed, runId, "cancel").hits(0.5) ? cancelAndDie : cancel
+    yield* of.hits(0.5) ? cancelAndDie : cancel
   }).pipe(Effect.ignore)
 
   const rivals = chance(seed, runId, life, "rivals").hits(options.rivals)
@@ -229,7 +231,7 @@ export const consume = Effect.fnUntraced(function* (options: {
         )
       )
     : Effect.never
-  const impatient = plan.cancel === "early" ? Effect.andThen(Effect.sleep("1500 millis"), cancelOnce) : Effect.void
+  const impatient = plan.cancel === "early" ? cancelOnce : Effect.void
 
   const whole = Effect.gen(function* () {
     const of = chance(seed, runId, life)

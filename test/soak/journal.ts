@@ -51,8 +51,9 @@ export const findings = (
   const isUnwritten = ends.some(({ unwritten }) => unwritten === true)
   // Whoever was killed, or lost the run, gave nothing back. A rival's attempts are known by what it got.
   const left = new Set(lines.flatMap((line) => (line.did === "stop" || line.did === "end" ? [line.attempt] : [])))
+  const isUnheard = ends.some(({ unleft }) => unleft === true)
   const isUnleft =
-    ends.some(({ unleft }) => unleft === true) ||
+    isUnheard ||
     lines.some((line) => !left.has(line.attempt) || (line.did === "stop" && /not written|LeaseLost/.test(line.how)))
   // Facts of others make a run work again, whatever was said of it before.
   const hasNews = !/^(Requested|Ended|Delivered)$/.test(journal.at(-1)?._tag ?? "")
@@ -60,7 +61,7 @@ export const findings = (
     if (unresolved.length === 0) found.push("it is unconfirmed, but no request is without an answer")
     // Who asked for its end was gone before that was recorded: whoever takes the run next does so.
     if (state.cancelled && due === null) found.push("it is cancelled, and nobody will end it")
-    if (!isUnleft && !hasNews && (parked === null || due !== null || lease !== null)) {
+    if (!isUnheard && !hasNews && (parked === null || due !== null || lease !== null)) {
       found.push(`nobody can open it, and it is not parked: due ${due}, lease ${lease?.owner}`)
     }
     return found
