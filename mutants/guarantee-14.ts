@@ -85,9 +85,9 @@ export default [
     id: "E4b",
     guarantee: 14,
     breaks: "a worker that stops in the middle of handle gives its attempt back",
-    file: "packages/core/src/internal/worker/workerRun.ts",
-    find: 'if (outcome._tag === "Left") return stopping.isOpen()',
-    replace: 'if (outcome._tag === "Left") return (held.leaveAs({ attempt: "keep" }), stopping.isOpen())',
+    file: "packages/core/src/internal/hold/heldRun.ts",
+    find: 'attempt: "back", ...restOf(',
+    replace: 'attempt: "keep", ...restOf(',
     test: "test/core/Runs.test.ts",
     title: "E4b: none counts"
   },

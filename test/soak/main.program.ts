@@ -77,7 +77,7 @@ const lives = Effect.fnUntraced(function* (options: {
         )
         const wait = Effect.suspend(() => Effect.exit(child.exitCode))
         yield* begun(task.directory, life).pipe(Effect.raceFirst(wait))
-        const age = of.between(4500, 9000)
+        const age = of.between(6000, 10_000)
         const name = life % 2 === task.worker % 2 ? "SIGKILL" : "SIGTERM"
         const killed = life <= 2 || Date.now() + age < task.until
         const first = yield* Effect.timeoutOption(

@@ -75,6 +75,7 @@ const scenarios: ReadonlyArray<(of: Chance) => Scenario> = [
   () => ({ troubles: [{ _tag: "CancelEvent" }], cancel: "early" }),
   (of) => ({ troubles: [cut(of, 1)], cancel: "early" }),
   (of) => ({ troubles: [{ _tag: "IgnoreCancel" }, cut(of, 1)], cancel: "early" }),
+  () => ({ troubles: [{ _tag: "IgnoreCancel" }, { _tag: "QueueTime", millis: 3000 }], cancel: "early" }),
   (of) => ({ troubles: [{ _tag: "RefuseCancelFinished" }, cut(of, 2)], cancel: "late" }),
   (of) => ({
     troubles: [{ _tag: "Expired", afterMillis: of.between(300, 1200) }, cut(of, 2)],

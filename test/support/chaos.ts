@@ -54,7 +54,7 @@ const away = (operation: string) => () =>
   new TokenStoreError.TokenStoreError({ operation, kind: "unavailable", description: "chaos" })
 
 /** A store as one process sees it. */
-export const storeOf = (inner: TokenStore.TokenStore["Service"], chaos: Chaos, process: Process) => {
+const storeOf = (inner: TokenStore.TokenStore["Service"], chaos: Chaos, process: Process) => {
   const through = <A, E>(operation: string, effect: Effect.Effect<A, E>) =>
     disturbed(chaos, process, effect, { before: away(operation), after: away(operation) })
   return TokenStore.TokenStore.of({
@@ -79,7 +79,7 @@ const refusal = () =>
   })
 
 /** A model as one process sees it. */
-export const modelOf = (inner: BackgroundModel.BackgroundModel["Service"], chaos: Chaos, process: Process) => {
+const modelOf = (inner: BackgroundModel.BackgroundModel["Service"], chaos: Chaos, process: Process) => {
   const through = <A, E>(effect: Effect.Effect<A, E>) =>
     disturbed(chaos, process, effect, { before: refusal, after: refusal })
   const unconfirmed = (): AiError.AiError | BackgroundModel.CreateUnconfirmed =>

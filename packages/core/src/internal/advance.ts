@@ -75,7 +75,7 @@ const isReadable = (state: RunState.RunState, turn: number): boolean => {
 }
 
 /** Whether nothing was delivered yet of a turn that was opened again. */
-export const isRetried = (
+const isRetried = (
   journal: RunRecord["journal"],
   { incarnation, origin, sequenceNumber, turn }: ContinuationToken.ContinuationToken
 ): boolean =>
@@ -84,7 +84,7 @@ export const isRetried = (
   journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
 
 /** Records that the run must stop, within the time that leaving a run may take. */
-export const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> => {
+const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> => {
   const forgotten = Effect.annotateLogs(
     Effect.logError("baton: a stop could not be recorded, and the run goes on: cancel it with Agent.cancel"),
     { runId: run.runId, agent: run.agent.name, responseId: run.known.responseId }

@@ -65,10 +65,6 @@ export interface Options {
  * Follows one response to its true end: attaches, drops what was delivered before, attaches again when the connection
  * ends without a terminal event, and polls if the provider does not replay. One read becomes one array of updates.
  */
-export const follow = (options: Options): Stream.Stream<AgentUpdate, AgentError> =>
-  Stream.scoped(Stream.fromPull(makePull(options)))
-
-/** The same as a pull, in the scope of the caller. */
 export const makePull = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Updates, never, Scope.Scope> {
   const { run, source, telemetry } = options
   const { model, policy, runId } = run
@@ -340,7 +336,7 @@ const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background
 }
 
 /** Why a run that ended like this fails its stream, if it does. */
-export const failure = (
+const failure = (
   status: Cursor.Ending["status"],
   responseId: string,
   error: AiError.AiError | undefined

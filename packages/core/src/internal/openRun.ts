@@ -26,7 +26,7 @@ import { timeOf } from "./hold/lease.ts"
 import { isMinted, minted, plainCodec } from "./minted.ts"
 
 /** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
-export const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
+const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
   defaultValue: () => () => true
 })
 

@@ -132,7 +132,7 @@ const describe = (span: Tracer.Span, { finish, model, responseId }: ModelSnapsho
 }
 
 /** Counts the tokens that a response used. */
-export const used = (
+const used = (
   model: BackgroundModel["Service"],
   agent: string,
   snapshot: Pick<ModelSnapshot, "finish" | "model">

@@ -16,7 +16,7 @@ export interface Terms {
 }
 
 /** A run that was created and taken. */
-export interface Begun {
+interface Begun {
   readonly lease: TokenStore.Lease
   readonly incarnation: number
   readonly facts: Facts
@@ -92,7 +92,7 @@ export const commitOf = (
 })
 
 /** The facts of an incarnation. */
-export type Facts = ReturnType<typeof factsOf>
+type Facts = ReturnType<typeof factsOf>
 
 export const factsOf = (incarnation: number, by = "a") =>
   ({
