@@ -269,8 +269,8 @@ export const poll = Effect.fn("Agent.poll")(function* (
 })
 
 /**
- * Polls a run on the policy's schedule until it is over. Fails as the run did if it did not complete, and with
- * `RunWaiting` if it waits for somebody.
+ * Polls a run on the policy's schedule until it is over. Fails as the run did if it did not complete, with `RunWaiting` if
+ * it waits for somebody, and with `RunExpired` if the provider does not have its output any more.
  *
  * **Example** (The whole report)
  *
@@ -337,7 +337,7 @@ export const cancel = Effect.fn("Agent.cancel")(function* (
  * A run whose first turn failed needs its input again, as it is not kept: another input is `RunInputMismatch`. If a
  * request of the run was never answered it may have been bought already: then this fails with `Unconfirmed` unless
  * `mayBuyTwice` is true. The first update of the run says `retried` then. Tokens of before are `TokenInvalid`. Fails with
- * `InvalidInput` if the run is under way or ended well.
+ * `InvalidInput` if the run is under way, ended well, or runs in the foreground, where it would end as it is left.
  *
  * **Example** (Once more)
  *

@@ -4,14 +4,14 @@
  * @since 0.1.0
  */
 import { Context, Duration, type FileSystem, Layer, type Path } from "effect"
-import type { Operations } from "./RunKernel.ts"
+import type { Operations } from "./StoreOperations.ts"
 import * as FileSteps from "./internal/fileSteps.ts"
 import * as FileStore from "./internal/fileStore.ts"
 import * as MemoryStore from "./internal/memoryStore.ts"
 import * as Probe from "./internal/processProbe.ts"
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
-export { Gone } from "./RunKernel.ts"
+export { Gone } from "./StoreOperations.ts"
 export type {
   AcquireOptions,
   Answer,
@@ -22,7 +22,7 @@ export type {
   ReleaseOptions,
   RunFilter,
   Unborn
-} from "./RunKernel.ts"
+} from "./StoreOperations.ts"
 
 /**
  * The port to where runs are kept.

@@ -24,6 +24,7 @@ import * as LogRecord from "./logRecord.ts"
 import { recover } from "./logRecovery.ts"
 import * as ResponseIndex from "./responseIndex.ts"
 import * as RunKernel from "../RunKernel.ts"
+import type { Operations } from "../StoreOperations.ts"
 import { fromPlatform, renamed, unforeseen } from "./storeFailure.ts"
 
 const file = "runs.log"
@@ -60,7 +61,7 @@ type Outcome<A, E> = {
 export const make = Effect.fnUntraced(function* (settings: {
   readonly directory: string
   readonly heartbeat: Duration.Duration
-}): Effect.fn.Return<RunKernel.Operations, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+}): Effect.fn.Return<Operations, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const directory = path.resolve(settings.directory)

@@ -2,9 +2,10 @@ import { Clock, Effect, Option, Predicate, Result } from "effect"
 import type { RunId } from "../Run.ts"
 import * as ResponseIndex from "./responseIndex.ts"
 import * as RunKernel from "../RunKernel.ts"
+import type { Operations } from "../StoreOperations.ts"
 
 /** The runs of one process, in a map; nothing survives it. */
-export const make: Effect.Effect<RunKernel.Operations> = Effect.sync(() => {
+export const make: Effect.Effect<Operations> = Effect.sync(() => {
   const rows = new Map<RunId, RunKernel.Row>()
   const responses = ResponseIndex.make()
   let fence = 0
