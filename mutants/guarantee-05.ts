@@ -15,10 +15,9 @@ export default [
     id: "snapshot-delivered-whole",
     guarantee: 5,
     breaks: "of a snapshot exactly what is missing is delivered",
-    file: "packages/core/src/internal/follow.ts",
-    find: "Effect.fromResult(cursor.fill(snapshot))",
-    replace:
-      "Effect.fromResult(Cursor.make({ from: { ...cursor.position(), delivered: { items: [], lanes: [], open: [], overflow: false } }, background: options.background }).fill(snapshot))",
+    file: "packages/core/src/internal/cursor.ts",
+    find: "Delivered.rest(snapshot.lanes, position.delivered)",
+    replace: "Delivered.rest(snapshot.lanes, { items: [], lanes: [], open: [], overflow: false })",
     test: "test/core/Attachment.test.ts",
     title: "falls back to polling where the replay is refused, and polls on the policy's schedule"
   },

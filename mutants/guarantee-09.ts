@@ -45,12 +45,12 @@ export default [
   {
     id: "refused-cancel-fails",
     guarantee: 9,
-    breaks: "a cancel that is answered with 400 because the run was over is told as the run ended",
+    breaks: "a cancel that is answered with 400 because the response was over is no failure",
     file: "packages/openai/src/OpenAiBackgroundModel.ts",
     find: "error?.status === 400 && alreadyOver.test",
     replace: "error?.status === 418 && alreadyOver.test",
-    test: "test/openai/Ends.test.ts",
-    title: "because the run was over: told as it ended"
+    test: "test/openai/Operations.test.ts",
+    title: "answered with 400"
   },
   {
     id: "X1",

@@ -5,18 +5,19 @@ export default [
     id: "failed-run-looks-empty",
     guarantee: 10,
     breaks: "a failed run never looks like an empty success",
-    file: "packages/core/src/internal/follow.ts",
-    find: 'status === "failed" && error !== undefined',
-    replace: 'status === "queued" && error !== undefined',
-    test: "test/core/Ends.test.ts"
+    file: "packages/core/src/internal/runReason.ts",
+    find: "new RunFailed({ error: end.error })",
+    replace: "undefined",
+    test: "test/core/Ends.test.ts",
+    title: "streamed, resumed, run, watched"
   },
   {
     id: "expired-run-looks-empty",
     guarantee: 10,
     breaks: "an expired run fails its stream",
-    file: "packages/core/src/internal/follow.ts",
-    find: 'status === "expired"',
-    replace: 'status === "queued"',
+    file: "packages/core/src/internal/runReason.ts",
+    find: 'return new RunExpired({ responseId: RunState.winners(state).at(-1)?.responseId ?? "" })',
+    replace: "return undefined",
     test: "test/core/Ends.test.ts",
     title: "a response that the provider no longer has fails the run after a last update"
   },

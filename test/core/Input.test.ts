@@ -136,7 +136,7 @@ describe("bad input", () => {
       const input = { input: "Hello", runId: "r" }
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(agent("1"), input), 3)))
       assert.strictEqual(
-        (yield* refusal(Stream.runDrain(Agent.resume(agent("2"), { runId: "r" }))))._tag,
+        (yield* passing(refusal(Stream.runDrain(Agent.resume(agent("2"), { runId: "r" })))))._tag,
         "AgentChanged"
       )
       const allowed = Agent.run(agent("2"), input).pipe(Effect.provide(RunPolicy.layer({ onAgentChanged: "continue" })))
