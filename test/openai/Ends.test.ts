@@ -3,10 +3,12 @@ import { Agent, type AgentUpdate, RunPolicy, TokenStore } from "@effect-baton/co
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { ResponsesServer, type SandboxTrouble } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Option, Redacted, Schedule, Stream } from "effect"
+import { Deferred, type Duration, Effect, Fiber, Layer, Option, Redacted, Schedule, Stream } from "effect"
 import { analyst, statusOf, textOf } from "../support/runs.ts"
 
-const over = (...troubles: ReadonlyArray<SandboxTrouble.Trouble>) =>
+const over = (...troubles: ReadonlyArray<SandboxTrouble.Trouble>) => paced("5 millis", troubles)
+
+const paced = (pace: Duration.Input, troubles: ReadonlyArray<SandboxTrouble.Trouble>) =>
   OpenAiBackgroundModel.layer({ model: "lorem:40" }).pipe(
     Layer.provide(
       Layer.unwrap(
@@ -15,7 +17,7 @@ const over = (...troubles: ReadonlyArray<SandboxTrouble.Trouble>) =>
         )
       )
     ),
-    Layer.provideMerge(ResponsesServer.layer({ pace: "5 millis", troubles })),
+    Layer.provideMerge(ResponsesServer.layer({ pace, troubles })),
     Layer.merge(TokenStore.layerMemory),
     Layer.merge(RunPolicy.layer({ pollEvery: Schedule.spaced("100 millis") }))
   )
@@ -126,6 +128,7 @@ describe("cancel", () => {
         if (status === "completed") assert.strictEqual(textOf(updates), response.text)
       }
       assert.strictEqual((yield* (yield* ResponsesServer.ResponsesServer).ledger).responses.length, 1)
-    }).pipe(Effect.provide(over(...troubles)))
+      // Slow enough that the cancel comes first, on a busy machine too.
+    }).pipe(Effect.provide(paced("150 millis", troubles)))
   )
 })
