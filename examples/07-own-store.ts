@@ -170,7 +170,7 @@ const make = Effect.gen(function* () {
           if (added.length === 0) return answer("written", record, seen)
           if (record.lease !== null) return answer("held", record, seen)
           if (record.journal.length > seen) return answer("moved", record, seen)
-          const next = { ...grow(record, added, now), due: timeOf(due, now), parked: null }
+          const next = { ...grow(record, added, now), due: record.handled ? now : timeOf(due, now), parked: null }
           return answer("written", yield* keep(next), seen)
         })
       ),

@@ -9,26 +9,24 @@ import { Store } from "./store.ts"
 
 const agent = Agent.make("crasher", { background: true })
 
+// On a busy machine a short lease may end under its holder, and a server may answer too late.
+const again = <A, E extends { readonly isRetryable: boolean }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.retry(effect, { while: (error) => error.isRetryable, schedule: Schedule.spaced("100 millis") })
+
 const program = Effect.gen(function* () {
   const place = yield* Config.String("DIE_AT").pipe(Config.withDefault(""))
   // A run that is to be died in takes its time, however fast it is read: there are writes and renewals meanwhile.
   const pause = Effect.sleep(place === "" ? Duration.zero : Duration.millis(20))
   yield* Stream.runForEach(Agent.stream(agent, { input: "Write.", runId: "main", ifLeased: "wait" }), (update) =>
     Effect.andThen(pause, sayUpdate(update))
-  ).pipe(
-    // On a busy machine its short lease may end under it.
-    Effect.retry({ while: ({ reason }) => reason._tag === "LeaseLost" })
-  )
+  ).pipe(again)
   yield* say({ did: "end" })
 
   // The rest is there for its steps. It was begun before, perhaps, and all of it may be done again.
   yield* Agent.start(agent, { input: "Write.", runId: "other" }).pipe(
     Effect.andThen(Agent.cancel(agent, { runId: "other" })),
     Effect.andThen(Agent.remove(agent, { runId: "other" })),
-    Effect.retry({
-      while: ({ reason }) => reason._tag === "RunLeased" || reason._tag === "LeaseLost",
-      schedule: Schedule.spaced("100 millis")
-    }),
+    again,
     Effect.catch((error) => (error.reason._tag === "Unconfirmed" ? Effect.void : Effect.fail(error)))
   )
   const store = yield* TokenStore.TokenStore
@@ -44,19 +42,21 @@ const program = Effect.gen(function* () {
           steal: true
         })
         yield* store.remove(lease, { force: true })
-      }),
+      }).pipe(again),
     { concurrency: "unbounded", discard: true }
   )
   // No verb needs to conclude a run here.
-  const { record } = yield* store.create(
-    { runId: Run.RunId.make("concluded"), agent: agent.name, background: true, session: {} },
-    { due: Duration.infinity }
-  )
-  yield* store.conclude(record.runId, {
-    seen: record.journal.length,
-    facts: [{ _tag: "Ended", incarnation: record.incarnation, by: "test", status: "cancelled" }],
-    due: Duration.infinity
-  })
+  yield* Effect.gen(function* () {
+    const { record } = yield* store.create(
+      { runId: Run.RunId.make("concluded"), agent: agent.name, background: true, session: {} },
+      { due: Duration.infinity }
+    )
+    yield* store.conclude(record.runId, {
+      seen: record.journal.length,
+      facts: [{ _tag: "Ended", incarnation: record.incarnation, by: "test", status: "cancelled" }],
+      due: Duration.infinity
+    })
+  }).pipe(again)
 })
 
 const Dying = Layer.unwrap(
@@ -73,7 +73,7 @@ const Dying = Layer.unwrap(
   })
 )
 
-const Policy = RunPolicy.layer({ checkpointEvery: Duration.millis(50), leaseTime: Duration.millis(600) })
+const Policy = RunPolicy.layer({ checkpointEvery: Duration.millis(50), leaseTime: Duration.millis(1200) })
 
 program.pipe(
   Effect.provide([Model, Operations.layer.pipe(Layer.provide(Store)), Policy]),

@@ -6,7 +6,7 @@ import { assert, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Latch, Layer, Option, References, Result, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { client, describeRedis, type RedisServer, start } from "../support/redisServer.ts"
-import { analyst, counter, plain, type Update } from "../support/runs.ts"
+import { analyst, claimOf, counter, plain, type Update } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
@@ -46,7 +46,9 @@ const underWay = Effect.fnUntraced(function* (
     commit: (lease, commit) =>
       Effect.tap(inner.commit(lease, commit), () =>
         Effect.sync(() => {
-          const count = commit.position === undefined ? 0 : countOf(commit.position.token)
+          const claim = claimOf(commit)
+          if (claim === undefined) return
+          const count = countOf(claim)
           if (count < (committed.get(lease.runId) ?? 0)) backwards.push(lease.runId)
           committed.set(lease.runId, Math.max(count, committed.get(lease.runId) ?? 0))
         })
