@@ -179,7 +179,7 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
   const signal = (name: "SIGKILL" | "SIGSTOP" | "SIGCONT") =>
     Effect.flatMap(Ref.get(current), (child) => Effect.sync(() => process.kill(Number(child.pid), name)))
   const kill = Effect.flatMap(Ref.get(current), (child) => Effect.ignoreCause(child.kill({ killSignal: "SIGKILL" })))
-  // One that is paused would not hear that it shall end.
+  // One that is paused would not hear that it must end.
   yield* Scope.addFinalizer(scope, kill)
 
   const url = `redis://127.0.0.1:${port}`

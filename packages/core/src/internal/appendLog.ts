@@ -92,10 +92,10 @@ export const open = Effect.fnUntraced(function* (
         written = LogFormat.header.length
         for (const batch of batches(payloads)) {
           const bytes = LogFormat.encode(batch, written)
-          yield* take("write anew", next.file.writeAll(bytes))
+          yield* take("write the new log", next.file.writeAll(bytes))
           written += bytes.length
         }
-        yield* take("sync anew", next.file.sync)
+        yield* take("sync the new log", next.file.sync)
         yield* take("rename", fs.rename(temporary, path))
       }).pipe(
         Effect.onError(() => Effect.andThen(close(next.scope), Effect.ignore(fs.remove(temporary, { force: true }))))

@@ -190,7 +190,7 @@ export const acquire = Effect.fnUntraced(function* (
         kind: "locked",
         description:
           `Another process took '${directory}' while this one stood still. ` +
-          `Nothing is written any more: build the store anew, or stop this process.`
+          `Nothing is written any more: build the store again, or stop this process.`
       })
       return yield* lost
     }

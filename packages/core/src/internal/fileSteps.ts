@@ -6,8 +6,8 @@ export const { places, take } = Failpoint.steps("file", [
   "truncate",
   "write",
   "sync",
-  "write anew",
-  "sync anew",
+  "write the new log",
+  "sync the new log",
   "rename",
   "sync directory",
   "unlock"

@@ -6,7 +6,7 @@ import type { RunStatus } from "../Run.ts"
 
 type Attributes = Readonly<Record<string, string>>
 
-// Attributes are given when a metric is made, and not at its updates: each of those would put its key together anew.
+// Attributes are given when a metric is made, and not at its updates: each update would put its key together again.
 const counter = (id: string, description: string) => (attributes: Attributes) =>
   Metric.counter(id, { description, attributes, incremental: true })
 
@@ -36,7 +36,7 @@ export const timeToFirstChunk = histogram(
 export const tokenUsage = histogram("gen_ai.client.token.usage", "{token}", "Tokens that a response used", 1, 4)
 
 export const updates = counter("baton.updates", "Updates delivered")
-export const reconnects = counter("baton.reconnects", "Attachments made anew from a position")
+export const reconnects = counter("baton.reconnects", "Attachments made again from a position")
 export const fallbacks = counter("baton.fallbacks", "Streams that could not be replayed, and are polled instead")
 const runs = counter("baton.runs", "Runs that ended, by status")
 /** Counts a run that ended. */

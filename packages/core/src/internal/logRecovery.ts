@@ -21,19 +21,19 @@ export const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, p
   }
   if (verdict?._tag === "Foreign") {
     return yield* damaged(
-      `'${place}' does not begin (byte 0) as a log of Baton does. Nothing was changed. Restore it from a backup, or move it away to begin anew.`
+      `'${place}' does not begin (byte 0) as a log of Baton does. Nothing was changed. Restore it from a backup, or move it away to start again.`
     )
   }
   if (verdict?._tag === "Damaged") {
     return yield* damaged(
       `'${place}' is damaged at byte ${verdict.offset}, with sound lines after it. Nothing was changed. Restore it from a backup, ` +
-        `or cut it there to keep what came before (truncate -s ${verdict.offset}), or move it away to begin anew.`
+        `or cut it there to keep what came before (truncate -s ${verdict.offset}), or move it away to start again.`
     )
   }
   const { fence, foreign, newer, rows } = replay.finish()
   if (foreign) {
     return yield* damaged(
-      `'${place}' holds lines that Baton did not write. Nothing was changed. Restore it from a backup, or move it away to begin anew.`
+      `'${place}' holds lines that Baton did not write. Nothing was changed. Restore it from a backup, or move it away to start again.`
     )
   }
   // All lines of a run that a later version wrote are kept as they are.
