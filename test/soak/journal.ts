@@ -82,7 +82,10 @@ export const findings = (
   const isRead = ends.some(({ attempt }) =>
     lines.some((line) => line.did === "update" && line.attempt === attempt && line.last)
   )
-  if (isRead && !state.delivered && !isUnwritten) found.push("that its consumer is done is not recorded")
+  // A stream that fails writes this as it leaves the run: who could not leave it could not write it.
+  if (isRead && !state.delivered && !isUnwritten && !isUnheard) {
+    found.push("that its consumer is done is not recorded")
+  }
   if (!isUnleft && !isUnwritten && !hasNews && (due !== null || lease !== null)) {
     found.push(`it is over, and work: due ${due}, lease ${lease?.owner}`)
   }
