@@ -15,7 +15,6 @@ import * as Follow from "./follow.ts"
 import { endedBy, type HeldRun } from "./hold/heldRun.ts"
 import * as Held from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
-import * as Trouble from "./hold/trouble.ts"
 import { checkVersion, errorOf, type OpenRun } from "./openRun.ts"
 import * as Opening from "./opening.ts"
 import * as ResponseEnd from "./responseEnd.ts"
@@ -143,8 +142,7 @@ export const advanceHeld = Effect.fnUntraced(function* (
     agent: run.agent.name,
     counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)
   })
-  const requests = yield* Backoff.make(policy.requestRetry)
-  const trouble = Trouble.make({ runId, agent: run.agent.name })
+  const patience = yield* Opening.patience(run, held)
 
   let position = run.from ?? held.position()
   let current: { readonly pull: Follow.Updates; readonly scope: Scope.Closeable } | undefined
@@ -217,18 +215,12 @@ export const advanceHeld = Effect.fnUntraced(function* (
       Scope.provide(child)
     )
     if (result._tag === "Opened") {
-      yield* trouble.ended
+      yield* patience.accepted
       return yield* follow(turn, result.opened)
     }
     yield* Scope.close(child, Exit.void)
     if (result._tag === "Moved" || !result.error.isRetryable) return
-    yield* trouble.began("the request that opens a run was refused, and is sent again", result.error.message)
-    const again = yield* Effect.raceAllFirst([
-      requests.wait(result.error, result.error.retryAfter),
-      held.lost,
-      Effect.as(held.moved, true)
-    ])
-    if (!again) return yield* fail(result.error)
+    yield* patience.wait(result.error)
   })
 
   /** A foreground response that another process opened ended with that process: one look tells how. */

@@ -3,9 +3,11 @@ import type { AiError } from "effect/ai"
 import { type AgentError, RunNotFound, StoreFailed, Unconfirmed } from "../AgentError.ts"
 import { CreateUnconfirmed, type ModelEvent, type ModelRequest, type ModelSnapshot } from "../BackgroundModel.ts"
 import type { FactOf } from "../RunRecord.ts"
+import * as Backoff from "./backoff.ts"
 import { sendCancel } from "./cancelResponse.ts"
 import type { HeldRun } from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
+import * as Trouble from "./hold/trouble.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
 import { Disconnected, type Telemetry } from "./telemetry.ts"
 
@@ -278,3 +280,29 @@ const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>
     Effect.onInterrupt(() => forgotten(run, fact.responseId)),
     Effect.annotateLogs({ runId: run.runId, agent: run.agent.name, responseId: fact.responseId })
   )
+
+/** Waits as the policy says after a request was refused for now; fails with the refusal when it says no more. */
+export interface Patience {
+  readonly wait: (error: AiError.AiError) => Effect.Effect<void, AgentError>
+  /** A request was accepted. */
+  readonly accepted: Effect.Effect<void>
+}
+
+/** The patience of one caller with one run. */
+export const patience = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun): Effect.fn.Return<Patience> {
+  const pace = yield* Backoff.make(run.policy.requestRetry)
+  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name })
+  return {
+    accepted: trouble.ended,
+    wait: Effect.fnUntraced(function* (error) {
+      yield* trouble.began("the request that opens a run was refused, and is sent again", error.message)
+      // What others record may leave nothing to open.
+      const isPatient = yield* Effect.raceAllFirst([
+        pace.wait(error, error.retryAfter),
+        held.lost,
+        Effect.as(held.moved, true)
+      ])
+      if (!isPatient) return yield* errorOf(run)(error)
+    })
+  }
+})

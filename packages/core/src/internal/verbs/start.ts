@@ -4,9 +4,7 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type { RunStatus } from "../../Run.ts"
 import * as RunState from "../../RunState.ts"
 import { hold, requestOf } from "../advance.ts"
-import * as Backoff from "../backoff.ts"
 import { endedBy, type HeldRun } from "../hold/heldRun.ts"
-import * as Trouble from "../hold/trouble.ts"
 import { checkVersion, errorOf, type OpenRun } from "../openRun.ts"
 import * as Opening from "../opening.ts"
 import { reasonOf } from "../runReason.ts"
@@ -39,11 +37,10 @@ export const openAndLeave = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun
 ): Effect.fn.Return<AgentResponse, AgentError, Scope.Scope> {
-  const { model, policy, runId } = run
+  const { model, policy } = run
   const fail = errorOf(run)
   const scope = yield* Scope.Scope
-  const requests = yield* Backoff.make(policy.requestRetry)
-  const trouble = Trouble.make({ runId, agent: run.agent.name })
+  const patience = yield* Opening.patience(run, held)
   const telemetry = yield* Telemetry.make({ model, policy, agent: run.agent.name, counts: () => false })
   // A stream that can be resumed can be watched live later; the connection itself is not needed.
   const streamed = model.capabilities.resume
@@ -69,19 +66,13 @@ export const openAndLeave = Effect.fnUntraced(function* (
         )
         yield* Scope.close(child, Exit.void)
         if (result._tag === "Opened") {
-          yield* trouble.ended
+          yield* patience.accepted
           const said = result.opened.first.findLast(({ status }) => status !== undefined)?.status
           const status: RunStatus = said === "in_progress" ? said : "queued"
           return respond(run, held.record, held.state(), { status, lanes: [] })
         }
         if (result._tag === "Moved" || !result.error.isRetryable) continue
-        yield* trouble.began("the request that opens a run was refused, and is sent again", result.error.message)
-        const again = yield* Effect.raceAllFirst([
-          requests.wait(result.error, result.error.retryAfter),
-          held.lost,
-          Effect.as(held.moved, true)
-        ])
-        if (!again) return yield* fail(result.error)
+        yield* patience.wait(result.error)
         continue
       }
       case "Wait":
