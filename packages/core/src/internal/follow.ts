@@ -1,6 +1,6 @@
 import { Cause, Deferred, type Duration, Effect, Exit, Option, Pull, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
-import { type AgentError, RunCancelled, RunDiverged, RunExpired, RunFailed } from "../AgentError.ts"
+import { type AgentError, RunDiverged } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type {
   CreateUnconfirmed,
@@ -17,6 +17,7 @@ import * as Trouble from "./hold/trouble.ts"
 import { minted } from "./minted.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
 import type { Opened } from "./opening.ts"
+import { reasonOf } from "./runReason.ts"
 import * as StallWatch from "./stallWatch.ts"
 import * as Telemetry from "./telemetry.ts"
 
@@ -299,7 +300,7 @@ export const makePull = Effect.fnUntraced(function* (options: Options): Effect.f
     }
     const ending = cursor.ending()
     if (ending === undefined) return mode === "stop" ? stoppedNow : mode === "poll" ? polled : streamed
-    const reason = failure(ending.status, source.responseId, ending.error)
+    const reason = reasonOf({ turns: [], ended: ending })
     const exit = reason === undefined ? Exit.void : Exit.fail(errorOf(run)(reason))
     return Effect.andThen(detach(exit), Cause.done())
   })
@@ -334,17 +335,3 @@ const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background
         }
   return [...updates.slice(0, -1), changed] as unknown as Batch
 }
-
-/** Why a run that ended like this fails its stream, if it does. */
-const failure = (
-  status: Cursor.Ending["status"],
-  responseId: string,
-  error: AiError.AiError | undefined
-): AgentError["reason"] | undefined =>
-  status === "failed" && error !== undefined
-    ? new RunFailed({ error })
-    : status === "cancelled"
-      ? new RunCancelled()
-      : status === "expired"
-        ? new RunExpired({ responseId })
-        : undefined
