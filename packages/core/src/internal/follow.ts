@@ -1,4 +1,4 @@
-import { Cause, Deferred, type Duration, Effect, Exit, Option, Pull, Scope, Stream } from "effect"
+import { Array as Arr, Cause, Deferred, type Duration, Effect, Exit, Option, Pull, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import { type AgentError, RunDiverged } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
@@ -333,5 +333,5 @@ const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background
           status: "in_progress",
           continuationToken: background ? Option.some(minted(meaning.from)) : Option.none()
         }
-  return [...updates.slice(0, -1), changed] as unknown as Batch
+  return Arr.append(updates.slice(0, -1), changed)
 }
