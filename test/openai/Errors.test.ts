@@ -146,7 +146,8 @@ describe("a failed response's reason", () => {
       assert.strictEqual(error?.reason._tag, tag)
       assert.include(JSON.stringify(error), "So it is.")
       assert.strictEqual(event?.status, "failed")
-      assert.deepEqual(event?.parts, [])
+      assert.deepEqual(event?.statements, [])
+      assert.strictEqual(event?.terminal?.finish?.reason, "error")
     })
   )
 

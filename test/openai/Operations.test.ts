@@ -12,6 +12,7 @@ import {
   heard,
   over,
   reasonOf,
+  request,
   response,
   serve,
   sse,
@@ -24,6 +25,18 @@ const failing = (message: string, code: string | null = null) => ({
   error: { message, type: "invalid_request_error", param: null, code }
 })
 
+/** Every 404 that is about the response. */
+const gone = [
+  failing("Response with id 'resp_1' not found."),
+  {
+    error: { message: "Response with id 'resp_1' not found.", type: "invalid_request_error", param: "id", code: null }
+  },
+  { error: { message: "Not found.", param: "id" } },
+  { error: { message: "Not found.", param: "response_id" } },
+  failing("Not found.", "response_not_found"),
+  failing("Not found.", "ResponseNotFound")
+]
+
 const notFound = failing("Response with id 'resp_1' not found.")
 
 // Every 404 that is not about the response.
@@ -32,6 +45,12 @@ const wrongPlaces = [
   ["nothing", ""],
   ["another service's error", { detail: "Not Found" }],
   ["Azure's wrong path", { error: { code: "404", message: "Resource not found" } }],
+  ["a gateway's", { error: { message: "no healthy upstream" } }],
+  ["a wrong path's", failing("Invalid URL (GET /responses/resp_1)")],
+  ["a longer id's", failing("Response with id 'resp_12' not found.")],
+  ["a gateway's text", { error: "no healthy upstream" }],
+  ["another response's", failing("Response with id 'resp_0' not found.")],
+  ["an unknown model's", { error: { code: "model_not_found", message: "The model does not exist", param: "model" } }],
   ["Azure's unknown deployment", { error: { code: "DeploymentNotFound", message: "The deployment does not exist" } }]
 ] as const
 
@@ -84,15 +103,23 @@ describe("resume", () => {
     })
   )
 
-  it.effect("an unknown response is gone", () =>
+  it.effect.each(gone)("an unknown response is gone: %j", (body) =>
     Effect.gen(function* () {
-      const { error } = yield* resume().pipe(Effect.provide(over(answers(404, notFound))))
+      const { error } = yield* resume().pipe(Effect.provide(over(answers(404, body))))
       assert.strictEqual(error?._tag, "ResponseGone")
+    })
+  )
+
+  it.effect.each(wrongPlaces)("a 404 that is %s is not the response's (E1)", ([, body]) =>
+    Effect.gen(function* () {
+      const { error } = yield* resume().pipe(Effect.provide(over(answers(404, body))))
+      assert.strictEqual(error?._tag, "AiError")
     })
   )
 
   it.effect.each([
     [401, "AuthenticationError"],
+    [405, "InvalidRequestError"],
     [429, "RateLimitError"],
     [500, "InternalProviderError"],
     [503, "InternalProviderError"]
@@ -151,15 +178,15 @@ describe("retrieve", () => {
     })
   )
 
-  it.effect("an unknown response is gone", () =>
+  it.effect.each(gone)("an unknown response is gone: %j", (body) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(retrieve).pipe(Effect.provide(over(answers(404, notFound))))
+      const error = yield* Effect.flip(retrieve).pipe(Effect.provide(over(answers(404, body))))
       assert.strictEqual(error._tag, "ResponseGone")
       assert.strictEqual(error._tag === "ResponseGone" && error.responseId, "resp_1")
     })
   )
 
-  it.effect.each(wrongPlaces)("a 404 that is %s is not the response's", ([, body]) =>
+  it.effect.each(wrongPlaces)("a 404 that is %s is not the response's (E1)", ([, body]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(retrieve).pipe(Effect.provide(over(answers(404, body))))
       assert.strictEqual(error._tag, "AiError")
@@ -177,7 +204,7 @@ describe("retrieve", () => {
     })
   )
 
-  it.effect.each([{}, null, [], { id: "resp_1" }, { id: "resp_1", status: "sideways" }])(
+  it.effect.each([{}, null, [], 7, "x", { id: 7 }, { object: "list", data: [] }, failing("no"), { error: "no" }])(
     "JSON that is no response: %j",
     (body) =>
       Effect.gen(function* () {
@@ -229,22 +256,24 @@ describe("cancel", () => {
 
   it.effect.each([
     "Cannot cancel a completed response.",
-    "Cannot cancel a failed response.",
-    "Cannot cancel an incomplete response.",
-    "This response has already been cancelled."
-  ])("answered with 400 '%s': already over", (message) =>
+    "This response has already been cancelled.",
+    "Cannot cancel a synchronous response.",
+    "La réponse est terminée."
+  ])("refused with 400 '%s': a look tells what it means (P1)", (message) =>
     Effect.gen(function* () {
-      const result = yield* cancel.pipe(Effect.provide(over(answers(400, failing(message)))))
-      assert.strictEqual(result, "already over")
+      const error = yield* Effect.flip(cancel).pipe(Effect.provide(over(answers(400, failing(message)))))
+      assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
+      assert.isFalse(reasonOf(error)?.isRetryable)
     })
   )
 
-  it.effect("a foreground response cannot be cancelled, and is not said to be over", () =>
+  it.effect.each([409, 429, 500, 503])("refused with %s: retryable (P1)", (status) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(cancel).pipe(
-        Effect.provide(over(answers(400, failing("Cannot cancel a synchronous response."))))
+        Effect.provide(over(answers(status, failing("Cannot cancel a completed response."))))
       )
-      assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
+      assert.strictEqual(error._tag, "AiError")
+      assert.isTrue(reasonOf(error)?.isRetryable)
     })
   )
 
@@ -297,6 +326,45 @@ describe("the model", () => {
       assert.deepStrictEqual([provider, name], ["openai", "gpt-test"])
       assert.deepEqual(capabilities, { background: true, resume: true, cancel: true })
     }).pipe(Effect.provide(over(chunks())))
+  )
+
+  it.effect("says what a completion window demands (P4)", () =>
+    Effect.gen(function* () {
+      const window = (completion_window: string) => ({ background_options: { completion_window } })
+      const demands = (layers: string | undefined, own?: Readonly<Record<string, unknown>>) =>
+        Effect.map(model, (service) => service.demands(own)).pipe(
+          Effect.provide(over(chunks(), layers === undefined ? {} : { params: window(layers) as never }))
+        )
+      const hours = (n: number) => ({ streamed: false, window: Duration.hours(n) })
+      const usual = { streamed: true }
+      assert.deepEqual<unknown>(yield* demands(undefined), usual)
+      assert.deepEqual<unknown>(yield* demands(undefined, {}), usual)
+      assert.deepEqual<unknown>(yield* demands(undefined, window("2h")), hours(2))
+      assert.deepEqual<unknown>(yield* demands(undefined, window("24h")), hours(24))
+      assert.deepEqual<unknown>(yield* demands("8h"), hours(8))
+      assert.deepEqual<unknown>(yield* demands("8h", { temperature: 1 }), hours(8))
+      assert.deepEqual<unknown>(yield* demands("8h", window("2h")), hours(2))
+      assert.deepEqual<unknown>(yield* demands("8h", window("soonest")), usual)
+      for (const odd of ["0h", "h", "2", "2d", "-2h", "2hours"]) {
+        assert.deepEqual<unknown>(yield* demands(undefined, window(odd)), usual)
+      }
+      for (const odd of [null, 7, "2h", { completion_window: 2 }, {}]) {
+        assert.deepEqual<unknown>(yield* demands(undefined, { background_options: odd }), usual)
+      }
+    })
+  )
+
+  it.live("sends a completion window, without a stream (P4)", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((_, outgoing) => {
+        outgoing.writeHead(200, { "content-type": "application/json" })
+        outgoing.end(JSON.stringify(response({ status: "queued" })))
+      })
+      const background_options = { completion_window: "8h", continuation_id: "c" } as const
+      const service = yield* Effect.provide(model, at(server.url, { params: { background_options } }))
+      yield* service.submit(request())
+      assert.deepInclude(JSON.parse(server.seen[0]!.body), { background: true, stream: false, background_options })
+    })
   )
 
   it.effect("a create without a body leaves it open", () =>

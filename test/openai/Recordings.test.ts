@@ -47,8 +47,8 @@ describe.skipIf(recordings.length === 0)("recorded transcripts", () => {
   it.effect.each(polled)("$name: the snapshot is read whole", ({ json }) =>
     Effect.gen(function* () {
       const snapshot = yield* retrieved(json)
-      const text = snapshot.lanes.flatMap(({ parts }) =>
-        parts.flatMap((part) => (part.type === "text-delta" || part.type === "tool-params-delta" ? part.delta : []))
+      const text = snapshot.items.flatMap(({ lanes }) =>
+        lanes.flatMap((lane) => (lane.kind === "text" || lane.kind === "params" ? lane.text : []))
       )
       const items = json["output"] as ReadonlyArray<{ arguments?: string; content?: ReadonlyArray<{ text: string }> }>
       assert.deepEqual(

@@ -23,8 +23,12 @@ const model = BackgroundModel
 
 const whole = Effect.flatMap(model, ({ create }) => heard(create(request())))
 
+const statementsOf = (events: ReadonlyArray<ModelEvent>) => events.flatMap(({ statements }) => statements)
+
 const textOf = (events: ReadonlyArray<ModelEvent>): string =>
-  events.flatMap(({ parts }) => parts.flatMap(({ part }) => (part.type === "text-delta" ? part.delta : []))).join("")
+  statementsOf(events)
+    .map((statement) => (statement._tag === "Delta" && statement.kind === "text" ? statement.delta : ""))
+    .join("")
 
 const idOf = (events: ReadonlyArray<ModelEvent>): string => events.find((event) => event.responseId)?.responseId ?? ""
 
@@ -51,15 +55,15 @@ describe("against the sandbox", () => {
       const id = idOf(events)
       const { snapshot } = yield* retrieve(id)
       const terminal = events.at(-1)?.terminal
-      assert.deepEqual(snapshot.lanes, terminal?.lanes)
+      assert.deepEqual(snapshot.items, terminal?.items)
       assert.deepEqual(snapshot.finish, terminal?.finish)
       assert.strictEqual(
-        snapshot.lanes.flatMap(({ parts }) => parts.flatMap((part) => ("delta" in part ? part.delta : []))).join(""),
+        snapshot.items.flatMap(({ lanes }) => lanes.map((lane) => (lane.kind === "text" ? lane.text : ""))).join(""),
         textOf(events)
       )
       assert.strictEqual(yield* cancel(id), "already over")
       yield* troubled({ _tag: "RefuseCancelFinished" })
-      assert.strictEqual(yield* cancel(id), "already over")
+      assert.strictEqual(reasonOf(yield* Effect.flip(cancel(id)))?._tag, "InvalidRequestError")
       yield* remove(id)
       yield* remove(id)
       assert.strictEqual((yield* Effect.flip(retrieve(id)))._tag, "ResponseGone")
@@ -75,15 +79,14 @@ describe("against the sandbox", () => {
       const options = { model: "analyst", tools: [tool] }
       const prompt = Prompt.make('call: weather {"city":"Paris"}')
       const first = yield* heard(create(request({ prompt, options })))
-      const calls = first.events.flatMap(({ parts }) =>
-        parts.flatMap(({ part }) => (part.type === "tool-call" ? [part] : []))
-      )
+      const calls = statementsOf(first.events)
+        .flatMap((statement) => (statement._tag === "ItemDone" ? (statement.lanes ?? []) : []))
+        .flatMap((lane) => (lane.kind === "single" && lane.part.type === "tool-call" ? [lane.part] : []))
       assert.deepEqual(
         calls.map(({ name, params }) => ({ name, params })),
         [{ name: "weather", params: { city: "Paris" } }]
       )
-      const last = first.events.at(-1)?.parts[0]?.part
-      assert.strictEqual(last?.type === "finish" ? last.reason : undefined, "tool-calls")
+      assert.strictEqual(first.events.at(-1)?.terminal?.finish?.reason, "tool-calls")
       const result = Prompt.make([
         {
           role: "tool",

@@ -1,35 +1,49 @@
-import { BackgroundModel, type ModelEvent, type ModelSnapshot } from "@effect-baton/core/BackgroundModel"
+import { BackgroundModel, type Lane, type ModelEvent, type ModelSnapshot } from "@effect-baton/core/BackgroundModel"
 import { assert } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { Response, Tool, Toolkit } from "effect/ai"
+import { Prompt, Response, Tool, Toolkit } from "effect/ai"
 import { answers, type Json, over, read, sse } from "./support.ts"
 
 export type Part = Response.StreamPartEncoded
 
-// Parts with the deltas of one id joined: what a lane holds, however it came.
-const joined = (parts: ReadonlyArray<Part>): ReadonlyArray<Part> =>
-  parts.reduce<Array<Part>>((all, part) => {
-    const last = all.at(-1)
-    if (last !== undefined && "delta" in last && "delta" in part && last.type === part.type && last.id === part.id) {
-      all[all.length - 1] = { ...last, delta: last.delta + part.delta }
-    } else {
-      all.push(part)
-    }
-    return all
-  }, [])
+/** The lanes of the items that the events finish, by item and lane. */
+export const lanesOfEvents = (events: ReadonlyArray<ModelEvent>): Record<string, Lane> =>
+  Object.fromEntries(
+    events
+      .flatMap(({ statements }) => statements)
+      .flatMap((statement) =>
+        statement._tag === "ItemDone"
+          ? (statement.lanes ?? []).map((lane) => [`${statement.index}/${lane.lane}`, lane] as const)
+          : []
+      )
+  )
 
-export const lanesOfEvents = (events: ReadonlyArray<ModelEvent>) => {
-  const lanes = new Map<string, Array<Part>>()
-  for (const { item, lane, part } of events.flatMap(({ parts }) => parts)) {
-    if (item === undefined) continue
-    const key = `${item}/${lane}`
-    lanes.set(key, [...(lanes.get(key) ?? []), part])
+/** What the events before the end of an item told of its lanes: the texts of their deltas and ends, and the sources. */
+export const toldBefore = (events: ReadonlyArray<ModelEvent>) => {
+  const deltas = new Map<string, string>()
+  const ends = new Map<string, string>()
+  const sources = new Map<string, Array<unknown>>()
+  for (const statement of events.flatMap(({ statements }) => statements)) {
+    const at = (lane: number) => `${statement.index}/${lane}`
+    const add = (lane: number, text: string) => deltas.set(at(lane), (deltas.get(at(lane)) ?? "") + text)
+    if (statement._tag === "Delta") add(statement.lane, statement.delta)
+    if (statement._tag === "LaneStarted") add(statement.lane.lane, statement.lane.text)
+    if (statement._tag === "ItemAdded") for (const { lane, text } of statement.lanes) add(lane, text)
+    if (statement._tag === "LaneEnded") ends.set(at(statement.lane), statement.text ?? "")
+    if (statement._tag === "PartAdded" && statement.lane.kind === "sources") {
+      const { from, lane, sources: some } = statement.lane
+      const all = sources.get(at(lane)) ?? []
+      all.splice(from ?? all.length, some.length, ...some)
+      sources.set(at(lane), all)
+    }
   }
-  return Object.fromEntries([...lanes].map(([key, parts]) => [key, joined(parts)]))
+  return { deltas, ends, sources }
 }
 
-const lanesOfSnapshot = (snapshot: ModelSnapshot | undefined) =>
-  Object.fromEntries((snapshot?.lanes ?? []).map(({ item, lane, parts }) => [`${item}/${lane}`, joined(parts)]))
+export const lanesOfSnapshot = (snapshot: ModelSnapshot | undefined): Record<string, Lane> =>
+  Object.fromEntries(
+    (snapshot?.items ?? []).flatMap(({ lanes }, item) => lanes.map((lane) => [`${item}/${lane.lane}`, lane] as const))
+  )
 
 export const retrieved = (body: unknown) =>
   Effect.flatMap(BackgroundModel, (model) => model.retrieve("resp_1")).pipe(
@@ -38,12 +52,48 @@ export const retrieved = (body: unknown) =>
   )
 
 // Toolkits decode a call by its tool.
-const Decodable = Response.StreamPart(
-  Toolkit.make(
-    Tool.make("get_weather", { parameters: Schema.Struct({ city: Schema.String }), success: Schema.String }),
-    Tool.make("shell", { parameters: Schema.String, success: Schema.String })
+const Decodable = Schema.Array(
+  Response.StreamPart(
+    Toolkit.make(
+      Tool.make("get_weather", { parameters: Schema.Struct({ city: Schema.String }), success: Schema.String }),
+      Tool.make("shell", { parameters: Schema.String, success: Schema.String })
+    )
   )
 )
+
+const partsOfLane = (lane: Lane, id: string): ReadonlyArray<Part> => {
+  if (lane.kind === "unread") return []
+  if (lane.kind === "single") return [lane.part]
+  if (lane.kind === "sources") {
+    return lane.sources.flatMap((source, k) => (source === undefined ? [] : [{ ...source, id: `${id}:${k}` }]))
+  }
+  const metadata = lane.metadata === undefined ? {} : { metadata: lane.metadata }
+  if (lane.kind === "params") {
+    return [
+      { type: "tool-params-start", id, name: lane.name ?? "", ...metadata },
+      { type: "tool-params-delta", id, delta: lane.text },
+      { type: "tool-params-end", id, ...metadata }
+    ]
+  }
+  return [
+    { type: `${lane.kind}-start`, id, ...metadata },
+    { type: `${lane.kind}-delta`, id, delta: lane.text },
+    { type: `${lane.kind}-end`, id, ...metadata }
+  ]
+}
+
+/** The parts that a snapshot's lanes become, as `effect/ai` reads them. */
+export const partsOf = (snapshot: ModelSnapshot) => {
+  const parts = snapshot.items.flatMap(({ lanes }, item) =>
+    lanes.flatMap((lane) => partsOfLane(lane, `0:${item}:${lane.lane}`))
+  )
+  assert.deepEqual(JSON.parse(JSON.stringify(parts)), parts)
+  return Schema.decodeUnknownEffect(Decodable)(parts)
+}
+
+/** A response's parts as the next prompt. */
+export const promptOf = (body: unknown) =>
+  Effect.map(Effect.flatMap(retrieved(body), partsOf), (parts) => Prompt.fromResponseParts(parts))
 
 /** Events and snapshot tell the same, lane by lane, and every part is one that `effect/ai` can read. */
 export const sameBothWays = Effect.fnUntraced(function* (events: ReadonlyArray<Json>) {
@@ -52,12 +102,18 @@ export const sameBothWays = Effect.fnUntraced(function* (events: ReadonlyArray<J
   assert.strictEqual(result.events.length, events.length)
   const terminal = result.events.at(-1)?.terminal
   assert.isDefined(terminal)
-  assert.deepEqual(lanesOfEvents(result.events), lanesOfSnapshot(terminal))
+  const lanes = lanesOfEvents(result.events)
+  assert.deepEqual(lanes, lanesOfSnapshot(terminal))
+  const { deltas, ends, sources } = toldBefore(result.events)
+  for (const [place, lane] of Object.entries(lanes)) {
+    if (lane.kind === "sources") assert.deepEqual(sources.get(place), [...lane.sources])
+    if (lane.kind !== "text" && lane.kind !== "reasoning" && lane.kind !== "params") continue
+    assert.strictEqual(deltas.get(place) ?? "", lane.text, place)
+    assert.strictEqual(ends.get(place) ?? "", lane.text, place)
+  }
   const polled = yield* retrieved(events.at(-1)?.["response"])
   assert.deepEqual(lanesOfSnapshot(polled), lanesOfSnapshot(terminal))
   assert.deepEqual(polled.finish, terminal?.finish)
-  const parts = result.events.flatMap((event) => event.parts.map(({ part }) => part))
-  assert.deepEqual(JSON.parse(JSON.stringify(parts)), parts)
-  yield* Schema.decodeUnknownEffect(Schema.Array(Decodable))(parts)
+  yield* partsOf(polled)
   return result.events
 })

@@ -5,7 +5,7 @@
  */
 import { Option, Schema } from "effect"
 import { Response } from "effect/ai"
-import type { ModelSnapshot, SnapshotLane } from "./BackgroundModel.ts"
+import type { Lane, ModelSnapshot } from "./BackgroundModel.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"
@@ -47,20 +47,33 @@ export const AgentResponse = Schema.Struct({
  */
 export type AgentResponse = typeof AgentResponse.Type
 
-const decodeContent = Schema.decodeUnknownOption(Schema.Array(Response.Part()))
+const decodePart = Schema.decodeUnknownOption(Response.Part())
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 
 /**
- * Reads a provider's snapshot as a response.
+ * What a provider shows of a response, or what was delivered of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Shown = Pick<ModelSnapshot, "finish" | "items" | "status">
+
+/**
+ * Reads a response of a turn as a provider shows it. A part that cannot be read is left out, and takes no other with it.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const fromSnapshot = (
-  snapshot: Pick<ModelSnapshot, "status" | "lanes" | "finish">,
-  run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken" | "waitingFor">
+  snapshot: Shown,
+  run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken" | "waitingFor">,
+  turn = 0
 ): AgentResponse => {
-  const content = Option.getOrElse(decodeContent(snapshot.lanes.flatMap(whole)), () => [])
+  const content = snapshot.items.flatMap(({ lanes }, item) =>
+    lanes.flatMap((lane) =>
+      partsOf(lane, `${turn}:${item}:${lane.lane}`).flatMap((part) => Option.toArray(decodePart(part)))
+    )
+  )
   const finish = snapshot.finish === undefined ? Option.none() : decodeFinish(snapshot.finish)
   return {
     ...run,
@@ -68,23 +81,26 @@ export const fromSnapshot = (
     text: content.map((part) => (part.type === "text" ? part.text : "")).join(""),
     content,
     usage: Option.map(finish, (part) => part.usage),
-    finishReason: Option.map(finish, (part) => part.reason)
+    finishReason: Option.map(finish, (part) =>
+      part.reason === "stop" && content.some(({ type }) => type === "tool-call") ? "tool-calls" : part.reason
+    )
   }
 }
 
-/** A lane's stream parts as the parts of a response that did not stream. */
-const whole = ({ parts }: SnapshotLane): ReadonlyArray<unknown> => {
-  const text = parts.map((part) => ("delta" in part ? part.delta : "")).join("")
-  const first = parts[0]
-  switch (first?.type) {
-    case undefined:
-    case "tool-params-start":
+/** A lane as the parts of a response that did not stream. */
+const partsOf = (lane: Lane, id: string): ReadonlyArray<unknown> => {
+  switch (lane.kind) {
+    case "text":
+    case "reasoning": {
+      const { kind, metadata, text } = lane
+      return [{ type: kind, text: text.toWellFormed(), ...(metadata === undefined ? undefined : { metadata }) }]
+    }
+    case "sources":
+      return lane.sources.flatMap((source, k) => (source === undefined ? [] : [{ ...source, id: `${id}:${k}` }]))
+    case "single":
+      return [lane.part]
+    case "params":
+    case "unread":
       return []
-    case "text-start":
-      return [{ ...first, type: "text", text }]
-    case "reasoning-start":
-      return [{ ...first, type: "reasoning", text }]
-    default:
-      return parts
   }
 }

@@ -29,6 +29,7 @@ import { RunId, RunStatus } from "./Run.ts"
  * @category models
  */
 export const AgentUpdate = Schema.Struct({
+  _tag: Schema.Literal("Update"),
   part: Schema.optionalKey(Response.StreamPart()),
   text: Schema.String,
   status: RunStatus,

@@ -7,26 +7,44 @@ import { Context, Effect, Schema } from "effect"
 import { Base64Url } from "effect/encoding"
 import { TokenInvalid } from "./AgentError.ts"
 import { minted, plainCodec } from "./internal/minted.ts"
+import * as TokenRows from "./internal/tokenRows.ts"
 import { RunId, RunStatus } from "./Run.ts"
 
+const Natural = Schema.Natural
+const Rows = <const S extends ReadonlyArray<typeof Schema.Natural>>(...columns: S) => Schema.Array(Schema.Tuple(columns))
+
 /**
- * What a position says about the parts delivered so far, so that a later snapshot can be continued from it.
+ * What a position says about the output delivered so far, so that an end or a snapshot can be continued from it.
  *
  * **Details**
  *
- * A response's output is a list of *items*; an item has *lanes* (a text, its citations, a call's parameters), which fill
- * one part at a time. `items` are ranges of items that are wholly delivered, `lanes` ranges of finished lanes of the
- * other items as `[item, from, to]`, and `open` the unfinished lanes as `[item, lane, count, hash]`: how much of it was
- * delivered (UTF-16 units of text, or parts) and a 24-bit hash of that text. At most 8 ranges and 16 open lanes are kept;
- * `overflow` says that there were more.
+ * A response's output is a list of *items*, each at its *place*; an item has *lanes* (a text, its citations, a call's
+ * parameters, the call), which fill one part at a time. All of it is numbers:
+ *
+ * - `items`: ranges of places of finished items as `[from, to, ...witness]`.
+ * - `lanes`: ranges of finished lanes of unfinished items as `[place, from, to, ...witness]`.
+ * - `open`: lanes that have begun as `[place, lane, kind, count, hash, half]`: `kind` is 0 for text, 1 for reasoning, 2 for
+ *   parameters, 3 for sources; `count` is how much was delivered (UTF-16 units, or sources), `hash` 32-bit FNV-1a of that
+ *   text, and `half` the first half of a character whose second half has not come, or 0.
+ * - `ids`: announced and unfinished items as `[place, hash of the item's id]`; the hash is 0 if the item has an index.
+ * - `at`: indices of the provider that do not lead to their own place, as `[index, place]`.
+ * - `next`: one above the highest place. `calls`: whether a tool call was delivered.
+ * - `overflow`: the rows made the token longer than a kilobyte, and were dropped: nothing can be filled in any more.
+ *
+ * A witness is five sums modulo 2^32, which do not depend on an order: of texts with their places; the number and the sum
+ * of texts, calls and files without places; the number and the sum of reasoning.
  *
  * @since 0.1.0
  * @category models
  */
 export const Delivered = Schema.Struct({
-  items: Schema.Array(Schema.Tuple([Schema.Natural, Schema.Natural])),
-  lanes: Schema.Array(Schema.Tuple([Schema.Natural, Schema.Natural, Schema.Natural])),
-  open: Schema.Array(Schema.Tuple([Schema.Natural, Schema.Natural, Schema.Natural, Schema.Natural])),
+  items: Rows(Natural, Natural, Natural, Natural, Natural, Natural, Natural),
+  lanes: Rows(Natural, Natural, Natural, Natural, Natural, Natural, Natural, Natural),
+  open: Rows(Natural, Natural, Natural, Natural, Natural, Natural),
+  ids: Rows(Natural, Natural),
+  at: Rows(Natural, Natural),
+  next: Natural,
+  calls: Schema.Boolean,
   overflow: Schema.Boolean
 })
 
@@ -49,8 +67,12 @@ export type Delivered = typeof Delivered.Type
  * **Details**
  *
  * `incarnation` tells this run from another one of the same id that was removed, and from the same run before a retry.
- * `sequenceNumber` is the last event of turn `turn` of which something was delivered, -1 before the first. One event may
- * become several updates: `skip` counts those delivered when more of the same event are to come, and is 0 when the event
+ * `responseId` is the response of turn `turn`, once it was named. `offset` is the number of updates before this position,
+ * over the whole run; without an update log the same text may lie under other offsets after a resume. `epoch` is there in
+ * runs with an update log.
+ *
+ * `sequenceNumber` is the last event of the turn of which something was delivered, -1 before the first. One event may say
+ * several things: `skip` is the number, from 1, of the one to go on with, which may be half delivered, and 0 when the event
  * was delivered whole. A position with `origin` `"snapshot"` came from polling, and continues by polling.
  *
  * @since 0.1.0
@@ -62,6 +84,9 @@ export const ContinuationToken = Schema.Struct({
   runId: RunId,
   incarnation: Schema.Natural,
   turn: Schema.Natural,
+  responseId: Schema.optionalKey(Schema.String),
+  offset: Schema.Natural,
+  epoch: Schema.optionalKey(Schema.Natural),
   sequenceNumber: Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
   skip: Schema.Natural,
   status: RunStatus,
@@ -91,17 +116,23 @@ export type ContinuationToken = typeof ContinuationToken.Type
  * @since 0.1.0
  * @category constructors
  */
-export const start = (agent: string, runId: RunId, incarnation: number, turn = 0): ContinuationToken => ({
+export const start = (
+  agent: string,
+  runId: RunId,
+  incarnation: number,
+  { offset = 0, turn = 0 }: { readonly offset?: number; readonly turn?: number } = {}
+): ContinuationToken => ({
   version: 2,
   agent,
   runId,
   incarnation,
   turn,
+  offset,
   sequenceNumber: -1,
   skip: 0,
   status: turn === 0 ? "queued" : "in_progress",
   origin: "stream",
-  delivered: { items: [], lanes: [], open: [], overflow: false }
+  delivered: { items: [], lanes: [], open: [], ids: [], at: [], next: 0, calls: false, overflow: false }
 })
 
 /**
@@ -138,35 +169,31 @@ export const TokenCodec = Context.Reference<{
   defaultValue: () => plainCodec
 })
 
-// The wire form is read for ever once it is published: change it then only by adding a version.
+// The wire form is read for ever once it is published: change it then only by adding a version. The rows come first, so
+// that a text that is cut short has lost some of the rest, which is JSON.
 const prefix = "b2."
+
+const statuses = RunStatus.literals
+const origins = ["stream", "snapshot"] as const
 
 const Wire = Schema.fromJsonString(
   Schema.Tuple([
     Schema.String,
     RunId,
+    Schema.NullOr(Schema.String),
     Schema.Natural,
     Schema.Natural,
+    Schema.Natural,
+    Schema.NullOr(Schema.Natural),
     Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
     Schema.Natural,
-    RunStatus,
-    Schema.Literals(["stream", "snapshot"]),
-    Schema.String,
-    Schema.String,
-    Schema.String,
-    Schema.Boolean
+    Schema.Natural.check(Schema.isLessThan(statuses.length)),
+    Schema.Literals([0, 1])
   ])
 )
 const encodeWire = Schema.encodeEffect(Wire)
 const decodeWire = Schema.decodeUnknownEffect(Wire)
 const decodeDelivered = Schema.decodeUnknownEffect(Delivered)
-
-// Rows of small numbers take half the room in base 36 that they take in JSON.
-const pack = (rows: ReadonlyArray<ReadonlyArray<number>>): string =>
-  rows.map((row) => row.map((n) => n.toString(36)).join(".")).join("_")
-
-const unpack = (text: string): ReadonlyArray<ReadonlyArray<number>> =>
-  text === "" ? [] : text.split("_").map((row) => row.split(".").map((n) => Number.parseInt(n, 36)))
 
 /**
  * Encodes a token as a URL-safe string of at most one kilobyte.
@@ -186,23 +213,21 @@ const unpack = (text: string): ReadonlyArray<ReadonlyArray<number>> =>
  * @category encoding
  */
 export const encode = Effect.fnUntraced(function* (token: ContinuationToken) {
-  const { delivered } = token
   const json = yield* encodeWire([
     token.agent,
     token.runId,
+    token.responseId ?? null,
     token.incarnation,
     token.turn,
+    token.offset,
+    token.epoch ?? null,
     token.sequenceNumber,
     token.skip,
-    token.status,
-    token.origin,
-    pack(delivered.items),
-    pack(delivered.lanes),
-    pack(delivered.open),
-    delivered.overflow
+    statuses.indexOf(token.status),
+    token.origin === "stream" ? 0 : 1
   ]).pipe(Effect.orDie)
   const codec = yield* TokenCodec
-  return yield* codec.seal(prefix + Base64Url.encode(json))
+  return yield* codec.seal(`${prefix}${TokenRows.pack(token.delivered)}.${Base64Url.encode(json)}`)
 })
 
 const malformed = (description: string) => new TokenInvalid({ kind: "malformed", description })
@@ -238,14 +263,26 @@ export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Retu
     return yield* malformed("it is not one of Baton's")
   }
   const damaged = () => malformed("it is damaged or cut short")
-  const json = yield* Effect.fromResult(Base64Url.decodeString(payload.slice(prefix.length))).pipe(
-    Effect.mapError(damaged)
-  )
+  const end = payload.lastIndexOf(".")
+  if (end < prefix.length) return yield* damaged()
+  const json = yield* Effect.fromResult(Base64Url.decodeString(payload.slice(end + 1))).pipe(Effect.mapError(damaged))
   const wire = yield* Effect.mapError(decodeWire(json), damaged)
-  const [agent, runId, incarnation, turn, sequenceNumber, skip, status, origin, items, lanes, open, overflow] = wire
-  const delivered = yield* Effect.mapError(
-    decodeDelivered({ items: unpack(items), lanes: unpack(lanes), open: unpack(open), overflow }),
-    damaged
-  )
-  return minted({ version: 2, agent, runId, incarnation, turn, sequenceNumber, skip, status, origin, delivered })
+  const rows = TokenRows.unpack(payload.slice(prefix.length, end))
+  const delivered = yield* Effect.mapError(decodeDelivered(rows), damaged)
+  const [agent, runId, responseId, incarnation, turn, offset, epoch, sequenceNumber, skip, status, origin] = wire
+  return minted({
+    version: 2,
+    agent,
+    runId,
+    incarnation,
+    turn,
+    ...(responseId === null ? undefined : { responseId }),
+    offset,
+    ...(epoch === null ? undefined : { epoch }),
+    sequenceNumber,
+    skip,
+    status: statuses[status]!,
+    origin: origins[origin],
+    delivered
+  })
 })

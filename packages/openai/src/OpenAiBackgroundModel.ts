@@ -83,20 +83,25 @@ const paramsOf = ({ maxOutputTokens, model, params, reasoning, store, temperatur
 const errorOf = (failure: RequestFailure, method: string): AiError.AiError =>
   AiError.make({ module: Snapshot.module, method, reason: failure.reason })
 
-// A 404 that is not about the response: the base URL, the deployment or the API version is wrong.
-const otherThings: ReadonlySet<string | undefined> = new Set(["404", "model_not_found", "DeploymentNotFound"])
+// An id in a path is what was asked for, and says nothing: a wrong base URL is told in such words.
+const speaksOf = (message: string, responseId: string): boolean => {
+  const pieces = message.split(responseId)
+  return pieces.some((before, i) => i + 1 < pieces.length && !before.endsWith("/") && !/^\w/.test(pieces[i + 1] ?? ""))
+}
 
-const isGone = ({ api, error }: RequestFailure): boolean =>
-  api === true && error?.status === 404 && !otherThings.has(error.code)
+// A 404 that does not speak of the response is about something else: the base URL, the deployment, a gateway on the way.
+const isGone = (responseId: string, { api, error }: RequestFailure): boolean =>
+  api === true &&
+  error?.status === 404 &&
+  (speaksOf(error.message, responseId) ||
+    error.parameter === "id" ||
+    error.parameter === "response_id" ||
+    /^response_?not_?found$/i.test(error.code ?? ""))
 
 const goneOr =
   (responseId: string, method: string) =>
   (failure: RequestFailure): AiError.AiError | ResponseGone =>
-    isGone(failure) ? new ResponseGone({ responseId }) : errorOf(failure, method)
-
-// The document calls cancelling idempotent; in life a response that is over is refused in words like these.
-const alreadyOver =
-  /cannot cancel an? (already )?(completed|failed|cancell?ed|incomplete|finished)|already (been )?(completed|failed|cancell?ed|finished)/i
+    isGone(responseId, failure) ? new ResponseGone({ responseId }) : errorOf(failure, method)
 
 const make = (client: OpenAiClient["Service"], options: Options): BackgroundModel["Service"] => {
   const { responses } = client.client
@@ -124,6 +129,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
         const exchange = at("create", "POST", "", (signal) => responses.create(params, { signal }).asResponse())
         const response = yield* Effect.mapError(Http.open(exchange), (failure) => Create.failed(failure, "create"))
         const reading = yield* Http.surroundings(exchange)
+        if (Body.isJson(response)) return Stream.fromEffect(Create.unstreamed(response, reading))
         return Stream.fromPull(Effect.succeed(Create.untilNamed(Body.pull(response, reading), reading)))
       }).pipe(Effect.withSpan("OpenAiBackgroundModel.create"))
     )
@@ -134,7 +140,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
     const params = yield* body({ ...request, background: true }, false, "submit")
     const exchange = at("submit", "POST", "", (signal) => responses.create(params, { signal }).asResponse())
     const answer = yield* Effect.mapError(Http.json(exchange), (failure) => Create.failed(failure, "submit"))
-    return yield* Effect.mapError(snapshot(answer.body, "submit"), Create.unconfirmed)
+    return yield* Create.named(answer.body, yield* Http.surroundings(exchange))
   })
 
   const resume: BackgroundModel["Service"]["resume"] = (responseId, { after }) =>
@@ -177,13 +183,8 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
     const exchange = at("cancel", "POST", `/${responseId}/cancel`, (signal) =>
       responses.cancel(responseId, { signal }).asResponse()
     )
-    const answer = yield* Effect.result(Http.json(exchange))
-    if (answer._tag === "Failure") {
-      const { error } = answer.failure
-      if (error?.status === 400 && alreadyOver.test(error.message)) return "already over"
-      return yield* Effect.fail(goneOr(responseId, "cancel")(answer.failure))
-    }
-    const { status } = yield* snapshot(answer.success.body, "cancel")
+    const answer = yield* Effect.mapError(Http.json(exchange), goneOr(responseId, "cancel"))
+    const { status } = yield* snapshot(answer.body, "cancel")
     // A response that this very request ended is cancelled, and so is one that an earlier request ended.
     return isOver(status) && status !== "cancelled" ? "already over" : "requested"
   })
@@ -195,7 +196,10 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
     yield* Http.open(exchange).pipe(
       Effect.flatMap((response) => Effect.ignore(Effect.tryPromise(() => response.text()))),
       Effect.scoped,
-      Effect.catchIf(isGone, () => Effect.void),
+      Effect.catchIf(
+        (failure) => isGone(responseId, failure),
+        () => Effect.void
+      ),
       Effect.mapError((failure) => errorOf(failure, "remove"))
     )
   })
@@ -204,6 +208,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
     provider: client.provider === "azure" ? "azure.ai.openai" : "openai",
     model: options.model,
     capabilities: { background: true, resume: true, cancel: true },
+    demands: (own) => Request.demands(own, requested),
     create,
     submit,
     resume,
@@ -223,10 +228,14 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
  *
  * **Details**
  *
- * - `create` and `submit` send exactly one POST. Where the connection could not be made, or the provider refused, they
- *   fail with an `AiError`, and nothing was bought. Where it may have been (408, 500, 502, 504 and a 503 without a reason,
- *   a timeout, a connection that broke after the request was sent, a body that ends before it names the response),
- *   they fail with `CreateUnconfirmed`.
+ * - `create` and `submit` send exactly one POST. If the connection could not be made, or the provider refused, be it in
+ *   the first event of a stream, they fail with an `AiError`, and nothing was bought. If it may have been (408, 500, 502,
+ *   504 and a 503 without a reason, a timeout, a connection that broke after the request was sent, a body that ends before
+ *   it names the response), they fail with `CreateUnconfirmed`.
+ * - A 404 is `ResponseGone` only if it speaks of the response. One of a gateway is an `AiError`.
+ * - With `background_options: { completion_window: "8h" }` a response costs less, may take that long, and cannot be
+ *   streamed: `demands` says so, and Baton opens it by `submit`.
+ * - Of a response everything that can be read counts. What cannot is in `raw`, and named as unread in a snapshot.
  * - `resume` replays for about five minutes after the creation of a response that was made as a stream in the background;
  *   later it fails with `ReplayUnavailable`, and `retrieve` goes on working.
  * - Bodies are read in batches, one network read at a time. A body that breaks, or holds a damaged event, fails with a
@@ -237,9 +246,11 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
  *   provider says how long to wait. Their metadata holds `openai.errorCode`, `errorType`, `message`, `requestId` and
  *   `status`. The client's keys are taken out of every text.
  *
- * Parts carry `metadata.openai`: `refusal` on the start of a refusal, `callId` on the start of a call's parameters,
- * `itemId` (and `custom` for custom tools) on a call, and on a finish `responseId`, `model`, `serviceTier` and
- * `incompleteReason`.
+ * Parts carry `metadata.openai`: `itemId`; on a text `phase` and `refusal`; on reasoning `encryptedContent` (on an empty
+ * part of its own, as it is known last) and `reasoningText` if it is no summary; `callId` on a call's parameters; `custom`
+ * on a call of a custom tool; `type`, `fileId`, `containerId` and indices on a source; and on a finish `responseId`,
+ * `model`, `serviceTier` and `incompleteReason`. `Prompt.fromResponseParts` keeps it, and it goes back to the API from
+ * there: reasoning as the provider sealed it, messages with their phase.
  *
  * **Example** (A model from the environment's key)
  *

@@ -15,7 +15,7 @@ import * as Secrets from "./internal/secrets.ts"
  *
  * The client never retries by itself: of a create request that would risk buying the same work twice, and elsewhere
  * retries belong to Schedules. It reads no environment variable: what its layer was given counts, and nothing else. It
- * logs nothing.
+ * logs nothing. It follows no redirect, because credentials would go along: the error says which base URL to set.
  *
  * **Example** (Another call of the API)
  *
@@ -169,6 +169,8 @@ const settings = (options: ClientSettings, secrets: Secrets.Secrets) => {
   return {
     ...fromNowhere,
     defaultHeaders: Object.fromEntries(headers),
+    // A redirect may lead to another origin, and headers of any name, the keys of Azure among them, would go along.
+    fetchOptions: { redirect: "manual" as const },
     ...(options.fetch === undefined ? undefined : { fetch: options.fetch }),
     ...(options.timeout === undefined
       ? undefined

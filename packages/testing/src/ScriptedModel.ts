@@ -7,9 +7,9 @@ import { BackgroundModel } from "@effect-baton/core"
 import { Clock, Context, Duration, Effect, Layer, Stream } from "effect"
 import { AiError, type Response } from "effect/ai"
 import { attach, compile, type Entry, type Played, snapshot } from "./internal/playback.ts"
-import type { Step } from "./internal/step.ts"
+import type { End, Shown, Step } from "./internal/step.ts"
 
-export type { Step } from "./internal/step.ts"
+export type { End, Shown, Step } from "./internal/step.ts"
 
 /**
  * The model writes text: one event with a delta, or with several. `item` tells which of several texts side by side.
@@ -21,6 +21,29 @@ export const text = (delta: string | ReadonlyArray<string>, item = 0): Step => (
   _tag: "Text",
   item,
   deltas: typeof delta === "string" ? [delta] : delta
+})
+
+/**
+ * The model writes text without deltas: one event begins the item, and the next, which ends it, has all of the text.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const whole = (said: string, item = 0): Step => ({ _tag: "Whole", item, text: said })
+
+/**
+ * One event that says just this. The output that the response shows at its end comes from it too.
+ *
+ * **When to use**
+ *
+ * For what `text`, `whole` and `call` do not say: reasoning, sources, ends that never come, events without indices.
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const says = (...statements: ReadonlyArray<BackgroundModel.Statement>): Step => ({
+  _tag: "Event",
+  event: { statements }
 })
 
 /**
@@ -87,7 +110,7 @@ export const fail = (error: AiError.AiError | AiError.AiErrorReason): Step => ({
  * @since 0.1.0
  * @category steps
  */
-export const keepalive: Step = { _tag: "Event", event: { parts: [], keepalive: true } }
+export const keepalive: Step = { _tag: "Event", event: { statements: [], keepalive: true } }
 
 /**
  * An event that nobody knows.
@@ -95,7 +118,7 @@ export const keepalive: Step = { _tag: "Event", event: { parts: [], keepalive: t
  * @since 0.1.0
  * @category steps
  */
-export const unknown = (raw: unknown): Step => ({ _tag: "Event", event: { parts: [], raw } })
+export const unknown = (raw: unknown): Step => ({ _tag: "Event", event: { statements: [], raw } })
 
 /**
  * The run completes.
@@ -103,7 +126,7 @@ export const unknown = (raw: unknown): Step => ({ _tag: "Event", event: { parts:
  * @since 0.1.0
  * @category steps
  */
-export const completed: Step = { _tag: "End", status: "completed", reason: "stop" }
+export const completed: End = { _tag: "End", status: "completed", reason: "stop" }
 
 /**
  * The run ends early, at a limit or a filter.
@@ -111,7 +134,7 @@ export const completed: Step = { _tag: "End", status: "completed", reason: "stop
  * @since 0.1.0
  * @category steps
  */
-export const incomplete = (reason: Response.FinishReason = "length"): Step => ({
+export const incomplete = (reason: Response.FinishReason = "length"): End => ({
   _tag: "End",
   status: "incomplete",
   reason
@@ -123,15 +146,34 @@ export const incomplete = (reason: Response.FinishReason = "length"): Step => ({
  * @since 0.1.0
  * @category steps
  */
-export const failed = (description: string): Step => ({
+export const failed = (description: string): End => ({
   _tag: "End",
   status: "failed",
+  reason: "error",
   error: AiError.make({
     module: "ScriptedModel",
     method: "run",
     reason: new AiError.InternalProviderError({ description })
   })
 })
+
+/**
+ * An end whose terminal event, or whose look afterwards, shows other output than the events did: none, say.
+ *
+ * **Example** (A terminal event without the output)
+ *
+ * ```ts
+ * import { ScriptedModel } from "@effect-baton/testing"
+ *
+ * const { completed, showing, text } = ScriptedModel
+ *
+ * export const script = [text("Hello"), showing(completed, { event: [] })]
+ * ```
+ *
+ * @since 0.1.0
+ * @category steps
+ */
+export const showing = (end: End, shown: Shown): End => ({ ...end, shown })
 
 /**
  * A request that the model saw.
@@ -154,7 +196,9 @@ export interface LedgerEntry {
  *
  * `replayFor`: how long after its creation a response's stream can be resumed; for ever by default.
  * `confirms`: with `false` the create request is received, and its answer lost. `cancels`: with `false` a cancellation is
- * accepted, and the run goes on to its end all the same.
+ * accepted, and the run goes on to its end all the same. `refusesReplay`: what `resume` of a known response fails with.
+ * `gone`: how many times `resume` and `retrieve` say first that a known response is gone. `background`: what the answers
+ * tell of whether a response runs in the background; by default they do not tell.
  *
  * @since 0.1.0
  * @category models
@@ -163,7 +207,12 @@ export interface Options {
   readonly replayFor?: Duration.Input
   readonly confirms?: boolean
   readonly cancels?: boolean
+  readonly refusesReplay?: AiError.AiError
+  readonly gone?: { readonly resume?: number; readonly retrieve?: number }
+  readonly background?: boolean
   readonly capabilities?: Partial<BackgroundModel.BackgroundModel["Service"]["capabilities"]>
+  /** What options demand of a request; by default that it is streamed. */
+  readonly demands?: BackgroundModel.BackgroundModel["Service"]["demands"]
 }
 
 /**
@@ -216,6 +265,7 @@ export const layer = (
       const ledger: Array<LedgerEntry> = []
       const responses = new Map<string, Played>()
       const refusals = new Set<Step>()
+      const gone = { resume: 0, retrieve: 0, ...options.gone }
       let count = 0
 
       const play = (request: BackgroundModel.ModelRequest, streamed: boolean): Effect.Effect<Played, AiError.AiError> =>
@@ -229,8 +279,10 @@ export const layer = (
           const responseId = `resp_${++count}`
           const createdAt = yield* Clock.currentTimeMillis
           const spent = new Set<Entry>()
-          const entries = compile(responseId, first?._tag === "Fail" ? steps.slice(1) : steps, createdAt)
-          const played: Played = { responseId, createdAt, entries, spent, streamed, cancelledAt: undefined }
+          const { background } = options
+          const heading = { responseId, start: createdAt, background }
+          const entries = compile(heading, first?._tag === "Fail" ? steps.slice(1) : steps)
+          const played: Played = { responseId, createdAt, entries, spent, streamed, background, cancelledAt: undefined }
           responses.set(responseId, played)
           return played
         })
@@ -248,6 +300,15 @@ export const layer = (
           return played
         })
 
+      const look = (
+        responseId: string,
+        operation: "resume" | "retrieve"
+      ): Effect.Effect<Played, BackgroundModel.ResponseGone> => {
+        if (!responses.has(responseId) || gone[operation] === 0) return find(responseId)
+        gone[operation]--
+        return Effect.fail(new BackgroundModel.ResponseGone({ responseId }))
+      }
+
       const find = (responseId: string): Effect.Effect<Played, BackgroundModel.ResponseGone> => {
         const played = responses.get(responseId)
         return played === undefined
@@ -259,13 +320,15 @@ export const layer = (
         provider: "scripted",
         model: "scripted",
         capabilities: { background: true, resume: true, cancel: true, ...options.capabilities },
+        demands: options.demands ?? (() => ({ streamed: true })),
         create: (request) => Stream.unwrap(Effect.map(created(request, "create"), (played) => attach(played, -1))),
         submit: (request) => Effect.flatMap(created(request, "submit"), snapshot),
         resume: (responseId, { after = -1 }) =>
           Stream.unwrap(
             Effect.gen(function* () {
               ledger.push({ operation: "resume", responseId, after })
-              const played = yield* find(responseId)
+              const played = yield* look(responseId, "resume")
+              if (options.refusesReplay !== undefined) return yield* Effect.fail(options.refusesReplay)
               const now = yield* Clock.currentTimeMillis
               const window = Duration.toMillis(Duration.fromInputUnsafe(options.replayFor ?? Duration.infinity))
               if (!played.streamed || now - played.createdAt > window) {
@@ -279,7 +342,9 @@ export const layer = (
         retrieve: (responseId) =>
           Effect.suspend(() => {
             ledger.push({ operation: "retrieve", responseId })
-            return Effect.map(Effect.flatMap(find(responseId), snapshot), (answer) => ({ snapshot: answer }))
+            return Effect.map(Effect.flatMap(look(responseId, "retrieve"), snapshot), (answer) => ({
+              snapshot: answer
+            }))
           }),
         cancel: (responseId) =>
           Effect.gen(function* () {

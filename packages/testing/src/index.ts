@@ -1,9 +1,10 @@
 /**
  * Test doubles for Baton: a scripted model for tests under `TestClock`, and a sandbox Responses server on loopback; and
- * what every token store promises, as tests.
+ * what every token store and every background model promises, as tests.
  *
  * @since 0.1.0
  */
+export * as BackgroundModelContract from "./BackgroundModelContract.ts"
 export * as RedisServer from "./RedisServer.ts"
 export * as ResponseScript from "./ResponseScript.ts"
 export * as ResponsesServer from "./ResponsesServer.ts"

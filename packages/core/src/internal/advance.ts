@@ -1,25 +1,29 @@
 import { Cause, Effect, Exit, Scope, Stream } from "effect"
 import { Prompt } from "effect/ai"
 import type { LeaseOptions, StreamOptions } from "./agent.ts"
-import { type AgentError, RunExpired, RunNotOpened, Unconfirmed } from "../AgentError.ts"
+import { type AgentError, RunDiverged, RunExpired, RunNotOpened, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../AgentUpdate.ts"
 import type { ModelRequest } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
 import { isOver, type RunStatus } from "../Run.ts"
 import type { RunRecord } from "../RunRecord.ts"
 import * as RunState from "../RunState.ts"
-import * as Backoff from "./backoff.ts"
 import * as Acknowledge from "./hold/acknowledge.ts"
-import type { Ending } from "./cursor.ts"
-import * as Follow from "./follow.ts"
+import type { Followed, ResponseEnded, Source } from "../Followed.ts"
+import type { Pulled } from "./follow/follower.ts"
+import { look } from "./follow/look.ts"
+import { makePull } from "./follow/makePull.ts"
 import { endedBy, type HeldRun } from "./hold/heldRun.ts"
 import * as Held from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
+import { requestCancel } from "./hold/requestCancel.ts"
+import * as Trouble from "./hold/trouble.ts"
 import { checkVersion, errorOf, type OpenRun } from "./openRun.ts"
 import * as Opening from "./opening.ts"
 import * as ResponseEnd from "./responseEnd.ts"
 import { reasonOf } from "./runReason.ts"
 import * as Telemetry from "./telemetry.ts"
+import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "./turnEnd.ts"
 import { waiting } from "./waiting.ts"
 import { watch } from "./watch.ts"
 
@@ -82,18 +86,6 @@ const isRetried = (
   origin === "stream" &&
   journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
 
-/** Records that the run must stop, within the time that leaving a run may take. */
-const requestCancel = (run: OpenRun, held: HeldRun): Effect.Effect<void> => {
-  const forgotten = Effect.annotateLogs(
-    Effect.logError("baton: a stop could not be recorded, and the run goes on: cancel it with Agent.cancel"),
-    { runId: run.runId, agent: run.agent.name, responseId: run.known.responseId }
-  )
-  return held.observe(held.own({ _tag: "CancelRequested" })).pipe(
-    Effect.timeoutOrElse({ duration: run.policy.closeTimeout, orElse: () => forgotten }),
-    Effect.catch((error) => (error._tag === "Gone" ? Effect.void : forgotten))
-  )
-}
-
 /** Writes what is left to write: a stream must not end well if this process lost the run. */
 const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>
   held.flush.pipe(
@@ -111,13 +103,13 @@ const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError>
 
 /** How a run is advanced. */
 export interface AdvanceOptions {
-  /** The run is over: called before its last update is delivered. */
-  readonly onEnd?: (ending: Ending) => void
+  /** A response of the run is over: called before its last update is delivered. */
+  readonly onEnd?: (ended: ResponseEnded) => void
 }
 
 /** A run that is being advanced: what it delivers, and which of it is the last update. */
 export interface Advance {
-  readonly pull: Follow.Updates
+  readonly pull: Updates
   readonly isLast: Acknowledge.IsLast
   /** How the run ended, once it did. */
   readonly endedAs: () => RunStatus | undefined
@@ -145,78 +137,92 @@ export const advanceHeld = Effect.fnUntraced(function* (
   const patience = yield* Opening.patience(run, held)
 
   let position = run.from ?? held.position()
-  let current: { readonly pull: Follow.Updates; readonly scope: Scope.Closeable } | undefined
+  let current: { readonly pull: Pulled; readonly scope: Scope.Closeable } | undefined
   let last: AgentUpdate | undefined
   let isWaiting = false
   // Once this process saw the end, what the store says of it comes a moment later.
   let end: { readonly status: RunStatus; readonly reason: AgentError["reason"] | undefined } | undefined
 
-  const ended = (turn: number, responseId: string) =>
-    Effect.fnUntraced(function* (ending: Ending): Effect.fn.Return<Follow.Meaning, AgentError> {
-      const state = held.state()
-      // What it ended with is known, and cannot be read any more.
-      if (ResponseEnd.isForgotten(state, turn, ending)) return yield* fail(new RunExpired({ responseId }))
-      const fact = ResponseEnd.make({ turn, responseId }, ending, run.isExternal)
-      const step = state.ended === undefined ? held.endWith(fact) : undefined
-      if (step !== undefined) {
-        held.note(fact)
-        options.onEnd?.(ending)
-        end = { status: step.status, reason: reasonOf({ ...state, ended: step }) }
-        return { _tag: "Over", status: step.status }
-      }
-      // The response's end must be in the journal before anything is done about it.
-      if (state.turns[turn]?.end === undefined) held.note(fact)
-      const isLast = state.turns[turn + 1]?.winner === undefined
-      if (state.ended !== undefined && isLast) {
-        options.onEnd?.(ending)
-        end = { status: state.ended.status, reason: reasonOf(state) }
-        return { _tag: "Over", status: state.ended.status }
-      }
-      yield* held.flush
-      return {
-        _tag: "GoesOn",
-        from: ContinuationToken.start(run.agent.name, runId, position.incarnation, turn + 1)
-      }
-    })
+  /** What the end of a response means for the run: it is over, as this, or goes on from a position. */
+  const meaningOf = Effect.fnUntraced(function* (ended: ResponseEnded): Effect.fn.Return<Meaning, AgentError> {
+    const { turn } = position
+    const { responseId = "" } = run.known
+    const state = held.state()
+    // What it ended with is known, and cannot be read any more.
+    if (ResponseEnd.isForgotten(state, turn, ended)) return yield* fail(new RunExpired({ responseId }))
+    if (ended.status === "completed" && ended.calls === undefined) {
+      const description = "tool calls were delivered, and the end of the response shows none"
+      return yield* fail(new RunDiverged({ description }))
+    }
+    const fact = ResponseEnd.make({ turn, responseId }, ended, run.isExternal)
+    const step = state.ended === undefined ? held.endWith(fact) : undefined
+    options.onEnd?.(ended)
+    if (step !== undefined) {
+      held.note(fact)
+      end = { status: step.status, reason: reasonOf({ ...state, ended: step }) }
+      return { _tag: "Over", status: step.status }
+    }
+    // The response's end must be in the journal before anything is done about it.
+    if (state.turns[turn]?.end === undefined) held.note(fact)
+    const isLast = state.turns[turn + 1]?.winner === undefined
+    if (state.ended !== undefined && isLast) {
+      end = { status: state.ended.status, reason: reasonOf(state) }
+      return { _tag: "Over", status: state.ended.status }
+    }
+    yield* held.flush
+    return { _tag: "GoesOn", from: nextTurn(ended.position) }
+  })
 
-  const follow = Effect.fnUntraced(function* (turn: number, source: Follow.Options["source"]) {
+  const delivered = (batch: readonly [Followed, ...Array<Followed>]): Updates => {
+    const ended = batch.at(-1)!
+    if (ended._tag !== "ResponseEnded") return Effect.succeed(told(batch as Batch))
+    return Effect.flatMap(meaningOf(ended), (meaning): Updates => {
+      position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
+      const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
+      if (updates.length === 0) return Effect.andThen(finished, next)
+      const changed = told(meant(updates, meaning, record.background))
+      if (meaning._tag === "Over") last = changed.at(-1)
+      return Effect.as(finished, changed)
+    })
+  }
+
+  let isTold = !isRetried(held.journal(), position)
+  /** The first update of a turn that was opened again says so. */
+  const told = (batch: Batch): Batch => {
+    if (isTold) return batch
+    isTold = true
+    const [first, ...rest] = batch
+    return [{ ...first, retried: true }, ...rest]
+  }
+
+  const engine = { lost: held.lost, stopped: held.stopped, telemetry }
+  const follow = Effect.fnUntraced(function* (source: Source) {
     const child = yield* Scope.fork(scope)
-    const pull = yield* Follow.makePull({
-      run,
-      background: record.background,
-      source,
-      from: position,
-      ended: ended(turn, source.responseId),
-      delivering: (update) => {
-        last = update
-      },
-      lost: held.lost,
-      stopped: held.stopped,
-      cancel: requestCancel(run, held),
-      telemetry,
-      retried: isRetried(held.journal(), position)
-    }).pipe(Scope.provide(child))
+    const pull = yield* makePull(run, source, position, engine).pipe(Scope.provide(child))
     current = { pull, scope: child }
   })
 
   /** The turn's response is read to its end. */
-  const finished = Effect.gen(function* () {
+  const finished = Effect.suspend(() => {
     const done = current
     current = undefined
-    if (done !== undefined) yield* Scope.close(done.scope, Exit.void)
-    position = ContinuationToken.start(run.agent.name, runId, position.incarnation, position.turn + 1)
+    return done === undefined ? Effect.void : Scope.close(done.scope, Exit.void)
   })
 
   const open = Effect.fnUntraced(function* (turn: number) {
     const request = requestOf(run, held.state(), turn)
     if (request === undefined) return yield* fail(new RunNotOpened())
     const child = yield* Scope.fork(scope)
-    const result = yield* Opening.open(run, held, turn, { request, streamed: true, telemetry }).pipe(
-      Scope.provide(child)
-    )
+    const result = yield* Opening.open(run, held, turn, {
+      request,
+      streamed: model.demands(request.options).streamed,
+      from: position,
+      telemetry
+    }).pipe(Scope.provide(child))
     if (result._tag === "Opened") {
       yield* patience.accepted
-      return yield* follow(turn, result.opened)
+      current = { pull: result.opened.pull, scope: child }
+      return
     }
     yield* Scope.close(child, Exit.void)
     if (result._tag === "Moved" || !result.error.isRetryable) return
@@ -226,36 +232,35 @@ export const advanceHeld = Effect.fnUntraced(function* (
   /** A foreground response that another process opened ended with that process: one look tells how. */
   const lookAtForeground = Effect.fnUntraced(function* (turn: number, responseId: string) {
     const state = held.state()
-    const look = yield* model
-      .retrieve(responseId)
-      .pipe(Effect.retry(Backoff.patiently(policy.requestRetry)), Effect.result)
-    if (look._tag === "Failure" && look.failure._tag === "AiError") return yield* fail(look.failure)
-    const status = look._tag === "Success" ? look.success.snapshot.status : "expired"
+    const trouble = Trouble.make({ runId, agent: run.agent.name, responseId })
+    const seen = yield* Effect.catch(look(model, responseId, { schedule: policy.reconnect, trouble }), fail)
+    const status = seen._tag === "Shown" ? seen.snapshot.status : "expired"
     if (isOver(status) && status !== "expired" && (status !== "cancelled" || state.cancelled)) {
-      return yield* follow(turn, { responseId, streamed: false })
+      return yield* follow({ responseId, streamed: false, background: false })
     }
     // Whether or not the provider says so yet: what remains to decide is how the run ends.
     held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
     yield* held.flush
   })
 
-  const overNow: Follow.Updates = Effect.suspend(() => {
+  /** A run that stalled is cancelled if the policy says so. */
+  const stalled = (error: AgentError | Cause.Done): Effect.Effect<never, AgentError | Cause.Done> =>
+    error._tag === "AgentError" && error.reason._tag === "RunStalled" && policy.onStall === "cancel"
+      ? Effect.andThen(requestCancel(run, held), Effect.fail(error))
+      : Effect.fail(error)
+
+  const overNow: Updates = Effect.suspend(() => {
     const reason = end === undefined ? reasonOf(held.state()) : end.reason
     if (reason !== undefined) return Effect.fail(fail(reason))
     return Effect.andThen(lastWrite(run, held), Cause.done())
   })
 
-  const next: Follow.Updates = Effect.suspend(() => {
-    if (current !== undefined) {
-      return Effect.catchCause(current.pull, (cause): Follow.Updates => {
-        const isDone = cause.reasons.some((reason) => reason._tag === "Fail" && Cause.isDone(reason.error))
-        return isDone ? Effect.andThen(finished, next) : Effect.failCause(cause)
-      })
-    }
+  const next: Updates = Effect.suspend(() => {
+    if (current !== undefined) return Effect.flatMap(Effect.catch(current.pull, stalled), delivered)
     return end === undefined && !isWaiting ? step : overNow
   })
 
-  const step: Follow.Updates = Effect.suspend((): Follow.Updates => {
+  const step: Updates = Effect.suspend((): Updates => {
     const gone = held.gone()
     if (gone !== undefined) return Effect.fail(gone)
     const state = held.state()
@@ -264,11 +269,11 @@ export const advanceHeld = Effect.fnUntraced(function* (
     const turn = isReadable(state, position.turn) ? state.turns[position.turn] : undefined
     const todo = held.next()
     if (turn?.winner !== undefined && !(state.delivered && run.from === undefined)) {
-      const { responseId, streamed } = turn.winner
+      const { responseId } = turn.winner
       run.known.responseId = responseId
       const isCut = !record.background && (turn.end === undefined || turn.end.status === "cancelled")
       return !isCut
-        ? Effect.andThen(follow(position.turn, { responseId, streamed }), next)
+        ? Effect.andThen(follow(sourceOf(run, turn.winner, record.background)), next)
         : state.ended === undefined
           ? Effect.andThen(lookAtForeground(position.turn, responseId), next)
           : overNow
@@ -288,7 +293,10 @@ export const advanceHeld = Effect.fnUntraced(function* (
         return Effect.succeed([waiting(run, record, state, position, todo.for)] as const)
       case "Follow":
         // A token can point beyond what the journal knows of.
-        position = ContinuationToken.start(run.agent.name, runId, state.incarnation, todo.turn)
+        position = ContinuationToken.start(run.agent.name, runId, state.incarnation, {
+          turn: todo.turn,
+          offset: position.offset
+        })
         return next
       default:
         // The calls of an agent without tools are answered by others.

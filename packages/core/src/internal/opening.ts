@@ -1,38 +1,32 @@
-import { type Cause, Duration, Effect, Exit, Fiber, Option, type Pull, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import type { AiError } from "effect/ai"
-import { type AgentError, RunNotFound, StoreFailed, Unconfirmed } from "../AgentError.ts"
-import { CreateUnconfirmed, type ModelEvent, type ModelRequest, type ModelSnapshot } from "../BackgroundModel.ts"
+import { type AgentError, BackgroundUnsupported, RunNotFound, StoreFailed, Unconfirmed } from "../AgentError.ts"
+import type { ModelRequest } from "../BackgroundModel.ts"
+import type { ContinuationToken } from "../ContinuationToken.ts"
+import type { Accepted, Refused } from "../Followed.ts"
 import type { FactOf } from "../RunRecord.ts"
-import * as Backoff from "./backoff.ts"
 import { sendCancel } from "./cancelResponse.ts"
+import * as Backoff from "./follow/backoff.ts"
+import type { Pulled } from "./follow/follower.ts"
+import { makePull } from "./follow/makePull.ts"
 import type { HeldRun } from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
 import * as Trouble from "./hold/trouble.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
-import { Disconnected, type Telemetry } from "./telemetry.ts"
+import type { Telemetry } from "./telemetry.ts"
 
 // How a turn's response is opened: the intent is recorded, then the request is sent, then its outcome is recorded. From
 // the request on nothing stops this but its own end: who leaves the run, or loses it, waits for the answer for
 // `closeTimeout`, as otherwise what was bought could not be found.
 
-type Failure = AiError.AiError | CreateUnconfirmed
-type Events = Pull.Pull<ReadonlyArray<ModelEvent>, Failure>
-
-/** A response that this process opened, and its connection, which lasts as long as the scope it was opened in. */
-export interface Opened {
-  readonly responseId: string
-  readonly streamed: boolean
-  /** What the provider said until it named the response. */
-  readonly first: ReadonlyArray<ModelEvent>
-  readonly rest: Events
-  readonly connection: Scope.Closeable
+/** A response that this process opened, and what follows it, for as long as the scope that it was opened in lasts. */
+export interface Opened extends Accepted {
+  readonly pull: Pulled
+  readonly scope: Scope.Closeable
 }
 
 /** What became of a request. */
-type Outcome =
-  | { readonly _tag: "Named"; readonly opened: Opened }
-  | { readonly _tag: "Refused"; readonly error: AiError.AiError }
-  | { readonly _tag: "Unknown"; readonly error?: AiError.AiError }
+type Outcome = Opened | Refused | { readonly _tag: "Unknown"; readonly error?: AiError.AiError }
 
 /** What became of a turn: another response may be its winner, or the run moved on before the request was sent. */
 export type Result =
@@ -40,12 +34,21 @@ export type Result =
   | { readonly _tag: "Refused"; readonly error: AiError.AiError }
   | { readonly _tag: "Moved" }
 
+/** How a turn is opened. */
+export interface OpeningOptions {
+  readonly request: ModelRequest
+  readonly streamed: boolean
+  /** The position before the turn. */
+  readonly from: ContinuationToken
+  readonly telemetry: Telemetry
+}
+
 /** Opens the response of a turn. Fails with `Unconfirmed` if the request's outcome is not known. */
 export const open = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun,
   turn: number,
-  options: { readonly request: ModelRequest; readonly streamed: boolean; readonly telemetry: Telemetry }
+  options: OpeningOptions
 ): Effect.fn.Return<Result, AgentError, Scope.Scope> {
   const scope = yield* Scope.Scope
   const name = held.nextTry()
@@ -83,8 +86,7 @@ export const open = Effect.fnUntraced(function* (
   run.known.responseId = undefined
   const connection = yield* Scope.fork(scope)
   const opening = yield* Scope.make()
-  const work = exchange(run, options, connection).pipe(
-    Effect.tap((answer) => closed(connection, answer)),
+  const work = exchange(run, held, options, connection).pipe(
     Effect.flatMap((answer) => recorded(run, held, turn, incarnation, name, answer, refuse)),
     Effect.ensuring(Effect.sync(() => void held.underWay.delete(name)))
   )
@@ -101,22 +103,34 @@ export const open = Effect.fnUntraced(function* (
   return yield* errorOf(run)(first.reason)
 })
 
-/** A connection that named no response is done with, and its span ends as the request did. */
-const closed = (connection: Scope.Closeable, outcome: Outcome): Effect.Effect<void> => {
-  switch (outcome._tag) {
-    case "Named":
-      return Effect.void
-    case "Refused":
-      return Scope.close(connection, Exit.fail(outcome.error))
-    case "Unknown": {
-      const { error } = outcome
-      return Scope.close(
-        connection,
-        Exit.fail(error === undefined ? new Disconnected() : new CreateUnconfirmed({ error }))
+/** Sends the request, and waits until the provider has named the response. */
+const exchange = Effect.fnUntraced(function* (
+  run: OpenRun,
+  held: HeldRun,
+  { from, request, streamed, telemetry }: OpeningOptions,
+  scope: Scope.Closeable
+): Effect.fn.Return<Outcome> {
+  const pull = yield* makePull(run, { request, streamed }, from, {
+    lost: held.lost,
+    stopped: held.stopped,
+    telemetry
+  }).pipe(Scope.provide(scope))
+  return yield* pull.pipe(
+    Effect.map(([answer]): Outcome => {
+      if (answer._tag === "Refused") return answer
+      if (answer._tag !== "Accepted") return { _tag: "Unknown" }
+      run.known.responseId = answer.responseId
+      return { ...answer, pull, scope }
+    }),
+    Effect.catch((error) =>
+      Effect.succeed<Outcome>(
+        error._tag === "AgentError" && error.reason._tag === "Unconfirmed"
+          ? { _tag: "Unknown", ...(error.reason.error === undefined ? {} : { error: error.reason.error }) }
+          : { _tag: "Unknown" }
       )
-    }
-  }
-}
+    )
+  )
+})
 
 /** Nothing but the log knows of this response now. */
 const forgotten = (run: OpenRun, responseId: string) =>
@@ -127,93 +141,6 @@ const forgotten = (run: OpenRun, responseId: string) =>
     ),
     { runId: run.runId, agent: run.agent.name, responseId }
   )
-
-/** Sends the request, and reads until the provider named the response. */
-const exchange = (
-  run: OpenRun,
-  {
-    request,
-    streamed,
-    telemetry
-  }: { readonly request: ModelRequest; readonly streamed: boolean; readonly telemetry: Telemetry },
-  connection: Scope.Closeable
-): Effect.Effect<Outcome> =>
-  Effect.gen(function* () {
-    const { agent, model, policy, runId } = run
-    const span = yield* telemetry
-      .attached({ agent: agent.name, runId, how: "create", sequenceNumber: -1 })
-      .pipe(Scope.provide(connection))
-    const named = (responseId: string) => {
-      run.known.responseId = responseId
-      telemetry.named(responseId)
-    }
-    const first: Array<ModelEvent> = []
-    const failed = (error: Failure): Outcome =>
-      error._tag === "CreateUnconfirmed"
-        ? { _tag: "Unknown", error: error.error }
-        : // A request that was answered was not refused, though the answer broke off before it named the response.
-          first.length === 0
-          ? { _tag: "Refused", error }
-          : { _tag: "Unknown", error }
-
-    if (!streamed) {
-      const submitted = yield* Effect.result(Effect.withParentSpan(model.submit(request), span))
-      if (submitted._tag === "Failure") return failed(submitted.failure)
-      const snapshot: ModelSnapshot = submitted.success
-      named(snapshot.responseId)
-      return {
-        _tag: "Named",
-        opened: { responseId: snapshot.responseId, streamed, first, rest: Effect.never, connection }
-      } satisfies Outcome
-    }
-
-    const rest: Events = yield* Stream.toPull(model.create(request)).pipe(
-      Scope.provide(connection),
-      Effect.withParentSpan(span),
-      Effect.map((pull) => Effect.withParentSpan(pull, span))
-    )
-    while (true) {
-      const read = yield* rest.pipe(
-        Effect.timeoutOption(policy.idleTimeout),
-        Effect.matchCause({
-          onSuccess: (events) => ({ events: Option.getOrUndefined(events), error: undefined }),
-          onFailure: (cause) => ({ events: undefined, error: failureIn(cause) })
-        })
-      )
-      if (read.error !== undefined) return failed(read.error)
-      // The connection ended, or was silent for too long.
-      if (read.events === undefined) return { _tag: "Unknown" } satisfies Outcome
-      first.push(...read.events)
-      const responseId = read.events.find((event) => event.responseId !== undefined)?.responseId
-      if (responseId === undefined) continue
-      named(responseId)
-      return {
-        _tag: "Named",
-        opened: { responseId, streamed: request.background, first, rest, connection }
-      } satisfies Outcome
-    }
-  }).pipe(
-    // Signs of life alone do not keep a request waiting for ever.
-    Effect.timeoutOrElse({
-      duration: Duration.min(run.policy.maxQueued, Duration.min(run.policy.maxSilence, run.policy.maxFollowed)),
-      orElse: () => Effect.succeed<Outcome>({ _tag: "Unknown" })
-    }),
-    // What a model that does not keep to its types comes to: the request may have been sent.
-    Effect.catchDefect((defect) =>
-      Effect.as(Effect.logError("baton: a model failed while it opened a response", defect), {
-        _tag: "Unknown"
-      } as Outcome)
-    )
-  )
-
-const failureIn = (cause: Cause.Cause<Failure | Cause.Done>): Failure | undefined => {
-  for (const reason of cause.reasons) {
-    if (reason._tag === "Fail" && (reason.error._tag === "AiError" || reason.error._tag === "CreateUnconfirmed")) {
-      return reason.error
-    }
-  }
-  return undefined
-}
 
 /** Records the outcome, and tells what came of the turn. */
 const recorded = (
@@ -237,8 +164,8 @@ const recorded = (
           TokenStoreError: (error) => Effect.fail(fail(new StoreFailed({ error })))
         })
       )
-    case "Named": {
-      const { responseId, streamed } = outcome.opened
+    case "Accepted": {
+      const { responseId, streamed } = outcome
       const fact = {
         ...held.own({ _tag: "Accepted", turn, try: name, responseId, streamed }),
         incarnation
@@ -247,7 +174,7 @@ const recorded = (
         Effect.tapError((error) => (error._tag === "Gone" ? Effect.void : forgotten(run, responseId))),
         Effect.onInterrupt(() => forgotten(run, responseId)),
         Effect.matchEffect({
-          onSuccess: () => won(held, turn, outcome.opened),
+          onSuccess: () => won(run, held, turn, outcome),
           onFailure: (error) =>
             error._tag === "Gone"
               ? Effect.andThen(abandon(run, fact), Effect.fail(fail(new RunNotFound({ runId: run.runId }))))
@@ -258,15 +185,27 @@ const recorded = (
   }
 }
 
-const won = (held: HeldRun, turn: number, opened: Opened): Effect.Effect<Result> => {
+const won = (run: OpenRun, held: HeldRun, turn: number, opened: Opened): Effect.Effect<Result, AgentError> => {
   const { responseId } = opened
   if (held.state().turns[turn]?.winner?.responseId === responseId && held.state().ended === undefined) {
-    return Effect.succeed({ _tag: "Opened", opened })
+    return run.record.background && opened.background === false
+      ? unsupported(run, held, turn, opened)
+      : Effect.succeed({ _tag: "Opened", opened })
   }
   // Another response is the turn's, or the run is over: nobody waits for this one.
   held.sendCancels()
-  return Effect.as(Scope.close(opened.connection, Exit.void), { _tag: "Moved" })
+  return Effect.as(Scope.close(opened.scope, Exit.void), { _tag: "Moved" })
 }
+
+/** The provider ran the response in the foreground, though it was asked for the background: it ends with its connection. */
+const unsupported = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, turn: number, opened: Opened) {
+  const { responseId } = opened
+  yield* Scope.close(opened.scope, Exit.void)
+  held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
+  yield* Effect.ignore(held.flush)
+  const provider = `${run.model.provider} ${run.model.model}`
+  return yield* Effect.fail(errorOf(run)(new BackgroundUnsupported({ provider })))
+})
 
 /** The run was removed while its request was under way: what it bought is stopped and deleted here, or by nobody. */
 const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>

@@ -1,5 +1,6 @@
 import { Option, Predicate, Schema } from "effect"
 import { type AiError, Response } from "effect/ai"
+import { toolCallsIn } from "./follow/toolCalls.ts"
 import type { ModelSnapshot } from "../BackgroundModel.ts"
 import type { RunStatus } from "../Run.ts"
 import type { Call } from "../RunRecord.ts"
@@ -25,11 +26,13 @@ export const make = (
   ending: {
     readonly status: RunStatus
     readonly error?: AiError.AiError
-    readonly snapshot?: Pick<ModelSnapshot, "finish" | "lanes">
+    readonly snapshot?: Pick<ModelSnapshot, "finish" | "items">
+    /** The calls that were asked for, if the end does not show them. */
+    readonly calls?: ReadonlyArray<Response.ToolCallPartEncoded>
   },
   isExternal: (name: string) => boolean
 ): ResponseEnd => {
-  const { error, snapshot, status } = ending
+  const { calls = toolCallsIn(ending.snapshot?.items ?? []), error, snapshot, status } = ending
   const finish = Option.getOrUndefined(decodeFinish(snapshot?.finish))
   return {
     _tag: "ResponseEnded",
@@ -37,7 +40,7 @@ export const make = (
     responseId: response.responseId,
     status,
     ...(finish === undefined ? {} : { finish: finish.reason, usage: finish.usage }),
-    calls: status === "completed" ? callsIn(snapshot?.lanes ?? [], isExternal) : [],
+    calls: status === "completed" ? callsOf(calls, isExternal) : [],
     ...(error === undefined ? {} : { error })
   }
 }
@@ -52,12 +55,13 @@ export const isForgotten = (
   return ending.status === "expired" && (known === "completed" || known === "incomplete")
 }
 
-const callsIn = (lanes: ModelSnapshot["lanes"], isExternal: (name: string) => boolean): ReadonlyArray<Call> =>
-  lanes.flatMap(({ parts }) =>
-    parts.flatMap((part): ReadonlyArray<Call> => {
-      if (part.type !== "tool-call" || part.providerExecuted === true) return []
-      const external = isExternal(part.name)
-      const call = { callId: part.id, name: part.name, external }
-      return [external || !Predicate.hasProperty(part, "params") ? call : { ...call, params: part.params }]
-    })
-  )
+const callsOf = (
+  calls: ReadonlyArray<Response.ToolCallPartEncoded>,
+  isExternal: (name: string) => boolean
+): ReadonlyArray<Call> =>
+  calls.flatMap((part): ReadonlyArray<Call> => {
+    if (part.providerExecuted === true) return []
+    const external = isExternal(part.name)
+    const call = { callId: part.id, name: part.name, external }
+    return [external || !Predicate.hasProperty(part, "params") ? call : { ...call, params: part.params }]
+  })

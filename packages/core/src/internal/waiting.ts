@@ -14,6 +14,7 @@ export const waiting = (
   position: ContinuationToken,
   waitingFor: NonNullable<AgentUpdate["waitingFor"]>
 ): AgentUpdate => ({
+  _tag: "Update",
   text: "",
   status: "waiting",
   waitingFor,

@@ -3,15 +3,17 @@ import { type AgentError, RunExpired } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
 import * as RunState from "../RunState.ts"
-import * as Backoff from "./backoff.ts"
-import type { Ending } from "./cursor.ts"
-import * as Follow from "./follow.ts"
+import * as Backoff from "./follow/backoff.ts"
+import type { Followed, ResponseEnded, Source } from "../Followed.ts"
+import type { Pulled } from "./follow/follower.ts"
+import * as Following from "./follow/makePull.ts"
 import { learnInTime } from "./learn.ts"
 import { errorOf, now, type OpenRun, readAgain } from "./openRun.ts"
 import * as ResponseEnd from "./responseEnd.ts"
 import { reasonOf } from "./runReason.ts"
 import { stuck } from "./stuck.ts"
 import * as Telemetry from "./telemetry.ts"
+import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "./turnEnd.ts"
 import { glance } from "./verbs/look.ts"
 
 /** Reads a run along from its start or a token: without a lease, and waiting for each response to be opened. */
@@ -21,7 +23,7 @@ export const watch = Effect.fnUntraced(function* (
   return Stream.scoped(Stream.fromPull(makePull(run)))
 })
 
-const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Follow.Updates, never, Scope.Scope> {
+const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Updates, never, Scope.Scope> {
   const { agent, model, policy, runId } = run
   const scope = yield* Scope.Scope
   const fail = errorOf(run)
@@ -29,67 +31,63 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
   const telemetry = yield* Telemetry.make({ model, policy, agent: agent.name, counts: () => false })
   let record = run.record
   let position = run.from ?? ContinuationToken.start(agent.name, runId, RunState.fold(record).incarnation)
-  let current: { readonly pull: Follow.Updates; readonly scope: Scope.Closeable } | undefined
+  let current: { readonly pull: Pulled; readonly scope: Scope.Closeable } | undefined
   let over: AgentError["reason"] | "well" | undefined
 
-  const ended = (turn: number, responseId: string) =>
-    Effect.fnUntraced(function* (ending: Ending): Effect.fn.Return<Follow.Meaning, AgentError> {
-      if (ResponseEnd.isForgotten(RunState.fold(record), turn, ending)) {
-        return yield* fail(new RunExpired({ responseId }))
-      }
-      // One answer of the provider to a viewer, who may have another key, is not the end of a run.
-      if (ending.status !== "expired") {
-        yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ending, run.isExternal)])
-      }
-      record = yield* readAgain(run).pipe(Effect.catch(() => Effect.succeed(record)))
-      const state = RunState.fold(record)
-      const end = state.turns[turn]?.end
-      const goesOn =
-        state.turns[turn + 1]?.winner !== undefined ||
-        (state.ended === undefined && end !== undefined && end.calls.some(({ external }) => !external))
-      if (goesOn) {
-        return { _tag: "GoesOn", from: ContinuationToken.start(agent.name, runId, position.incarnation, turn + 1) }
-      }
-      const status = state.ended?.status ?? ending.status
-      over =
-        reasonOf({
-          turns: state.turns,
-          ended: state.ended ?? { status, ...(ending.error === undefined ? {} : { error: ending.error }) }
-        }) ?? "well"
-      return { _tag: "Over", status }
-    })
+  const meaningOf = Effect.fnUntraced(function* (ended: ResponseEnded): Effect.fn.Return<Meaning, AgentError> {
+    const { turn } = position
+    const { responseId = "" } = run.known
+    if (ResponseEnd.isForgotten(RunState.fold(record), turn, ended)) {
+      return yield* fail(new RunExpired({ responseId }))
+    }
+    // What a viewer does not find, who may have another key, is not the end of a run.
+    if (ended.status !== "expired" && ended.calls !== undefined) {
+      yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ended, run.isExternal)])
+    }
+    record = yield* readAgain(run).pipe(Effect.catch(() => Effect.succeed(record)))
+    const state = RunState.fold(record)
+    const end = state.turns[turn]?.end
+    const goesOn =
+      state.turns[turn + 1]?.winner !== undefined ||
+      (state.ended === undefined && end !== undefined && end.calls.some(({ external }) => !external))
+    if (goesOn) return { _tag: "GoesOn", from: nextTurn(ended.position) }
+    const status = state.ended?.status ?? ended.status
+    over =
+      reasonOf({
+        turns: state.turns,
+        ended: state.ended ?? { status, ...(ended.error === undefined ? {} : { error: ended.error }) }
+      }) ?? "well"
+    return { _tag: "Over", status }
+  })
 
-  const follow = Effect.fnUntraced(function* (turn: number, responseId: string, streamed: boolean) {
+  const delivered = (batch: readonly [Followed, ...Array<Followed>]): Updates => {
+    const ended = batch.at(-1)!
+    if (ended._tag !== "ResponseEnded") return Effect.succeed(batch as Batch)
+    return Effect.flatMap(meaningOf(ended), (meaning): Updates => {
+      position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
+      const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
+      return Effect.andThen(
+        finished,
+        updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record.background))
+      )
+    })
+  }
+
+  const follow = Effect.fnUntraced(function* (source: Source) {
     const child = yield* Scope.fork(scope)
-    const pull = yield* Follow.makePull({
-      run,
-      background: record.background,
-      source: { responseId, streamed },
-      from: position,
-      ended: ended(turn, responseId),
-      lost: Effect.never,
-      stopped: Effect.never,
-      cancel: Effect.void,
-      telemetry,
-      retried: false
-    }).pipe(Scope.provide(child))
+    const engine = { lost: Effect.never, stopped: Effect.never, telemetry }
+    const pull = yield* Following.makePull(run, source, position, engine).pipe(Scope.provide(child))
     current = { pull, scope: child }
   })
 
-  const finished = Effect.gen(function* () {
+  const finished = Effect.suspend(() => {
     const done = current
     current = undefined
-    if (done !== undefined) yield* Scope.close(done.scope, Exit.void)
-    position = ContinuationToken.start(agent.name, runId, position.incarnation, position.turn + 1)
+    return done === undefined ? Effect.void : Scope.close(done.scope, Exit.void)
   })
 
-  const next: Follow.Updates = Effect.suspend(() => {
-    if (current !== undefined) {
-      return Effect.catchCause(current.pull, (cause): Follow.Updates => {
-        const isDone = cause.reasons.some((reason) => reason._tag === "Fail" && Cause.isDone(reason.error))
-        return isDone ? Effect.andThen(finished, next) : Effect.failCause(cause)
-      })
-    }
+  const next: Updates = Effect.suspend(() => {
+    if (current !== undefined) return Effect.flatMap(current.pull, delivered)
     if (over === "well") return Cause.done()
     return over === undefined ? step : Effect.fail(fail(over))
   })
@@ -98,7 +96,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
     record = latest
   })
 
-  const step: Follow.Updates = Effect.suspend((): Follow.Updates => {
+  const step: Updates = Effect.suspend((): Updates => {
     const state = RunState.fold(record)
     const { end, winner } = state.turns[position.turn] ?? {}
     if (!record.background && winner !== undefined && end === undefined && record.lease === null) {
@@ -107,7 +105,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Fo
     }
     if (winner !== undefined && (record.background || end?.status !== "cancelled")) {
       run.known.responseId = winner.responseId
-      return Effect.andThen(follow(position.turn, winner.responseId, winner.streamed), next)
+      return Effect.andThen(follow(sourceOf(run, winner, record.background)), next)
     }
     if (state.ended !== undefined) {
       over = reasonOf(state) ?? "well"

@@ -3,7 +3,8 @@ import { Array, Cause, Effect, type Pull, Result } from "effect"
 import { AiError } from "effect/ai"
 import * as Events from "./events.ts"
 import * as Failures from "./failures.ts"
-import type { Json } from "./lanes.ts"
+import type { Json } from "./fields.ts"
+import { readAhead, staysOpen } from "./readAhead.ts"
 import type { Context } from "./snapshot.ts"
 import * as Sse from "./sse.ts"
 
@@ -11,7 +12,7 @@ import * as Sse from "./sse.ts"
 export interface Reading extends Context, Failures.Surroundings {}
 
 // Bytes arrived and completed no event: a comment, or a piece of something large. The connection lives.
-const alive: ModelEvent = { parts: [], keepalive: true }
+const alive: ModelEvent = { statements: [], keepalive: true }
 
 interface Batch {
   readonly events: ReadonlyArray<ModelEvent>
@@ -22,7 +23,7 @@ interface Batch {
 const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "OpenAiBackgroundModel", method: reading.method, reason })
 
-const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
 
 // An event that is no JSON is damage, never something to pass over: it may have had a number. What came before it in
 // the same read is delivered first. The caller can go on from there as after any broken connection.
@@ -33,10 +34,8 @@ const decodeAll = (texts: ReadonlyArray<string>, reading: Reading): Batch => {
       // Some servers that speak this API end their streams so. OpenAI does not.
       if (text === "[DONE]") continue
       const raw: unknown = JSON.parse(text)
-      if (!isJson(raw)) return fail(reading, Failures.fromDamage("an event of the body is no object", reading))
-      const event = Events.decode(raw, reading)
-      if ("parts" in event) events.push(event)
-      else return event
+      if (!isObject(raw)) return fail(reading, Failures.fromDamage("an event of the body is no object", reading))
+      events.push(Events.decode(raw, reading))
     }
     return undefined
   })
@@ -54,6 +53,10 @@ const decodeLast = (text: string | undefined, reading: Reading): ReadonlyArray<M
 export const isEventStream = (response: Response): boolean =>
   response.headers.get("content-type")?.includes("text/event-stream") ?? false
 
+/** Whether an answer is one JSON text. */
+export const isJson = (response: Response): boolean =>
+  response.headers.get("content-type")?.includes("application/json") ?? false
+
 /**
  * Pulls the events of a body: one network read, one array. Ends where the body ends, be it at a terminal event or before;
  * fails where the connection breaks or an event is damaged.
@@ -64,12 +67,13 @@ export const pull = (
 ): Pull.Pull<Array.NonEmptyReadonlyArray<ModelEvent>, AiError.AiError> => {
   const reader = response.body?.getReader()
   if (reader === undefined) return Cause.done()
+  const source = staysOpen(response.headers) ? reader : readAhead(reader)
   const splitter = Sse.make()
   let failure: AiError.AiError | undefined
   let ended = false
 
   const read = Effect.tryPromise({
-    try: () => reader.read(),
+    try: () => source.read(),
     catch: (error) => fail(reading, Failures.fromBody(error, reading))
   })
 

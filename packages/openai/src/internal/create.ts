@@ -1,24 +1,25 @@
-import { CreateUnconfirmed, type ModelEvent } from "@effect-baton/core/BackgroundModel"
-import { type Array, Cause, Effect, Predicate, Pull } from "effect"
+import { CreateUnconfirmed, type ModelEvent, type ModelSnapshot } from "@effect-baton/core/BackgroundModel"
+import { isOver } from "@effect-baton/core/Run"
+import { type Array, Cause, Effect, Pull, Result } from "effect"
 import { AiError } from "effect/ai"
 import type { Reading } from "./body.ts"
-import { errorOf } from "./events.ts"
+import { saidIn } from "./events.ts"
 import * as Failures from "./failures.ts"
-import type { Json } from "./lanes.ts"
+import { recordOf } from "./fields.ts"
 import { isRefusal, reasonOf } from "./reasons.ts"
-import { module } from "./snapshot.ts"
+import { decode, module } from "./snapshot.ts"
 
 /**
  * Whether a failed create request bought nothing for certain.
  *
  * The provider answers a request that it does not take with a status below 500. What lies between may have passed the
- * request on before it gave up: 408, 500, 502, 504 and a bare 503 leave it open. A refusal that the provider puts into
+ * request on before it gave up: 303, 408, 500, 502, 504 and a bare 503 leave it open. A refusal that the provider puts into
  * words is one under any status: 503 `server_is_overloaded`, say.
  */
 const boughtNothing = ({ error, kind }: Failures.RequestFailure): boolean => {
   if (kind !== "answered") return kind === "unsent"
   const { status = 500 } = error ?? {}
-  return (status < 500 && status !== 408) || (error !== undefined && isRefusal(error))
+  return (status < 500 && status !== 408 && status !== 303) || (error !== undefined && isRefusal(error))
 }
 
 /** The error of a create request that may have been accepted. */
@@ -35,14 +36,17 @@ const refusalIn = (
   events: ReadonlyArray<ModelEvent>,
   reading: Reading
 ): AiError.AiError | CreateUnconfirmed | undefined => {
-  const raw = events.findLast(({ parts }) => parts.some(({ part }) => part.type === "error"))?.raw
-  if (!Predicate.isObject(raw)) return undefined
-  const { code, message, type } = errorOf(raw as Json)
-  const text = (value: unknown) => (typeof value === "string" ? value : undefined)
-  const said = { code: text(code), type: text(type), message: reading.redact(text(message) ?? "the provider refused") }
-  const error = AiError.make({ module, method: reading.method, reason: reasonOf(said) })
+  const event = events.findLast(({ error, terminal }) => (error ?? terminal?.error) !== undefined)
+  const error = event?.error ?? event?.terminal?.error
+  if (error === undefined) return undefined
+  const raw = recordOf(event?.raw)
+  const said = saidIn(event?.error === undefined ? recordOf(raw["response"]) : raw, reading.redact)
   return isRefusal(said) ? error : unconfirmed(error)
 }
+
+// A response that has ended exists, also if its server gives no id. One that failed may be a refusal in other words.
+const names = ({ responseId, terminal }: ModelEvent): boolean =>
+  responseId !== undefined || (terminal !== undefined && terminal.status !== "failed")
 
 type Events = Array.NonEmptyReadonlyArray<ModelEvent>
 
@@ -70,12 +74,59 @@ export const untilNamed = (
   const first = pull.pipe(
     Effect.tap((events) =>
       Effect.sync(() => {
-        named = events.some(({ responseId }) => responseId !== undefined)
+        named = events.some(names)
         if (!named) refusal = refusalIn(events, reading) ?? refusal
       })
     ),
-    Effect.mapError((error) => (Cause.isDone(error) ? error : unconfirmed(error))),
+    // What the provider said counts, also if the connection breaks after it.
+    Effect.mapError((error) => (Cause.isDone(error) ? error : (refusal ?? unconfirmed(error)))),
     Pull.catchDone(() => endedEarly)
   )
   return Effect.suspend((): Pull.Pull<Events, AiError.AiError | CreateUnconfirmed> => (named ? pull : first))
 }
+
+/**
+ * The response of an answer without a stream. One that names no response leaves open whether there is one, unless it is
+ * a refusal.
+ */
+export const named = (
+  body: unknown,
+  reading: Reading
+): Effect.Effect<ModelSnapshot, AiError.AiError | CreateUnconfirmed> => {
+  const decoded = decode(body, reading)
+  if (Result.isSuccess(decoded) && decoded.success.responseId !== "") return Effect.succeed(decoded.success)
+  const said = saidIn(recordOf(body), reading.redact)
+  if (isRefusal(said)) {
+    return Effect.fail(AiError.make({ module, method: reading.method, reason: reasonOf(said) }))
+  }
+  const reason = Failures.fromDamage("the answer does not name the response", reading)
+  const error = AiError.make({ module, method: reading.method, reason })
+  return Effect.fail(unconfirmed(Result.isFailure(decoded) ? decoded.failure : error))
+}
+
+/** The one event of a response that was asked for as a stream and came as a whole. */
+export const unstreamed = (
+  response: Response,
+  reading: Reading
+): Effect.Effect<ModelEvent, AiError.AiError | CreateUnconfirmed> =>
+  Effect.tryPromise({
+    try: () => response.text(),
+    catch: (error) =>
+      unconfirmed(AiError.make({ module, method: reading.method, reason: Failures.fromBody(error, reading) }))
+  }).pipe(
+    Effect.map((text) =>
+      Result.getOrElse(
+        Result.try((): unknown => JSON.parse(text)),
+        () => undefined
+      )
+    ),
+    Effect.flatMap((body) => named(body, reading)),
+    Effect.map((terminal) => ({
+      statements: [],
+      status: terminal.status,
+      responseId: terminal.responseId,
+      ...(terminal.background === undefined ? undefined : { background: terminal.background }),
+      ...(isOver(terminal.status) ? { terminal } : undefined),
+      raw: terminal.raw
+    }))
+  )

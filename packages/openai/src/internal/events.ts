@@ -1,200 +1,213 @@
-import type { ModelEvent, ModelPart, SnapshotLane } from "@effect-baton/core/BackgroundModel"
+import type { Metadata, ModelEvent, Statement, TextLane } from "@effect-baton/core/BackgroundModel"
 import type { RunStatus } from "@effect-baton/core/Run"
-import { Predicate, Result } from "effect"
-import type { AiError, Response } from "effect/ai"
+import { AiError } from "effect/ai"
+import { isMissing, isRecord, type Json, recordOf, textOf } from "./fields.ts"
+import * as Items from "./items.ts"
 import * as Lanes from "./lanes.ts"
+import { reasonOf } from "./reasons.ts"
 import * as Snapshot from "./snapshot.ts"
 
-type Json = Lanes.Json
+const none: ReadonlyArray<Statement> = []
 
-const none: ReadonlyArray<ModelPart> = []
+const withStatements = (raw: Json, statements: ReadonlyArray<Statement>): ModelEvent => {
+  const sequenceNumber = raw["sequence_number"]
+  // One that is no whole number could not be stored, and could not be asked for.
+  return typeof sequenceNumber === "number" && Number.isSafeInteger(sequenceNumber) && sequenceNumber >= 0
+    ? { sequenceNumber, statements, raw }
+    : { statements, raw }
+}
+
+// The lane of an index inside the item. A missing index is the first; one that a position cannot hold is none.
+const laneAt = (index: unknown, offset: number): number | undefined =>
+  Lanes.isInnerIndex(index) ? offset + index : isMissing(index) ? offset : undefined
 
 // Deltas come by the hundred thousand: they are read by plain property reads, and what is not as expected passes raw.
-const isIndex = (value: unknown): value is number => typeof value === "number" && value >= 0
-
-const withParts = (raw: Json, parts: ReadonlyArray<ModelPart>): ModelEvent => {
-  const sequenceNumber = raw["sequence_number"]
-  return typeof sequenceNumber === "number" ? { sequenceNumber, parts, raw } : { parts, raw }
+const delta = (raw: Json, kind: TextLane["kind"], lane: number | undefined): ModelEvent => {
+  const { delta: text, output_index: at } = raw
+  if (typeof text !== "string" || lane === undefined) return withStatements(raw, none)
+  const index = Lanes.isItemIndex(at) ? at : undefined
+  const itemId = index === undefined ? textOf(raw["item_id"]) : undefined
+  return withStatements(raw, [{ _tag: "Delta", index, itemId, lane, kind, delta: text }])
 }
 
-const textDelta = (raw: Json): ModelEvent => {
-  const { content_index: lane, delta, output_index: item } = raw
-  if (typeof delta !== "string" || !isIndex(item) || !isIndex(lane)) return withParts(raw, none)
-  const part = { type: "text-delta", id: Lanes.laneId(raw["item_id"], item, lane), delta } as const
-  return withParts(raw, [{ item, lane, part }])
+// The item's id places what comes without an index, and nothing else: some servers change ids within a response.
+const itemOf = (raw: Json) => {
+  const at = raw["output_index"]
+  return Lanes.isItemIndex(at)
+    ? { index: at, itemId: undefined }
+    : { index: undefined, itemId: textOf(raw["item_id"]) ?? textOf(recordOf(raw["item"])["id"]) }
 }
 
-const reasoningDelta = (raw: Json, index: unknown, offset: number): ModelEvent => {
-  const { delta, output_index: item } = raw
-  if (typeof delta !== "string" || !isIndex(item) || !isIndex(index)) return withParts(raw, none)
-  const lane = offset + index
-  const part = { type: "reasoning-delta", id: Lanes.laneId(raw["item_id"], item, lane), delta } as const
-  return withParts(raw, [{ item, lane, part }])
-}
-
-const paramsDelta = (raw: Json): ModelEvent => {
-  const { delta, output_index: item } = raw
-  if (typeof delta !== "string" || !isIndex(item)) return withParts(raw, none)
-  const part = { type: "tool-params-delta", id: Lanes.callItemId(raw["item_id"], item), delta } as const
-  return withParts(raw, [{ item, lane: 0, part }])
-}
-
-const inLane = (
+const started = (
   raw: Json,
-  index: unknown,
-  offset: number,
-  parts: (id: string) => ReadonlyArray<Response.StreamPartEncoded>,
-  whole?: unknown
-): ModelEvent => {
-  const item = raw["output_index"]
-  if (!isIndex(item) || !isIndex(index)) return withParts(raw, none)
-  const lane = offset + index
-  const id = Lanes.laneId(raw["item_id"], item, lane)
-  return withParts(
-    raw,
-    parts(id).map((part) => Lanes.place(item, lane, part, whole))
-  )
+  kind: TextLane["kind"],
+  lane: number | undefined,
+  text: unknown,
+  metadata: Metadata
+): ModelEvent =>
+  lane === undefined
+    ? withStatements(raw, none)
+    : withStatements(raw, [
+        { _tag: "LaneStarted", ...itemOf(raw), lane: { lane, kind, text: textOf(text) ?? "", metadata } }
+      ])
+
+const laneEnded = (raw: Json, kind: TextLane["kind"], lane: number, text: unknown, metadata: Metadata): Statement => ({
+  _tag: "LaneEnded",
+  ...itemOf(raw),
+  lane,
+  kind,
+  ...(typeof text === "string" ? { text } : undefined),
+  metadata
+})
+
+const textEnded = (raw: Json, text: unknown, refusal: boolean): ModelEvent => {
+  const lane = laneAt(raw["content_index"], 0)
+  if (lane === undefined) return withStatements(raw, none)
+  return withStatements(raw, [
+    laneEnded(raw, "text", lane, text, Lanes.textMetadata(raw["item_id"], undefined, refusal))
+  ])
 }
 
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "")
+const reasoningEnded = (raw: Json, text: unknown, lane: number | undefined): ModelEvent =>
+  lane === undefined
+    ? withStatements(raw, none)
+    : withStatements(raw, [laneEnded(raw, "reasoning", lane, text, Lanes.reasoningMetadata(raw["item_id"], lane))])
+
+const reasoningStarted = (raw: Json, text: unknown, lane: number | undefined): ModelEvent =>
+  started(raw, "reasoning", lane, text, Lanes.reasoningMetadata(raw["item_id"], lane ?? 0))
+
+// Citations that no event of their own told may stand in the end of their text.
+const cited = (raw: Json, annotations: unknown): ReadonlyArray<Statement> => {
+  const lane = laneAt(raw["content_index"], Lanes.second)
+  if (!Array.isArray(annotations) || annotations.length === 0 || lane === undefined) return none
+  const sources = { lane, kind: "sources", from: 0, sources: annotations.map(Lanes.source) } as const
+  return [{ _tag: "PartAdded", ...itemOf(raw), lane: sources }]
+}
 
 const contentPart = (raw: Json, done: boolean): ModelEvent => {
-  const part = raw["part"]
+  const part = recordOf(raw["part"])
   const index = raw["content_index"]
-  if (!Predicate.isObject(part)) return withParts(raw, none)
-  const { refusal, text, type } = part as Json
+  const { refusal, text, type } = part
   switch (type) {
     case "output_text":
     case "refusal": {
-      const whole = type === "refusal" ? refusal : text
-      return done
-        ? inLane(raw, index, 0, (id) => [{ type: "text-end", id }], whole)
-        : inLane(raw, index, 0, (id) => Lanes.textLane(id, textOf(whole), type === "refusal", true))
+      const refused = type === "refusal"
+      const whole = refused ? refusal : text
+      if (!done) {
+        const metadata = Lanes.textMetadata(raw["item_id"], undefined, refused)
+        return started(raw, "text", laneAt(index, 0), whole, metadata)
+      }
+      const event = textEnded(raw, whole, refused)
+      return { ...event, statements: [...cited(raw, part["annotations"]), ...event.statements] }
     }
-    case "reasoning_text":
-      return reasoningPart(raw, index, Lanes.second, text, done)
+    case "reasoning_text": {
+      const lane = laneAt(index, Lanes.second)
+      return done ? reasoningEnded(raw, text, lane) : reasoningStarted(raw, text, lane)
+    }
     default:
-      return withParts(raw, none)
+      return withStatements(raw, none)
   }
-}
-
-const reasoningPart = (raw: Json, index: unknown, offset: number, text: unknown, done: boolean): ModelEvent =>
-  done
-    ? inLane(raw, index, offset, (id) => [{ type: "reasoning-end", id }], text)
-    : inLane(raw, index, offset, (id) => Lanes.reasoningLane(id, textOf(text), true))
-
-const summaryPart = (raw: Json, done: boolean): ModelEvent => {
-  const part = raw["part"]
-  const text = Predicate.isObject(part) ? (part as Json)["text"] : undefined
-  return reasoningPart(raw, raw["summary_index"], 0, text, done)
 }
 
 const annotation = (raw: Json): ModelEvent => {
-  const { annotation: cited, annotation_index: index } = raw
-  return inLane(raw, raw["content_index"], Lanes.second, (id) => {
-    const source =
-      Predicate.isObject(cited) && isIndex(index) ? Lanes.source(cited as Json, `${id}:${index}`) : undefined
-    return source === undefined ? [] : [source]
-  })
+  const { annotation: citation, annotation_index: index, content_index } = raw
+  const lane = laneAt(content_index, Lanes.second)
+  if (lane === undefined || (!isMissing(index) && !Lanes.isInnerIndex(index))) return withStatements(raw, none)
+  const from = isMissing(index) ? undefined : { from: index }
+  const sources = { lane, kind: "sources", ...from, sources: [Lanes.source(citation)] } as const
+  return withStatements(raw, [{ _tag: "PartAdded", ...itemOf(raw), lane: sources }])
 }
 
-const paramsDone = (raw: Json, whole: unknown): ModelEvent => {
-  const item = raw["output_index"]
-  if (!isIndex(item)) return withParts(raw, none)
-  const end = { type: "tool-params-end", id: Lanes.callItemId(raw["item_id"], item) } as const
-  return withParts(raw, [Lanes.place(item, 0, end, whole)])
+const paramsEnded = (raw: Json, text: unknown): ModelEvent =>
+  withStatements(raw, [laneEnded(raw, "params", 0, text, Lanes.metadata({ itemId: textOf(raw["item_id"]) }))])
+
+const itemDone = (raw: Json): ModelEvent => {
+  const lanes = Items.finished(raw["item"])
+  const item = itemOf(raw)
+  return withStatements(raw, [
+    lanes === undefined ? { _tag: "ItemDone", ...item } : { _tag: "ItemDone", ...item, lanes }
+  ])
 }
-
-const placed = (lanes: ReadonlyArray<SnapshotLane>): ReadonlyArray<ModelPart> =>
-  lanes.flatMap(({ item, lane, parts }) => parts.map((part) => Lanes.place(item, lane, part)))
-
-const outputItem = (raw: Json, done: boolean): ModelEvent => {
-  const item = raw["output_index"]
-  if (!isIndex(item)) return withParts(raw, none)
-  if (!done) return withParts(raw, placed(Snapshot.itemAdded(raw["item"], item)))
-  const { rest, whole } = Snapshot.itemDone(raw["item"], item)
-  return { ...withParts(raw, placed(rest)), closes: item, lanes: whole }
-}
-
-const responseStatuses: ReadonlySet<unknown> = new Set<RunStatus>(["queued", "in_progress"])
 
 const underWay = (raw: Json, status: RunStatus): ModelEvent => {
-  const response = raw["response"]
-  if (!Predicate.isObject(response)) return { ...withParts(raw, none), status }
-  const { id, status: said } = response as Json
-  // A background response is queued when it is created, others are in progress at once: the response says which.
+  const { background, id, status: said } = recordOf(raw["response"])
   return {
-    ...withParts(raw, none),
-    status: responseStatuses.has(said) ? (said as RunStatus) : status,
-    ...(typeof id === "string" ? { responseId: id } : undefined)
+    ...withStatements(raw, none),
+    // A background response is queued when it is created, others are in progress at once: the response says which.
+    status: said === "queued" || said === "in_progress" ? said : status,
+    ...(typeof id === "string" && id !== "" ? { responseId: id } : undefined),
+    ...(typeof background === "boolean" ? { background } : undefined)
   }
 }
 
-const over = (raw: Json, status: RunStatus, context: Snapshot.Context): ModelEvent | AiError.AiError => {
-  const response = raw["response"]
-  // The event's name decides where the response itself does not say how it ended.
-  const body = Predicate.isObject(response) && !("status" in response) ? { ...response, status } : response
-  return Result.match(Snapshot.decode(body, context), {
-    onFailure: (error): ModelEvent | AiError.AiError => error,
-    onSuccess: (snapshot) => {
-      const ended = snapshot.status === "completed" || snapshot.status === "incomplete"
-      return {
-        ...withParts(raw, ended && snapshot.finish !== undefined ? [{ part: snapshot.finish }] : none),
-        status: snapshot.status,
-        responseId: snapshot.responseId,
-        terminal: snapshot
-      }
-    }
-  })
+const over = (raw: Json, named: RunStatus, context: Snapshot.Context): ModelEvent => {
+  const terminal = Snapshot.terminal(raw["response"], named, context)
+  const { background, responseId, status } = terminal
+  return {
+    ...withStatements(raw, none),
+    status,
+    ...(responseId === "" ? undefined : { responseId }),
+    ...(background === undefined ? undefined : { background }),
+    terminal
+  }
 }
 
-/** The error in an `error` event: nested in recordings, flat in the SDK's type. */
-export const errorOf = (raw: Json): Json => (Predicate.isObject(raw["error"]) ? (raw["error"] as Json) : raw)
+/** What an `error` event says: nested in recordings, flat in the SDK's type, a plain text at some servers. */
+export const saidIn = (raw: Json, redact: Snapshot.Context["redact"]) => {
+  const error = raw["error"]
+  // The type of a flat one is that of the event.
+  const flat = { ...raw, type: undefined }
+  const said = isRecord(error) || (typeof error === "string" && error !== "") ? error : flat
+  return Snapshot.errorOf(said, "The provider told of an error and gave no reason.", redact)
+}
 
 // Not an end: `response.failed` follows, or the stream goes on.
-const errorEvent = (raw: Json): ModelEvent => {
-  const { code, message, param, type } = errorOf(raw)
-  const error = { type: type ?? "error", code: code ?? null, message: message ?? null, param: param ?? null }
-  return withParts(raw, [{ part: { type: "error", error } }])
-}
+const errorEvent = (raw: Json, { method, redact }: Snapshot.Context): ModelEvent => ({
+  ...withStatements(raw, none),
+  error: AiError.make({ module: Snapshot.module, method, reason: reasonOf(saidIn(raw, redact)) })
+})
 
-/**
- * Decodes one event, without regard to the events before it: a resumed stream never sees them. Fails, as a value, only
- * where the response of a terminal event cannot be read.
- */
-export const decode = (raw: Json, context: Snapshot.Context): ModelEvent | AiError.AiError => {
+/** Decodes one event, without regard to the events before it: a resumed stream never sees them. */
+export const decode = (raw: Json, context: Snapshot.Context): ModelEvent => {
   switch (raw["type"]) {
     case "response.output_text.delta":
     case "response.refusal.delta":
-      return textDelta(raw)
+      return delta(raw, "text", laneAt(raw["content_index"], 0))
     case "response.reasoning_summary_text.delta":
-      return reasoningDelta(raw, raw["summary_index"], 0)
+      return delta(raw, "reasoning", laneAt(raw["summary_index"], 0))
     case "response.reasoning_text.delta":
-      return reasoningDelta(raw, raw["content_index"], Lanes.second)
+      return delta(raw, "reasoning", laneAt(raw["content_index"], Lanes.second))
     case "response.function_call_arguments.delta":
     case "response.custom_tool_call_input.delta":
-      return paramsDelta(raw)
+      return delta(raw, "params", 0)
     case "response.output_item.added":
-      return outputItem(raw, false)
+      return withStatements(raw, [{ _tag: "ItemAdded", ...itemOf(raw), lanes: Items.added(raw["item"]) }])
     case "response.output_item.done":
-      return outputItem(raw, true)
-    // The part's own events, and not `output_text.done` and its like, bound a lane: they come for every kind of content.
+      return itemDone(raw)
     case "response.content_part.added":
       return contentPart(raw, false)
     case "response.content_part.done":
       return contentPart(raw, true)
+    case "response.output_text.done":
+      return textEnded(raw, raw["text"], false)
+    case "response.refusal.done":
+      return textEnded(raw, raw["refusal"], true)
     case "response.reasoning_summary_part.added":
-      return summaryPart(raw, false)
+      return reasoningStarted(raw, recordOf(raw["part"])["text"], laneAt(raw["summary_index"], 0))
     case "response.reasoning_summary_part.done":
-      return summaryPart(raw, true)
+      return reasoningEnded(raw, recordOf(raw["part"])["text"], laneAt(raw["summary_index"], 0))
+    case "response.reasoning_summary_text.done":
+      return reasoningEnded(raw, raw["text"], laneAt(raw["summary_index"], 0))
+    case "response.reasoning_text.done":
+      return reasoningEnded(raw, raw["text"], laneAt(raw["content_index"], Lanes.second))
     case "response.output_text.annotation.added":
       return annotation(raw)
     case "response.function_call_arguments.done":
-      return paramsDone(raw, raw["arguments"])
+      return paramsEnded(raw, raw["arguments"])
     case "response.custom_tool_call_input.done":
-      return paramsDone(raw, raw["input"])
+      return paramsEnded(raw, raw["input"])
     case "keepalive":
-      return { ...withParts(raw, none), keepalive: true }
+      return { ...withStatements(raw, none), keepalive: true }
     case "response.created":
     case "response.queued":
       return underWay(raw, "queued")
@@ -209,10 +222,10 @@ export const decode = (raw: Json, context: Snapshot.Context): ModelEvent | AiErr
     case "response.cancelled":
       return over(raw, "cancelled", context)
     case "error":
-      return errorEvent(raw)
+      return errorEvent(raw, context)
     case undefined:
-      return Predicate.isObject(raw["error"]) ? errorEvent(raw) : withParts(raw, none)
+      return isMissing(raw["error"]) ? withStatements(raw, none) : errorEvent(raw, context)
     default:
-      return withParts(raw, none)
+      return withStatements(raw, none)
   }
 }

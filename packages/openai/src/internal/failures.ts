@@ -1,6 +1,7 @@
 import { Data, Predicate } from "effect"
 import { AiError } from "effect/ai"
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError, OpenAIError } from "openai"
+import { isRecord, recordOf, wordOf } from "./fields.ts"
 import { type ProviderError, reasonOf, retryAfter } from "./reasons.ts"
 
 /**
@@ -96,22 +97,39 @@ const keptHeaders = (headers: Headers, redact: (text: string) => string): Record
   return all
 }
 
+// Without the query and credentials, which may be secrets.
+const placeOf = (location: string, url: string): string => {
+  const place = URL.canParse(location, url) ? new URL(location, url) : undefined
+  return place === undefined ? "" : ` to ${place.origin}${place.pathname}`
+}
+
+const redirected = ({ headers = {}, status = 0 }: ProviderError, location: string, at: Surroundings) =>
+  new AiError.InvalidRequestError({
+    description:
+      `${at.httpMethod} ${at.url} was answered with a redirect (${status})${clip(at.redact(placeOf(location, at.url)))}. ` +
+      `No redirect is followed, because the credentials would go along. If you trust that place, make it the base URL`,
+    metadata: { openai: { status } },
+    http: { response: { status, headers } }
+  })
+
 const fromAnswer = (status: number, headers: Headers, error: APIError, at: Surroundings) => {
   const text = (value: unknown) => (typeof value === "string" && value !== "" ? at.redact(value) : undefined)
-  const body: { readonly [key: string]: unknown } = Predicate.isObject(error.error) ? { ...error.error } : {}
-  const message = text(body["message"])
+  const word = (value: unknown) => text(wordOf(value))
+  const body = recordOf(error.error)
+  const message = word(isRecord(error.error) ? body["message"] : error.error)
   const wait = retryAfter(headers, at.nowMillis)
   const provider: ProviderError = {
     status,
-    code: text(body["code"]),
-    type: text(body["type"]),
-    parameter: text(body["param"]),
+    code: word(body["code"]),
+    type: word(body["type"]),
+    parameter: word(body["param"]),
     message: clip(message ?? at.redact(error.message)),
     requestId: text(headers.get("x-request-id")) ?? text(headers.get("apim-request-id")),
     retryAfter: wait,
     headers: keptHeaders(headers, at.redact)
   }
-  const reason = reasonOf(provider)
+  const location = status < 400 ? headers.get("location") : null
+  const reason = location === null ? reasonOf(provider) : redirected(provider, location, at)
   return new RequestFailure({ kind: "answered", reason, error: provider, api: message !== undefined })
 }
 

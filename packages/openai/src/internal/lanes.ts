@@ -1,130 +1,109 @@
-import type { ModelPart } from "@effect-baton/core/BackgroundModel"
-import type { Response } from "effect/ai"
-
-/** An object as `JSON.parse` gives it. */
-export interface Json {
-  readonly [key: string]: unknown
-}
+import type { Metadata, SingleLane, SourceWithoutId, TextLane, UnreadLane } from "@effect-baton/core/BackgroundModel"
+import { defined, type Json, textOf } from "./fields.ts"
 
 /**
  * Lanes of an item. Content part `j` of a message is lane `j` and its citations are lane `1000 + j`; of a reasoning item,
- * summary `k` is lane `k` and reasoning text `k` is lane `1000 + k`; of a call, the parameters are lane 0 and the call
- * itself is lane 1. Events and snapshots must number them alike: positions in stored tokens speak of them.
+ * summary `k` is lane `k`, reasoning text `k` is lane `1000 + k`, and what the provider sealed is lane 2000; of a call, the
+ * parameters are lane 0 and the call itself is lane 1. Events and snapshots must number them alike: positions in stored
+ * tokens speak of them.
  */
 export const second = 1000
+export const sealLane = 2000
 export const callLane = 1
 
-/** The id of a lane's parts. An item without an id goes by its index, which events and snapshots agree on too. */
-export const laneId = (itemId: unknown, item: number, lane: number): string =>
-  `${typeof itemId === "string" ? itemId : item}:${lane}`
+const mostItems = 1_000_000
 
-/** The id of a call's parameter parts: the item's. */
-export const callItemId = (itemId: unknown, item: number): string => (typeof itemId === "string" ? itemId : `${item}`)
+/** An item's index. One that a position cannot hold is none. */
+export const isItemIndex = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value < mostItems
 
-type Part = Response.StreamPartEncoded
+/** An index inside an item: beyond these, lanes of two kinds would meet. */
+export const isInnerIndex = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value < second
 
-const textStart = (id: string, refusal: boolean): Part =>
-  refusal ? { type: "text-start", id, metadata: { openai: { refusal: true } } } : { type: "text-start", id }
+/** What the parts of a lane carry. It may be more at the end than at the start: both say what is known. */
+export const metadata = (fields: Json): Metadata => ({ openai: defined(fields) as Metadata[string] })
 
-/** A lane of text as a snapshot gives it; `open` where more may come. */
-export const textLane = (id: string, text: string, refusal: boolean, open: boolean): ReadonlyArray<Part> => [
-  textStart(id, refusal),
-  ...(text === "" ? [] : [{ type: "text-delta", id, delta: text } as const]),
-  ...(open ? [] : [{ type: "text-end", id } as const])
-]
+export const unread = (lane: number): UnreadLane => ({ lane, kind: "unread" })
 
-export const reasoningLane = (id: string, text: string, open: boolean): ReadonlyArray<Part> => [
-  { type: "reasoning-start", id },
-  ...(text === "" ? [] : [{ type: "reasoning-delta", id, delta: text } as const]),
-  ...(open ? [] : [{ type: "reasoning-end", id } as const])
-]
+/** Of which message a text is, and what for. A refusal says so. */
+export const textMetadata = (itemId: unknown, phase: unknown, refusal: boolean): Metadata =>
+  metadata({ itemId: textOf(itemId), phase: textOf(phase), refusal: refusal ? true : undefined })
+
+/** Reasoning texts and summaries go back to the provider under different names. */
+export const reasoningMetadata = (itemId: unknown, lane: number): Metadata =>
+  metadata({ itemId: textOf(itemId), reasoningText: lane < second ? undefined : true })
 
 /** A call that the caller carries out: of a function, or of a custom tool, whose input is a text. */
 export interface Call {
   readonly itemId: string | undefined
   readonly callId: string
   readonly name: string
-  readonly input: string
+  /** The parameters as they were written, if they were. */
+  readonly input: string | undefined
+  readonly params: unknown
   readonly custom: boolean
 }
 
-const paramsStart = (call: Call, item: number): Part => ({
-  type: "tool-params-start",
-  id: callItemId(call.itemId, item),
-  name: call.name,
-  metadata: { openai: { callId: call.callId } }
-})
+export const paramsLane = ({ callId, input, itemId, name }: Call): TextLane | UnreadLane =>
+  input === undefined
+    ? unread(0)
+    : { lane: 0, kind: "params", text: input, name, metadata: metadata({ callId, itemId }) }
 
-export const paramsLane = (call: Call, item: number, open: boolean): ReadonlyArray<Part> => {
-  const id = callItemId(call.itemId, item)
-  return [
-    paramsStart(call, item),
-    ...(call.input === "" ? [] : [{ type: "tool-params-delta", id, delta: call.input } as const]),
-    ...(open ? [] : [{ type: "tool-params-end", id } as const])
-  ]
-}
-
-/** The whole call, with `params` as its arguments were parsed. */
-export const toolCall = (call: Call, params: unknown): Part => ({
-  type: "tool-call",
-  id: call.callId,
-  name: call.name,
-  params,
-  metadata: {
-    openai: {
-      ...(call.itemId === undefined ? undefined : { itemId: call.itemId }),
-      ...(call.custom ? { custom: true } : undefined)
-    }
+export const toolCall = ({ callId, custom, itemId, name, params }: Call): SingleLane => ({
+  lane: callLane,
+  kind: "single",
+  part: {
+    type: "tool-call",
+    id: callId,
+    name,
+    params,
+    metadata: metadata({ itemId, custom: custom ? true : undefined })
   }
 })
 
-export const imageFile = (itemId: string, format: string | null | undefined, result: string): Part => ({
-  type: "file",
-  mediaType: format === "svg" ? "image/svg+xml" : `image/${format ?? "png"}`,
-  data: result,
-  metadata: { openai: { itemId } }
+export const imageFile = (itemId: string | undefined, mediaType: string, data: string): SingleLane => ({
+  lane: 0,
+  kind: "single",
+  part: { type: "file", mediaType, data, metadata: metadata({ itemId }) }
 })
 
-// The API names a cited file's id and name, never its type.
-const unknownMediaType = "application/octet-stream"
+const number = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) ? value : undefined
 
-const document = (id: string, type: string, title: string, fileId: string): Part => ({
-  type: "source",
-  sourceType: "document",
-  id,
-  mediaType: unknownMediaType,
-  title,
-  fileName: title,
-  metadata: { openai: { type, fileId } }
-})
-
-const indices = (annotation: Json) =>
-  typeof annotation["start_index"] === "number" && typeof annotation["end_index"] === "number"
-    ? { startIndex: annotation["start_index"], endIndex: annotation["end_index"] }
-    : undefined
-
-/** The source that a citation names, or nothing where it is of a kind unknown here. */
-export const source = (annotation: Json, id: string): Part | undefined => {
-  const { type, url, title, file_id: fileId, filename } = annotation
+/** The source that a citation names, or nothing if it is of a kind unknown here. */
+export const source = (annotation: unknown): SourceWithoutId | undefined => {
+  if (typeof annotation !== "object" || annotation === null) return undefined
+  const fields = annotation as Json
+  const { file_id: fileId, filename, title, type, url } = fields
   if (type === "url_citation") {
     // What does not parse as a URL would fail the decoding of the part.
     if (typeof url !== "string" || !URL.canParse(url)) return undefined
     return {
       type: "source",
       sourceType: "url",
-      id,
       url,
       title: typeof title === "string" ? title : url,
-      metadata: { openai: { type, ...indices(annotation) } }
+      metadata: metadata({ type, startIndex: number(fields["start_index"]), endIndex: number(fields["end_index"]) })
     }
   }
-  if (type === "file_citation" || type === "container_file_citation" || type === "file_path") {
-    if (typeof fileId !== "string") return undefined
-    return document(id, type, typeof filename === "string" ? filename : fileId, fileId)
+  if (type !== "file_citation" && type !== "container_file_citation" && type !== "file_path") return undefined
+  if (typeof fileId !== "string") return undefined
+  const name = typeof filename === "string" ? filename : fileId
+  return {
+    type: "source",
+    sourceType: "document",
+    // The API names a cited file's id and name, never its type.
+    mediaType: "application/octet-stream",
+    title: name,
+    fileName: name,
+    metadata: metadata({
+      type,
+      fileId,
+      index: number(fields["index"]),
+      containerId: textOf(fields["container_id"]),
+      startIndex: number(fields["start_index"]),
+      endIndex: number(fields["end_index"])
+    })
   }
-  return undefined
 }
-
-/** A part in its place; `whole` is the lane's whole text, where the event that ends it says so. */
-export const place = (item: number, lane: number, part: Part, whole?: unknown): ModelPart =>
-  typeof whole === "string" ? { item, lane, part, whole } : { item, lane, part }

@@ -113,12 +113,48 @@ const toolResult = (part: Prompt.ToolResultPart, customCalls: ReadonlySet<string
   ])
 }
 
-const reasoning = (part: Prompt.ReasoningPart): Converted<Items> => {
+const sealOf = (part: Prompt.AssistantMessagePart) => {
   const { encryptedContent, itemId } = openai(part.options)
-  // Reasoning can be given back only as the provider sealed it. Where its response is known there, it is found by that.
-  if (typeof itemId !== "string" || typeof encryptedContent !== "string") return nothing
-  const summary = part.text === "" ? [] : [{ type: "summary_text" as const, text: part.text }]
-  return one({ type: "reasoning", id: itemId, summary, encrypted_content: encryptedContent })
+  return typeof encryptedContent === "string" && typeof itemId === "string" ? { encryptedContent, itemId } : undefined
+}
+
+// The texts of one reasoning item are parts of their own, and so is what the provider sealed. They go back as the one
+// item that they were, in the place of the first.
+const reasoning = (part: Prompt.ReasoningPart, content: Prompt.AssistantMessage["content"]): Converted<Items> => {
+  const { itemId } = openai(part.options)
+  const same = content.filter(
+    (other): other is Prompt.ReasoningPart => other.type === "reasoning" && openai(other.options)["itemId"] === itemId
+  )
+  // Reasoning can be given back only as the provider sealed it. If its response is known there, it is found by that. What
+  // was sealed may be told more than once; the last time it is whole.
+  const sealed = same.findLast((other) => sealOf(other) !== undefined)
+  const seal = sealed === undefined ? undefined : sealOf(sealed)
+  if (seal === undefined || same[0] !== part) return nothing
+  const texts = same.filter(({ text }) => text !== "")
+  const isText = (other: Prompt.ReasoningPart) => openai(other.options)["reasoningText"] === true
+  const summary = texts.filter((other) => !isText(other)).map(({ text }) => ({ type: "summary_text" as const, text }))
+  const own = texts.filter(isText).map(({ text }) => ({ type: "reasoning_text" as const, text }))
+  return one({
+    type: "reasoning",
+    id: seal.itemId,
+    summary,
+    ...(own.length === 0 ? undefined : { content: own }),
+    encrypted_content: seal.encryptedContent
+  })
+}
+
+const isPhase = (phase: unknown): phase is "commentary" | "final_answer" =>
+  phase === "commentary" || phase === "final_answer"
+
+// Models go astray if the phase of a message is not sent again. It may stand at another text of the same message.
+const phaseOf = (part: Prompt.TextPart, content: Prompt.AssistantMessage["content"]) => {
+  const { itemId, phase } = openai(part.options)
+  const others = content.flatMap((other) => {
+    const own = openai(other.options)
+    return other.type === "text" && typeof itemId === "string" && own["itemId"] === itemId ? [own["phase"]] : []
+  })
+  const found = [phase, ...others].find(isPhase)
+  return found === undefined ? undefined : { phase: found }
 }
 
 const generatedFile = (part: Prompt.FilePart): Converted<Items> => {
@@ -134,9 +170,11 @@ const assistant = (message: Prompt.AssistantMessage, customCalls: ReadonlySet<st
     Effect.forEach(message.content, (part): Converted<Items> => {
       switch (part.type) {
         case "text":
-          return part.text === "" ? nothing : one({ role: "assistant", content: part.text })
+          return part.text === ""
+            ? nothing
+            : one({ role: "assistant", content: part.text, ...phaseOf(part, message.content) })
         case "reasoning":
-          return reasoning(part)
+          return reasoning(part, message.content)
         case "file":
           return generatedFile(part)
         case "tool-call":

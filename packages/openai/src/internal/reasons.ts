@@ -55,6 +55,22 @@ const kinds: Readonly<Record<string, Kind>> = {
   data_residency_mismatch: "invalid"
 }
 
+// The types of errors that come without a code, or with one that is not known: in the body of a stream no HTTP status
+// stands beside them.
+const kindsOfTypes: Readonly<Record<string, Kind>> = {
+  insufficient_quota: "quota",
+  rate_limit_exceeded: "rate",
+  rate_limit_error: "rate",
+  too_many_requests: "rate",
+  overloaded_error: "busy",
+  server_is_overloaded: "busy",
+  authentication_error: "key",
+  permission_error: "permission",
+  invalid_request_error: "invalid",
+  server_error: "server",
+  internal_server_error: "server"
+}
+
 const kindOfStatus = (status: number | undefined): Kind | undefined => {
   if (status === undefined) return undefined
   if (status === 401) return "key"
@@ -65,18 +81,31 @@ const kindOfStatus = (status: number | undefined): Kind | undefined => {
   return status >= 400 ? "invalid" : undefined
 }
 
-const kindOf = ({ code = "", type = "", status }: ProviderError): Kind | undefined => {
+// Some servers give an HTTP status as the code.
+const statusIn = (code: string): number | undefined => (/^[45]\d\d$/.test(code) ? Number(code) : undefined)
+
+const kindOfCode = ({ code = "", type = "" }: ProviderError): Kind | undefined => {
   if (code.startsWith("billing_") || type.startsWith("billing_") || type === "insufficient_quota") return "quota"
   if (Object.hasOwn(kinds, code)) return kinds[code]
-  return code.startsWith("invalid_") || /^(empty_)?image_/.test(code) ? "invalid" : kindOfStatus(status)
+  return code.startsWith("invalid_") || /^(empty_)?image_/.test(code) ? "invalid" : undefined
 }
+
+const kindOfType = ({ code = "", type = "" }: ProviderError): Kind | undefined =>
+  kindOfStatus(statusIn(code)) ?? (Object.hasOwn(kindsOfTypes, type) ? kindsOfTypes[type] : undefined)
+
+const kindOf = (error: ProviderError): Kind | undefined =>
+  kindOfCode(error) ?? kindOfStatus(error.status) ?? kindOfType(error)
 
 /**
  * Whether the provider says that it did not take the work, whatever the HTTP status: it was full, or the request or the
  * account was at fault.
  */
 export const isRefusal = (error: ProviderError): boolean => {
-  const kind = kindOf({ ...error, status: undefined })
+  const status = statusIn(error.code ?? "")
+  // As with HTTP statuses: what lies between may have passed the request on before it gave up.
+  if (status !== undefined && (status >= 500 || status === 408)) return false
+  // Beside an HTTP status a type says too little: some servers give the same one with every error.
+  const kind = kindOfCode(error) ?? (error.status === undefined ? kindOfType(error) : undefined)
   return kind !== undefined && kind !== "server"
 }
 

@@ -1,5 +1,5 @@
 import type { ModelRequest } from "@effect-baton/core/BackgroundModel"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { AiError } from "effect/ai"
 import type { ResponseCreateParamsBase } from "openai/resources/responses/responses"
 import { toInput } from "./prompt.ts"
@@ -37,4 +37,17 @@ export const build = (
     background: request.background,
     stream
   }))
+}
+
+/**
+ * What a request with these options demands. A response that may take hours, at a lower price, cannot be opened as a
+ * stream.
+ */
+export const demands = (
+  options: ModelRequest["options"],
+  params: Params
+): { readonly streamed: boolean; readonly window?: Duration.Duration } => {
+  const merged = { ...params, ...options } as Params
+  const hours = /^([1-9]\d*)h$/.exec(merged.background_options?.completion_window ?? "")?.[1]
+  return hours === undefined ? { streamed: true } : { streamed: false, window: Duration.hours(Number(hours)) }
 }

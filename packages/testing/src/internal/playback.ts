@@ -1,12 +1,15 @@
 import type { BackgroundModel, Run } from "@effect-baton/core"
 import { Cause, Clock, Duration, Effect, Stream } from "effect"
 import type { AiError, Response } from "effect/ai"
-import type { Step } from "./step.ts"
+import * as Output from "./output.ts"
+import type { End, Step } from "./step.ts"
 
 export interface Entry {
   readonly at: number
   readonly cut?: "disconnect" | AiError.AiError
   readonly event?: BackgroundModel.ModelEvent
+  /** What a look shows from here on. */
+  readonly look?: BackgroundModel.ModelSnapshot
 }
 
 export interface Played {
@@ -15,6 +18,7 @@ export interface Played {
   readonly entries: ReadonlyArray<Entry>
   readonly spent: Set<Entry>
   readonly streamed: boolean
+  readonly background: boolean | undefined
   cancelledAt: number | undefined
 }
 
@@ -53,43 +57,50 @@ type Batch = readonly [BackgroundModel.ModelEvent, ...Array<BackgroundModel.Mode
 const full = (batch: ReadonlyArray<BackgroundModel.ModelEvent>) => Effect.succeed(batch as Batch)
 
 /** The response as it stands now. */
-export const snapshot = Effect.fnUntraced(function* (played: Played) {
+export const snapshot = Effect.fnUntraced(function* (played: Played): Effect.fn.Return<BackgroundModel.ModelSnapshot> {
   const now = yield* Clock.currentTimeMillis
   const until = Math.min(now, played.cancelledAt ?? now)
+  const { background, responseId } = played
   let status: Run.RunStatus = "queued"
-  for (const { at, event } of played.entries) {
+  for (const { at, event, look } of played.entries) {
     if (at > until || (played.cancelledAt !== undefined && at >= played.cancelledAt)) break
-    if (event?.terminal !== undefined) return event.terminal
+    if (look !== undefined) return look
     status = event?.status ?? status
   }
-  return {
-    responseId: played.responseId,
-    status: played.cancelledAt === undefined ? status : ("cancelled" as const),
-    lanes: []
-  }
+  const common = { responseId, items: [], ...(background === undefined ? {} : { background }) }
+  return played.cancelledAt === undefined
+    ? { ...common, status }
+    : { ...common, status: "cancelled", finish: finishOf("other") }
 })
 
-// Behind all texts, whose items a script names itself.
-const firstCall = 1000
+/** What is played, and by whom it is known. */
+export interface Heading {
+  readonly responseId: string
+  readonly start: number
+  readonly background: boolean | undefined
+}
 
 /** What a script's steps make the provider say, and when. */
-export const compile = (responseId: string, steps: ReadonlyArray<Step>, start: number): ReadonlyArray<Entry> => {
+export const compile = (heading: Heading, steps: ReadonlyArray<Step>): ReadonlyArray<Entry> => {
+  const { background, responseId, start } = heading
   const entries: Array<Entry> = []
-  const texts = new Map<number, { text: string; open: boolean }>()
-  const calls: Array<BackgroundModel.SnapshotLane> = []
+  const output = Output.empty()
+  const open = new Map<number, string>()
+  const behind = behindAll(steps)
   let at = start
   let number = 0
-  const say = (event: Omit<BackgroundModel.ModelEvent, "sequenceNumber">) =>
-    entries.push({ at, event: { sequenceNumber: number++, ...event } })
-  const finish = (item: number) => {
-    const known = texts.get(item)
-    if (known === undefined || !known.open) return
-    known.open = false
-    const part = { type: "text-end", id: `text_${item}` } as const
-    say({ parts: [{ item, lane: 0, part, whole: known.text }], closes: item })
+  let calls = 0
+  const say = (event: Omit<BackgroundModel.ModelEvent, "sequenceNumber">, more: Partial<Entry> = {}) => {
+    for (const statement of event.statements) Output.add(output, statement)
+    entries.push({ at, event: { sequenceNumber: number++, ...event }, ...more })
   }
-  say({ parts: [], status: "queued", responseId })
-  if (steps[0]?._tag !== "Queued") say({ parts: [], status: "in_progress", responseId })
+  const close = (item: number) => {
+    const whole = open.get(item)
+    if (whole !== undefined) say({ statements: ended(item, whole) })
+    open.delete(item)
+  }
+  say({ statements: [], status: "queued", responseId, ...(background === undefined ? {} : { background }) })
+  if (steps[0]?._tag !== "Queued") say({ statements: [], status: "in_progress", responseId })
   for (const step of steps) {
     switch (step._tag) {
       case "Queued":
@@ -107,60 +118,28 @@ export const compile = (responseId: string, steps: ReadonlyArray<Step>, start: n
         say(step.event)
         break
       case "Text": {
-        const id = `text_${step.item}`
-        const known = texts.get(step.item) ?? { text: "", open: true }
-        if (!texts.has(step.item)) {
-          texts.set(step.item, known)
-          say({ parts: [{ item: step.item, lane: 0, part: { type: "text-start", id } }] })
-        }
-        known.text += step.deltas.join("")
-        say({
-          parts: step.deltas.map((delta) => ({ item: step.item, lane: 0, part: { type: "text-delta", id, delta } }))
-        })
+        const { deltas, item: index } = step
+        if (!open.has(index)) say({ statements: begun(index) })
+        open.set(index, `${open.get(index) ?? ""}${deltas.join("")}`)
+        say({ statements: deltas.map((delta) => ({ _tag: "Delta", index, lane: 0, kind: "text", delta })) })
         break
       }
+      case "Whole":
+        say({ statements: [{ _tag: "ItemAdded", index: step.item, lanes: [] }] })
+        say({ statements: ended(step.item, step.text) })
+        break
       case "Close":
-        finish(step.item)
+        close(step.item)
         break
       case "Call": {
-        const item = firstCall + calls.length
-        const part = {
-          type: "tool-call",
-          id: step.callId ?? `call_${calls.length + 1}`,
-          name: step.name,
-          params: step.params,
-          providerExecuted: false
-        } as const
-        calls.push({ item, lane: 0, parts: [part] })
-        say({ parts: [{ item, lane: 0, part }], closes: item })
+        const id = step.callId ?? `call_${++calls}`
+        say({ statements: called(Math.max(behind, output.next), id, step) })
         break
       }
       case "End": {
-        for (const item of texts.keys()) finish(item)
-        const finishPart: Response.FinishPartEncoded | undefined =
-          step.reason === undefined
-            ? undefined
-            : {
-                type: "finish",
-                reason: step.reason === "stop" && calls.length > 0 ? "tool-calls" : step.reason,
-                usage: { inputTokens: {}, outputTokens: {} }
-              }
-        const terminal: BackgroundModel.ModelSnapshot = {
-          responseId,
-          status: step.status,
-          lanes: [
-            ...[...texts].map(([item, { text }]) => ({ item, lane: 0, parts: whole(`text_${item}`, text) })),
-            ...calls
-          ],
-          ...(finishPart === undefined ? {} : { finish: finishPart }),
-          ...(step.error === undefined ? {} : { error: step.error })
-        }
-        say({
-          parts: finishPart === undefined ? [] : [{ part: finishPart }],
-          status: step.status,
-          responseId,
-          terminal
-        })
+        for (const item of open.keys()) close(item)
+        const { event: terminal, retrieve: look } = ending(heading, step, output)
+        say({ statements: [], status: step.status, responseId, terminal }, { look })
         return entries
       }
     }
@@ -168,8 +147,61 @@ export const compile = (responseId: string, steps: ReadonlyArray<Step>, start: n
   return entries
 }
 
-const whole = (id: string, text: string): ReadonlyArray<Response.StreamPartEncoded> => [
-  { type: "text-start", id },
-  { type: "text-delta", id, delta: text },
-  { type: "text-end", id }
+type Statements = ReadonlyArray<BackgroundModel.Statement>
+
+const begun = (index: number): Statements => [
+  { _tag: "ItemAdded", index, lanes: [] },
+  { _tag: "LaneStarted", index, lane: { lane: 0, kind: "text", text: "" } }
 ]
+
+const ended = (index: number, text: string): Statements => [
+  { _tag: "LaneEnded", index, lane: 0, kind: "text", text },
+  { _tag: "ItemDone", index, lanes: [{ lane: 0, kind: "text", text }] }
+]
+
+// Lane 0 would be its parameters, which a script does not stream.
+const called = (index: number, id: string, { name, params }: Extract<Step, { readonly _tag: "Call" }>): Statements => {
+  const lane = {
+    lane: 1,
+    kind: "single",
+    part: { type: "tool-call", id, name, params, providerExecuted: false }
+  } as const
+  return [
+    { _tag: "PartAdded", index, lane },
+    { _tag: "ItemDone", index, lanes: [lane] }
+  ]
+}
+
+// The first place behind all items that a script names itself.
+const behindAll = (steps: ReadonlyArray<Step>): number => {
+  const named = steps.flatMap((step) => {
+    if (step._tag === "Text" || step._tag === "Whole") return [step.item]
+    return step._tag === "Event" ? step.event.statements.map(({ index }) => index ?? -1) : []
+  })
+  return named.reduce((next, index) => Math.max(next, index + 1), 0)
+}
+
+const finishOf = (reason: Response.FinishReason): Response.FinishPartEncoded => ({
+  type: "finish",
+  reason,
+  usage: { inputTokens: {}, outputTokens: {} }
+})
+
+const ending = ({ background, responseId }: Heading, { error, reason, shown, status }: End, output: Output.Output) => {
+  const items = Output.snapshotOf(output)
+  const asks = items.some(({ lanes }) => lanes.some((lane) => lane.kind === "single" && isCall(lane)))
+  const whole: BackgroundModel.ModelSnapshot = {
+    responseId,
+    status,
+    items,
+    finish: finishOf(reason === "stop" && asks ? "tool-calls" : reason),
+    ...(error === undefined ? {} : { error }),
+    ...(background === undefined ? {} : { background })
+  }
+  return {
+    event: shown?.event === undefined ? whole : { ...whole, items: shown.event },
+    retrieve: shown?.retrieve === undefined ? whole : { ...whole, items: shown.retrieve }
+  }
+}
+
+const isCall = ({ part }: BackgroundModel.SingleLane) => part.type === "tool-call"

@@ -3,6 +3,31 @@ import type { Duration } from "effect"
 import type { AiError, Response } from "effect/ai"
 
 /**
+ * What a response shows of its output once it is over: in its terminal event, and to whoever retrieves it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Shown {
+  readonly event?: ReadonlyArray<BackgroundModel.SnapshotItem>
+  readonly retrieve?: ReadonlyArray<BackgroundModel.SnapshotItem>
+}
+
+/**
+ * The step that ends a script.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface End {
+  readonly _tag: "End"
+  readonly status: Run.RunStatus
+  readonly reason: Response.FinishReason
+  readonly error?: AiError.AiError
+  readonly shown?: Shown
+}
+
+/**
  * One step of a script.
  *
  * @since 0.1.0
@@ -11,15 +36,11 @@ import type { AiError, Response } from "effect/ai"
 export type Step =
   | { readonly _tag: "Event"; readonly event: Omit<BackgroundModel.ModelEvent, "sequenceNumber" | "terminal"> }
   | { readonly _tag: "Text"; readonly item: number; readonly deltas: ReadonlyArray<string> }
+  | { readonly _tag: "Whole"; readonly item: number; readonly text: string }
   | { readonly _tag: "Close"; readonly item: number }
   | { readonly _tag: "Call"; readonly name: string; readonly params: unknown; readonly callId: string | undefined }
   | { readonly _tag: "Pause"; readonly duration: Duration.Duration }
   | { readonly _tag: "Queued" }
   | { readonly _tag: "Disconnect" }
   | { readonly _tag: "Fail"; readonly error: AiError.AiError }
-  | {
-      readonly _tag: "End"
-      readonly status: Run.RunStatus
-      readonly reason?: Response.FinishReason
-      readonly error?: AiError.AiError
-    }
+  | End

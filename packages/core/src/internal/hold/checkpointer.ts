@@ -5,7 +5,7 @@ import type { NewFact } from "../../RunRecord.ts"
 import type { RunState } from "../../RunState.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import type { Answer, TokenStore } from "../../TokenStore.ts"
-import * as Delivered from "../delivered.ts"
+import { reaches } from "../follow/order.ts"
 import * as Instruments from "../instruments.ts"
 import * as CheckpointMetrics from "./checkpointMetrics.ts"
 import type { HeldLease } from "./lease.ts"
@@ -139,7 +139,7 @@ export const make = Effect.fnUntraced(function* (options: {
     position: () => token,
     acknowledge: (next) => {
       // A view from an early token never takes the stored position back.
-      if (next === token || !Delivered.reaches(next, token)) return
+      if (next === token || !reaches(next, token)) return
       token = next
       isMoved = true
       metrics.acknowledged()

@@ -272,7 +272,7 @@ const make = Effect.fnUntraced(function* (
     retry: (turn) =>
       checkpointer.decide(
         [{ _tag: "Retried", incarnation: lease.fence, by: lease.owner, turn }],
-        start(record.agent, runId, lease.fence, turn)
+        start(record.agent, runId, lease.fence, { turn, offset: checkpointer.position().offset })
       ),
     forget: (force) =>
       store

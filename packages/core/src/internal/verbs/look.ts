@@ -1,6 +1,6 @@
-import { type Duration, Effect, Option, Schedule, type Scope } from "effect"
-import { type AgentError, RunExpired, RunNotFound, type RunWaiting } from "../../AgentError.ts"
-import { fromSnapshot, type AgentResponse } from "../../AgentResponse.ts"
+import { Duration, Effect, Option, Schedule, type Scope } from "effect"
+import { type AgentError, RunDiverged, RunExpired, RunNotFound, type RunWaiting } from "../../AgentError.ts"
+import { type AgentResponse, fromSnapshot, type Shown } from "../../AgentResponse.ts"
 import type { ModelSnapshot } from "../../BackgroundModel.ts"
 import * as ContinuationToken from "../../ContinuationToken.ts"
 import { isOver } from "../../Run.ts"
@@ -8,7 +8,7 @@ import { decide } from "../../RunEngine.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import { extend, type Session } from "../../Session.ts"
-import * as Backoff from "../backoff.ts"
+import * as Backoff from "../follow/backoff.ts"
 import { acquire } from "../hold/heldRun.ts"
 import * as Trouble from "../hold/trouble.ts"
 import { persistently } from "../hold/lease.ts"
@@ -17,7 +17,9 @@ import { minted } from "../minted.ts"
 import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../openRun.ts"
 import * as ResponseEnd from "../responseEnd.ts"
 import { reasonOf } from "../runReason.ts"
-import * as StallWatch from "../stallWatch.ts"
+import { look } from "../follow/look.ts"
+import { holdsOutput } from "../follow/rows.ts"
+import * as StallWatch from "../follow/stallWatch.ts"
 import { stop } from "../stop.ts"
 import { stuck } from "../stuck.ts"
 import * as Telemetry from "../telemetry.ts"
@@ -32,8 +34,6 @@ export interface Look {
   /** When the provider wants to be asked again. */
   readonly pollAfter?: Duration.Duration
 }
-
-type Shown = Pick<ModelSnapshot, "lanes" | "finish">
 
 /** The conversation after the run: only a turn that came to an end belongs to it. */
 const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
@@ -55,7 +55,7 @@ export const respond = (
   run: OpenRun,
   record: RunRecord,
   state: RunState.RunState,
-  shown: Shown & { readonly status?: ModelSnapshot["status"] }
+  shown: Pick<Shown, "finish" | "items"> & Partial<Pick<Shown, "status">>
 ): AgentResponse => {
   const waits = waitingFor(run, record, state)
   const turn = state.turns[RunState.currentTurn(state)]
@@ -78,7 +78,8 @@ export const respond = (
       ...(waits === undefined ? {} : { waitingFor: waits }),
       continuationToken:
         isOver(status) || !record.background ? Option.none() : Option.some(minted(positionOf(run, record, state)))
-    }
+    },
+    RunState.currentTurn(state)
   )
 }
 
@@ -89,14 +90,36 @@ const positionOf = (run: OpenRun, record: RunRecord, state: RunState.RunState) =
     : ContinuationToken.start(run.agent.name, run.runId, state.incarnation)
 }
 
+/** Whether a response that is over shows no output though some of it was delivered. */
+const showsLess = (record: RunRecord, turn: number, { items, status }: ModelSnapshot): boolean => {
+  const { delivered, turn: at } = record.position
+  return (
+    (status === "completed" || status === "incomplete") &&
+    at === turn &&
+    items.every(({ lanes, unread }) => lanes.length === 0 && unread !== true) &&
+    (delivered.calls || holdsOutput(delivered))
+  )
+}
+
+/** How a look is taken. */
+interface GlanceOptions {
+  /** Repeats a look that is refused for now; by default as requests are. */
+  readonly schedule?: Schedule.Schedule<unknown>
+  readonly attempt?: number
+}
+
 /** Looks at a run once, records what it shows, and answers what the run is then. */
-export const glance = Effect.fnUntraced(function* (run: OpenRun, attempt = 1): Effect.fn.Return<Look, AgentError> {
+export const glance = Effect.fnUntraced(function* (
+  run: OpenRun,
+  { attempt = 1, schedule = run.policy.requestRetry }: GlanceOptions = {}
+): Effect.fn.Return<Look, AgentError> {
   const record = yield* readAgain(run)
   const state = RunState.fold(record)
   const winner = RunState.winners(state).at(-1)
   run.known.responseId = winner?.responseId
   if (winner === undefined) return yield* unopened(run, record, state)
 
+  const { responseId } = winner
   const turn = state.turns[winner.turn]
   const { sequenceNumber } = run.from ?? record.position
   const telemetry = yield* Telemetry.make({
@@ -106,33 +129,24 @@ export const glance = Effect.fnUntraced(function* (run: OpenRun, attempt = 1): E
     counts: () => turn?.end === undefined,
     attempt: attempt - 1
   })
-  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId: winner.responseId })
+  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId })
   const seen = yield* telemetry
-    .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, winner.responseId)
+    .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, responseId)
     .pipe(
-      Effect.flatMap((span) =>
-        run.model.retrieve(winner.responseId).pipe(
-          Effect.tapError((error) =>
-            error._tag === "AiError" && error.isRetryable
-              ? trouble.began("a run cannot be looked at, and this is tried again", error.message)
-              : Effect.void
-          ),
-          Effect.retry(Backoff.patiently(run.policy.requestRetry)),
-          Effect.tap(() => trouble.ended),
-          Effect.tap(({ snapshot }) =>
-            isOver(snapshot.status) ? telemetry.ended({ status: snapshot.status, snapshot }) : Effect.void
-          ),
-          Effect.withParentSpan(span)
-        )
+      Effect.flatMap((span) => Effect.withParentSpan(look(run.model, responseId, { schedule, trouble }), span)),
+      Effect.tap((shown) =>
+        shown._tag === "Shown" && isOver(shown.snapshot.status)
+          ? telemetry.ended({ status: shown.snapshot.status, snapshot: shown.snapshot })
+          : Effect.void
       ),
       Effect.scoped,
-      Effect.catchTags({
-        AiError: (error) => Effect.fail(errorOf(run)(error)),
-        ResponseGone: () => Effect.succeed(undefined)
-      })
+      Effect.mapError(errorOf(run))
     )
-  if (seen === undefined) return yield* gone(run, record, state)
+  if (seen._tag === "Gone") return yield* gone(run, record, state)
   const { pollAfter, snapshot } = seen
+  if (showsLess(record, winner.turn, snapshot)) {
+    return yield* errorOf(run)(new RunDiverged({ description: "the response shows no output, and some was delivered" }))
+  }
   const isUnseen = turn?.end === undefined || state.ended === undefined
   // A foreground response ends with whoever followed it, whether or not the provider says so yet.
   const isLeft = !record.background && record.lease === null && turn?.end === undefined && state.ended === undefined
@@ -165,7 +179,7 @@ const unopened = Effect.fnUntraced(function* (
   const why = state.ended === undefined ? stuck(run, record, yield* now) : undefined
   if (why !== undefined) return yield* errorOf(run)(why)
   const later = state.ended === undefined && record.lease === null ? yield* learned(run, record, []) : state
-  return { response: respond(run, record, later, { lanes: [] }), record, state: later }
+  return { response: respond(run, record, later, { items: [] }), record, state: later }
 })
 
 /** The provider does not have the run's response. Only who holds the run may say that it expired. */
@@ -176,12 +190,12 @@ const gone = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Look, AgentError> {
   const winner = RunState.winners(state).at(-1)
   if (state.ended !== undefined || winner === undefined) {
-    return { response: respond(run, record, state, { lanes: [] }), record, state, isGone: true }
+    return { response: respond(run, record, state, { items: [] }), record, state, isGone: true }
   }
   const later = yield* Effect.scoped(expire(run, winner)).pipe(
     Effect.catchReason("AgentError", "RunLeased", () => Effect.succeed(state))
   )
-  return { response: respond(run, record, later, { lanes: [] }), record, state: later }
+  return { response: respond(run, record, later, { items: [] }), record, state: later }
 })
 
 const expire = Effect.fnUntraced(function* (
@@ -199,36 +213,46 @@ const expire = Effect.fnUntraced(function* (
 
 /** Looks on the policy's schedule until the run is over, waits for somebody, or has stalled. */
 export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+  const { policy } = run
+  const schedule = policy.reconnect
   let attempt = 1
-  let look = yield* glance(run, attempt)
-  const pace = yield* Backoff.make(run.policy.pollEvery)
+  let seen = yield* glance(run, { schedule })
+  const { window } = run.model.demands(run.agent.options)
+  const pace = yield* Backoff.make(policy.pollEvery)
   const watch = yield* StallWatch.make({
-    policy: run.policy,
+    policy,
     errorOf: errorOf(run),
-    seen: () => ({ ...look.response, responseId: Option.getOrUndefined(look.response.responseId) }),
-    cancel: stop(run).pipe(
-      Effect.retry({ while: ({ isRetryable }) => isRetryable, schedule: persistently }),
-      Effect.timeoutOption(run.policy.closeTimeout),
-      Effect.ignore
-    )
+    seen: () => ({ ...seen.response, responseId: Option.getOrUndefined(seen.response.responseId) }),
+    acceptedAt: RunState.winners(seen.state).at(-1)?.at,
+    window
   })
+  const slowest = window === undefined ? Duration.zero : Backoff.paceOf(window)
   const poll = Effect.gen(function* () {
-    while (!isOver(look.response.status) && look.response.status !== "waiting") {
-      const { status } = look.response
-      if (!(yield* pace.wait(status, look.pollAfter))) {
+    while (!isOver(seen.response.status) && seen.response.status !== "waiting") {
+      const { status } = seen.response
+      if (!(yield* pace.wait(status, Duration.max(seen.pollAfter ?? Duration.zero, slowest)))) {
         return yield* errorOf(run)(watch.reason("it was polled as often as the policy says"))
       }
-      look = yield* glance(run, ++attempt).pipe(
+      seen = yield* glance(run, { schedule, attempt: ++attempt }).pipe(
         Effect.retry({
           while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable,
-          schedule: Schedule.upTo(persistently, { duration: run.policy.closeTimeout })
+          schedule: Schedule.upTo(persistently, { duration: policy.closeTimeout })
         })
       )
-      if (look.response.status !== status) watch.waits()
+      if (seen.response.status !== status) watch.waits()
     }
-    return look
+    return seen
   })
-  return yield* Effect.raceFirst(poll, watch.stalled)
+  const cancel = stop(run).pipe(
+    Effect.retry({ while: ({ isRetryable }) => isRetryable, schedule: persistently }),
+    Effect.timeoutOption(policy.closeTimeout),
+    Effect.ignore
+  )
+  return yield* Effect.raceFirst(poll, watch.stalled).pipe(
+    Effect.tapError(({ reason }) =>
+      reason._tag === "RunStalled" && policy.onStall === "cancel" ? cancel : Effect.void
+    )
+  )
 })
 
 /** The response of a look; fails as the run did, or if its output cannot be read any more. */

@@ -2,7 +2,7 @@ import { Effect, type Scope } from "effect"
 import { type AgentError, Unconfirmed } from "../../AgentError.ts"
 import * as RunState from "../../RunState.ts"
 import { hold } from "../advance.ts"
-import * as Backoff from "../backoff.ts"
+import * as Backoff from "../follow/backoff.ts"
 import { errorOf, type OpenRun } from "../openRun.ts"
 
 /** What happens to a run's responses at the provider, and to what may be lost with it. */

@@ -1,7 +1,7 @@
 import { Effect, Exit, Scope } from "effect"
 import { type AgentError, InvalidInput, RunNotOpened, Unconfirmed } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
-import type { RunStatus } from "../../Run.ts"
+import * as ContinuationToken from "../../ContinuationToken.ts"
 import * as RunState from "../../RunState.ts"
 import { hold, requestOf } from "../advance.ts"
 import { endedBy, type HeldRun } from "../hold/heldRun.ts"
@@ -42,9 +42,6 @@ export const openAndLeave = Effect.fnUntraced(function* (
   const scope = yield* Scope.Scope
   const patience = yield* Opening.patience(run, held)
   const telemetry = yield* Telemetry.make({ model, policy, agent: run.agent.name, counts: () => false })
-  // A stream that can be resumed can be watched live later; the connection itself is not needed.
-  const streamed = model.capabilities.resume
-
   while (true) {
     held.sendCancels()
     const step = held.next()
@@ -61,15 +58,17 @@ export const openAndLeave = Effect.fnUntraced(function* (
         const request = requestOf(run, held.state(), step.turn)
         if (request === undefined) return yield* fail(new RunNotOpened())
         const child = yield* Scope.fork(scope)
-        const result = yield* Opening.open(run, held, step.turn, { request, streamed, telemetry }).pipe(
-          Scope.provide(child)
-        )
+        const result = yield* Opening.open(run, held, step.turn, {
+          request,
+          // A stream that can be resumed can be watched live later; the connection itself is not needed.
+          streamed: model.capabilities.resume && model.demands(request.options).streamed,
+          from: ContinuationToken.start(run.agent.name, run.runId, held.state().incarnation, { turn: step.turn }),
+          telemetry
+        }).pipe(Scope.provide(child))
         yield* Scope.close(child, Exit.void)
         if (result._tag === "Opened") {
           yield* patience.accepted
-          const said = result.opened.first.findLast(({ status }) => status !== undefined)?.status
-          const status: RunStatus = said === "in_progress" ? said : "queued"
-          return respond(run, held.record, held.state(), { status, lanes: [] })
+          return respond(run, held.record, held.state(), { status: result.opened.status, items: [] })
         }
         if (result._tag === "Moved" || !result.error.isRetryable) continue
         yield* patience.wait(result.error)
@@ -78,9 +77,9 @@ export const openAndLeave = Effect.fnUntraced(function* (
       case "Wait":
         if (step.for === "unconfirmed") return yield* fail(new Unconfirmed({}))
         if (step.for === "input") return yield* fail(new RunNotOpened())
-        return respond(run, held.record, held.state(), { lanes: [] })
+        return respond(run, held.record, held.state(), { items: [] })
       default:
-        return respond(run, held.record, held.state(), { lanes: [] })
+        return respond(run, held.record, held.state(), { items: [] })
     }
   }
 })

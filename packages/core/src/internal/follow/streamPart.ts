@@ -1,6 +1,6 @@
 import { Option, Schema } from "effect"
 import { Response } from "effect/ai"
-import type { AgentUpdate } from "../AgentUpdate.ts"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
 
 type Part = NonNullable<AgentUpdate["part"]>
 

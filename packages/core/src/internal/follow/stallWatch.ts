@@ -1,7 +1,7 @@
 import { Clock, Duration, Effect } from "effect"
-import { type AgentError, RunStalled } from "../AgentError.ts"
-import type { RunStatus } from "../Run.ts"
-import type { RunPolicy } from "../RunPolicy.ts"
+import { type AgentError, RunStalled } from "../../AgentError.ts"
+import type { RunStatus } from "../../Run.ts"
+import type { RunPolicy } from "../../RunPolicy.ts"
 
 /**
  * Knows how long a run is waited for. Only waiting counts: while a consumer is busy with an update, nothing stands still
@@ -18,7 +18,7 @@ export interface StallWatch {
   readonly heard: () => void
   /** Ends when there was no sign of life for as long as the policy allows. */
   readonly idle: Effect.Effect<void>
-  /** Fails when one of the policy's times is over, having cancelled the run if the policy says so. */
+  /** Fails when one of the policy's times is over. */
   readonly stalled: Effect.Effect<never, AgentError>
 }
 
@@ -33,16 +33,20 @@ export const make = Effect.fnUntraced(function* (run: {
   readonly policy: RunPolicy
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly seen: () => Seen
-  /** Called when the run stalled and the policy says to cancel it. */
-  readonly cancel: Effect.Effect<void>
+  /** When the response was accepted, by the clock; now if that is not known. */
+  readonly acceptedAt?: number | undefined
+  /** How long the response may take to complete, if that is longer than usual. */
+  readonly window?: Duration.Duration | undefined
 }): Effect.fn.Return<StallWatch> {
-  const { policy } = run
+  const { acceptedAt, policy, window = Duration.zero } = run
   const clock = yield* Clock.Clock
   const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  const begun = millis()
+  const started = millis()
+  const ago = acceptedAt === undefined ? 0 : Math.max(0, clock.currentTimeMillisUnsafe() - acceptedAt)
+  const begun = started - ago
   let waiting = true
-  let since = begun
-  let lastHeard = begun
+  let since = started
+  let lastHeard = started
 
   /** Ends when, while something is waited for and `applies`, `from` lies so far back. */
   const elapsed = (within: Duration.Duration, from: () => number, applies = () => true): Effect.Effect<void> => {
@@ -63,16 +67,14 @@ export const make = Effect.fnUntraced(function* (run: {
       ...(sequenceNumber === undefined || sequenceNumber < 0 ? {} : { sequenceNumber })
     })
   }
-  const stall = Effect.fnUntraced(function* (description: string) {
-    if (policy.onStall === "cancel") yield* run.cancel
-    return yield* run.errorOf(reason(description))
-  })
   const after = (ended: Effect.Effect<void>, what: string, within: Duration.Duration) =>
     Effect.andThen(
       ended,
-      Effect.suspend(() => stall(`${what} for longer than ${Duration.format(within)}`))
+      Effect.suspend(() => Effect.fail(run.errorOf(reason(`${what} for longer than ${Duration.format(within)}`))))
     )
-  const { maxFollowed, maxQueued, maxSilence } = policy
+  const maxFollowed = Duration.sum(policy.maxFollowed, window)
+  const maxQueued = Duration.sum(policy.maxQueued, window)
+  const maxSilence = Duration.sum(policy.maxSilence, window)
 
   return {
     reason,
@@ -91,7 +93,7 @@ export const make = Effect.fnUntraced(function* (run: {
       after(
         elapsed(
           maxQueued,
-          () => since,
+          () => begun,
           () => run.seen().status === "queued"
         ),
         "it is queued",
@@ -104,7 +106,7 @@ export const make = Effect.fnUntraced(function* (run: {
       ),
       after(
         elapsed(maxFollowed, () => begun),
-        "it is followed",
+        "it is under way",
         maxFollowed
       )
     ])

@@ -40,3 +40,6 @@ export const patiently = (schedule: Schedule.Schedule<unknown>): Schedule.Schedu
       Effect.succeed(Duration.max(duration, (AiError.isAiError(input) ? input.retryAfter : undefined) ?? Duration.zero))
     )
   )
+
+/** How often a response is looked at that may take this long. */
+export const paceOf = (window: Duration.Duration): Duration.Duration => Duration.times(window, 1 / 240)

@@ -1,0 +1,47 @@
+import type { Duration, Effect, Pull, Scope } from "effect"
+import type { AiError } from "effect/ai"
+import type { AgentError } from "../../AgentError.ts"
+import type {
+  BackgroundModel,
+  CreateUnconfirmed,
+  ModelEvent,
+  ReplayUnavailable,
+  ResponseGone
+} from "../../BackgroundModel.ts"
+import type { RunPolicy } from "../../RunPolicy.ts"
+import type { Trouble } from "../hold/trouble.ts"
+import type { Telemetry } from "../telemetry.ts"
+import type { Reader } from "./reader.ts"
+import type { StallWatch } from "./stallWatch.ts"
+
+/** How a connection fails. */
+export type Failure = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone
+
+/** The events of a connection. */
+export type Events = Pull.Pull<ReadonlyArray<ModelEvent>, Failure>
+
+/** A response that is being followed, as the rooms of this folder see it. */
+export interface Following {
+  readonly model: BackgroundModel["Service"]
+  readonly policy: RunPolicy
+  readonly reader: Reader
+  readonly watch: StallWatch
+  readonly telemetry: Telemetry
+  readonly trouble: Trouble
+  /** Attachments end with it. */
+  readonly scope: Scope.Scope
+  /** How long the response may take to complete, if that is longer than usual. */
+  readonly window: Duration.Duration | undefined
+  /** Fails when this process may not go on. */
+  readonly lost: Effect.Effect<never, AgentError>
+  /** Ends when a response that only this connection keeps alive must stop. */
+  readonly stopped: Effect.Effect<void>
+  readonly fail: (reason: AgentError["reason"]) => Effect.Effect<never, AgentError>
+}
+
+/** The connection over which a response was opened, and what came over it until it was named. */
+export interface Connection {
+  readonly scope: Scope.Closeable
+  readonly first: ReadonlyArray<ModelEvent>
+  readonly rest: Events
+}

@@ -1,0 +1,72 @@
+import { Effect, Scope } from "effect"
+import { AgentError } from "../../AgentError.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+import type { ContinuationToken } from "../../ContinuationToken.ts"
+import type { Source } from "../../Followed.ts"
+import type { RunPolicy } from "../../RunPolicy.ts"
+import * as Trouble from "../hold/trouble.ts"
+import type { Telemetry } from "../telemetry.ts"
+import * as Backoff from "./backoff.ts"
+import { Follower, type Pulled } from "./follower.ts"
+import type { Following } from "./following.ts"
+import { Reader } from "./reader.ts"
+import * as StallWatch from "./stallWatch.ts"
+
+/** What a response is followed with. */
+export interface Services {
+  readonly model: BackgroundModel["Service"]
+  readonly policy: RunPolicy
+  /** Whether tokens are accepted as objects only if this process made them. */
+  readonly sealed: boolean
+}
+
+/** What whoever follows a response says of it. */
+export interface Engine {
+  /** Fails when this process may not go on. */
+  readonly lost: Effect.Effect<never, AgentError>
+  /** Ends when a response that only this connection keeps alive must stop. */
+  readonly stopped: Effect.Effect<void>
+  readonly telemetry: Telemetry
+}
+
+/** Follows a response by pulls of batches, for as long as the scope lasts. */
+export const makePull = Effect.fnUntraced(function* (
+  { model, policy, sealed }: Services,
+  source: Source,
+  from: ContinuationToken,
+  { lost, stopped, telemetry }: Engine
+): Effect.fn.Return<Pulled, never, Scope.Scope> {
+  const scope = yield* Scope.Scope
+  const { agent, runId } = from
+  const isOpen = "request" in source
+  const background = isOpen ? source.request.background : source.background !== false
+  const reader = new Reader({ from, responseId: isOpen ? undefined : source.responseId, background, sealed })
+  const errorOf = (reason: AgentError["reason"]) => {
+    const { responseId } = reader
+    return new AgentError({ runId, agent, ...(responseId === undefined ? {} : { responseId }), reason })
+  }
+  const { window } = model.demands(isOpen ? source.request.options : source.options)
+  const following: Following = {
+    model,
+    policy,
+    reader,
+    telemetry,
+    watch: yield* StallWatch.make({
+      policy,
+      errorOf,
+      seen: () => ({ ...reader.position, responseId: reader.responseId }),
+      acceptedAt: isOpen ? undefined : source.acceptedAt,
+      window
+    }),
+    trouble: Trouble.make({ runId, agent, ...(isOpen ? {} : { responseId: source.responseId }) }),
+    scope,
+    window,
+    lost,
+    stopped,
+    fail: (reason) => Effect.fail(errorOf(reason))
+  }
+  const backoff = yield* Backoff.make(policy.reconnect)
+  const follower = new Follower(following, source, backoff, yield* Backoff.make(policy.pollEvery))
+  if (!background) yield* Effect.forkIn(Effect.andThen(stopped, follower.stop), scope)
+  return follower.pull
+})

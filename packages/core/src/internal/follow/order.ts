@@ -1,0 +1,13 @@
+import type { ContinuationToken } from "../../ContinuationToken.ts"
+import { covers } from "./rows.ts"
+
+/** Whether position `a` lies at or beyond position `b` of the same run. */
+export const reaches = (a: ContinuationToken, b: ContinuationToken): boolean => {
+  if (a.incarnation !== b.incarnation) return a.incarnation > b.incarnation
+  if (a.turn !== b.turn) return a.turn > b.turn
+  // A look fills in more at once than a stream, so that offsets of the two do not compare.
+  if (a.origin !== b.origin) return covers(a.delivered, b.delivered)
+  if (a.sequenceNumber !== b.sequenceNumber) return a.sequenceNumber > b.sequenceNumber
+  if (a.skip !== b.skip) return a.skip === 0 || (b.skip !== 0 && a.skip > b.skip)
+  return a.offset >= b.offset
+}

@@ -1,0 +1,81 @@
+import { Clock, Duration, Effect } from "effect"
+import type { AiError } from "effect/ai"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+
+// All looks at one provider share one pace: when it refuses one of them for now, all wait as it says, and come one after
+// another then.
+
+const shortest = 10
+const longest = 1000
+
+class Pace {
+  private next = 0
+  private interval = 0
+  private until = 0
+  private refusedAt = Number.NEGATIVE_INFINITY
+
+  /** How long to wait before the next look; its turn is taken by that. */
+  turn(now: number): number {
+    const at = Math.max(now, this.next, this.until)
+    this.next = at + this.interval
+    return at - now
+  }
+
+  /** Whether the provider asked for more time since a turn was taken. */
+  isEarly(now: number): boolean {
+    return now < this.until
+  }
+
+  answered(): void {
+    this.interval = this.interval < shortest ? 0 : this.interval * 0.9
+  }
+
+  refused(now: number, wait: number): void {
+    this.until = Math.max(this.until, now + wait)
+    // Refusals of looks that were sent together are one.
+    if (now < this.refusedAt + longest) return
+    this.refusedAt = now
+    this.interval = Math.min(longest, Math.max(shortest, this.interval * 2))
+  }
+}
+
+const paces = new WeakMap<BackgroundModel["Service"], Pace>()
+
+const paceOf = (model: BackgroundModel["Service"]): Pace => {
+  const known = paces.get(model)
+  if (known !== undefined) return known
+  const made = new Pace()
+  paces.set(model, made)
+  return made
+}
+
+const isRefusal = (error: unknown): error is AiError.AiError =>
+  typeof error === "object" &&
+  error !== null &&
+  "_tag" in error &&
+  error._tag === "AiError" &&
+  (error as AiError.AiError).reason._tag === "RateLimitError"
+
+/** Makes a request to the provider when it is its turn. */
+export const paced = <A, E>(model: BackgroundModel["Service"], request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Clock.Clock, (clock) => {
+    const pace = paceOf(model)
+    const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    const turn: Effect.Effect<void> = Effect.suspend(() => {
+      const wait = pace.turn(millis())
+      return wait <= 0
+        ? Effect.void
+        : Effect.andThen(
+            Effect.sleep(wait),
+            Effect.suspend(() => (pace.isEarly(millis()) ? turn : Effect.void))
+          )
+    })
+    return Effect.andThen(turn, request).pipe(
+      Effect.tap(() => Effect.sync(() => pace.answered())),
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (isRefusal(error)) pace.refused(millis(), Duration.toMillis(error.retryAfter ?? Duration.zero))
+        })
+      )
+    )
+  })

@@ -1,0 +1,75 @@
+import { Duration, Effect, Exit, Scope } from "effect"
+import { type AgentError, RunExpired } from "../../AgentError.ts"
+import { isOver } from "../../Run.ts"
+import { announce } from "./attachment.ts"
+import * as Backoff from "./backoff.ts"
+import type { Following } from "./following.ts"
+import { type Look, look } from "./look.ts"
+
+// A response that cannot be streamed is looked at, on the policy's schedule and no sooner than the provider wishes. All
+// looks at one provider share one pace.
+
+/** A look, and how to end its span. */
+export interface Looked {
+  readonly look: Look
+  readonly close: (exit: Exit.Exit<void, unknown>) => Effect.Effect<void>
+}
+
+/** Looks at a response in a span of its own, which stays open if the response is over. */
+export const lookNow = Effect.fnUntraced(function* (following: Following): Effect.fn.Return<Looked, AgentError> {
+  const { fail, model, policy, reader, trouble } = following
+  const { child, span } = yield* announce(following, "poll")
+  const close = (exit: Exit.Exit<void, unknown>) => Scope.close(child, exit)
+  const responseId = reader.responseId ?? ""
+  const seen = yield* look(model, responseId, { schedule: policy.reconnect, trouble }).pipe(
+    Effect.withParentSpan(span),
+    Effect.onError((cause) => close(Exit.failCause(cause))),
+    Effect.catch(fail)
+  )
+  if (seen._tag === "Gone") yield* close(Exit.fail(new RunExpired({ responseId })))
+  else if (!isOver(seen.snapshot.status)) yield* close(Exit.void)
+  return { look: seen, close }
+})
+
+/** Fails if the run may not go on, or has stalled. */
+export const guarded = <A, E>({ lost, watch }: Following, effect: Effect.Effect<A, E>) =>
+  Effect.raceAllFirst([effect, lost, watch.stalled])
+
+/** The looks at one response. */
+export class Poll {
+  private readonly following: Following
+  private readonly backoff: Backoff.Backoff
+  private looked = false
+  private pollAfter: Duration.Duration | undefined
+
+  constructor(following: Following, backoff: Backoff.Backoff) {
+    this.following = following
+    this.backoff = backoff
+  }
+
+  /** The next look. A run may be polled for hours without anything new. */
+  readonly next: Effect.Effect<Looked, AgentError> = Effect.suspend(() =>
+    guarded(this.following, Effect.andThen(this.pause, lookNow(this.following)))
+  ).pipe(
+    Effect.tap(({ look: seen }) =>
+      Effect.sync(() => {
+        this.pollAfter = seen._tag === "Shown" ? seen.pollAfter : undefined
+      })
+    )
+  )
+
+  private readonly pause: Effect.Effect<void, AgentError> = Effect.suspend(() => {
+    if (!this.looked) {
+      this.looked = true
+      return Effect.void
+    }
+    const { fail, watch, window } = this.following
+    const atLeast = Duration.max(
+      this.pollAfter ?? Duration.zero,
+      window === undefined ? Duration.zero : Backoff.paceOf(window)
+    )
+    return Effect.flatMap(this.backoff.wait(undefined, atLeast), (goesOn) =>
+      goesOn ? Effect.void : fail(watch.reason("it was polled as often as the policy says"))
+    )
+  })
+}

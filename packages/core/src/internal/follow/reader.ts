@@ -1,0 +1,333 @@
+import { Option } from "effect"
+import { AiError, type Response } from "effect/ai"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
+import type { ModelEvent, ModelSnapshot, Statement } from "../../BackgroundModel.ts"
+import type { ContinuationToken } from "../../ContinuationToken.ts"
+import { isOver, type RunStatus } from "../../Run.ts"
+import { minted } from "../minted.ts"
+import * as TokenRows from "../tokenRows.ts"
+import { decodePart } from "./streamPart.ts"
+import * as Rows from "./rows.ts"
+import { deltaOf, type Part, Telling, type Told } from "./telling.ts"
+import * as Whole from "./whole.ts"
+
+type Origin = AgentUpdate["origin"]
+type Delta = Extract<Statement, { readonly _tag: "Delta" }>
+
+/** How a response ended. */
+export interface Ending {
+  readonly status: RunStatus
+  /** Why a response that failed did. */
+  readonly error?: AiError.AiError
+  /** The response as its end showed it; none if the provider does not have it any more. */
+  readonly snapshot?: ModelSnapshot
+  /** Whether the end showed the output that was delivered; a server may show none at all. */
+  readonly shows: boolean
+}
+
+/** What some events add. */
+export interface Read {
+  readonly updates: ReadonlyArray<AgentUpdate>
+  /** Whether one of them is further on than any before. */
+  readonly progressed: boolean
+  /** The end came before what it may have overtaken: the stream is to be read again from where it was. */
+  readonly doubted: boolean
+}
+
+// Room for a signature, for what grows, and for what stands around the rows.
+const longestToken = 940
+
+const maxGaps = 16
+
+const utf8 = new TextEncoder()
+
+/** How long the rows may be, for the token to stay below a kilobyte. */
+const roomOf = ({ agent, responseId, runId }: ContinuationToken): number => {
+  const head = utf8.encode(JSON.stringify([agent, runId, responseId ?? ""])).length + 72
+  return longestToken - Math.ceil((head * 4) / 3)
+}
+
+// What a token cannot hold is left out of it: its run is found by its id.
+const longestResponseId = 128
+
+/** Turns what the provider says of one response into updates, and moves the position with them. */
+export class Reader {
+  position: ContinuationToken
+  responseId: string | undefined
+  ending: Ending | undefined
+  /** Why nothing can follow what was delivered, once something contradicted it. */
+  divergence: string | undefined
+  /** The calls that were delivered here. */
+  readonly calls: Array<Response.ToolCallPartEncoded> = []
+  /** Whether everything of this response was delivered here. */
+  readonly isFromStart: boolean
+
+  private doubted = false
+  // Numbers that a replay left out. Most are keepalives', which are not replayed.
+  private readonly gaps: Array<readonly [from: number, to: number]> = []
+  private room: number
+  private readonly fits = (delivered: ContinuationToken["delivered"]): boolean =>
+    TokenRows.lengthOf(delivered) <= this.room
+
+  private readonly background: boolean
+  private readonly sealed: boolean
+
+  constructor(options: {
+    readonly from: ContinuationToken
+    readonly responseId: string | undefined
+    readonly background: boolean
+    /** Whether tokens are accepted as objects only if this process made them. */
+    readonly sealed: boolean
+  }) {
+    const { from, responseId } = options
+    this.background = options.background
+    this.sealed = options.sealed
+    this.position = from
+    this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream" && !Rows.holdsOutput(from.delivered)
+    this.room = roomOf(from)
+    if (responseId !== undefined) this.name(responseId)
+  }
+
+  /** The response has this id. */
+  name(responseId: string): void {
+    if (this.responseId !== undefined) return
+    this.responseId = responseId
+    if (responseId.length > longestResponseId || this.position.responseId === responseId) return
+    this.position = { ...this.position, responseId }
+    this.room = roomOf(this.position)
+  }
+
+  /** The number after which events are still to come: -1 for all. */
+  after(): number {
+    const { sequenceNumber, skip } = this.position
+    const gap = this.gaps.at(-1)
+    // What was left out right before the last event may have been overtaken by it.
+    if (gap !== undefined && gap[1] === sequenceNumber - 1) return gap[0] - 1
+    return skip > 0 ? sequenceNumber - 1 : sequenceNumber
+  }
+
+  /** Reads the events of an attachment. */
+  read(events: ReadonlyArray<ModelEvent>, origin: "live" | "replay"): Read {
+    const updates: Array<AgentUpdate> = []
+    let progressed = false
+    for (const event of origin === "replay" ? inOrder(events) : events) {
+      if (event.responseId !== undefined && this.responseId === undefined) this.name(event.responseId)
+      if (event.keepalive === true || this.ending !== undefined || this.divergence !== undefined) continue
+      const { sequenceNumber, skip } = this.position
+      const number = event.sequenceNumber ?? sequenceNumber + 1
+      if (number < sequenceNumber || (number === sequenceNumber && skip === 0)) {
+        if (this.gaps.some(([lowest, highest]) => lowest <= number && number <= highest)) {
+          this.divergence = `event ${number} came after later ones that were delivered`
+        }
+        continue
+      }
+      progressed = true
+      if (origin === "replay" && number > sequenceNumber + 1) {
+        // What the end overtook may still come: the end is heard once more.
+        if (event.terminal !== undefined && !this.doubted) {
+          this.doubted = true
+          return { updates, progressed, doubted: true }
+        }
+        if (this.gaps.push([sequenceNumber + 1, number - 1]) > maxGaps) this.gaps.shift()
+      }
+      if (!this.readDelta(event, number, origin, updates)) this.readEvent(event, number, origin, updates)
+    }
+    return { updates, progressed, doubted: false }
+  }
+
+  /** Most events are one more delta of a text that is open: those are read by the shortest way. */
+  private readDelta(
+    event: ModelEvent,
+    number: number,
+    origin: Origin,
+    updates: Array<AgentUpdate>
+  ): boolean {
+    const statement = event.statements[0]
+    if (statement?._tag !== "Delta" || event.statements.length !== 1 || event.sequenceNumber === undefined) return false
+    const { delivered, sequenceNumber, skip } = this.position
+    if (delivered.at.length > 0 || (skip > 0 && number === sequenceNumber)) return false
+    const known = isPlain(statement) ? Rows.find(delivered, statement.index!, statement.lane) : undefined
+    if (known === undefined || known[2] !== Rows.kindOf(statement.kind) || known[5] !== 0) return false
+    const { delta } = statement
+    const [place, lane, kind, count, hash] = known
+    const grown = Rows.grow(delivered, known, [place, lane, kind, count + delta.length, Rows.fold(hash, delta), 0])
+    this.move(number, 0, event.status ?? this.position.status, "stream", grown)
+    updates.push(this.update(deltaOf(this.idOf(place, lane), kind, delta), origin, event.raw, false))
+    return true
+  }
+
+  private lastId = { place: -1, lane: -1, id: "" }
+
+  private idOf(place: number, lane: number): string {
+    const { lastId } = this
+    if (lastId.place !== place || lastId.lane !== lane) {
+      this.lastId = { place, lane, id: `${this.position.turn}:${place}:${lane}` }
+    }
+    return this.lastId.id
+  }
+
+  private readEvent(event: ModelEvent, number: number, origin: Origin, updates: Array<AgentUpdate>): void {
+    const { delivered, sequenceNumber, skip, turn } = this.position
+    const first = number === sequenceNumber ? Math.max(1, skip) : 1
+    const telling = new Telling(delivered, turn, this.fits)
+    const { statements, terminal } = event
+    for (let k = first; k <= statements.length && telling.divergence === undefined; k++) {
+      telling.statement = k
+      telling.say(statements[k - 1]!, k === first && skip > 0 && number === sequenceNumber)
+    }
+    const status = event.status ?? this.position.status
+    if (terminal !== undefined) this.tellEnd(telling, statements.length + 1, { ...terminal, status }, origin)
+    // A position that is not numbered cannot be replayed.
+    const how = event.sequenceNumber === undefined ? "snapshot" : this.position.origin
+    const underWay = terminal === undefined ? status : "in_progress"
+    this.handOut(telling, updates, {
+      origin,
+      raw: event.raw,
+      move: (told) => this.move(number, told.skip, underWay, how, told.delivered),
+      finally: () => this.move(number, 0, status, how, telling.delivered)
+    })
+  }
+
+  /** Tells the end of the response: what is missing of it, and how it finished. */
+  private tellEnd(telling: Telling, statement: number, snapshot: ModelSnapshot, origin: Origin): void {
+    if (telling.divergence !== undefined) return
+    telling.statement = statement
+    const seen = origin !== "snapshot" && this.position.origin === "stream"
+    const match = Whole.tellEnd(telling, snapshot, seen)
+    if (telling.divergence !== undefined) return
+    telling.statement = statement + 1
+    const { finish, status } = snapshot
+    if (finish !== undefined) {
+      const reason = finish.reason === "stop" && telling.delivered.calls ? "tool-calls" : finish.reason
+      telling.tell(reason === finish.reason ? finish : { ...finish, reason }, telling.delivered)
+    }
+    this.ending = {
+      status,
+      ...(status === "failed" ? { error: snapshot.error ?? unexplained } : undefined),
+      snapshot,
+      shows: match === "found"
+    }
+  }
+
+  /** Makes updates of what was told; the last one is the one that is wholly delivered. */
+  private handOut(
+    telling: Telling,
+    updates: Array<AgentUpdate>,
+    at: {
+      readonly origin: Origin
+      readonly raw: unknown
+      readonly move: (told: Told) => void
+      readonly finally: () => void
+    }
+  ): void {
+    const { divergence, parts } = telling
+    for (const [i, told] of parts.entries()) {
+      const isLast = i === parts.length - 1 && divergence === undefined
+      if (told.part.type === "tool-call") this.calls.push(told.part)
+      if (isLast) at.finally()
+      else at.move(told)
+      updates.push(this.update(told.part, at.origin, at.raw, isLast && this.ending !== undefined))
+    }
+    if (divergence !== undefined) {
+      this.divergence = divergence
+      this.ending = undefined
+    } else if (parts.length === 0) {
+      at.finally()
+      updates.push(this.update(undefined, at.origin, at.raw, this.ending !== undefined))
+    }
+  }
+
+  /** The updates that a look adds. */
+  fill(snapshot: ModelSnapshot): ReadonlyArray<AgentUpdate> {
+    this.name(snapshot.responseId)
+    const { delivered, origin, sequenceNumber, status, turn } = this.position
+    const telling = new Telling(delivered, turn, this.fits)
+    const updates: Array<AgentUpdate> = []
+    if (isOver(snapshot.status)) {
+      this.tellEnd(telling, 1, snapshot, "snapshot")
+    } else {
+      Whole.tellProgress(telling, snapshot)
+      // What cannot be continued yet may be by the end.
+      telling.divergence = undefined
+      const isFirst = sequenceNumber < 0 && origin === "stream"
+      if (snapshot.status === status && telling.parts.length === 0 && !isFirst) return []
+    }
+    const underWay = isOver(snapshot.status) ? "in_progress" : snapshot.status
+    this.handOut(telling, updates, {
+      origin: "snapshot",
+      raw: snapshot.raw,
+      move: (told) => this.move(sequenceNumber, 0, underWay, "snapshot", told.delivered),
+      finally: () => this.move(sequenceNumber, 0, snapshot.status, "snapshot", telling.delivered)
+    })
+    return updates
+  }
+
+  /** The provider does not have the response any more. Nothing is delivered by that. */
+  expire(): void {
+    this.ending = { status: "expired", shows: false }
+  }
+
+  private move(
+    sequenceNumber: number,
+    skip: number,
+    status: RunStatus,
+    origin: ContinuationToken["origin"],
+    delivered: ContinuationToken["delivered"]
+  ): void {
+    const { agent, epoch, incarnation, offset, responseId, runId, turn } = this.position
+    this.position = {
+      version: 2,
+      agent,
+      runId,
+      incarnation,
+      turn,
+      ...(responseId === undefined ? undefined : { responseId }),
+      offset: offset + 1,
+      ...(epoch === undefined ? undefined : { epoch }),
+      sequenceNumber,
+      skip,
+      status,
+      origin,
+      delivered
+    }
+  }
+
+  private update(part: Part | undefined, origin: Origin, raw: unknown, isLast: boolean): AgentUpdate {
+    const decoded = part === undefined ? undefined : decodePart(part)
+    const { position } = this
+    return {
+      _tag: "Update",
+      ...(decoded === undefined ? undefined : { part: decoded }),
+      text: decoded !== undefined && decoded.type === "text-delta" ? decoded.delta : "",
+      status: position.status,
+      runId: position.runId,
+      responseId: this.responseId ?? "",
+      ...(origin === "snapshot" || position.sequenceNumber < 0 ? undefined : { sequenceNumber: position.sequenceNumber }),
+      continuationToken:
+        isLast || !this.background ? Option.none() : Option.some(this.sealed ? minted(position) : position),
+      origin,
+      ...(raw === undefined ? undefined : { raw })
+    }
+  }
+}
+
+/** Whether a delta can be delivered as it is. */
+const isPlain = ({ delta, index }: Delta): boolean => {
+  if (index === undefined || delta.length === 0) return false
+  const last = delta.charCodeAt(delta.length - 1)
+  return (last < 0xd800 || last > 0xdbff) && delta.isWellFormed()
+}
+
+// Some replays come with neighbours swapped.
+const inOrder = (events: ReadonlyArray<ModelEvent>): ReadonlyArray<ModelEvent> => {
+  const numberOf = (event: ModelEvent | undefined) => event?.sequenceNumber ?? -1
+  return events.some((event, i) => numberOf(event) < numberOf(events[i - 1]))
+    ? events.toSorted((a, b) => numberOf(a) - numberOf(b))
+    : events
+}
+
+const unexplained = AiError.make({
+  module: "BackgroundModel",
+  method: "retrieve",
+  reason: new AiError.UnknownError({ description: "The provider gave no reason" })
+})

@@ -1,0 +1,122 @@
+import { Duration, Effect } from "effect"
+import type { AiError } from "effect/ai"
+import type { AgentError } from "../../AgentError.ts"
+import { isOver } from "../../Run.ts"
+import type { Attachment, Loss } from "./attachment.ts"
+import type * as Backoff from "./backoff.ts"
+import type { Following } from "./following.ts"
+import { guarded, type Looked, lookNow } from "./poll.ts"
+
+// What comes after an attachment that ended before its response did:
+//
+// - It broke: the stream is attached to again, after a wait on the policy's schedule, which begins again with each
+//   progress. After two that brought nothing, a look tells whether the run is over; one that is alive counts as progress,
+//   so that only the limits of the policy end a run that is alive at the provider.
+// - It was refused as too old, or as no stream: it is polled.
+// - It was refused otherwise: for now, it is tried once more; then a look settles it. If that works, it is polled.
+
+/** What comes next. */
+export type Next =
+  | { readonly _tag: "Attach" }
+  | { readonly _tag: "Poll" }
+  /** A look showed the end. */
+  | { readonly _tag: "Ended"; readonly looked: Looked }
+
+const attach: Next = { _tag: "Attach" }
+const poll: Next = { _tag: "Poll" }
+
+/** Knows how often attachments brought nothing. */
+export class Reconnect {
+  private readonly following: Following
+  private readonly backoff: Backoff.Backoff
+  private fruitless = 0
+  private refused = 0
+  /** A look showed that the run is alive since the schedule began. */
+  private isAlive = false
+  private lastDelay: Duration.Duration = Duration.seconds(1)
+
+  constructor(following: Following, backoff: Backoff.Backoff) {
+    this.following = following
+    this.backoff = backoff
+  }
+
+  /** Something new came. */
+  readonly progressed: Effect.Effect<void> = Effect.suspend(() => {
+    this.fruitless = 0
+    this.refused = 0
+    this.isAlive = false
+    return Effect.andThen(this.following.trouble.ended, this.backoff.reset)
+  })
+
+  /** What comes after this attachment. */
+  next({ origin, progressed }: Attachment, loss: Exclude<Loss, { readonly _tag: "Stopped" }>) {
+    return loss._tag === "Broken"
+      ? this.broken(loss.error, origin === "replay", progressed)
+      : this.refusedWith(loss.error)
+  }
+
+  private broken(
+    error: AiError.AiError | undefined,
+    isReplay: boolean,
+    progressed: boolean
+  ): Effect.Effect<Next, AgentError> {
+    const { trouble } = this.following
+    if (progressed) return this.wait(error)
+    this.fruitless++
+    return trouble
+      .began(
+        "the connection to a run breaks without anything new, and is opened again",
+        error?.message ?? "it ended before the response did"
+      )
+      .pipe(Effect.andThen(isReplay && this.fruitless > 1 ? this.settle(attach, error) : this.wait(error)))
+  }
+
+  private refusedWith(
+    error: Extract<Loss, { readonly _tag: "Refused" }>["error"]
+  ): Effect.Effect<Next, AgentError> {
+    if (error._tag === "ReplayUnavailable") return Effect.succeed(poll)
+    const isFirst = this.refused++ === 0
+    const { trouble } = this.following
+    return trouble
+      .began("the provider does not replay the stream of a run", error.message)
+      .pipe(
+        Effect.andThen(
+          error._tag === "AiError" && error.isRetryable && isFirst
+            ? this.wait(error)
+            : this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)
+        )
+      )
+  }
+
+  /** A look tells what an attachment did not: the run is over, gone, or alive, and then it goes on like this. */
+  private settle(alive: Next, error: AiError.AiError | undefined): Effect.Effect<Next, AgentError> {
+    return guarded(this.following, lookNow(this.following)).pipe(
+      Effect.flatMap((looked): Effect.Effect<Next, AgentError> => {
+        const { look } = looked
+        if (look._tag === "Gone" || isOver(look.snapshot.status)) return Effect.succeed({ _tag: "Ended", looked })
+        this.isAlive = true
+        return alive._tag === "Attach" ? this.wait(error) : Effect.succeed(alive)
+      })
+    )
+  }
+
+  private wait(error: AiError.AiError | undefined): Effect.Effect<Next, AgentError> {
+    const { fail, watch } = this.following
+    const delay = this.backoff.delay(error).pipe(
+      Effect.flatMap((wait) => {
+        if (wait !== undefined) {
+          this.lastDelay = wait
+          return Effect.succeed(wait)
+        }
+        if (!this.isAlive) {
+          return fail(error ?? watch.reason("no connection brought anything new"))
+        }
+        // The schedule begins again, but not its short waits at once.
+        this.isAlive = false
+        return Effect.as(this.backoff.reset, this.lastDelay)
+      }),
+      Effect.flatMap((wait) => Effect.sleep(Duration.max(wait, error?.retryAfter ?? Duration.zero)))
+    )
+    return Effect.as(guarded(this.following, delay), attach)
+  }
+}

@@ -1,0 +1,208 @@
+import type { Lane, ModelSnapshot, SnapshotItem } from "../../BackgroundModel.ts"
+import type { Delivered } from "../../ContinuationToken.ts"
+import * as Rows from "./rows.ts"
+import type { Telling } from "./telling.ts"
+
+// How a whole response, as its last event or a look shows it, goes on from what was delivered. Its places are believed
+// only if they agree with that; else its texts are matched in their order.
+
+/** What a whole response was to what was delivered: found in it, no output at all, or nothing that is comparable. */
+export type Match = "found" | "nothing" | "unlike"
+
+interface Assigned {
+  readonly place: number
+  readonly lane: Lane
+}
+
+/** Where the lanes of an item go; and its place, if it has one of its own. */
+interface Plan {
+  readonly lanes: ReadonlyArray<Assigned>
+  readonly place: number | undefined
+}
+
+const isUnread = ({ lanes, unread }: SnapshotItem): boolean =>
+  unread === true || lanes.some(({ kind }) => kind === "unread")
+
+const isText = ({ kind }: Lane): boolean => kind === "text" || kind === "reasoning" || kind === "params"
+
+const textOf = (lane: Lane): string => ("text" in lane ? lane.text.toWellFormed() : "")
+
+/** Whether a lane is of the kind of one that was begun, and begins as it did. */
+const beginsWith = (lane: Lane, [, , kind, count, hash]: Rows.Open): boolean => {
+  if (!("text" in lane) || Rows.kindOf(lane.kind) !== kind) return false
+  const text = textOf(lane)
+  return text.length >= count && Rows.fold(Rows.emptyHash, text.slice(0, count)) === hash
+}
+
+const placedIn = (place: number, lanes: ReadonlyArray<Lane>): number =>
+  lanes.reduce((sum, lane) => {
+    const content = Rows.contentOf(lane)
+    return content === undefined ? sum : (sum + Rows.placedSum(place, lane.lane, content)) >>> 0
+  }, 0)
+
+/** Whether each place of the whole holds what was delivered there. */
+const agreesByPlace = ({ items, lanes, open }: Delivered, whole: ReadonlyArray<SnapshotItem>): boolean =>
+  items.every(([from, to, placed]) => {
+    const own = whole.slice(from, to + 1)
+    return own.some(isUnread) || placed === own.reduce((sum, item, i) => (sum + placedIn(from + i, item.lanes)) >>> 0, 0)
+  }) &&
+  lanes.every(([place, from, to, placed]) => {
+    const item = whole[place]
+    if (item !== undefined && isUnread(item)) return true
+    return placed === placedIn(place, item?.lanes.filter(({ lane }) => from <= lane && lane <= to) ?? [])
+  }) &&
+  open.every((row) => {
+    const [place, lane, kind, count] = row
+    const item = whole[place]
+    if (kind === Rows.sources || item?.unread === true) return true
+    const own = item?.lanes.find((of) => of.lane === lane)
+    if (own === undefined) return count === 0
+    return own.kind === "unread" || beginsWith(own, row)
+  })
+
+const byPlace = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): ReadonlyArray<Plan> | undefined =>
+  agreesByPlace(delivered, whole)
+    ? whole.map(({ lanes }, place) => ({ place, lanes: lanes.map((lane) => ({ place, lane })) }))
+    : undefined
+
+interface Numbered {
+  readonly item: number
+  readonly lane: Lane
+  readonly content: Rows.Content
+}
+
+/** How many of these lanes were delivered to their end, if the first of them are those that were. */
+const finishedOf = (
+  delivered: Delivered,
+  lanes: ReadonlyArray<Numbered>,
+  withReasoning: boolean
+): number | undefined => {
+  const [, texts, textSum, reasonings, reasoningSum] = Rows.total(delivered)
+  const count = withReasoning ? texts + reasonings : texts
+  const first = lanes.slice(0, count)
+  if (first.length < count) return undefined
+  const sumOf = (reasoning: boolean) =>
+    first.reduce(
+      (sum, { content }) =>
+        Rows.isReasoning(content) === reasoning ? (sum + Rows.contentSum(content)) >>> 0 : sum,
+      0
+    )
+  return sumOf(false) === textSum && (!withReasoning || sumOf(true) === reasoningSum) ? count : undefined
+}
+
+/** Places that items were announced for and that hold nothing yet, in order. */
+const emptyPlaces = (delivered: Delivered): ReadonlyArray<number> =>
+  Rows.unfinished(delivered).filter(
+    (place) =>
+      delivered.lanes.every(([of]) => of !== place) &&
+      delivered.open.every(([of, , , count]) => of !== place || count === 0)
+  )
+
+const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): ReadonlyArray<Plan> | undefined => {
+  if (whole.some(isUnread)) return undefined
+  const all = whole.flatMap(({ lanes }, item) =>
+    lanes.flatMap((lane): ReadonlyArray<Numbered> => {
+      const content = Rows.contentOf(lane)
+      return content !== undefined && Rows.holds(content) ? [{ item, lane, content }] : []
+    })
+  )
+  // A server that keeps reasoning to itself shows none of it.
+  const withReasoning = all.some(({ content }) => Rows.isReasoning(content))
+  const count = finishedOf(delivered, all, withReasoning)
+  if (count === undefined) return undefined
+
+  const begun = delivered.open
+    .filter(([, , kind, length]) => kind !== Rows.sources && length > 0 && (withReasoning || kind !== 1))
+    .toSorted((a, b) => a[0] - b[0] || a[1] - b[1])
+  const going = all.slice(count, count + begun.length)
+  if (going.length < begun.length || going.some(({ lane }, i) => !beginsWith(lane, begun[i]!))) return undefined
+
+  const old = new Set(all.slice(0, count).map(({ lane }) => lane))
+  const rows = new Map(going.map(({ lane }, i) => [lane, begun[i]!]))
+  const places = new Map(going.map(({ item }, i) => [item, begun[i]![0]]))
+  const free = [...emptyPlaces(delivered)]
+  let { next } = delivered
+  const plans: Array<Plan> = []
+  for (const [item, { lanes }] of whole.entries()) {
+    const isNew = lanes.some((lane) => {
+      const content = Rows.contentOf(lane)
+      return !old.has(lane) && content !== undefined && Rows.holds(content)
+    })
+    const place = places.get(item) ?? (isNew ? (free.shift() ?? next++) : undefined)
+    if (place === undefined) {
+      plans.push({ place, lanes: [] })
+      continue
+    }
+    const assigned = lanes.flatMap((lane): ReadonlyArray<Assigned> => {
+      if (old.has(lane)) return []
+      const row = rows.get(lane)
+      return [{ place, lane: row === undefined ? lane : { ...lane, lane: row[1] } }]
+    })
+    const collides = assigned.some(
+      ({ lane }) => !rowsHave(rows, place, lane.lane) && isTaken(delivered, place, lane)
+    )
+    if (collides) return undefined
+    plans.push({ place, lanes: assigned })
+  }
+  return plans
+}
+
+const rowsHave = (rows: ReadonlyMap<Lane, Rows.Open>, place: number, lane: number): boolean =>
+  [...rows.values()].some((row) => row[0] === place && row[1] === lane)
+
+/** Whether a text that is new would fall on one that is there. */
+const isTaken = (delivered: Delivered, place: number, lane: Lane): boolean => {
+  if (!isText(lane)) return false
+  if (Rows.isLaneFinished(delivered, place, lane.lane)) return textOf(lane) !== ""
+  const row = Rows.find(delivered, place, lane.lane)
+  return row !== undefined && "kind" in lane && lane.kind in kindNumbers && row[2] !== kindNumbers[lane.kind as "text"]
+}
+
+const kindNumbers = { text: 0, reasoning: 1, params: 2 } as const
+
+/** Tells what a response that is over has beyond what was delivered, and ends what is open. */
+export const tellEnd = (
+  telling: Telling,
+  snapshot: Pick<ModelSnapshot, "items" | "status">,
+  /** It is the last event of a stream that was read from its beginning. */
+  seen: boolean
+): Match => {
+  const { delivered } = telling
+  const { items, status } = snapshot
+  const isWhole = status === "completed" || status === "incomplete"
+  const shows = items.some(({ lanes, unread }) => unread === true || lanes.length > 0)
+  const isUnknown = delivered.overflow
+  const hides = !shows && (delivered.calls || Rows.holdsOutput(delivered))
+  const plans = isUnknown || hides ? undefined : (byPlace(delivered, items) ?? byOrder(delivered, items))
+  let match: Match = "found"
+  if (plans === undefined) {
+    match = shows ? "unlike" : "nothing"
+    const isMissing = isUnknown ? !seen : shows || !seen
+    if (isWhole && isMissing) {
+      telling.divergence ??= isUnknown
+        ? "more parts of it were open at once than a position can hold, and its stream cannot be read any more"
+        : shows
+          ? "its output is not what was delivered"
+          : "it shows no output, and some was delivered"
+      return match
+    }
+  } else {
+    for (const { lanes, place } of plans) {
+      for (const assigned of lanes) telling.rest(assigned.place, assigned.lane, true)
+      if (telling.divergence !== undefined) return match
+      if (place !== undefined && !Rows.isFinished(telling.delivered, place)) telling.close(place)
+    }
+  }
+  for (const place of Rows.unfinished(telling.delivered)) telling.close(place)
+  return match
+}
+
+/** Tells what a response that goes on shows already, if its places agree with what was delivered. */
+export const tellProgress = (telling: Telling, { items }: Pick<ModelSnapshot, "items">): void => {
+  if (telling.delivered.overflow) return
+  for (const [place, item] of (byPlace(telling.delivered, items) === undefined ? [] : items).entries()) {
+    if (item.unread === true || Rows.isFinished(telling.delivered, place)) continue
+    for (const lane of item.lanes) telling.rest(place, lane, item.done)
+    if (item.done && item.lanes.length > 0) telling.close(place)
+  }
+}

@@ -1,0 +1,52 @@
+import type { Delivered } from "../ContinuationToken.ts"
+
+// How the rows of a position stand in a token: small numbers take half the room in base 36 that they take in JSON.
+
+type Row = ReadonlyArray<number>
+
+const packRows = (rows: ReadonlyArray<Row>): string =>
+  rows.map((row) => row.map((n) => n.toString(36)).join(".")).join("_")
+
+const number = /^[0-9a-z]{1,11}$/
+
+const unpackRow = (row: string): Row => row.split(".").map((n) => (number.test(n) ? Number.parseInt(n, 36) : Number.NaN))
+
+const unpackRows = (text: string): ReadonlyArray<Row> => (text === "" ? [] : text.split("_").map(unpackRow))
+
+export const pack = ({ at, calls, ids, items, lanes, next, open, overflow }: Delivered): string =>
+  [...[items, lanes, open, ids, at].map(packRows), next.toString(36), String((calls ? 1 : 0) + (overflow ? 2 : 0))].join(
+    "-"
+  )
+
+/** What a text says of the rows; it is to be checked. */
+export const unpack = (text: string): Readonly<Record<keyof Delivered, unknown>> => {
+  const [items = "", lanes = "", open = "", ids = "", at = "", next = "", flags = ""] = text.split("-")
+  return {
+    items: unpackRows(items),
+    lanes: unpackRows(lanes),
+    open: unpackRows(open),
+    ids: unpackRows(ids),
+    at: unpackRows(at),
+    next: unpackRow(next)[0],
+    calls: flags === "1" || flags === "3",
+    overflow: flags === "2" || flags === "3"
+  }
+}
+
+const digits = (n: number): number => (n < 36 ? 1 : n < 1296 ? 2 : n < 46656 ? 3 : n < 1679616 ? 4 : 7)
+
+const lengthOfRows = (rows: ReadonlyArray<Row>): number => {
+  let length = 0
+  for (const row of rows) for (const n of row) length += digits(n) + 1
+  return length
+}
+
+// What is open grows without being looked at again: room for texts of millions of units and any hash.
+const growing = 5 + 7 + 3 + 3
+
+/** How much room the rows take at most, while nothing begins or ends. */
+export const lengthOf = ({ at, ids, items, lanes, open }: Delivered): number => {
+  let length = 16 + lengthOfRows(items) + lengthOfRows(lanes) + lengthOfRows(ids) + lengthOfRows(at)
+  for (const [place, lane] of open) length += digits(place) + digits(lane) + 2 + growing + 3
+  return length
+}

@@ -1,0 +1,90 @@
+/** The outcome of one network read. */
+export type Read = ReadableStreamReadResult<Uint8Array<ArrayBuffer>>
+
+/** What gives the reads of a body, one after the other. A read that failed rejects. */
+export interface Source {
+  readonly read: () => Promise<Read>
+}
+
+// Most bodies fit whole. A consumer that is behind by more pauses the body, as any slow consumer does.
+const mostBytes = 16 * 1024 * 1024
+
+/** Whether the connection stays open after the body, by what the answer's head says. If it does not say, it closes. */
+export const staysOpen = (headers: Headers): boolean => {
+  const connection = headers.get("connection")?.toLowerCase() ?? ""
+  if (connection.includes("close")) return false
+  return connection.includes("keep-alive") || headers.has("transfer-encoding")
+}
+
+interface Waiting {
+  readonly size: number
+  // A promise that is rejected before anybody asks for it would end the process: failures wait as functions.
+  readonly read: () => Promise<Read>
+  next: Waiting | undefined
+}
+
+/**
+ * Reads before it is asked, up to so many bytes, and gives each network read as it was.
+ *
+ * It exists because of undici (nodejs/undici#5360): if a connection that will not be used again closes while its body is
+ * paused, an assertion outside every promise ends the process. So the body of such a connection is not paused, within
+ * bounds, however slow its consumer is.
+ */
+export const readAhead = (source: Source, most = mostBytes): Source => {
+  let first: Waiting | undefined
+  let last: Waiting | undefined
+  let bytes = 0
+  let reading = false
+  let over = false
+  let asked: ((read: Promise<Read>) => void) | undefined
+
+  const give = (size: number, read: () => Promise<Read>): void => {
+    reading = false
+    if (asked !== undefined) {
+      const answer = asked
+      asked = undefined
+      answer(read())
+    } else {
+      const entry: Waiting = { size, read, next: undefined }
+      if (last === undefined) first = entry
+      else last.next = entry
+      last = entry
+      bytes += size
+    }
+    goOn()
+  }
+
+  const goOn = (): void => {
+    if (reading || over || bytes >= most) return
+    reading = true
+    source.read().then(
+      (read) => {
+        over = read.done
+        give(read.value?.length ?? 0, () => Promise.resolve(read))
+      },
+      (error: unknown) => {
+        over = true
+        give(0, () => Promise.reject(error))
+      }
+    )
+  }
+
+  return {
+    read: () => {
+      const entry = first
+      if (entry === undefined) {
+        return over
+          ? source.read()
+          : new Promise((resolve) => {
+              asked = resolve
+              goOn()
+            })
+      }
+      first = entry.next
+      if (first === undefined) last = undefined
+      bytes -= entry.size
+      goOn()
+      return entry.read()
+    }
+  }
+}
