@@ -27,7 +27,7 @@ const breakingOff = (said: ReadonlyArray<BackgroundModel.ModelEvent>, end: Strea
     }))
   ).pipe(Layer.provideMerge(ScriptedModel.layer([ScriptedModel.text("a"), ScriptedModel.completed])))
 
-const keepalive: BackgroundModel.ModelEvent = { parts: [], keepalive: true }
+const keepalive: BackgroundModel.ModelEvent = { statements: [], keepalive: true }
 
 describe("a create request that was answered, but not with the response's name", () => {
   it.effect.each([

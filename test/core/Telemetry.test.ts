@@ -215,7 +215,12 @@ describe("spans", () => {
         passing(Stream.runForEach(Agent.resume(analyst, ref), () => Effect.fail("the consumer's own")))
       )
       assert.deepStrictEqual(failing.spans.map(told)[0]?.at(-1), "_OTHER")
-    }).pipe(Effect.provide(over([text("a"), text("b"), pause("1 minute"), text("c"), completed])))
+    }).pipe(
+      // The run is still under way when its consumer fails.
+      Effect.provide(
+        over([text("a"), text("b"), pause("1 minute"), text("c"), pause("1 minute"), text("d"), completed])
+      )
+    )
   )
 
   it.effect("a run that is started and polled has its spans too, and the hook sees the same", () => {

@@ -1,13 +1,15 @@
 // What becomes an update and what does not, and how much of the past an update's token carries at most.
-import { Agent, BackgroundModel, TokenStore } from "@effect-baton/core"
+import { Agent, BackgroundModel, ContinuationToken, Run, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Stream } from "effect"
-import { analyst, textOf } from "../support/runs.ts"
-import { passing } from "../support/time.ts"
+import { analyst, count, plain, textOf, type Update } from "../support/runs.ts"
+import { elapse, passing } from "../support/time.ts"
 
-const { close, completed, keepalive, text, unknown } = ScriptedModel
-const read = passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId: "r" })))
+const { close, completed, incomplete, keepalive, pause, says, text, unknown } = ScriptedModel
+const runId = Run.RunId.make("r")
+const input = { input: "Hello", runId }
+const read = passing(Stream.runCollect(Agent.stream(analyst, input)))
 const over = (steps: ReadonlyArray<ScriptedModel.Step>) =>
   Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)
 
@@ -38,15 +40,11 @@ describe("updates", () => {
 })
 
 describe("what a token says was delivered", () => {
-  const alone = (item: number, lane: number): ScriptedModel.Step => ({
-    _tag: "Event",
-    event: {
-      parts: [
-        { item, lane, part: { type: "text-start", id: `${item}.${lane}` } },
-        { item, lane, part: { type: "text-end", id: `${item}.${lane}` } }
-      ]
-    }
-  })
+  const alone = (index: number, lane: number): ScriptedModel.Step =>
+    says(
+      { _tag: "Delta", index, lane, kind: "text", delta: `part ${lane}` },
+      { _tag: "LaneEnded", index, lane, kind: "text", text: `part ${lane}` }
+    )
   const many = Array.from({ length: 40 }, (_, i) => i)
   const crowds: Record<string, ReadonlyArray<ScriptedModel.Step>> = {
     "texts that are open at once": many.map((item) => text("word ", item)),
@@ -59,16 +57,95 @@ describe("what a token says was delivered", () => {
       for (const { continuationToken } of yield* read) {
         if (Option.isNone(continuationToken)) continue
         const { delivered } = continuationToken.value
-        assert.isAtMost(delivered.open.length, 16)
-        assert.isAtMost(delivered.items.length, 8)
-        assert.isAtMost(delivered.lanes.length, 8)
+        assert.isAtMost((yield* ContinuationToken.encode(continuationToken.value)).length, 1024)
         if (overflow) assert.isTrue(delivered.overflow, "what was forgotten stays forgotten")
+        if (delivered.overflow) {
+          assert.deepStrictEqual({ ...delivered, calls: false }, ContinuationToken.start("a", runId, 1).delivered)
+        }
         overflow = delivered.overflow
       }
       assert.isTrue(overflow)
     }).pipe(Effect.provide(over([...steps, completed])))
   )
 })
+
+describe("a run of which a token cannot hold what was delivered", () => {
+  const many = Array.from({ length: 40 }, (_, i) => i)
+  const begun = many.map((item) => text(`${item} `, item))
+  const going = many.map((item) => text([`${item}, `, "and "], item))
+  /** Two ends in one event, and one alone. */
+  const closing = [
+    says(
+      { _tag: "LaneEnded", index: 0, lane: 0, kind: "text", text: "0 0, and " },
+      { _tag: "LaneEnded", index: 1, lane: 0, kind: "text", text: "1 1, and " }
+    ),
+    close(2)
+  ]
+  const whole = [...begun.map((_, i) => `${i} `), ...many.map((i) => `${i}, and `)].join("")
+  const isBeyond = ({ continuationToken }: Update) =>
+    Option.exists(continuationToken, ({ delivered }) => delivered.overflow)
+
+  it.effect.each([
+    ["completed", completed],
+    ["incomplete", incomplete()]
+  ] as const)("is told as its events tell it, with every text and id, and ends as %s", ([status, end]) =>
+    Effect.gen(function* () {
+      const updates = yield* read
+      assert.strictEqual(textOf(updates), whole)
+      assert.isTrue(isBeyond(updates[90]!))
+      assert.strictEqual(updates.at(-1)?.status, status)
+      for (const { part } of updates) {
+        if (part?.type === "text-delta") assert.match(part.id, /^0:\d+:0$/)
+      }
+      assert.deepStrictEqual(
+        updates.flatMap(({ part }) => (part?.type === "text-start" ? [part.id] : [])),
+        many.map((i) => `0:${i}:0`)
+      )
+      assert.deepStrictEqual(
+        updates.flatMap(({ part }) => (part?.type === "text-end" ? [part.id] : [])).toSorted(),
+        many.map((i) => `0:${i}:0`).toSorted()
+      )
+      assert.strictEqual(updates.at(-1)?.part?.type, "finish")
+    }).pipe(Effect.provide(over([...begun, ...going, ...closing.slice(1), end])))
+  )
+
+  it.effect("is the same, cut anywhere and replayed", () =>
+    Effect.gen(function* () {
+      const updates = yield* read
+      const expected = plain(updates)
+      const first = updates.findIndex(isBeyond)
+      for (let k = first - 2; k < updates.length; k += 3) {
+        const own = { input: "Hello", runId: `cut-${k}` }
+        const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, own), k)))
+        const tail = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: own.runId })))
+        assert.deepStrictEqual(plain([...head, ...tail]).map(asTold), expected.map(asTold), `cut at ${k}`)
+      }
+    }).pipe(Effect.provide(over([...begun, ...going, ...closing, completed])))
+  )
+
+  it.effect("is RunDiverged if it can only be polled, and its result is whole", () =>
+    Effect.gen(function* () {
+      const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, input), 90)))
+      assert.isTrue(isBeyond(head.at(-1)!))
+      yield* elapse(5000)
+      const error = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, { runId }))))
+      assert.strictEqual(error.reason._tag, "RunDiverged")
+      assert.match(error.message, /more parts of it were open at once than a position can hold/)
+      assert.include((yield* passing(Agent.result(analyst, { runId }))).text, "39 39, and ")
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(
+      Effect.provide(RunPolicy.layer({})),
+      Effect.provide(
+        Layer.merge(
+          ScriptedModel.layer([...begun, ...going, pause("2 seconds"), completed], { replayFor: "1 second" }),
+          TokenStore.layerMemory
+        )
+      )
+    )
+  )
+})
+
+const asTold = ({ part, status }: ReturnType<typeof plain>[number]) => ({ part, status })
 
 /** A model that goes on talking after the end. */
 const talkative = <R>(layer: Layer.Layer<BackgroundModel.BackgroundModel | R>) =>
@@ -90,5 +167,5 @@ const talkative = <R>(layer: Layer.Layer<BackgroundModel.BackgroundModel | R>) =
 
 const afterthought: BackgroundModel.ModelEvent = {
   sequenceNumber: 1000,
-  parts: [{ item: 0, lane: 0, part: { type: "text-delta", id: "text_0", delta: "more" } }]
+  statements: [{ _tag: "Delta", index: 0, lane: 0, kind: "text", delta: "more" }]
 }

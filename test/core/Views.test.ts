@@ -97,11 +97,11 @@ describe.each(stores)("tokens as views, over the $name store", ({ layer, name })
 
 describe("tokens as views", () => {
   // More texts at once than a position can hold, so that the positions after them know nothing of what was delivered.
-  const crowd = Array.from({ length: 18 }, (_, item) => text(`${item} `, item))
+  const crowd = Array.from({ length: 40 }, (_, item) => text(`${item} `, item))
 
   it.effect("a view that is filled by a snapshot does not take back a position that no snapshot can be held to", () =>
     Effect.gen(function* () {
-      const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, input), 39)))
+      const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, input), 83)))
       const stored = (yield* recordOf(runId)).position
       assert.isTrue(stored.delivered.overflow)
       yield* elapse(10_000)
@@ -120,9 +120,9 @@ describe("tokens as views", () => {
           ScriptedModel.layer(
             [
               ...crowd,
-              ...Array.from({ length: 18 }, (_, item) => close(item)),
+              ...Array.from({ length: 40 }, (_, item) => close(item)),
               pause("5 seconds"),
-              text("the end", 20),
+              text("the end", 40),
               completed
             ],
             { replayFor: "1 second" }
@@ -135,7 +135,7 @@ describe("tokens as views", () => {
 
   it.effect("a position that no snapshot can be held to is RunDiverged where only a snapshot is left", () =>
     Effect.gen(function* () {
-      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, input), 38)))
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, input), 82)))
       yield* elapse(10_000)
       const error = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(analyst, { runId }))))
       assert.strictEqual(error.reason._tag, "RunDiverged")

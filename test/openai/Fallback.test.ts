@@ -140,13 +140,7 @@ describe("a snapshot that contradicts what was delivered is RunDiverged", () => 
 
 const replaced = (change: (event: Json) => Json) => everything.map((event) => sse(change(event)))
 
-describe("a stream that contradicts itself is RunDiverged", () => {
-  const lost: ReadonlyArray<readonly [string, string]> = [
-    ["of a text", ", "],
-    ["of a refusal", " not"],
-    ["of reasoning", "then second."],
-    ["of a call's parameters", '"Paris"}']
-  ]
+describe("a stream that lost something", () => {
   const streaming = (bodies: ReadonlyArray<string>) =>
     Layer.merge(
       over(() => Promise.resolve(new Response(bodies.join(""), { headers: { "content-type": "text/event-stream" } }))),
@@ -154,17 +148,40 @@ describe("a stream that contradicts itself is RunDiverged", () => {
     )
   const isEnd = /\.done$|_part\.done$/
 
-  it.effect.each(lost)("a delta %s never came: told at its part's end, its item's, or the response's", ([, delta]) =>
-    Effect.gen(function* () {
-      // What ends the part, and what ends the item, may be lost too: whatever comes next tells.
-      for (const missing of [/^never$/, isEnd, /\.done$/]) {
-        const bodies = replaced((event) => {
+  // What ends the part, and what ends the item, may be lost too: whatever comes next tells.
+  const losing = (delta: string) =>
+    [/^never$/, isEnd, /\.done$/].map((missing) =>
+      streaming(
+        replaced((event) => {
           const type = String(event["type"])
           const isLost = event["delta"] === delta || (missing.test(type) && (missing !== isEnd || !/item/.test(type)))
           return isLost ? { type: "keepalive", sequence_number: event["sequence_number"] } : event
         })
-        const error = yield* Effect.flip(Effect.provide(inPieces([]), streaming(bodies)))
-        assert.strictEqual(error.reason._tag, "RunDiverged", String(missing))
+      )
+    )
+
+  it.effect("in the middle of a text is RunDiverged, told at its part's end, its item's, or the response's", () =>
+    Effect.gen(function* () {
+      for (const provided of losing(", ")) {
+        const error = yield* Effect.flip(Effect.provide(inPieces([]), provided))
+        assert.strictEqual(error.reason._tag, "RunDiverged")
+      }
+    })
+  )
+
+  const tails: ReadonlyArray<readonly [string, string]> = [
+    ["a text", "world"],
+    ["a refusal", " not"],
+    ["reasoning", "then second."],
+    ["a call's parameters", '"Paris"}'],
+    ["a custom call's input", "ls -la"]
+  ]
+
+  it.effect.each(tails)("the tail of %s gets it from its part's end, its item's, or the response's (C1)", ([, delta]) =>
+    Effect.gen(function* () {
+      const expected = yield* whole
+      for (const provided of losing(delta)) {
+        assert.deepStrictEqual(joined(yield* Effect.provide(inPieces([]), provided)), expected)
       }
     })
   )

@@ -12,9 +12,15 @@ const inCi = Effect.runSync(Config.Boolean("CI").pipe(Config.withDefault(false))
 
 if (Option.isNone(directory)) console.warn("BATON_TRANSCRIPTS is not set: NO recorded transcript is replayed.")
 
+// What was recorded in the foreground is replayed as if it had run in the background: only that can be resumed.
+const inBackground = (json: unknown): unknown =>
+  JSON.parse(JSON.stringify(json), (key, value: unknown) => (key === "background" && value === false ? true : value))
+
 const recordings = Option.isNone(directory)
   ? []
-  : await Effect.runPromise(Transcript.readDirectory(directory.value).pipe(Effect.provide(NodeServices.layer)))
+  : (await Effect.runPromise(Transcript.readDirectory(directory.value).pipe(Effect.provide(NodeServices.layer)))).map(
+      (recording) => inBackground(recording) as Transcript.Transcript
+    )
 
 /** The whole of Baton over the sandbox, which replays one recording. */
 const replaying = (name: string) =>

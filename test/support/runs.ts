@@ -75,7 +75,7 @@ export const textOf = (updates: ReadonlyArray<Update>): string => updates.map((u
 export const plain = (updates: ReadonlyArray<Update>) =>
   updates.map((update) => ({
     ...Struct.omit(update, ["continuationToken", "origin", "responseId", "runId"]),
-    token: Option.map(update.continuationToken, Struct.omit(["incarnation", "runId"]))
+    token: Option.map(update.continuationToken, Struct.omit(["incarnation", "responseId", "runId"]))
   }))
 
 /** A run of the analyst from start to end, uninterrupted. */

@@ -368,6 +368,12 @@ export const find = Effect.fnUntraced(function* (
       new TokenInvalid({ kind: "unknown-position", description: "the run never came to where it points" })
     )
   }
+  const winner = from === undefined ? undefined : state.turns[from.turn]?.winner?.responseId
+  if (from?.responseId !== undefined && winner !== undefined && from.responseId !== winner) {
+    return yield* fail(
+      new TokenInvalid({ kind: "unknown-position", description: "it belongs to another response than the run's" })
+    )
+  }
   return { ...run, record, ...(from === undefined ? {} : { from: minted(from) }) }
 })
 

@@ -115,7 +115,7 @@ const image = (item: Json, seen: Seen): Read => {
   if (typeof result !== "string") return [Lanes.unread(0)]
   // Some servers give a data URL. Long ones are not searched to their end.
   const head = dataUrl.exec(result.slice(0, 200))
-  const data = result.replace(/[\r\n]+/g, "")
+  const data = result.slice(head?.[0].length ?? 0).replace(/[\r\n]+/g, "")
   if (data === "") return []
   if (data.length % 4 !== 0 || !base64.test(data)) return [Lanes.unread(0)]
   const named = typeof format === "string" && /^[a-z0-9.+-]+$/i.test(format) ? format : "png"

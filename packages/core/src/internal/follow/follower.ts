@@ -85,7 +85,7 @@ export class Follower {
     const { fail, reader } = this.following
     const description = reader.divergence
     const reason = description === undefined ? this.failing : new RunDiverged({ description })
-    if (reason !== undefined) return Effect.andThen(this.detach(Exit.fail(reason)), fail(reason))
+    if (reason !== undefined) return Effect.andThen(this.detach(Exit.fail(this.following.errorOf(reason))), fail(reason))
     switch (this.mode) {
       case "request":
         return this.request()
@@ -221,7 +221,7 @@ export class Follower {
     if (ending === undefined) return Effect.as(told, updates)
     this.mode = "over"
     const reason = reasonOf({ turns: [], ended: ending })
-    const exit = reason === undefined ? Exit.void : Exit.fail(reason)
+    const exit = reason === undefined ? Exit.void : Exit.fail(this.following.errorOf(reason))
     return told.pipe(
       Effect.andThen(telemetry.ended(ending)),
       Effect.andThen(close(exit)),

@@ -36,6 +36,7 @@ export interface Following {
   readonly lost: Effect.Effect<never, AgentError>
   /** Ends when a response that only this connection keeps alive must stop. */
   readonly stopped: Effect.Effect<void>
+  readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly fail: (reason: AgentError["reason"]) => Effect.Effect<never, AgentError>
 }
 

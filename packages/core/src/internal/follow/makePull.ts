@@ -63,6 +63,7 @@ export const makePull = Effect.fnUntraced(function* (
     window,
     lost,
     stopped,
+    errorOf,
     fail: (reason) => Effect.fail(errorOf(reason))
   }
   const backoff = yield* Backoff.make(policy.reconnect)

@@ -17,7 +17,7 @@ export interface Looked {
 
 /** Looks at a response in a span of its own, which stays open if the response is over. */
 export const lookNow = Effect.fnUntraced(function* (following: Following): Effect.fn.Return<Looked, AgentError> {
-  const { fail, model, policy, reader, trouble } = following
+  const { errorOf, fail, model, policy, reader, trouble } = following
   const { child, span } = yield* announce(following, "poll")
   const close = (exit: Exit.Exit<void, unknown>) => Scope.close(child, exit)
   const responseId = reader.responseId ?? ""
@@ -26,7 +26,7 @@ export const lookNow = Effect.fnUntraced(function* (following: Following): Effec
     Effect.onError((cause) => close(Exit.failCause(cause))),
     Effect.catch(fail)
   )
-  if (seen._tag === "Gone") yield* close(Exit.fail(new RunExpired({ responseId })))
+  if (seen._tag === "Gone") yield* close(Exit.fail(errorOf(new RunExpired({ responseId }))))
   else if (!isOver(seen.snapshot.status)) yield* close(Exit.void)
   return { look: seen, close }
 })

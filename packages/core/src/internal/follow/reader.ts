@@ -83,7 +83,7 @@ export class Reader {
     this.background = options.background
     this.sealed = options.sealed
     this.position = from
-    this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream" && !Rows.holdsOutput(from.delivered)
+    this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream"
     this.room = roomOf(from)
     if (responseId !== undefined) this.name(responseId)
   }

@@ -56,7 +56,12 @@ const untilNamed = Effect.fnUntraced(function* (
         onFailure: (cause) => ({ events: undefined, error: failureIn(cause) })
       })
     )
-    if (read.error !== undefined) return failed(read.error)
+    if (read.error !== undefined) {
+      // A connection that broke after an answer began is no refusal.
+      return first.length > 0 && read.error._tag === "AiError" && read.error.reason._tag === "NetworkError"
+        ? { _tag: "Unknown", error: read.error }
+        : failed(read.error)
+    }
     // The connection ended, or was silent for too long.
     if (read.events === undefined) return { _tag: "Unknown" }
     first.push(...read.events)

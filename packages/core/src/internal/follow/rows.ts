@@ -127,11 +127,11 @@ export const hasLanes = (delivered: Delivered, place: number): boolean =>
 export const unfinished = ({ ids, lanes, open }: Delivered): ReadonlyArray<number> =>
   [...new Set([...open, ...lanes, ...ids].map(([place]) => place))].toSorted((a, b) => a - b)
 
-/** Whether something was delivered that a response which shows no output would leave out. */
-export const holdsOutput = (delivered: Delivered): boolean => {
-  const [, texts, , reasonings] = total(delivered)
-  return texts > 0 || reasonings > 0 || delivered.open.some(([, , kind, count]) => kind < sources && count > 0)
-}
+/** Whether output was delivered. Reasoning is none: some servers keep it to themselves later. */
+export const holdsOutput = (delivered: Delivered): boolean =>
+  delivered.calls ||
+  total(delivered)[1] > 0 ||
+  delivered.open.some(([, , kind, count]) => kind !== 1 && kind !== sources && count > 0)
 
 // ---- adding
 

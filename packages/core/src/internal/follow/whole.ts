@@ -40,11 +40,30 @@ const placedIn = (place: number, lanes: ReadonlyArray<Lane>): number =>
     return content === undefined ? sum : (sum + Rows.placedSum(place, lane.lane, content)) >>> 0
   }, 0)
 
-/** Whether each place of the whole holds what was delivered there. */
-const agreesByPlace = ({ items, lanes, open }: Delivered, whole: ReadonlyArray<SnapshotItem>): boolean =>
-  items.every(([from, to, placed]) => {
+/** How many texts, calls and files there are. */
+const countOf = (lanes: ReadonlyArray<Lane>): number =>
+  lanes.filter((lane) => {
+    const content = Rows.contentOf(lane)
+    return content !== undefined && Rows.holds(content) && !Rows.isReasoning(content)
+  }).length
+
+/**
+ * Whether each place of the whole holds what was delivered there. Calls and files are in no sum with a place, and an empty
+ * item that is not shown any more moves them: so finished places must hold as many parts as then, or at least no more.
+ */
+const agreesByPlace = (
+  { items, lanes, open }: Delivered,
+  whole: ReadonlyArray<SnapshotItem>,
+  isExact: boolean
+): boolean =>
+  items.every(([from, to, placed, count]) => {
     const own = whole.slice(from, to + 1)
-    return own.some(isUnread) || placed === own.reduce((sum, item, i) => (sum + placedIn(from + i, item.lanes)) >>> 0, 0)
+    if (own.some(isUnread)) return true
+    const shown = countOf(own.flatMap((item) => item.lanes))
+    return (
+      placed === own.reduce((sum, item, i) => (sum + placedIn(from + i, item.lanes)) >>> 0, 0) &&
+      (shown === count || (!isExact && shown < count))
+    )
   }) &&
   lanes.every(([place, from, to, placed]) => {
     const item = whole[place]
@@ -60,8 +79,12 @@ const agreesByPlace = ({ items, lanes, open }: Delivered, whole: ReadonlyArray<S
     return own.kind === "unread" || beginsWith(own, row)
   })
 
-const byPlace = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): ReadonlyArray<Plan> | undefined =>
-  agreesByPlace(delivered, whole)
+const byPlace = (
+  delivered: Delivered,
+  whole: ReadonlyArray<SnapshotItem>,
+  isExact: boolean
+): ReadonlyArray<Plan> | undefined =>
+  agreesByPlace(delivered, whole, isExact)
     ? whole.map(({ lanes }, place) => ({ place, lanes: lanes.map((lane) => ({ place, lane })) }))
     : undefined
 
@@ -98,6 +121,15 @@ const emptyPlaces = (delivered: Delivered): ReadonlyArray<number> =>
       delivered.open.every(([of, , , count]) => of !== place || count === 0)
   )
 
+/** Whether what has begun at a place can be the beginning of these lanes. */
+const fitsInto = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane>): boolean =>
+  delivered.open.every(
+    ([of, lane, kind]) =>
+      of !== place ||
+      kind === Rows.sources ||
+      lanes.some((own) => own.lane === lane && "text" in own && Rows.kindOf(own.kind) === kind)
+  )
+
 const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): ReadonlyArray<Plan> | undefined => {
   if (whole.some(isUnread)) return undefined
   const all = whole.flatMap(({ lanes }, item) =>
@@ -128,7 +160,10 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
       const content = Rows.contentOf(lane)
       return !old.has(lane) && content !== undefined && Rows.holds(content)
     })
-    const place = places.get(item) ?? (isNew ? (free.shift() ?? next++) : undefined)
+    const known = places.get(item)
+    const at = known === undefined && isNew ? free.findIndex((of) => fitsInto(delivered, of, lanes)) : -1
+    // The places before it were announced for what is not shown.
+    const [place = isNew ? next++ : undefined] = known === undefined ? free.splice(0, at + 1).slice(-1) : [known]
     if (place === undefined) {
       plans.push({ place, lanes: [] })
       continue
@@ -172,8 +207,8 @@ export const tellEnd = (
   const isWhole = status === "completed" || status === "incomplete"
   const shows = items.some(({ lanes, unread }) => unread === true || lanes.length > 0)
   const isUnknown = delivered.overflow
-  const hides = !shows && (delivered.calls || Rows.holdsOutput(delivered))
-  const plans = isUnknown || hides ? undefined : (byPlace(delivered, items) ?? byOrder(delivered, items))
+  const hides = !shows && Rows.holdsOutput(delivered)
+  const plans = isUnknown || hides ? undefined : (byPlace(delivered, items, true) ?? byOrder(delivered, items) ?? byPlace(delivered, items, false))
   let match: Match = "found"
   if (plans === undefined) {
     match = shows ? "unlike" : "nothing"
@@ -200,7 +235,7 @@ export const tellEnd = (
 /** Tells what a response that goes on shows already, if its places agree with what was delivered. */
 export const tellProgress = (telling: Telling, { items }: Pick<ModelSnapshot, "items">): void => {
   if (telling.delivered.overflow) return
-  for (const [place, item] of (byPlace(telling.delivered, items) === undefined ? [] : items).entries()) {
+  for (const [place, item] of (byPlace(telling.delivered, items, true) === undefined ? [] : items).entries()) {
     if (item.unread === true || Rows.isFinished(telling.delivered, place)) continue
     for (const lane of item.lanes) telling.rest(place, lane, item.done)
     if (item.done && item.lanes.length > 0) telling.close(place)

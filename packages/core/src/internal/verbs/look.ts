@@ -97,7 +97,7 @@ const showsLess = (record: RunRecord, turn: number, { items, status }: ModelSnap
     (status === "completed" || status === "incomplete") &&
     at === turn &&
     items.every(({ lanes, unread }) => lanes.length === 0 && unread !== true) &&
-    (delivered.calls || holdsOutput(delivered))
+    holdsOutput(delivered)
   )
 }
 

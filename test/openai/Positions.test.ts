@@ -1,0 +1,161 @@
+// Guarantees 1 and 5 for the position alone: the real decoder and the real reader, without streams, stores or time. What
+// is read before and after a cut, by replay or by a look, is the whole; no text comes twice, and none is lost.
+import { ContinuationToken, Run } from "@effect-baton/core"
+import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
+import { assert, describe } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { Reader } from "../../packages/core/src/internal/follow/reader.ts"
+import { decode } from "../../packages/openai/src/internal/events.ts"
+import * as Snapshot from "../../packages/openai/src/internal/snapshot.ts"
+import { law } from "../support/law.ts"
+import { type Json, MadeUp, type Recorded, record } from "./madeUp.ts"
+
+const context = { method: "test", redact: (text: string) => text }
+
+interface Told {
+  readonly updates: ReadonlyArray<AgentUpdate>
+  readonly divergence: string | undefined
+}
+
+const startOfRun = ContinuationToken.start("analyst", Run.RunId.make("run-1"), 1)
+
+const readerAt = (from: ContinuationToken.ContinuationToken) =>
+  new Reader({ from, responseId: "resp_1", background: true, sealed: false })
+
+/** Reads the events after a position, as a replay brings them. */
+const replay = ({ events }: Recorded, from: ContinuationToken.ContinuationToken): Told => {
+  const reader = readerAt(from)
+  const after = reader.after()
+  const decoded = events
+    .filter((event) => Number(event["sequence_number"]) > after)
+    .map((event) => decode(event, context))
+  const { updates } = reader.read(decoded, "replay")
+  // What the end may have overtaken is asked for once more.
+  const again =
+    reader.ending === undefined && reader.divergence === undefined ? reader.read(decoded, "replay").updates : []
+  return { updates: [...updates, ...again], divergence: reader.divergence }
+}
+
+/** Looks at the response after a position. */
+const fill = (response: Json, from: ContinuationToken.ContinuationToken): Told => {
+  const reader = readerAt(from)
+  const snapshot = Snapshot.decode(response, context)
+  assert(snapshot._tag === "Success")
+  return { updates: reader.fill(snapshot.success), divergence: reader.divergence }
+}
+
+/** The token of an update, through its text. */
+const tokenAfter = (updates: ReadonlyArray<AgentUpdate>, k: number) => {
+  if (k === 0) return startOfRun
+  const text = Effect.runSync(ContinuationToken.encode(Option.getOrThrow(updates[k - 1]!.continuationToken)))
+  assert.isAtMost(text.length, 1024)
+  return Effect.runSync(ContinuationToken.decode(text))
+}
+
+/** What a stream comes to: for each part its kind, id and text, the deltas of one id joined, and how it finished. */
+const outcome = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> => {
+  const parts = new Map<string, string>()
+  let others = 0
+  for (const { part } of updates) {
+    if (part === undefined) continue
+    const id =
+      "delta" in part || /-(start|end)$/.test(part.type) ? String((part as { id: string }).id) : `other ${others++}`
+    const said =
+      "delta" in part
+        ? part.delta
+        : `<${part.type}${part.type === "source" || part.type === "tool-call" ? ` ${part.id}` : ""}>`
+    parts.set(id, (parts.get(id) ?? "") + said)
+  }
+  return [...parts].map(([id, text]) => (id.startsWith("other") ? text : `${id} ${text}`)).toSorted()
+}
+
+/** The same of a server that keeps reasoning to itself: what comes after it may come elsewhere then. */
+const outcomeWithoutReasoning = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> =>
+  // Sources are found by their text only.
+  outcome(updates.filter(({ part }) => part?.type !== "source" && part?.type.startsWith("reasoning") !== true))
+    .map((said) => said.replaceAll(/\b\d+:\d+:\d+(:\d+)?/g, "").trim())
+    // What holds nothing cannot be found again in another place.
+    .filter((said) => !/^<[a-z-]+-start><[a-z-]+-end>$/.test(said))
+    .toSorted()
+
+/** Every text that came, of output and of reasoning. */
+const textsOf = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> => {
+  const texts = new Map<string, string>()
+  for (const { part } of updates) {
+    if (part?.type === "text-delta" || part?.type === "reasoning-delta") {
+      texts.set(part.id, (texts.get(part.id) ?? "") + part.delta)
+    }
+  }
+  return [...texts.values()].toSorted()
+}
+
+/** Each part begins once, before all else of it, and ends once, after all else of it. */
+const bounded = (updates: ReadonlyArray<AgentUpdate>) => {
+  const stages = new Map<string, "open" | "over">()
+  for (const { part } of updates) {
+    if (part === undefined || !("id" in part) || part.type === "source" || part.type === "tool-call") continue
+    const id = String(part.id)
+    const stage = stages.get(id)
+    if (part.type.endsWith("-start")) {
+      assert.isUndefined(stage, `${id} begins once`)
+      stages.set(id, "open")
+    } else {
+      assert.strictEqual(stage, "open", `${part.type} of ${id} within its bounds`)
+      if (part.type.endsWith("-end")) stages.set(id, "over")
+    }
+  }
+  for (const [id, stage] of stages) assert.strictEqual(stage, "over", `${id} ends`)
+}
+
+const wellFormed = (updates: ReadonlyArray<AgentUpdate>) => {
+  for (const { part } of updates) if (part !== undefined && "delta" in part) assert.isTrue(part.delta.isWellFormed())
+}
+
+const plain = (updates: ReadonlyArray<AgentUpdate>) => updates.map(({ origin: _, ...update }) => update)
+
+describe("positions of made-up responses", () => {
+  law(
+    "cut anywhere, replayed or filled, twice too: the whole, once, within bounds",
+    [MadeUp],
+    ([madeUp]) =>
+      Effect.sync(() => {
+        const recorded = record(madeUp)
+        const whole = replay(recorded, startOfRun)
+        wellFormed(whole.updates)
+        // Indices that are used twice may lead to a divergence, but never to a text that comes twice.
+        const said = [...recorded.texts].toSorted()
+        const told = textsOf(whole.updates)
+        if (madeUp.indices === "doubled" && whole.divergence !== undefined) return
+        assert.isUndefined(whole.divergence)
+        bounded(whole.updates)
+        const isOver = madeUp.status === "completed" || madeUp.status === "incomplete"
+        if (madeUp.shows === "all" && isOver) assert.deepStrictEqual(told, said)
+
+        const { updates } = whole
+        const outcomeOf = madeUp.shows === "no reasoning" ? outcomeWithoutReasoning : outcome
+        for (let k = 0; k < updates.length; k++) {
+          const from = tokenAfter(updates, k)
+          const replayed = replay(recorded, from)
+          assert.deepStrictEqual(plain(replayed.updates), plain(updates.slice(k)), `replayed after ${k}`)
+          if (madeUp.shows === "nothing") continue
+          const filled = fill(recorded.response, from)
+          // So may a response that does not show all of its items, if the end of one was not seen.
+          const isDoubtful =
+            madeUp.indices === "doubled" ||
+            (madeUp.shows === "no reasoning" && madeUp.items.some(({ missing }) => missing.done))
+          if (isDoubtful && filled.divergence !== undefined) continue
+          assert.isUndefined(filled.divergence, `filled after ${k}`)
+          const all = [...updates.slice(0, k), ...filled.updates]
+          assert.deepStrictEqual(outcomeOf(all), outcomeOf(updates), `filled after ${k}`)
+          bounded(all)
+          for (let j = 1; j < filled.updates.length; j++) {
+            const again = fill(recorded.response, tokenAfter(filled.updates, j))
+            assert.isUndefined(again.divergence, `filled after ${k} and ${j}`)
+            const both = [...updates.slice(0, k), ...filled.updates.slice(0, j), ...again.updates]
+            assert.deepStrictEqual(outcomeOf(both), outcomeOf(updates), `filled after ${k} and ${j}`)
+          }
+        }
+      }),
+    { arbitrary: { runs: 1000 } }
+  )
+})
