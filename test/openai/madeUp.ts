@@ -43,8 +43,6 @@ export interface Recorded {
   readonly response: Json
   /** The texts that were said, of output and of reasoning. */
   readonly texts: ReadonlyArray<string>
-  /** Whether all that was said can be put together: no middle of a text is missing. */
-  readonly isWhole: boolean
 }
 
 const joined = (pieces: ReadonlyArray<string>): string => pieces.join("").toWellFormed()
@@ -160,6 +158,21 @@ const eventsOf = (item: ItemOf, i: number, keeps: (what: keyof ItemOf["missing"]
   return said
 }
 
+const withoutHalves = (item: ItemOf): ItemOf => {
+  const { what } = item
+  const whole = (pieces: ReadonlyArray<typeof Piece.Type>) =>
+    pieces.map((piece) => (piece.isWellFormed() ? piece : "a"))
+  return {
+    ...item,
+    what:
+      "texts" in what
+        ? { ...what, texts: what.texts.map(whole) }
+        : "input" in what
+          ? { ...what, input: whole(what.input) }
+          : what
+  }
+}
+
 /** Takes turns between the events of neighbours. */
 const woven = (lists: ReadonlyArray<ReadonlyArray<Said>>): ReadonlyArray<Said> => {
   const longest = Math.max(0, ...lists.map(({ length }) => length))
@@ -168,13 +181,15 @@ const woven = (lists: ReadonlyArray<ReadonlyArray<Said>>): ReadonlyArray<Said> =
 
 /** Makes the recording of a made-up response. */
 export const record = (madeUp: MadeUp): Recorded => {
-  const { ids, indices, items, keepalive, shows, status } = madeUp
+  const { ids, indices, keepalive, shows, status } = madeUp
+  // Texts that are matched in their order must hold something to be told by: half a character does not.
+  const items = shows === "no reasoning" ? madeUp.items.map(withoutHalves) : madeUp.items
   // Without an index that tells items apart, something else must: that an item is announced, and that one is finished.
   const isTold = indices === "normal"
   const lists = items.map((item, i) =>
     eventsOf(item, i, (what) => !item.missing[what] || (!isTold && (what === "added" || what === "done")))
   )
-  const canWeave = isTold || (indices === "absent" && ids === "fixed")
+  const canWeave = shows !== "no reasoning" && (isTold || (indices === "absent" && ids === "fixed"))
   const said = madeUp.interleaved && canWeave ? woven(lists) : lists.flat()
   let fresh = 0
   const named = ({ event, item }: Said): Json => {
@@ -208,7 +223,6 @@ export const record = (madeUp: MadeUp): Recorded => {
     // A keepalive takes a number, and is not replayed.
     events: events.map((event, i) => ({ ...event, sequence_number: keepalive && i > 3 ? i + 2 : i })),
     response,
-    texts: items.flatMap(({ what }) => ("texts" in what ? what.texts.map(joined) : [])).filter((text) => text !== ""),
-    isWhole: items.every(({ missing, what }) => !("texts" in what || "input" in what) || !missing.tail || true)
+    texts: items.flatMap(({ what }) => ("texts" in what ? what.texts.map(joined) : [])).filter((text) => text !== "")
   }
 }

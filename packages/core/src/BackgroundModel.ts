@@ -89,9 +89,7 @@ export type Metadata = Response.ProviderMetadata
  * @since 0.1.0
  * @category models
  */
-export type SourceWithoutId =
-  | Omit<Response.UrlSourcePartEncoded, "id">
-  | Omit<Response.DocumentSourcePartEncoded, "id">
+export type SourceWithoutId = Omit<Response.UrlSourcePartEncoded, "id"> | Omit<Response.DocumentSourcePartEncoded, "id">
 
 /**
  * The output item that a statement is about: by its index, or, if the server gives none, by its id.

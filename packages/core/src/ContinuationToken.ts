@@ -11,7 +11,8 @@ import * as TokenRows from "./internal/tokenRows.ts"
 import { RunId, RunStatus } from "./Run.ts"
 
 const Natural = Schema.Natural
-const Rows = <const S extends ReadonlyArray<typeof Schema.Natural>>(...columns: S) => Schema.Array(Schema.Tuple(columns))
+const Rows = <const S extends ReadonlyArray<typeof Schema.Natural>>(...columns: S) =>
+  Schema.Array(Schema.Tuple(columns))
 
 /**
  * What a position says about the output delivered so far, so that an end or a snapshot can be continued from it.

@@ -55,10 +55,7 @@ export function response(
   source: Extract<Source, { readonly request: unknown }>,
   from?: ContinuationToken
 ): Stream.Stream<Followed, AgentError, BackgroundModel>
-export function response(
-  source: Source,
-  from: ContinuationToken
-): Stream.Stream<Followed, AgentError, BackgroundModel>
+export function response(source: Source, from: ContinuationToken): Stream.Stream<Followed, AgentError, BackgroundModel>
 export function response(
   source: Source,
   given?: ContinuationToken

@@ -9,14 +9,17 @@ const packRows = (rows: ReadonlyArray<Row>): string =>
 
 const number = /^[0-9a-z]{1,11}$/
 
-const unpackRow = (row: string): Row => row.split(".").map((n) => (number.test(n) ? Number.parseInt(n, 36) : Number.NaN))
+const unpackRow = (row: string): Row =>
+  row.split(".").map((n) => (number.test(n) ? Number.parseInt(n, 36) : Number.NaN))
 
 const unpackRows = (text: string): ReadonlyArray<Row> => (text === "" ? [] : text.split("_").map(unpackRow))
 
 export const pack = ({ at, calls, ids, items, lanes, next, open, overflow }: Delivered): string =>
-  [...[items, lanes, open, ids, at].map(packRows), next.toString(36), String((calls ? 1 : 0) + (overflow ? 2 : 0))].join(
-    "-"
-  )
+  [
+    ...[items, lanes, open, ids, at].map(packRows),
+    next.toString(36),
+    String((calls ? 1 : 0) + (overflow ? 2 : 0))
+  ].join("-")
 
 /** What a text says of the rows; it is to be checked. */
 export const unpack = (text: string): Readonly<Record<keyof Delivered, unknown>> => {

@@ -58,9 +58,7 @@ export class Attachment {
       Effect.map((events): Read => ({ _tag: "Events", events })),
       Effect.catchCause((cause): Effect.Effect<Read, AgentError> => {
         const failed = cause.reasons.find(Cause.isFailReason)
-        return failed === undefined
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : lossOf(failed.error, this.origin)
+        return failed === undefined ? Effect.failCause(cause as Cause.Cause<never>) : lossOf(failed.error, this.origin)
       })
     )
   })

@@ -85,7 +85,8 @@ export class Follower {
     const { fail, reader } = this.following
     const description = reader.divergence
     const reason = description === undefined ? this.failing : new RunDiverged({ description })
-    if (reason !== undefined) return Effect.andThen(this.detach(Exit.fail(this.following.errorOf(reason))), fail(reason))
+    if (reason !== undefined)
+      return Effect.andThen(this.detach(Exit.fail(this.following.errorOf(reason))), fail(reason))
     switch (this.mode) {
       case "request":
         return this.request()
@@ -199,7 +200,8 @@ export class Follower {
     return Effect.result(model.retrieve(responseId)).pipe(
       Effect.timeoutOption(policy.closeTimeout),
       Effect.flatMap((answer) => {
-        const shown = Option.isSome(answer) && answer.value._tag === "Success" ? answer.value.success.snapshot : undefined
+        const shown =
+          Option.isSome(answer) && answer.value._tag === "Success" ? answer.value.success.snapshot : undefined
         return this.deliver(
           reader.fill(
             shown !== undefined && isOver(shown.status) ? shown : { responseId, status: "cancelled", items: [] }
@@ -277,4 +279,3 @@ export class Follower {
     return connection === undefined ? this.detach(Exit.void) : Scope.close(connection.scope, Exit.void)
   })
 }
-

@@ -61,14 +61,9 @@ const byId = (delivered: Delivered, statement: Statement, itemId: string | undef
  * a new place once the item there is finished, is added a second time, or holds a lane of another kind. With `again` the
  * statement was half done before, and has its place.
  */
-export const find = (
-  delivered: Delivered,
-  statement: Statement & ItemRef,
-  again: boolean
-): Found | undefined => {
+export const find = (delivered: Delivered, statement: Statement & ItemRef, again: boolean): Found | undefined => {
   const { index, itemId } = statement
-  const found =
-    index === undefined ? byId(delivered, statement, itemId) : byIndex(delivered, statement, index, again)
+  const found = index === undefined ? byId(delivered, statement, itemId) : byIndex(delivered, statement, index, again)
   if (found === undefined || index === undefined || statement._tag !== "ItemAdded") return found
   return { place: found.place, delivered: Rows.announce(found.delivered, found.place, 0) }
 }

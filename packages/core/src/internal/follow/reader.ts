@@ -136,12 +136,7 @@ export class Reader {
   }
 
   /** Most events are one more delta of a text that is open: those are read by the shortest way. */
-  private readDelta(
-    event: ModelEvent,
-    number: number,
-    origin: Origin,
-    updates: Array<AgentUpdate>
-  ): boolean {
+  private readDelta(event: ModelEvent, number: number, origin: Origin, updates: Array<AgentUpdate>): boolean {
     const statement = event.statements[0]
     if (statement?._tag !== "Delta" || event.statements.length !== 1 || event.sequenceNumber === undefined) return false
     const { delivered, sequenceNumber, skip } = this.position
@@ -302,7 +297,9 @@ export class Reader {
       status: position.status,
       runId: position.runId,
       responseId: this.responseId ?? "",
-      ...(origin === "snapshot" || position.sequenceNumber < 0 ? undefined : { sequenceNumber: position.sequenceNumber }),
+      ...(origin === "snapshot" || position.sequenceNumber < 0
+        ? undefined
+        : { sequenceNumber: position.sequenceNumber }),
       continuationToken:
         isLast || !this.background ? Option.none() : Option.some(this.sealed ? minted(position) : position),
       origin,

@@ -71,9 +71,7 @@ export class Reconnect {
       .pipe(Effect.andThen(isReplay && this.fruitless > 1 ? this.settle(attach, error) : this.wait(error)))
   }
 
-  private refusedWith(
-    error: Extract<Loss, { readonly _tag: "Refused" }>["error"]
-  ): Effect.Effect<Next, AgentError> {
+  private refusedWith(error: Extract<Loss, { readonly _tag: "Refused" }>["error"]): Effect.Effect<Next, AgentError> {
     if (error._tag === "ReplayUnavailable") return Effect.succeed(poll)
     const isFirst = this.refused++ === 0
     const { trouble } = this.following

@@ -116,8 +116,7 @@ export const isFinished = (delivered: Delivered, place: number): boolean =>
   delivered.items.some(([from, to]) => from <= place && place <= to)
 
 export const isLaneFinished = (delivered: Delivered, place: number, lane: number): boolean =>
-  isFinished(delivered, place) ||
-  delivered.lanes.some(([of, from, to]) => of === place && from <= lane && lane <= to)
+  isFinished(delivered, place) || delivered.lanes.some(([of, from, to]) => of === place && from <= lane && lane <= to)
 
 /** Whether something of the item at this place was delivered. */
 export const hasLanes = (delivered: Delivered, place: number): boolean =>
@@ -239,6 +238,4 @@ export const covers = (a: Delivered, b: Delivered): boolean =>
   !b.overflow &&
   b.items.every((range) => a.items.some(([from, to]) => from <= range[0] && range[1] <= to)) &&
   b.lanes.every((row) => coversLane(a, row)) &&
-  b.open.every(
-    ([place, lane, , count]) => isLaneFinished(a, place, lane) || (find(a, place, lane)?.[3] ?? -1) >= count
-  )
+  b.open.every(([place, lane, , count]) => isLaneFinished(a, place, lane) || (find(a, place, lane)?.[3] ?? -1) >= count)

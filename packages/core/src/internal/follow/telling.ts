@@ -163,8 +163,7 @@ export class Telling {
     const { kind, metadata, name, text } = lane
     if (Rows.isLaneFinished(this.delivered, place, lane.lane)) return
     const known =
-      Rows.find(this.delivered, place, lane.lane) ??
-      this.open(place, lane.lane, Rows.kindOf(kind), name, metadata)
+      Rows.find(this.delivered, place, lane.lane) ?? this.open(place, lane.lane, Rows.kindOf(kind), name, metadata)
     const [whole, half] = withoutHalf(text)
     const beyond = this.beyond(known, whole.toWellFormed())
     if (beyond !== undefined && beyond !== "") this.more(place, lane.lane, known[2], beyond, half)
@@ -229,9 +228,7 @@ export class Telling {
     if (beyond !== "") this.more(place, lane.lane, kind, beyond, half)
     if (!isOver) return
     const content = { kind, count: text.length, hash: Rows.fold(Rows.emptyHash, text) }
-    const closed = this.delivered.overflow
-      ? this.delivered
-      : Rows.closeLane(this.delivered, place, lane.lane, content)
+    const closed = this.delivered.overflow ? this.delivered : Rows.closeLane(this.delivered, place, lane.lane, content)
     this.tell(endOf(this.idOf(place, lane.lane), kind, lane.metadata), closed)
   }
 

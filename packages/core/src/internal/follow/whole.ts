@@ -40,6 +40,11 @@ const placedIn = (place: number, lanes: ReadonlyArray<Lane>): number =>
     return content === undefined ? sum : (sum + Rows.placedSum(place, lane.lane, content)) >>> 0
   }, 0)
 
+const isHeld = (lane: Lane): boolean => {
+  const content = Rows.contentOf(lane)
+  return content !== undefined && Rows.holds(content)
+}
+
 /** How many texts, calls and files there are. */
 const countOf = (lanes: ReadonlyArray<Lane>): number =>
   lanes.filter((lane) => {
@@ -65,10 +70,12 @@ const agreesByPlace = (
       (shown === count || (!isExact && shown < count))
     )
   }) &&
-  lanes.every(([place, from, to, placed]) => {
+  lanes.every(([place, from, to, placed, count]) => {
     const item = whole[place]
     if (item !== undefined && isUnread(item)) return true
-    return placed === placedIn(place, item?.lanes.filter(({ lane }) => from <= lane && lane <= to) ?? [])
+    const own = item?.lanes.filter(({ lane }) => from <= lane && lane <= to) ?? []
+    const shown = countOf(own)
+    return placed === placedIn(place, own) && (shown === count || (!isExact && shown < count))
   }) &&
   open.every((row) => {
     const [place, lane, kind, count] = row
@@ -106,8 +113,7 @@ const finishedOf = (
   if (first.length < count) return undefined
   const sumOf = (reasoning: boolean) =>
     first.reduce(
-      (sum, { content }) =>
-        Rows.isReasoning(content) === reasoning ? (sum + Rows.contentSum(content)) >>> 0 : sum,
+      (sum, { content }) => (Rows.isReasoning(content) === reasoning ? (sum + Rows.contentSum(content)) >>> 0 : sum),
       0
     )
   return sumOf(false) === textSum && (!withReasoning || sumOf(true) === reasoningSum) ? count : undefined
@@ -117,8 +123,8 @@ const finishedOf = (
 const emptyPlaces = (delivered: Delivered): ReadonlyArray<number> =>
   Rows.unfinished(delivered).filter(
     (place) =>
-      delivered.lanes.every(([of]) => of !== place) &&
-      delivered.open.every(([of, , , count]) => of !== place || count === 0)
+      delivered.lanes.every(([of, , , , texts, , reasonings]) => of !== place || texts + reasonings === 0) &&
+      delivered.open.every(([of, , kind, count]) => of !== place || kind === Rows.sources || count === 0)
   )
 
 /** Whether what has begun at a place can be the beginning of these lanes. */
@@ -128,7 +134,17 @@ const fitsInto = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane
       of !== place ||
       kind === Rows.sources ||
       lanes.some((own) => own.lane === lane && "text" in own && Rows.kindOf(own.kind) === kind)
-  )
+  ) && lanes.every((lane) => !isHeld(lane) || !Rows.isLaneFinished(delivered, place, lane.lane))
+
+/** The place of an unfinished item of which just these lanes are finished. */
+const begunWith = (delivered: Delivered, lanes: ReadonlyArray<Lane>): number | undefined => {
+  if (lanes.length === 0) return undefined
+  const sum = lanes.reduce((total, lane) => (total + Rows.contentSum(Rows.contentOf(lane)!)) >>> 0, 0)
+  return Rows.unfinished(delivered).find((place) => {
+    const own = delivered.lanes.filter(([of]) => of === place)
+    return own.length > 0 && own.reduce((total, row) => (total + row[5] + row[7]) >>> 0, 0) === sum
+  })
+}
 
 const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): ReadonlyArray<Plan> | undefined => {
   if (whole.some(isUnread)) return undefined
@@ -156,11 +172,13 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
   let { next } = delivered
   const plans: Array<Plan> = []
   for (const [item, { lanes }] of whole.entries()) {
-    const isNew = lanes.some((lane) => {
-      const content = Rows.contentOf(lane)
-      return !old.has(lane) && content !== undefined && Rows.holds(content)
-    })
-    const known = places.get(item)
+    const isNew = lanes.some((lane) => !old.has(lane) && isHeld(lane))
+    const known =
+      places.get(item) ??
+      begunWith(
+        delivered,
+        lanes.filter((lane) => old.has(lane))
+      )
     const at = known === undefined && isNew ? free.findIndex((of) => fitsInto(delivered, of, lanes)) : -1
     // The places before it were announced for what is not shown.
     const [place = isNew ? next++ : undefined] = known === undefined ? free.splice(0, at + 1).slice(-1) : [known]
@@ -173,9 +191,7 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
       const row = rows.get(lane)
       return [{ place, lane: row === undefined ? lane : { ...lane, lane: row[1] } }]
     })
-    const collides = assigned.some(
-      ({ lane }) => !rowsHave(rows, place, lane.lane) && isTaken(delivered, place, lane)
-    )
+    const collides = assigned.some(({ lane }) => !rowsHave(rows, place, lane.lane) && isTaken(delivered, place, lane))
     if (collides) return undefined
     plans.push({ place, lanes: assigned })
   }
@@ -208,7 +224,10 @@ export const tellEnd = (
   const shows = items.some(({ lanes, unread }) => unread === true || lanes.length > 0)
   const isUnknown = delivered.overflow
   const hides = !shows && Rows.holdsOutput(delivered)
-  const plans = isUnknown || hides ? undefined : (byPlace(delivered, items, true) ?? byOrder(delivered, items) ?? byPlace(delivered, items, false))
+  const plans =
+    isUnknown || hides
+      ? undefined
+      : (byPlace(delivered, items, true) ?? byOrder(delivered, items) ?? byPlace(delivered, items, false))
   let match: Match = "found"
   if (plans === undefined) {
     match = shows ? "unlike" : "nothing"

@@ -18,9 +18,8 @@ export const complete = Effect.fnUntraced(function* (
   let ended: ResponseEnded | undefined
   const isFromStart = run.from === undefined && run.record.position.offset === 0
   const output = new Output()
-  yield* Stream.runForEach(
-    Stream.unwrap(advance(run, { ...options, onEnd: (end) => void (ended = end) })),
-    (update) => Effect.sync(() => output.add(update))
+  yield* Stream.runForEach(Stream.unwrap(advance(run, { ...options, onEnd: (end) => void (ended = end) })), (update) =>
+    Effect.sync(() => output.add(update))
   )
   const snapshot = ended?.snapshot
   if (ended === undefined || snapshot === undefined || !(ended.shows || isFromStart)) return yield* result(run)
