@@ -5,7 +5,7 @@ export default [
     id: "lease-kept",
     guarantee: 6,
     breaks: "a lease is released when the stream is left",
-    file: "packages/core/src/internal/hold/heldRun.ts",
+    file: "packages/core/src/internal/hold/leaving.ts",
     find: ": release }).pipe(",
     replace: ": Effect.void }).pipe(",
     test: "test/core/Lease.test.ts",
@@ -115,7 +115,7 @@ export default [
     id: "redis-fence-not-compared",
     guarantee: 6,
     breaks: "whoever lost a lease writes nothing in Redis",
-    file: "packages/redis/src/internal/scripts.ts",
+    file: "packages/redis/src/internal/scripts/recording.ts",
     find: "known[2] == ARGV[3] and",
     replace: "",
     test: "test/redis/Contract.test.ts",
@@ -127,12 +127,12 @@ export default [
     breaks: "a commit that comes late changes nothing in Redis",
     edits: [
       {
-        file: "packages/redis/src/internal/scripts.ts",
+        file: "packages/redis/src/internal/scripts/recording.ts",
         find: "if ARGV[5] ~= '' and tonumber(ARGV[5]) > ordinal then come() end",
         replace: "if ARGV[5] ~= '' then come() end"
       },
       {
-        file: "packages/redis/src/internal/scripts.ts",
+        file: "packages/redis/src/internal/scripts/recording.ts",
         find: "local further = ARGV[5] ~= '' and tonumber(ARGV[5]) > ordinal",
         replace: "local further = ARGV[5] ~= ''"
       }
@@ -144,7 +144,7 @@ export default [
     id: "redis-fence-forgotten",
     guarantee: 6,
     breaks: "a fence in Redis never goes back, not even after the server was emptied",
-    file: "packages/redis/src/internal/scripts.ts",
+    file: "packages/redis/src/internal/scripts/parts.ts",
     find: "local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)",
     replace: "local least = number(last) + 1",
     test: "test/redis/RedisTokenStore.test.ts",
@@ -154,7 +154,7 @@ export default [
     id: "redis-fence-by-clock-alone",
     guarantee: 6,
     breaks: "a fence in Redis never goes back, not even if the clock does",
-    file: "packages/redis/src/internal/scripts.ts",
+    file: "packages/redis/src/internal/scripts/parts.ts",
     find: "local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)",
     replace: "local least = time[1] * 1000000 + time[2]",
     test: "test/redis/RedisTokenStore.test.ts",

@@ -25,7 +25,7 @@ export default [
     id: "redis-newer-run-touched",
     guarantee: 13,
     breaks: "Redis keeps a run that a later version wrote",
-    file: "packages/redis/src/internal/scripts.ts",
+    file: "packages/redis/src/internal/scripts/parts.ts",
     find: "> 2 and { 'newer' }",
     replace: "> 2 and { 'none' }",
     test: "test/redis/RedisTokenStore.test.ts",

@@ -2,8 +2,9 @@
 import { Agent, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Ref, Schedule, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Ref, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
+import { denied, modelWith, unreachable } from "../support/models.ts"
 import { analyst, count, requests, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
@@ -58,19 +59,78 @@ describe("an attachment", () => {
     )
   )
 
-  it.effect("that brings only keepalives makes no progress: the schedule comes to its end", () =>
+  const silentAgain = [...Array.from({ length: 50 }, () => [keepalive, disconnect]).flat(), pause("1 hour"), completed]
+
+  it.effect("that brings only keepalives, of a run that no look shows alive: the schedule comes to its end", () =>
     Effect.gen(function* () {
       const error = yield* passing(Effect.flip(Agent.run(analyst, input)), 500)
-      assert.strictEqual(error.reason._tag, "RunStalled")
+      assert.strictEqual(error.reason._tag === "AiError" && error.reason.reason._tag, "NetworkError")
       assert.isTrue(error.isRetryable)
-      assert.strictEqual(yield* count("resume"), 5)
+      assert.isAtMost(yield* count("resume"), 5)
     }).pipe(
       Effect.provide(RunPolicy.layer({ reconnect: Schedule.recurs(5) })),
       Effect.provide(
-        over([...Array.from({ length: 50 }, () => [keepalive, disconnect]).flat(), pause("1 hour"), completed])
+        Layer.merge(
+          modelWith(silentAgain, () => ({ retrieve: () => Effect.fail(unreachable) })),
+          TokenStore.layerMemory
+        )
       )
     )
   )
+
+  it.effect.each([
+    ["is never answered", () => Effect.never],
+    ["shows it alive", undefined]
+  ] as const)(
+    "that brings only keepalives, of a run whose look %s, is stalled if the policy limits its silence",
+    ([, retrieve]) =>
+      Effect.gen(function* () {
+        const [duration, error] = yield* passing(Effect.timed(Effect.flip(Agent.run(analyst, input))), 500)
+        assert.strictEqual(error.reason._tag, "RunStalled")
+        assert.isTrue(error.isRetryable)
+        assert.strictEqual(Math.round(Duration.toSeconds(duration)), 300)
+      }).pipe(
+        Effect.provide(RunPolicy.layer({ maxSilence: Duration.minutes(5) })),
+        Effect.provide(
+          Layer.merge(
+            modelWith(silentAgain, () => (retrieve === undefined ? {} : { retrieve })),
+            TokenStore.layerMemory
+          )
+        )
+      )
+  )
+
+  it.effect("E12: that closes without an event thirty times, while each look shows the run alive, goes on", () => {
+    const attached: Array<number> = []
+    const closing = (inner: BackgroundModel.BackgroundModel["Service"]) => ({
+      resume: (responseId: string, options: { readonly after?: number }) =>
+        Stream.unwrap(
+          Effect.gen(function* () {
+            attached.push(yield* Clock.currentTimeMillis)
+            return attached.length > 30
+              ? inner.resume(responseId, options)
+              : Stream.drain(Stream.fromEffect(Effect.sleep("1 second")))
+          })
+        )
+    })
+    return Effect.gen(function* () {
+      const [duration, updates] = yield* passing(Effect.timed(Stream.runCollect(Agent.stream(analyst, input))), 500)
+      assert.strictEqual(textOf(updates), "ab")
+      assert.deepStrictEqual([...new Set(updates.map(({ origin }) => origin))], ["live", "replay"])
+      assert.isAtMost(Duration.toMinutes(duration), 11)
+      // The pauses grow and stay long, so that a run that is alive is not asked after more and more often.
+      const gaps = attached.slice(1).map((at, i) => at - attached[i]!)
+      for (const [i, gap] of gaps.slice(8, 30).entries()) assert.isAtLeast(gap, 6000, `pause ${i + 8}`)
+      assert.isAtMost(yield* count("retrieve"), 40)
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          modelWith([text("a"), disconnect, pause("10 minutes"), text("b"), completed], closing),
+          TokenStore.layerMemory
+        )
+      )
+    )
+  })
 
   it.effect("that brings one event each time goes on for ever", () =>
     Effect.gen(function* () {
@@ -94,18 +154,34 @@ describe("an attachment", () => {
     )
   )
 
-  it.effect("that is refused for good fails the stream, and the run can be resumed later", () =>
+  it.effect("that fails for good is settled by a look: the run goes on", () =>
     Effect.gen(function* () {
-      const error = yield* passing(Effect.flip(Agent.run(analyst, input)))
+      assert.strictEqual(textOf(yield* read), "ab")
+      assert.strictEqual(yield* count("create"), 1)
+    }).pipe(Effect.provide(over([text("a"), fail(denied), text("b"), completed])))
+  )
+
+  it.effect("that is refused for good, as the look is, fails the stream, and the run can be resumed later", () => {
+    let isDenied = true
+    const refusing = (inner: BackgroundModel.BackgroundModel["Service"]) => ({
+      resume: (responseId: string, options: { readonly after?: number }) =>
+        Stream.suspend(() => (isDenied ? Stream.fail(denied) : inner.resume(responseId, options))),
+      retrieve: (responseId: string) =>
+        Effect.suspend(() => (isDenied ? Effect.fail(denied) : inner.retrieve(responseId)))
+    })
+    return Effect.gen(function* () {
+      const [duration, error] = yield* passing(Effect.timed(Effect.flip(Agent.run(analyst, input))))
       assert.strictEqual(error.reason._tag === "AiError" && error.reason.reason._tag, "AuthenticationError")
+      assert.isAtMost(Duration.toSeconds(duration), 2)
+      isDenied = false
       assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "ab")
       assert.strictEqual(yield* count("create"), 1)
     }).pipe(
       Effect.provide(
-        over([text("a"), fail(new AiError.AuthenticationError({ kind: "ExpiredKey" })), text("b"), completed])
+        Layer.merge(modelWith([text("a"), disconnect, text("b"), completed], refusing), TokenStore.layerMemory)
       )
     )
-  )
+  })
 
   it.effect("whose events come twice, and once more, delivers each once", () =>
     Effect.gen(function* () {

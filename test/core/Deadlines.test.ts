@@ -3,8 +3,9 @@ import { Agent, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/cor
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Schedule, Stream } from "effect"
+import { modelWith } from "../support/models.ts"
 import { analyst, count, doneWith, recordOf, textOf } from "../support/runs.ts"
-import { passing } from "../support/time.ts"
+import { elapse, passing } from "../support/time.ts"
 
 const { completed, keepalive, pause, queued, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
@@ -143,11 +144,103 @@ describe("a run that stands still", () => {
   )
 })
 
+describe("limits count from when the provider accepted the run, in whatever process", () => {
+  const ref = { runId: "r" }
+  const verbs = {
+    resume: Stream.runDrain(Agent.resume(analyst, ref)),
+    watch: Stream.runDrain(Agent.watch(analyst, ref)),
+    result: Effect.asVoid(Agent.result(analyst, ref))
+  }
+  const names = ["resume", "watch", "result"] as const
+  const minutes = Array.from({ length: 100 }, () => [text("x"), pause("1 minute")]).flat()
+
+  it.effect.each(names)("%s of a run that was queued elsewhere waits for what is left of maxQueued", (name) =>
+    Effect.gen(function* () {
+      yield* Agent.start(analyst, input)
+      yield* elapse(480_000, 1000)
+      const [duration, error] = yield* passing(Effect.timed(Effect.flip(verbs[name])), 1000)
+      assert.match(error.message, /it is queued for longer than 10m/)
+      assert.isTrue(error.reason._tag === "RunStalled" && error.isRetryable)
+      assert.strictEqual(Math.round(Duration.toSeconds(duration)), 120)
+    }).pipe(Effect.provide(over([queued, ...alive, completed], { maxQueued: Duration.minutes(10) })))
+  )
+
+  it.effect.each(names)("%s of a run that is under way elsewhere waits for what is left of maxFollowed", (name) =>
+    Effect.gen(function* () {
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, input), 4)))
+      yield* elapse(900_000, 1000)
+      const [duration, error] = yield* passing(Effect.timed(Effect.flip(verbs[name])), 1000)
+      assert.match(error.message, /it is under way for longer than 20m/)
+      assert.strictEqual(Math.round(Duration.toSeconds(duration)), 300)
+    }).pipe(Effect.provide(over([...minutes, completed], { maxFollowed: Duration.minutes(20) })))
+  )
+
+  it.effect.each(names)("%s of a run that was started long ago, and is not queued any more, is not stalled", (name) => {
+    const slow = modelWith([...minutes.slice(0, 40), completed], (inner) => ({
+      resume: (responseId, options) =>
+        Stream.unwrap(Effect.delay(Effect.succeed(inner.resume(responseId, options)), "1 second")),
+      retrieve: (responseId) => Effect.delay(inner.retrieve(responseId), "1 second")
+    }))
+    return Effect.gen(function* () {
+      yield* Agent.start(analyst, input)
+      yield* elapse(900_000, 1000)
+      yield* passing(verbs[name], 1000)
+    }).pipe(
+      Effect.provide(RunPolicy.layer({ maxQueued: Duration.minutes(10) })),
+      Effect.provide(Layer.merge(slow, TokenStore.layerMemory))
+    )
+  })
+})
+
+describe("a run whose model demands a window", () => {
+  const demands = () => ({ streamed: false, window: Duration.hours(2) })
+  const ref = { runId: "r" }
+  /** Queued for an hour and a half, then done. */
+  const late = [queued, pause("90 minutes"), text("done"), completed]
+  const whole = Effect.map(Stream.runCollect(Agent.stream(analyst, input)), textOf)
+  const ways = {
+    stream: whole,
+    run: Effect.map(Agent.run(analyst, input), (response) => response.text),
+    "start, then result": Effect.andThen(
+      Agent.start(analyst, input),
+      Effect.map(Agent.result(analyst, ref), (response) => response.text)
+    ),
+    "start, then resume": Effect.andThen(
+      Agent.start(analyst, input),
+      Effect.map(Stream.runCollect(Agent.resume(analyst, ref)), textOf)
+    )
+  }
+
+  it.effect.each(["stream", "run", "start, then result", "start, then resume"] as const)(
+    "P4: %s opens it unstreamed, polls it at its pace, and does not hold it to be stalled",
+    (name) =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* passing(ways[name], 1000), "done")
+        const { ledger } = yield* ScriptedModel.ScriptedModel
+        const operations = (yield* ledger).map(({ operation }) => operation)
+        assert.deepStrictEqual([...new Set(operations)], ["submit", "retrieve"])
+        // Two hours in 240 looks: every half minute, for an hour and a half.
+        const looks = operations.filter((operation) => operation === "retrieve").length
+        assert.isAtLeast(looks, 175)
+        assert.isAtMost(looks, 184)
+      }).pipe(Effect.provide(over(late, { maxQueued: Duration.hours(1) }, { demands })))
+  )
+
+  it.effect("P4: is stalled when it is queued for longer than its window and the policy allow", () =>
+    Effect.gen(function* () {
+      const [message, seconds] = yield* stall
+      assert.match(message, /it is queued for longer than 3h/)
+      assert.strictEqual(Math.round(seconds), 3 * 3600)
+    }).pipe(Effect.provide(over([queued, pause("9 hours"), completed], { maxQueued: Duration.hours(1) }, { demands })))
+  )
+})
+
 /** A model that answers a create request with signs of life, and with nothing else. */
 const unnamed = Layer.effect(
   BackgroundModel.BackgroundModel,
   Effect.map(BackgroundModel.BackgroundModel, (model) => ({
     ...model,
-    create: () => Stream.fromEffectSchedule(Effect.succeed({ statements: [], keepalive: true }), Schedule.spaced("1 minute"))
+    create: () =>
+      Stream.fromEffectSchedule(Effect.succeed({ statements: [], keepalive: true }), Schedule.spaced("1 minute"))
   }))
 )

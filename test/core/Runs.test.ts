@@ -14,6 +14,7 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Metric, Option, Schedule, Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
+import { denied } from "../support/models.ts"
 import { analyst, count, recordOf, stateOf, statusOf } from "../support/runs.ts"
 import { changing, Recorder, recording, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
@@ -471,14 +472,9 @@ describe("workers and honest ends", () => {
           ...inner,
           resume: () => {
             refused++
-            return Stream.fail(
-              AiError.make({
-                module: "Test",
-                method: "resume",
-                reason: new AiError.AuthenticationError({ kind: "InvalidKey" })
-              })
-            )
-          }
+            return Stream.fail(denied)
+          },
+          retrieve: () => Effect.fail(denied)
         })
       )
     )
@@ -768,11 +764,8 @@ describe("workers and attempts", () => {
     let calls = 0
     const over = provider((inner) => ({
       resume: (responseId, options) =>
-        Stream.suspend(() =>
-          isRefusing
-            ? Stream.fail(failing(new AiError.AuthenticationError({ kind: "InvalidKey" })))
-            : inner.resume(responseId, options)
-        )
+        Stream.suspend(() => (isRefusing ? Stream.fail(denied) : inner.resume(responseId, options))),
+      retrieve: (responseId) => Effect.suspend(() => (isRefusing ? Effect.fail(denied) : inner.retrieve(responseId)))
     })).pipe(Layer.provideMerge(Layer.merge(ScriptedModel.layer(steps), TokenStore.layerMemory)))
     return Effect.gen(function* () {
       yield* begin("r")

@@ -60,7 +60,8 @@ describe("what a token says was delivered", () => {
         assert.isAtMost((yield* ContinuationToken.encode(continuationToken.value)).length, 1024)
         if (overflow) assert.isTrue(delivered.overflow, "what was forgotten stays forgotten")
         if (delivered.overflow) {
-          assert.deepStrictEqual({ ...delivered, calls: false }, ContinuationToken.start("a", runId, 1).delivered)
+          const { delivered: nothing } = ContinuationToken.start("a", runId, 1)
+          assert.deepStrictEqual(delivered, { ...nothing, overflow: true })
         }
         overflow = delivered.overflow
       }
@@ -114,13 +115,44 @@ describe("a run of which a token cannot hold what was delivered", () => {
       const updates = yield* read
       const expected = plain(updates)
       const first = updates.findIndex(isBeyond)
-      for (let k = first - 2; k < updates.length; k += 3) {
+      for (let k = first - 2; k < updates.length; k++) {
         const own = { input: "Hello", runId: `cut-${k}` }
         const head = yield* passing(Stream.runCollect(Stream.take(Agent.stream(analyst, own), k)))
         const tail = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: own.runId })))
         assert.deepStrictEqual(plain([...head, ...tail]).map(asTold), expected.map(asTold), `cut at ${k}`)
       }
     }).pipe(Effect.provide(over([...begun, ...going, ...closing, completed])))
+  )
+
+  // So that the limit is met at each place that it can be met at.
+  const lengths = Array.from({ length: 40 }, (_, i) => i + 1)
+  const shapes: Record<string, (item: number) => ReadonlyArray<ScriptedModel.Step>> = {
+    "texts that are announced": (item) => [text(`text ${item}. `, item)],
+    "texts without an index": (item) => [
+      says({ _tag: "ItemAdded", itemId: `item ${item}`, lanes: [] }),
+      says({ _tag: "Delta", itemId: `item ${item}`, lane: 0, kind: "text", delta: `text ${item}. ` })
+    ],
+    "texts that begin as their item does": (index) => [
+      says({ _tag: "ItemAdded", index, lanes: [{ lane: 0, kind: "text", text: `text ${index}. ` }] })
+    ],
+    "texts of one item": (lane) => [
+      says({ _tag: "Delta", index: 0, lane, kind: "text", delta: `text ${lane}. ` })
+    ]
+  }
+  it.effect.each(Object.entries(shapes))("is told once and whole around the limit: %s", ([, shape]) =>
+    Effect.gen(function* () {
+      for (const length of lengths) {
+        const stream = Agent.stream(analyst, { input: "Hello", runId: "r".repeat(length) })
+        const updates = yield* passing(Stream.runCollect(stream)).pipe(
+          Effect.provide(over([...many.flatMap(shape), completed]))
+        )
+        assert.strictEqual(textOf(updates), many.map((i) => `text ${i}. `).join(""), `a name of ${length}`)
+        assert.strictEqual(updates.at(-1)?.status, "completed")
+        const beyond = updates.findIndex(isBeyond)
+        assert.isAbove(beyond, 0)
+        assert.isTrue(updates.slice(beyond, -1).every(isBeyond), "what was forgotten stays forgotten")
+      }
+    })
   )
 
   it.effect("is RunDiverged if it can only be polled, and its result is whole", () =>

@@ -218,12 +218,14 @@ describe("a run under way", () => {
   ]
   it.effect.each(final)("answered with %i %s fails at once, and can be resumed later", ([status, code, tag]) =>
     Effect.gen(function* () {
-      const { layer, requests } = provider(cut, refusal(status, code, { "retry-after": "1" }))
+      // The replay is refused, and so is the look that settles it.
+      const refused = refusal(status, code, { "retry-after": "1" })
+      const { layer, requests } = provider(cut, refused, refused)
       yield* Effect.gen(function* () {
         const error = yield* passing(Effect.flip(Stream.runDrain(Agent.stream(analyst, input))))
         assert.strictEqual(reasonOf(error)?._tag, tag)
         assert.strictEqual(requestIdOf(reasonOf(error)), "req_7")
-        assert.strictEqual(requests.length, 2)
+        assert.strictEqual(requests.length, 3)
         const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: "r" })))
         assert.strictEqual(rest.at(-1)?.status, "completed")
         assert.strictEqual(posts(requests), 1)

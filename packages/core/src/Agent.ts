@@ -3,24 +3,22 @@
  *
  * @since 0.1.0
  */
-import { Effect, type Scope, Stream } from "effect"
+import type { Effect, Stream } from "effect"
 import type { Prompt } from "effect/ai"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentResponse.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import { advance, advanceManually } from "./internal/advance.ts"
 import type { Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
-import * as OpenRun from "./internal/openRun.ts"
 import * as Adopt from "./internal/verbs/adopt.ts"
 import * as Cancel from "./internal/verbs/cancel.ts"
 import * as Complete from "./internal/verbs/complete.ts"
-import { glance } from "./internal/verbs/look.ts"
+import * as Poll from "./internal/verbs/poll.ts"
 import * as Remove from "./internal/verbs/remove.ts"
 import * as Result from "./internal/verbs/result.ts"
 import * as Retry from "./internal/verbs/retry.ts"
 import * as Start from "./internal/verbs/start.ts"
-import { watch as readAlong } from "./internal/watch.ts"
+import * as Streaming from "./internal/verbs/stream.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
 export type { Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
@@ -96,14 +94,8 @@ export function stream(
   agent: Agent,
   input: RunInput & StreamOptions & { readonly background?: boolean }
 ): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
-  return Stream.unwrap(Effect.flatMap(OpenRun.create(agent, input), (run) => advancing(run, input)))
+  return Streaming.stream(agent, input)
 }
-
-const advancing = (
-  run: OpenRun.OpenRun,
-  options: StreamOptions
-): Effect.Effect<Stream.Stream<AgentUpdate | Delivery, AgentError>, AgentError, Scope.Scope> =>
-  options.acknowledge === "manual" ? advanceManually(run, options) : advance(run, options)
 
 /**
  * Continues a run right after the last update its consumer finished with, or after the one that carried the token.
@@ -143,7 +135,7 @@ export function resume(
   agent: Agent,
   ref: RunRef & StreamOptions
 ): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
-  return Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), (run) => advancing(run, ref)))
+  return Streaming.resume(agent, ref)
 }
 
 /**
@@ -174,8 +166,8 @@ export function resume(
  * @since 0.1.0
  * @category verbs
  */
-export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), readAlong))
+export const watch: (agent: Agent, ref: RunRef) => Stream.Stream<AgentUpdate, AgentError, Requirements> =
+  Streaming.watch
 
 /**
  * Runs an agent to the end.
@@ -199,12 +191,10 @@ export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, Age
  * @since 0.1.0
  * @category verbs
  */
-export const run = Effect.fn("Agent.run")(function* (
+export const run: (
   agent: Agent,
   input: RunInput & LeaseOptions & Pick<StreamOptions, "onInterrupt"> & { readonly background?: boolean }
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  return yield* Complete.complete(yield* OpenRun.create(agent, input), input)
-})
+) => Effect.Effect<AgentResponse, AgentError, Requirements> = Complete.complete
 
 /**
  * Starts a background run and returns as soon as the provider accepted it: the response carries a continuation token.
@@ -231,12 +221,8 @@ export const run = Effect.fn("Agent.run")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const start = Effect.fn("Agent.start")(function* (
-  agent: Agent,
-  input: RunInput
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  return yield* Start.start(yield* OpenRun.create(agent, { ...input, background: true }))
-})
+export const start: (agent: Agent, input: RunInput) => Effect.Effect<AgentResponse, AgentError, Requirements> =
+  Start.start
 
 /**
  * Looks at a run once. Its `continuationToken` is there until the run is over; a run that failed is told by the status.
@@ -260,13 +246,7 @@ export const start = Effect.fn("Agent.start")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const poll = Effect.fn("Agent.poll")(function* (
-  agent: Agent,
-  ref: RunRef
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  const { response } = yield* glance(yield* OpenRun.find(agent, ref))
-  return response
-})
+export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, AgentError, Requirements> = Poll.poll
 
 /**
  * Polls a run on the policy's schedule until it is over. Fails as the run did if it did not complete, with `RunWaiting` if
@@ -286,12 +266,8 @@ export const poll = Effect.fn("Agent.poll")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const result = Effect.fn("Agent.result")(function* (
-  agent: Agent,
-  ref: RunRef
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  return yield* Result.result(yield* OpenRun.find(agent, ref))
-})
+export const result: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, AgentError, Requirements> =
+  Result.result
 
 /**
  * Asks for the end of a run, whoever advances it, and follows it to its true end: it may still have completed.
@@ -317,12 +293,10 @@ export const result = Effect.fn("Agent.result")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const cancel = Effect.fn("Agent.cancel")(function* (
+export const cancel: (
   agent: Agent,
   ref: RunRef & { readonly wait?: boolean }
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  return yield* Cancel.cancel(yield* OpenRun.find(agent, ref), ref.wait ?? true)
-})
+) => Effect.Effect<AgentResponse, AgentError, Requirements> = Cancel.cancel
 
 /**
  * Opens a run again that failed, was cancelled or expired, and leaves it: the response carries a continuation token.
@@ -356,12 +330,10 @@ export const cancel = Effect.fn("Agent.cancel")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const retry = Effect.fn("Agent.retry")(function* (
+export const retry: (
   agent: Agent,
   ref: { readonly runId: string; readonly input?: Prompt.RawInput; readonly mayBuyTwice?: boolean }
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  return yield* Retry.retry(yield* OpenRun.find(agent, { runId: ref.runId }), ref)
-})
+) => Effect.Effect<AgentResponse, AgentError, Requirements> = Retry.retry
 
 /**
  * Takes over a response that something else started at the provider, as a run of this agent.
@@ -392,12 +364,10 @@ export const retry = Effect.fn("Agent.retry")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const adopt = Effect.fn("Agent.adopt")(function* (
+export const adopt: (
   agent: Agent,
   options: { readonly responseId: string; readonly runId?: string }
-): Effect.fn.Return<AgentResponse, AgentError, Requirements> {
-  return yield* Adopt.adopt(agent, options)
-})
+) => Effect.Effect<AgentResponse, AgentError, Requirements> = Adopt.adopt
 
 /**
  * Forgets a run, at the provider and in the store.
@@ -423,9 +393,7 @@ export const adopt = Effect.fn("Agent.adopt")(function* (
  * @since 0.1.0
  * @category verbs
  */
-export const remove = Effect.fn("Agent.remove")(function* (
+export const remove: (
   agent: Agent,
   ref: RunRef & { readonly provider?: "require" | "try" | "keep"; readonly force?: boolean }
-): Effect.fn.Return<void, AgentError, Requirements> {
-  yield* Remove.remove(yield* OpenRun.find(agent, ref), ref)
-})
+) => Effect.Effect<void, AgentError, Requirements> = Remove.remove

@@ -5,6 +5,7 @@
  */
 export * as Agent from "./Agent.ts"
 export * as AgentError from "./AgentError.ts"
+export * as AgentErrorReason from "./AgentErrorReason.ts"
 export * as AgentResponse from "./AgentResponse.ts"
 export * as AgentUpdate from "./AgentUpdate.ts"
 export * as BackgroundModel from "./BackgroundModel.ts"

@@ -37,43 +37,94 @@ export const read = (
     )
   )
 
+/** A file that is open to append to. */
+interface LogFile {
+  readonly file: FileSystem.File
+  readonly scope: Scope.Closeable
+}
+
+const openFile = Effect.fnUntraced(function* (
+  fs: FileSystem.FileSystem,
+  place: string
+): Effect.fn.Return<LogFile, PlatformError.PlatformError> {
+  const scope = yield* Scope.make()
+  const file = yield* fs.open(place, { flag: "a" }).pipe(Scope.provide(scope))
+  return { file, scope }
+})
+
+const closeFile = ({ scope }: LogFile) => Effect.ignoreCause(Scope.close(scope, Exit.void))
+
+/** The names in a directory, which a crash takes back unless they are made durable. */
+interface Names {
+  /** A name was given to another file. */
+  readonly changed: () => void
+  /** Makes the names durable, if they changed and this file system can do it (Windows cannot). */
+  readonly settle: Effect.Effect<void, PlatformError.PlatformError>
+}
+
+const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, directory: string): Effect.fn.Return<Names> {
+  const sync = take(
+    "sync directory",
+    Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
+  )
+  const canSync = yield* Effect.isSuccess(sync)
+  let isUnsettled = false
+  return {
+    changed: () => {
+      isUnsettled = true
+    },
+    settle: Effect.suspend(() =>
+      isUnsettled && canSync ? Effect.tap(sync, () => Effect.sync(() => (isUnsettled = false))) : Effect.void
+    )
+  }
+})
+
+/** Writes lines to a new file, and puts it in the place of the old one once it is durable. */
+const replace = Effect.fnUntraced(function* (
+  fs: FileSystem.FileSystem,
+  path: string,
+  payloads: Iterable<string>
+): Effect.fn.Return<LogFile & { readonly length: number }, PlatformError.PlatformError> {
+  const temporary = `${path}.new`
+  yield* fs.remove(temporary, { force: true })
+  const next = yield* openFile(fs, temporary)
+  let written = 0
+  yield* Effect.gen(function* () {
+    yield* next.file.writeAll(LogFormat.header)
+    written = LogFormat.header.length
+    for (const batch of batches(payloads)) {
+      const bytes = LogFormat.encode(batch, written)
+      yield* take("write the new log", next.file.writeAll(bytes))
+      written += bytes.length
+    }
+    yield* take("sync the new log", next.file.sync)
+    yield* take("rename", fs.rename(temporary, path))
+  }).pipe(Effect.onError(() => Effect.andThen(closeFile(next), Effect.ignore(fs.remove(temporary, { force: true })))))
+  return { ...next, length: written }
+})
+
 /** Opens a log to append to, of which the first `length` bytes are sound; what is behind them is cut off. */
 export const open = Effect.fnUntraced(function* (
   fs: FileSystem.FileSystem,
   options: { readonly directory: string; readonly path: string; readonly length: number }
 ): Effect.fn.Return<AppendLog, PlatformError.PlatformError> {
   const { directory, path } = options
-  const close = (scope: Scope.Closeable) => Effect.ignoreCause(Scope.close(scope, Exit.void))
-  const openFile = Effect.fnUntraced(function* (place: string) {
-    const scope = yield* Scope.make()
-    const file = yield* fs.open(place, { flag: "a" }).pipe(Scope.provide(scope))
-    return { file, scope }
-  })
-  const syncDirectory = take(
-    "sync directory",
-    Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
-  )
-
-  let current = yield* openFile(path)
+  let current = yield* openFile(fs, path)
   let length = options.length
   // What is behind `length` is of a write that failed, and has to go before the next.
   let torn = true
-  // The directory does not durably name the file yet; and whether this file system can make it (Windows cannot).
-  let unnamed = false
-  let canSyncDirectory = false
 
   const repair = Effect.suspend(() =>
     torn
       ? Effect.tap(take("truncate", current.file.truncate(length)), () => Effect.sync(() => (torn = false)))
       : Effect.void
   )
-  const name = Effect.suspend(() =>
-    unnamed && canSyncDirectory ? Effect.tap(syncDirectory, () => Effect.sync(() => (unnamed = false))) : Effect.void
-  )
+  const closeCurrent = () => closeFile(current)
+  const names = yield* Effect.andThen(repair, namesIn(fs, directory)).pipe(Effect.onError(closeCurrent))
   const write = (bytes: Uint8Array) =>
     Effect.gen(function* () {
       yield* repair
-      yield* name
+      yield* names.settle
       torn = true
       yield* take("write", current.file.writeAll(bytes))
       yield* take("sync", current.file.sync)
@@ -83,47 +134,23 @@ export const open = Effect.fnUntraced(function* (
 
   const rewrite = (payloads: Iterable<string>) =>
     Effect.gen(function* () {
-      const temporary = `${path}.new`
-      yield* fs.remove(temporary, { force: true })
-      const next = yield* openFile(temporary)
-      let written = 0
-      yield* Effect.gen(function* () {
-        yield* next.file.writeAll(LogFormat.header)
-        written = LogFormat.header.length
-        for (const batch of batches(payloads)) {
-          const bytes = LogFormat.encode(batch, written)
-          yield* take("write the new log", next.file.writeAll(bytes))
-          written += bytes.length
-        }
-        yield* take("sync the new log", next.file.sync)
-        yield* take("rename", fs.rename(temporary, path))
-      }).pipe(
-        Effect.onError(() => Effect.andThen(close(next.scope), Effect.ignore(fs.remove(temporary, { force: true }))))
-      )
+      const next = yield* replace(fs, path, payloads)
       const old = current
       current = next
-      length = written
+      length = next.length
       torn = false
-      unnamed = true
-      yield* close(old.scope)
-      yield* Effect.ignore(name)
+      names.changed()
+      yield* closeFile(old)
+      yield* Effect.ignore(names.settle)
     })
 
-  yield* Effect.gen(function* () {
-    yield* repair
-    canSyncDirectory = yield* Effect.isSuccess(syncDirectory)
-    if (length === 0) {
-      yield* write(LogFormat.header)
-    } else {
-      yield* current.file.sync
-    }
-  }).pipe(Effect.onError(() => close(current.scope)))
+  yield* (length === 0 ? write(LogFormat.header) : current.file.sync).pipe(Effect.onError(closeCurrent))
 
   return {
     length: () => length,
     append: (payloads) => Effect.uninterruptible(Effect.suspend(() => write(LogFormat.encode(payloads, length)))),
     rewrite: (payloads) => Effect.uninterruptible(rewrite(payloads)),
-    close: Effect.suspend(() => close(current.scope))
+    close: Effect.suspend(closeCurrent)
   }
 }, Effect.uninterruptible)
 

@@ -13,7 +13,10 @@ import * as CallScript from "./callScript.ts"
 import * as Keys from "./keys.ts"
 import * as Listing from "./listing.ts"
 import * as RedisFailure from "./redisFailure.ts"
-import * as Scripts from "./scripts.ts"
+import * as Existing from "./scripts/existing.ts"
+import * as Holding from "./scripts/holding.ts"
+import * as Looking from "./scripts/looking.ts"
+import * as Recording from "./scripts/recording.ts"
 import * as StoredRun from "./storedRun.ts"
 
 type Store = TokenStore.TokenStore["Service"]
@@ -41,18 +44,18 @@ export const make = Effect.fnUntraced(function* (options: {
 }) {
   const redis = yield* Redis.Redis
   const scripts = yield* Effect.all({
-    create: CallScript.make(redis, "create", Scripts.create),
-    read: CallScript.make(redis, "read", Scripts.read),
-    find: CallScript.make(redis, "read", Scripts.find),
-    acquire: CallScript.make(redis, "acquire", Scripts.acquire),
-    renew: CallScript.make(redis, "renew", Scripts.renew),
-    release: CallScript.make(redis, "release", Scripts.release),
-    commit: CallScript.make(redis, "commit", Scripts.commit),
-    record: CallScript.make(redis, "record", Scripts.record),
-    conclude: CallScript.make(redis, "conclude", Scripts.conclude),
-    remove: CallScript.make(redis, "remove", Scripts.remove),
-    list: CallScript.make(redis, "list", Scripts.list),
-    layout: CallScript.make(redis, "create", Scripts.layout)
+    create: CallScript.make(redis, "create", Existing.create),
+    read: CallScript.make(redis, "read", Looking.read),
+    find: CallScript.make(redis, "read", Looking.find),
+    acquire: CallScript.make(redis, "acquire", Holding.acquire),
+    renew: CallScript.make(redis, "renew", Holding.renew),
+    release: CallScript.make(redis, "release", Holding.release),
+    commit: CallScript.make(redis, "commit", Recording.commit),
+    record: CallScript.make(redis, "record", Recording.record),
+    conclude: CallScript.make(redis, "conclude", Recording.conclude),
+    remove: CallScript.make(redis, "remove", Existing.remove),
+    list: CallScript.make(redis, "list", Looking.list),
+    layout: CallScript.make(redis, "create", Existing.layout)
   })
   const shards = Keys.shardsOf(options.prefix, options.shards)
   const retention = Duration.isFinite(options.retention) ? String(Math.ceil(Duration.toMillis(options.retention))) : ""

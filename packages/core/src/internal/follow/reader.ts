@@ -50,6 +50,9 @@ const roomOf = ({ agent, responseId, runId }: ContinuationToken): number => {
 // What a token cannot hold is left out of it: its run is found by its id.
 const longestResponseId = 128
 
+/** How much room a text takes in JSON. */
+const sizeOf = (text: string): number => utf8.encode(JSON.stringify(text)).length - 2
+
 /** Turns what the provider says of one response into updates, and moves the position with them. */
 export class Reader {
   position: ContinuationToken
@@ -92,7 +95,7 @@ export class Reader {
   name(responseId: string): void {
     if (this.responseId !== undefined) return
     this.responseId = responseId
-    if (responseId.length > longestResponseId || this.position.responseId === responseId) return
+    if (sizeOf(responseId) > longestResponseId || this.position.responseId === responseId) return
     this.position = { ...this.position, responseId }
     this.room = roomOf(this.position)
   }

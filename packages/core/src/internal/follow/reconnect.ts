@@ -13,7 +13,8 @@ import { guarded, type Looked, lookNow } from "./poll.ts"
 //   progress. After two that brought nothing, a look tells whether the run is over; one that is alive counts as progress,
 //   so that only the limits of the policy end a run that is alive at the provider.
 // - It was refused as too old, or as no stream: it is polled.
-// - It was refused otherwise: for now, it is tried once more; then a look settles it. If that works, it is polled.
+// - It was refused otherwise: if that is for now, it is tried once more; then a look settles it. If that works, the
+//   response is polled.
 
 /** What comes next. */
 export type Next =
@@ -34,6 +35,8 @@ export class Reconnect {
   /** A look showed that the run is alive since the schedule began. */
   private isAlive = false
   private lastDelay: Duration.Duration = Duration.seconds(1)
+  /** How long a wait is at least, since the schedule began again without progress. */
+  private shortest: Duration.Duration = Duration.zero
 
   constructor(following: Following, backoff: Backoff.Backoff) {
     this.following = following
@@ -45,6 +48,7 @@ export class Reconnect {
     this.fruitless = 0
     this.refused = 0
     this.isAlive = false
+    this.shortest = Duration.zero
     return Effect.andThen(this.following.trouble.ended, this.backoff.reset)
   })
 
@@ -75,15 +79,14 @@ export class Reconnect {
     if (error._tag === "ReplayUnavailable") return Effect.succeed(poll)
     const isFirst = this.refused++ === 0
     const { trouble } = this.following
-    return trouble
-      .began("the provider does not replay the stream of a run", error.message)
-      .pipe(
-        Effect.andThen(
-          error._tag === "AiError" && error.isRetryable && isFirst
-            ? this.wait(error)
-            : this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)
-        )
+    return trouble.began("the provider does not replay the stream of a run", error.message).pipe(
+      Effect.andThen(
+        error._tag === "AiError" && error.isRetryable
+          ? // For as long as the provider wishes, which may be long.
+            Effect.flatMap(this.wait(error), (next) => (isFirst ? Effect.succeed(next) : this.settle(poll, undefined)))
+          : this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)
       )
+    )
   }
 
   /** A look tells what an attachment did not: the run is over, gone, or alive, and then it goes on like this. */
@@ -103,14 +106,15 @@ export class Reconnect {
     const delay = this.backoff.delay(error).pipe(
       Effect.flatMap((wait) => {
         if (wait !== undefined) {
-          this.lastDelay = wait
-          return Effect.succeed(wait)
+          this.lastDelay = Duration.max(wait, this.shortest)
+          return Effect.succeed(this.lastDelay)
         }
         if (!this.isAlive) {
           return fail(error ?? watch.reason("no connection brought anything new"))
         }
-        // The schedule begins again, but not its short waits at once.
+        // The schedule begins again, but its short waits do not.
         this.isAlive = false
+        this.shortest = this.lastDelay
         return Effect.as(this.backoff.reset, this.lastDelay)
       }),
       Effect.flatMap((wait) => Effect.sleep(Duration.max(wait, error?.retryAfter ?? Duration.zero)))

@@ -75,6 +75,11 @@ export const make = Effect.fnUntraced(function* (run: {
   const maxFollowed = Duration.sum(policy.maxFollowed, window)
   const maxQueued = Duration.sum(policy.maxQueued, window)
   const maxSilence = Duration.sum(policy.maxSilence, window)
+  // A run that was accepted long ago may be queued no more: this process has to hear of it first.
+  const queuedSince = () => {
+    const limit = Duration.toMillis(maxQueued)
+    return Math.max(begun, started + Math.min(limit, Duration.toMillis(policy.idleTimeout)) - limit)
+  }
 
   return {
     reason,
@@ -91,11 +96,7 @@ export const make = Effect.fnUntraced(function* (run: {
     idle: elapsed(policy.idleTimeout, () => lastHeard),
     stalled: Effect.raceAllFirst([
       after(
-        elapsed(
-          maxQueued,
-          () => begun,
-          () => run.seen().status === "queued"
-        ),
+        elapsed(maxQueued, queuedSince, () => run.seen().status === "queued"),
         "it is queued",
         maxQueued
       ),

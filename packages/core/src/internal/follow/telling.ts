@@ -83,11 +83,12 @@ export class Telling {
 
   /** Tells a statement; with `again` it may be half done. */
   say(statement: Statement, again: boolean): void {
-    if (this.delivered.overflow) return this.sayUnchecked(statement)
+    if (this.delivered.overflow) return this.sayUnheld(statement)
     if (this.isUnannounced(statement)) return
     const found = Place.find(this.delivered, statement, again)
     if (found === undefined) return
     this.set(found.delivered)
+    if (this.delivered.overflow) return this.sayUnheld(statement)
     const { place } = found
     switch (statement._tag) {
       case "Delta":
@@ -265,6 +266,16 @@ export class Telling {
   }
 
   /** Parts as the event carries them: what was delivered before is not known. */
+  private sayUnheld(statement: Statement): void {
+    const before = this.parts.length
+    this.sayUnchecked(statement)
+    const last = this.parts.at(-1)
+    // Said again it would be told again: nothing else tells that it was.
+    if (last !== undefined && this.parts.length > before) {
+      this.parts[this.parts.length - 1] = { ...last, skip: this.statement + 1 }
+    }
+  }
+
   private sayUnchecked(statement: Statement): void {
     const place = statement.index ?? 0
     const { delivered } = this

@@ -45,46 +45,62 @@ const isHeld = (lane: Lane): boolean => {
   return content !== undefined && Rows.holds(content)
 }
 
-/** How many texts, calls and files there are. */
-const countOf = (lanes: ReadonlyArray<Lane>): number =>
-  lanes.filter((lane) => {
+/** How many texts, calls and files these lanes hold, and the sum of them. */
+const heldIn = (lanes: ReadonlyArray<Lane>): readonly [count: number, sum: number] => {
+  let [count, sum] = [0, 0]
+  for (const lane of lanes) {
     const content = Rows.contentOf(lane)
-    return content !== undefined && Rows.holds(content) && !Rows.isReasoning(content)
-  }).length
+    if (content === undefined || !Rows.holds(content) || Rows.isReasoning(content)) continue
+    count += 1
+    sum = (sum + Rows.contentSum(content)) >>> 0
+  }
+  return [count, sum]
+}
 
 /**
  * Whether each place of the whole holds what was delivered there. Calls and files are in no sum with a place, and an empty
- * item that is not shown any more moves them: so finished places must hold as many parts as then, or at least no more.
+ * item that is not shown any more moves them: so `isExact` asks for the same ones. Some servers show them otherwise later,
+ * or not at all: else it is enough that there are no more of them, and an item at each place.
  */
 const agreesByPlace = (
   { items, lanes, open }: Delivered,
   whole: ReadonlyArray<SnapshotItem>,
   isExact: boolean
-): boolean =>
-  items.every(([from, to, placed, count]) => {
-    const own = whole.slice(from, to + 1)
-    if (own.some(isUnread)) return true
-    const shown = countOf(own.flatMap((item) => item.lanes))
-    return (
-      placed === own.reduce((sum, item, i) => (sum + placedIn(from + i, item.lanes)) >>> 0, 0) &&
-      (shown === count || (!isExact && shown < count))
-    )
-  }) &&
-  lanes.every(([place, from, to, placed, count]) => {
-    const item = whole[place]
-    if (item !== undefined && isUnread(item)) return true
-    const own = item?.lanes.filter(({ lane }) => from <= lane && lane <= to) ?? []
-    const shown = countOf(own)
-    return placed === placedIn(place, own) && (shown === count || (!isExact && shown < count))
-  }) &&
-  open.every((row) => {
-    const [place, lane, kind, count] = row
-    const item = whole[place]
-    if (kind === Rows.sources || item?.unread === true) return true
-    const own = item?.lanes.find((of) => of.lane === lane)
-    if (own === undefined) return count === 0
-    return own.kind === "unread" || beginsWith(own, row)
-  })
+): boolean => {
+  const agrees = (own: ReadonlyArray<Lane>, count: number, sum: number) => {
+    const [shown, shownSum] = heldIn(own)
+    return isExact ? shown === count && shownSum === sum : shown <= count
+  }
+  return (
+    items.every(([from, to, placed, count, sum]) => {
+      const own = whole.slice(from, to + 1)
+      if (own.some(isUnread)) return true
+      return (
+        placed === own.reduce((total, item, i) => (total + placedIn(from + i, item.lanes)) >>> 0, 0) &&
+        (isExact || whole.length > to) &&
+        agrees(
+          own.flatMap((item) => item.lanes),
+          count,
+          sum
+        )
+      )
+    }) &&
+    lanes.every(([place, from, to, placed, count, sum]) => {
+      const item = whole[place]
+      if (item !== undefined && isUnread(item)) return true
+      const own = item?.lanes.filter(({ lane }) => from <= lane && lane <= to) ?? []
+      return placed === placedIn(place, own) && agrees(own, count, sum)
+    }) &&
+    open.every((row) => {
+      const [place, lane, kind, count] = row
+      const item = whole[place]
+      if (kind === Rows.sources || item?.unread === true) return true
+      const own = item?.lanes.find((of) => of.lane === lane)
+      if (own === undefined) return count === 0
+      return own.kind === "unread" || beginsWith(own, row)
+    })
+  )
+}
 
 const byPlace = (
   delivered: Delivered,
@@ -137,10 +153,15 @@ const fitsInto = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane
   ) && lanes.every((lane) => !isHeld(lane) || !Rows.isLaneFinished(delivered, place, lane.lane))
 
 /** The place of an unfinished item of which just these lanes are finished. */
-const begunWith = (delivered: Delivered, lanes: ReadonlyArray<Lane>): number | undefined => {
+const begunWith = (
+  delivered: Delivered,
+  lanes: ReadonlyArray<Lane>,
+  taken: ReadonlySet<number>
+): number | undefined => {
   if (lanes.length === 0) return undefined
   const sum = lanes.reduce((total, lane) => (total + Rows.contentSum(Rows.contentOf(lane)!)) >>> 0, 0)
   return Rows.unfinished(delivered).find((place) => {
+    if (taken.has(place)) return false
     const own = delivered.lanes.filter(([of]) => of === place)
     return own.length > 0 && own.reduce((total, row) => (total + row[5] + row[7]) >>> 0, 0) === sum
   })
@@ -168,20 +189,21 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
   const old = new Set(all.slice(0, count).map(({ lane }) => lane))
   const rows = new Map(going.map(({ lane }, i) => [lane, begun[i]!]))
   const places = new Map(going.map(({ item }, i) => [item, begun[i]![0]]))
+  // Items finish in their order: of two that say the same, the later one is the one that goes on.
+  for (const [item, { lanes }] of [...whole.entries()].toReversed()) {
+    if (places.has(item)) continue
+    const own = lanes.filter((lane) => old.has(lane))
+    const place = begunWith(delivered, own, new Set(places.values()))
+    if (place !== undefined) places.set(item, place)
+  }
   const free = [...emptyPlaces(delivered)]
   let { next } = delivered
   const plans: Array<Plan> = []
   for (const [item, { lanes }] of whole.entries()) {
     const isNew = lanes.some((lane) => !old.has(lane) && isHeld(lane))
-    const known =
-      places.get(item) ??
-      begunWith(
-        delivered,
-        lanes.filter((lane) => old.has(lane))
-      )
+    const known = places.get(item)
     const at = known === undefined && isNew ? free.findIndex((of) => fitsInto(delivered, of, lanes)) : -1
-    // The places before it were announced for what is not shown.
-    const [place = isNew ? next++ : undefined] = known === undefined ? free.splice(0, at + 1).slice(-1) : [known]
+    const [place = isNew ? next++ : undefined] = known === undefined && at >= 0 ? free.splice(at, 1) : [known]
     if (place === undefined) {
       plans.push({ place, lanes: [] })
       continue

@@ -1,15 +1,15 @@
-import { Clock, Duration, Effect, Exit, FiberMap, Latch, Metric, Scope } from "effect"
+import { Clock, Effect, Exit, Latch, Scope } from "effect"
 import { type AgentError, StoreFailed } from "../../AgentError.ts"
 import { type ContinuationToken, start } from "../../ContinuationToken.ts"
-import type { Fact, FactOf, NewFact, RunRecord } from "../../RunRecord.ts"
+import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import { decide, type Step } from "../../RunEngine.ts"
 import type { RunState } from "../../RunState.ts"
 import type { Answer, Lease as LeaseOf, ReleaseOptions } from "../../TokenStore.ts"
-import * as Instruments from "../instruments.ts"
 import { contextOf, errorOf, type OpenRun, restOf } from "../openRun.ts"
-import { sendCancel } from "../cancelResponse.ts"
+import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
+import * as Leaving from "./leaving.ts"
 import * as Observe from "./observe.ts"
 
 type EndStep = Extract<Step, { readonly _tag: "End" }>
@@ -98,14 +98,9 @@ const make = Effect.fnUntraced(function* (
   const inner = yield* Scope.make()
   const fail = errorOf(run)
   const moved = Latch.makeUnsafe(false)
-  const stopped = Latch.makeUnsafe(false)
   const underWay = new Set<string>()
   const known = { handled: false, background: true }
   let onFacts = () => {}
-  let leaving = false
-  let released = false
-  const left = Latch.makeUnsafe(false)
-  let how: Partial<ReleaseOptions> = {}
 
   const contextNow = (busy: ReadonlySet<string>) => ({ ...contextOf(run, known), underWay: busy })
   const nextOf = (state: RunState, busy: ReadonlySet<string> = underWay) => decide(state, contextNow(busy))
@@ -155,102 +150,23 @@ const make = Effect.fnUntraced(function* (
       )
     }).pipe(Effect.asVoid)
 
-  // Each cancel has a fiber of its own, which ends when the provider took it.
-  const cancels = yield* FiberMap.make<string, void, never>().pipe(Scope.provide(inner))
-  const fork = yield* FiberMap.runtime(cancels)()
-  const cancelOf = (response: FactOf<"Accepted">) =>
-    sendCancel(run, response, { by: lease.owner, persist: true }).pipe(
-      Effect.flatMap((facts) => Effect.forEach(facts, observe, { discard: true })),
-      Effect.ensuring(Effect.sync(() => void underWay.delete(response.responseId))),
-      Effect.ignore
-    )
-  const sendCancels = () => {
-    const state = journal.state()
-    const unsent: Array<FactOf<"Accepted">> = []
-    for (let step = nextOf(state); step._tag === "CancelResponse"; step = nextOf(state)) {
-      underWay.add(step.response.responseId)
-      unsent.push(step.response)
-    }
-    // A cancel that is answered at once must not be found again while they are looked for.
-    for (const response of unsent) {
-      const isOwn = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
-      // A foreground response ends with the connection of whoever opened it.
-      if (isOwn && !record.background) stopped.openUnsafe()
-      else fork(response.responseId, cancelOf(response))
-    }
-  }
+  const cancels = yield* Cancels.make({ run, held, underWay, nextOf, observe }).pipe(Scope.provide(inner))
   onFacts = () => {
     moved.openUnsafe()
     moved.closeUnsafe()
-    sendCancels()
+    cancels.send()
   }
 
-  const attributes = { "gen_ai.agent.name": record.agent }
-  const warn = (what: string) => (error: { readonly message: string }) =>
-    Effect.annotateLogs(Effect.logWarning(`baton: ${what}`, error.message), { runId, agent: record.agent })
-
-  const untilTaken = <A, E extends { readonly isRetryable: boolean }>(write: Effect.Effect<A, E>) =>
-    Effect.retry(write, {
-      while: (error) => error.isRetryable && held.gone() === undefined,
-      schedule: Lease.persistently
-    })
-
-  function leave(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      leaving = true
-      return held.gone() === undefined ? untilTaken(checkpointer.flush) : Effect.void
-    }).pipe(
-      Effect.catch((error) =>
-        Effect.andThen(
-          Metric.update(Instruments.finalWritesFailed(attributes), 1),
-          warn("the last position of a run could not be written: its updates since the last write come again")(error)
-        )
-      ),
-      // A cancel that is being sent gets some of the time, and the release what is left.
-      Effect.andThen(Effect.timeoutOption(FiberMap.awaitEmpty(cancels), Duration.times(policy.closeTimeout, 0.5))),
-      Effect.andThen(
-        Effect.suspend(() => {
-          const isLost = held.gone() !== undefined
-          const release = store.release(lease, {
-            seen: journal.seen,
-            attempt: "back",
-            ...restOf(run, { ...record, journal: journal.facts }),
-            ...how
-          })
-          return isLost
-            ? Effect.andThen(
-                Metric.update(Instruments.leasesLost(attributes), 1),
-                options.attempt === true ? release : Effect.void
-              )
-            : release
-        }).pipe(
-          Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),
-          Effect.tap(() => Effect.sync(() => (released = true))),
-          Effect.catch(warn("the lease of a run could not be released, and ends by itself"))
-        )
-      ),
-      Effect.interruptible,
-      Effect.timeoutOrElse({
-        duration: policy.closeTimeout,
-        orElse: () =>
-          Effect.andThen(
-            Metric.update(Instruments.finalWritesFailed(attributes), 1),
-            warn("a run could not be left in time: its lease ends by itself, and its last updates may come again")({
-              message: `the store did not take the last write within ${Duration.format(policy.closeTimeout)}`
-            })
-          )
-      }),
-      Effect.ensuring(Scope.close(inner, Exit.void)),
-      Effect.ensuring(
-        Effect.sync(() => {
-          if (!released && options.attempt === true && how.attempt !== "keep") options.onOwed?.(lease)
-          left.openUnsafe()
-        })
-      )
-    )
-  }
-
-  yield* Scope.addFinalizer(scope, Effect.suspend(leave))
+  const leaving = Leaving.make({
+    run,
+    held,
+    checkpointer,
+    cancels,
+    inner,
+    attempt: options.attempt === true,
+    onOwed: options.onOwed
+  })
+  yield* Scope.addFinalizer(scope, leaving.leave)
 
   let tries = 0
   return {
@@ -259,9 +175,7 @@ const make = Effect.fnUntraced(function* (
     journal: () => journal.facts,
     next: () => nextOf(journal.state()),
     endWith: (fact) => endStep(journal.stateWith([own(fact)])),
-    leaveAs: (next) => {
-      how = { ...how, ...next }
-    },
+    leaveAs: leaving.as,
     position: checkpointer.position,
     acknowledge: checkpointer.acknowledge,
     note: (fact) => checkpointer.note(own(fact)),
@@ -280,13 +194,13 @@ const make = Effect.fnUntraced(function* (
         .pipe(Effect.mapError((error) => fail(error._tag === "LeaseLost" ? error : new StoreFailed({ error })))),
     nextTry: () => `${lease.fence}.${++tries}`,
     underWay,
-    sendCancels,
-    cancelled: FiberMap.awaitEmpty(cancels),
-    stopped: stopped.await,
+    sendCancels: cancels.send,
+    cancelled: cancels.ended,
+    stopped: cancels.stopped,
     gone: held.gone,
     lost: held.lost,
     moved: moved.await,
-    left: Effect.suspend(() => (leaving ? Effect.as(left.await, true) : Effect.succeed(false)))
+    left: leaving.left
   }
 })
 

@@ -11,7 +11,7 @@ import * as OpenRun from "../openRun.ts"
 import { glance } from "./look.ts"
 
 /** Records a response that something else opened as a run, and looks at it. */
-export const adopt = Effect.fnUntraced(function* (
+export const adopt = Effect.fn("Agent.adopt")(function* (
   agent: Agent,
   options: { readonly responseId: string; readonly runId?: string }
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {

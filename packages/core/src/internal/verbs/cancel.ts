@@ -1,15 +1,20 @@
 import { Effect } from "effect"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
-import type { OpenRun } from "../openRun.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import type { Agent, RunRef } from "../agent.ts"
+import * as OpenRun from "../openRun.ts"
 import { stop } from "../stop.ts"
 import { glance, untilOver } from "./look.ts"
 
-/** Asks for the end of a run, and follows it to its true end if asked to wait. */
-export const cancel = Effect.fnUntraced(function* (
-  run: OpenRun,
-  wait: boolean
-): Effect.fn.Return<AgentResponse, AgentError> {
+/** Asks for the end of a run, and follows it to its true end unless asked not to wait. */
+export const cancel = Effect.fn("Agent.cancel")(function* (
+  agent: Agent,
+  ref: RunRef & { readonly wait?: boolean }
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  const { wait = true } = ref
+  const run = yield* OpenRun.find(agent, ref)
   yield* stop(run)
   return (yield* wait ? untilOver(run) : glance(run)).response
 })

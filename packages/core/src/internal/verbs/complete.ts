@@ -1,29 +1,32 @@
 import { Effect, Stream } from "effect"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { ResponseEnded } from "../../Followed.ts"
 import * as RunState from "../../RunState.ts"
+import type { TokenStore } from "../../TokenStore.ts"
 import { advance } from "../advance.ts"
-import type { LeaseOptions, StreamOptions } from "../agent.ts"
+import type { Agent, LeaseOptions, RunInput, StreamOptions } from "../agent.ts"
 import { Output } from "../output.ts"
-import { type OpenRun, readAgain } from "../openRun.ts"
+import * as OpenRun from "../openRun.ts"
 import { respond } from "./look.ts"
-import { result } from "./result.ts"
+import { resultOf } from "./result.ts"
 
-/** Follows a run to its end, and answers the whole of it. */
-export const complete = Effect.fnUntraced(function* (
-  run: OpenRun,
-  options: LeaseOptions & Pick<StreamOptions, "onInterrupt">
-): Effect.fn.Return<AgentResponse, AgentError> {
+/** Starts a run, or continues the one that is named, follows it to its end, and answers the whole of it. */
+export const complete = Effect.fn("Agent.run")(function* (
+  agent: Agent,
+  input: RunInput & LeaseOptions & Pick<StreamOptions, "onInterrupt"> & { readonly background?: boolean }
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  const run = yield* OpenRun.create(agent, input)
   let ended: ResponseEnded | undefined
   const isFromStart = run.from === undefined && run.record.position.offset === 0
   const output = new Output()
-  yield* Stream.runForEach(Stream.unwrap(advance(run, { ...options, onEnd: (end) => void (ended = end) })), (update) =>
+  yield* Stream.runForEach(Stream.unwrap(advance(run, { ...input, onEnd: (end) => void (ended = end) })), (update) =>
     Effect.sync(() => output.add(update))
   )
   const snapshot = ended?.snapshot
-  if (ended === undefined || snapshot === undefined || !(ended.shows || isFromStart)) return yield* result(run)
-  const record = yield* readAgain(run)
+  if (ended === undefined || snapshot === undefined || !(ended.shows || isFromStart)) return yield* resultOf(run)
+  const record = yield* OpenRun.readAgain(run)
   const response = respond(run, record, RunState.fold(record), snapshot)
   if (ended.shows) return response
   // Some servers show no output at the end: what was delivered here counts then.

@@ -256,10 +256,10 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
 })
 
 /** The response of a look; fails as the run did, or if its output cannot be read any more. */
-export const honest = (run: OpenRun, look: Look): Effect.Effect<AgentResponse, AgentError> => {
-  const { responseId } = look.response
+export const honest = (run: OpenRun, seen: Look): Effect.Effect<AgentResponse, AgentError> => {
+  const { responseId } = seen.response
   const reason =
-    reasonOf(look.state) ??
-    (look.isGone === true && Option.isSome(responseId) ? new RunExpired({ responseId: responseId.value }) : undefined)
-  return reason === undefined ? Effect.succeed(look.response) : Effect.fail(errorOf(run)(reason))
+    reasonOf(seen.state) ??
+    (seen.isGone === true && Option.isSome(responseId) ? new RunExpired({ responseId: responseId.value }) : undefined)
+  return reason === undefined ? Effect.succeed(seen.response) : Effect.fail(errorOf(run)(reason))
 }

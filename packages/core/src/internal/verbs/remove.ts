@@ -1,21 +1,29 @@
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { type AgentError, Unconfirmed } from "../../AgentError.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
 import * as RunState from "../../RunState.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import type { Agent, RunRef } from "../agent.ts"
 import { hold } from "../advance.ts"
 import * as Backoff from "../follow/backoff.ts"
-import { errorOf, type OpenRun } from "../openRun.ts"
+import { errorOf, find, type OpenRun } from "../openRun.ts"
 
 /** What happens to a run's responses at the provider, and to what may be lost with it. */
-export interface RemoveOptions {
+interface RemoveOptions {
   readonly provider?: "require" | "try" | "keep"
   readonly force?: boolean
 }
 
 /** Forgets a run, at the provider and in the store. */
-export const remove = Effect.fnUntraced(function* (
-  run: OpenRun,
-  { force = false, provider = "require" }: RemoveOptions
-): Effect.fn.Return<void, AgentError, Scope.Scope> {
+export const remove = Effect.fn("Agent.remove")(function* (
+  agent: Agent,
+  ref: RunRef & RemoveOptions
+): Effect.fn.Return<void, AgentError, BackgroundModel | TokenStore> {
+  const run = yield* find(agent, ref)
+  yield* Effect.scoped(forget(run, ref))
+})
+
+const forget = Effect.fnUntraced(function* (run: OpenRun, { force = false, provider = "require" }: RemoveOptions) {
   const held = yield* hold(run)
   const unknown = held.state().unresolved.length > 0
   if (unknown && !force) return yield* errorOf(run)(new Unconfirmed({}))
@@ -37,4 +45,4 @@ export const remove = Effect.fnUntraced(function* (
   // A response that the provider deleted does not run on.
   const isSafe = yield* held.forget({ force: force || provider === "require" })
   if (!isSafe) return yield* errorOf(run)(new Unconfirmed({}))
-}, Effect.scoped)
+})

@@ -1,13 +1,24 @@
 import { Effect } from "effect"
 import { type AgentError, RunWaiting } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
-import { errorOf, type OpenRun } from "../openRun.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import type { Agent, RunRef } from "../agent.ts"
+import * as OpenRun from "../openRun.ts"
 import { honest, untilOver } from "./look.ts"
 
+/** Waits for the end of a run, and answers its response. */
+export const result = Effect.fn("Agent.result")(function* (
+  agent: Agent,
+  ref: RunRef
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  return yield* resultOf(yield* OpenRun.find(agent, ref))
+})
+
 /** The response of a run that is over; fails as the run did, or if the run waits for somebody. */
-export const result = (run: OpenRun): Effect.Effect<AgentResponse, AgentError> =>
+export const resultOf = (run: OpenRun.OpenRun): Effect.Effect<AgentResponse, AgentError> =>
   Effect.flatMap(untilOver(run), (look) =>
     look.response.status === "waiting"
-      ? Effect.fail(errorOf(run)(new RunWaiting({ waitingFor: look.response.waitingFor ?? "deferred" })))
+      ? Effect.fail(OpenRun.errorOf(run)(new RunWaiting({ waitingFor: look.response.waitingFor ?? "deferred" })))
       : honest(run, look)
   )

@@ -2,13 +2,16 @@ import { Effect } from "effect"
 import type { Prompt } from "effect/ai"
 import { type AgentError, InvalidInput, RunInputMismatch, Unconfirmed } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type * as RunState from "../../RunState.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import type { Agent } from "../agent.ts"
 import { hold } from "../advance.ts"
-import { checkVersion, errorOf, firstRequest, type OpenRun, readTask } from "../openRun.ts"
+import { checkVersion, errorOf, find, firstRequest, type OpenRun, readTask } from "../openRun.ts"
 import { leavable, openAndLeave } from "./start.ts"
 
-/** What a retry is given beside the run. */
-export interface RetryOptions {
+interface RetryOptions {
+  readonly runId: string
   readonly input?: Prompt.RawInput
   readonly mayBuyTwice?: boolean
 }
@@ -20,10 +23,11 @@ const failedTurn = ({ turns }: RunState.RunState): number => {
 }
 
 /** Opens the failed turn of a run again, in a new incarnation of the run. */
-export const retry = Effect.fnUntraced(function* (
-  run: OpenRun,
+export const retry = Effect.fn("Agent.retry")(function* (
+  agent: Agent,
   options: RetryOptions
-): Effect.fn.Return<AgentResponse, AgentError> {
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  const run = yield* find(agent, { runId: options.runId })
   const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
   yield* checkVersion(run)
   yield* leavable(run)

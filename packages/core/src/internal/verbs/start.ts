@@ -1,18 +1,26 @@
 import { Effect, Exit, Scope } from "effect"
 import { type AgentError, InvalidInput, RunNotOpened, Unconfirmed } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
 import * as ContinuationToken from "../../ContinuationToken.ts"
 import * as RunState from "../../RunState.ts"
-import { hold, requestOf } from "../advance.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import { hold } from "../advance.ts"
+import { requestOf } from "../turnRequest.ts"
+import type { Agent, RunInput } from "../agent.ts"
 import { endedBy, type HeldRun } from "../hold/heldRun.ts"
-import { checkVersion, errorOf, type OpenRun } from "../openRun.ts"
+import { checkVersion, create, errorOf, type OpenRun } from "../openRun.ts"
 import * as Opening from "../opening.ts"
 import { reasonOf } from "../runReason.ts"
 import * as Telemetry from "../telemetry.ts"
 import { glance, respond } from "./look.ts"
 
 /** Opens a background run and leaves it, so that it can be streamed from anywhere. */
-export const start = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<AgentResponse, AgentError> {
+export const start = Effect.fn("Agent.start")(function* (
+  agent: Agent,
+  input: RunInput
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  const run = yield* create(agent, { ...input, background: true })
   yield* checkVersion(run)
   const state = RunState.fold(run.record)
   if (state.ended !== undefined || state.turns[0]?.winner !== undefined) return (yield* glance(run)).response

@@ -2,7 +2,8 @@ import type { ResponseScript, ScriptEnd, ScriptItem } from "../../ResponseScript
 import type { TroubleOf } from "../../SandboxTrouble.ts"
 import { itemObject, itemSegments, itemText, type OutputItem } from "./itemSegments.ts"
 import { isFinal, responseAt, type Status } from "./responseObject.ts"
-import { interleave, type Segment, single, take, total } from "./segments.ts"
+import * as SegmentRow from "./segmentRow.ts"
+import { interleave, type Segment, single, take } from "./segments.ts"
 import type { Timeline } from "./timeline.ts"
 
 /** Troubles that change which events a response has. */
@@ -76,18 +77,35 @@ const troubleEnd = (trouble: TroubleOf<"End">): ScriptEnd => {
   }
 }
 
+const errorOf = (trouble: TroubleOf<"ErrorEvent">) => ({
+  code: trouble.code ?? "server_error",
+  message: trouble.message ?? "The server had an error while processing your request. Sorry about that!"
+})
+
 const errorFields = (trouble: TroubleOf<"ErrorEvent">) => {
-  const code = trouble.code ?? "server_error"
-  const message = trouble.message ?? "The server had an error while processing your request. Sorry about that!"
+  const { code, message } = errorOf(trouble)
   return trouble.form === "nested"
     ? { error: { type: code, code, message, param: null } }
     : { code, message, param: null }
 }
 
-/** The timeline of a script, with the troubles that shape it. */
-export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
+const endOf = ({ shape }: ScriptedOptions, plan: Plan): ScriptEnd =>
+  shape.errorEvent !== undefined
+    ? { status: "failed", ...errorOf(shape.errorEvent) }
+    : shape.end !== undefined
+      ? troubleEnd(shape.end)
+      : plan.end
+
+const keepalive: Segment = { ...single("keepalive", () => ({})), ephemeral: true }
+
+/** All events of a response; `last` is the response that the terminal one shows. */
+const segmentsOf = (
+  options: ScriptedOptions,
+  plan: Plan,
+  end: ScriptEnd,
+  last: () => { readonly [key: string]: unknown }
+): ReadonlyArray<Segment> => {
   const { shape } = options
-  const plan = limited(options)
   const opening = (status: Status) => () => ({
     response: responseAt(options.base, {
       status,
@@ -104,20 +122,9 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
     single("response.in_progress", opening("in_progress")),
     ...plan.items.flatMap((item) => itemSegments(item, options.obfuscate))
   ]
-  const end: ScriptEnd =
-    shape.errorEvent !== undefined
-      ? {
-          status: "failed",
-          code: shape.errorEvent.code ?? "server_error",
-          message:
-            shape.errorEvent.message ?? "The server had an error while processing your request. Sorry about that!"
-        }
-      : shape.end !== undefined
-        ? troubleEnd(shape.end)
-        : plan.end
   // `response.created` always comes: without it nobody could name the response.
   const cutAfter = Math.max(1, shape.errorEvent?.after ?? shape.end?.after ?? Number.POSITIVE_INFINITY)
-  const terminal = single(`response.${end.status}`, () => ({ response: snapshot(segmentsTotal) }))
+  const terminal = single(`response.${end.status}`, () => ({ response: last() }))
   const silent = shape.errorEvent?.thenFailed === false || (end.status === "cancelled" && shape.end?.event !== true)
   const errored = shape.errorEvent
   let segments: ReadonlyArray<Segment> = [
@@ -133,49 +140,22 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
       single("response.sandbox_novelty.delta", () => ({ delta: "a type that no SDK knows", novelty: { depth: 1 } }))
     )
   }
-  const keepalive: Segment = { ...single("keepalive", () => ({})), ephemeral: true }
   const keepaliveEvery = shape.keepalives?.every ?? 0
   if (keepaliveEvery > 0) segments = interleave(segments, keepaliveEvery, keepalive)
-  segments = [...Array.from({ length: shape.keepalives?.before ?? 0 }, () => keepalive), ...segments]
+  return [...Array.from({ length: shape.keepalives?.before ?? 0 }, () => keepalive), ...segments]
+}
 
-  const starts: Array<number> = []
-  let position = 0
-  for (const segment of segments) {
-    starts.push(position)
-    position += segment.count
-  }
-  const segmentsTotal = total(segments)
-  const inProgressAt = segments.findIndex((segment) => segment.type === "response.in_progress")
-
-  let hint = 0
-  const locate = (index: number): number => {
-    const inside = (at: number) => {
-      const start = starts[at]
-      const segment = segments[at]
-      return start !== undefined && segment !== undefined && index >= start && index < start + segment.count
-    }
-    // Events are nearly always read in order.
-    if (inside(hint)) return hint
-    if (inside(hint + 1)) return ++hint
-    let low = 0
-    let high = starts.length - 1
-    while (low < high) {
-      const middle = (low + high + 1) >> 1
-      if ((starts[middle] ?? 0) <= index) low = middle
-      else high = middle - 1
-    }
-    hint = low
-    return low
-  }
-  const segmentAt = (index: number): readonly [Segment, number] => {
-    const at = locate(index)
-    return [segments[at] ?? keepalive, starts[at] ?? 0]
-  }
+/** The timeline of a script, with the troubles that shape it. */
+export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
+  const plan = limited(options)
+  const end = endOf(options, plan)
+  const row = SegmentRow.make(segmentsOf(options, plan, end, () => snapshot(row.length)))
+  const inProgressAt = row.segments.findIndex((segment) => segment.type === "response.in_progress")
 
   const progress = (produced: number) => {
     const reached = plan.items.map(() => ({ added: false, deltas: 0, done: false }))
-    for (let at = 0; at < segments.length && (starts[at] ?? 0) < produced; at++) {
-      const segment = segments[at]
+    for (let at = 0; at < row.segments.length && row.before(at) < produced; at++) {
+      const segment = row.segments[at]
       const item = segment?.item === undefined ? undefined : reached[segment.item.index]
       if (segment === undefined || item === undefined) continue
       switch (segment.item?.tells) {
@@ -183,7 +163,7 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
           item.added = true
           break
         case "delta":
-          item.deltas += Math.min(segment.count, produced - (starts[at] ?? 0))
+          item.deltas += Math.min(segment.count, produced - row.before(at))
           break
         case "done":
           item.done = true
@@ -193,9 +173,9 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
   }
 
   const status = (produced: number): Status =>
-    produced >= segmentsTotal
+    produced >= row.length
       ? end.status
-      : options.background && (inProgressAt < 0 || produced <= (starts[inProgressAt] ?? 0))
+      : options.background && (inProgressAt < 0 || produced <= row.before(inProgressAt))
         ? "queued"
         : "in_progress"
 
@@ -224,10 +204,10 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
   }
 
   return {
-    length: segmentsTotal,
-    queued: options.background && inProgressAt >= 0 ? (starts[inProgressAt] ?? 0) : 0,
+    length: row.length,
+    queued: options.background && inProgressAt >= 0 ? row.before(inProgressAt) : 0,
     at: (index) => {
-      const [segment, start] = segmentAt(index)
+      const [segment = keepalive, start] = row.of(index)
       return {
         type: segment.type,
         sequence: index,
@@ -235,8 +215,8 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
         ephemeral: segment.ephemeral
       }
     },
-    paced: (index) => segmentAt(index)[0].paced,
-    after: (sequence) => Math.min(Math.max(sequence + 1, 0), segmentsTotal),
+    paced: (index) => (row.of(index)[0] ?? keepalive).paced,
+    after: (sequence) => Math.min(Math.max(sequence + 1, 0), row.length),
     snapshot,
     status,
     outputText: (produced) => {

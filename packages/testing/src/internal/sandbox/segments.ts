@@ -25,7 +25,7 @@ export const single = (
   ...(item === undefined ? {} : { item })
 })
 
-export const total = (segments: ReadonlyArray<Segment>): number =>
+const total = (segments: ReadonlyArray<Segment>): number =>
   segments.reduce((sum, segment) => sum + segment.count, 0)
 
 const part = (segment: Segment, from: number, count: number): Segment => ({

@@ -1,0 +1,59 @@
+import { Effect, FiberMap, Latch, type Scope } from "effect"
+import type { Step } from "../../RunEngine.ts"
+import type { FactOf, NewFact } from "../../RunRecord.ts"
+import type { RunState } from "../../RunState.ts"
+import { sendCancel } from "../cancelResponse.ts"
+import type { OpenRun } from "../openRun.ts"
+import type { HeldLease } from "./lease.ts"
+import type * as Observe from "./observe.ts"
+
+/** The cancels of a held run that are being sent. */
+export interface Cancels {
+  /** Sends those that are recorded, beside what the run does otherwise. */
+  readonly send: () => void
+  /** Ends when none is being sent. */
+  readonly ended: Effect.Effect<void>
+  /** Ends when the run must stop here: a cancel was recorded of a response that only this process can stop. */
+  readonly stopped: Effect.Effect<void>
+}
+
+/** Each cancel has a fiber of its own, which ends when the provider took it, or with the scope. */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly run: OpenRun
+  readonly held: HeldLease
+  /** What this process is busy with: while a cancel is being sent, its response is. */
+  readonly underWay: Set<string>
+  readonly nextOf: (state: RunState) => Step
+  readonly observe: (fact: NewFact) => Effect.Effect<void, Observe.ObserveError>
+}): Effect.fn.Return<Cancels, never, Scope.Scope> {
+  const { nextOf, observe, run, underWay } = options
+  const { journal, lease, record } = options.held
+  const stopped = Latch.makeUnsafe(false)
+  const cancels = yield* FiberMap.make<string, void, never>()
+  const fork = yield* FiberMap.runtime(cancels)()
+  const cancelOf = (response: FactOf<"Accepted">) =>
+    sendCancel(run, response, { by: lease.owner, persist: true }).pipe(
+      Effect.flatMap((facts) => Effect.forEach(facts, observe, { discard: true })),
+      Effect.ensuring(Effect.sync(() => void underWay.delete(response.responseId))),
+      Effect.ignore
+    )
+  return {
+    send: () => {
+      const state = journal.state()
+      const unsent: Array<FactOf<"Accepted">> = []
+      for (let step = nextOf(state); step._tag === "CancelResponse"; step = nextOf(state)) {
+        underWay.add(step.response.responseId)
+        unsent.push(step.response)
+      }
+      // A cancel that is answered at once must not be found again while they are looked for.
+      for (const response of unsent) {
+        const isOwn = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
+        // A foreground response ends with the connection of whoever opened it.
+        if (isOwn && !record.background) stopped.openUnsafe()
+        else fork(response.responseId, cancelOf(response))
+      }
+    },
+    ended: FiberMap.awaitEmpty(cancels),
+    stopped: stopped.await
+  }
+})

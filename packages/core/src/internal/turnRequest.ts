@@ -1,0 +1,34 @@
+import { Prompt } from "effect/ai"
+import type { ModelRequest } from "../BackgroundModel.ts"
+import type { RunState } from "../RunState.ts"
+import type { OpenRun } from "./openRun.ts"
+
+/** The request that opens a turn: the first is the caller's, later ones are built from the journal. */
+export const requestOf = (run: OpenRun, state: RunState, turn: number): ModelRequest | undefined => {
+  if (turn === 0) return run.request
+  const before = state.turns[turn - 1]
+  if (before?.winner === undefined) return undefined
+  const content = before.calls.flatMap((call) =>
+    call.result === undefined
+      ? []
+      : [
+          Prompt.makePart("tool-result", {
+            id: call.callId,
+            name: call.name,
+            result: call.result.result,
+            isFailure: call.result.isFailure,
+            providerExecuted: false
+          })
+        ]
+  )
+  const { agent, record, runId } = run
+  return {
+    runId,
+    agent: agent.name,
+    ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
+    prompt: Prompt.fromMessages([Prompt.makeMessage("tool", { content })]),
+    previousResponseId: before.winner.responseId,
+    background: record.background,
+    ...(agent.options === undefined ? {} : { options: agent.options })
+  }
+}

@@ -1,0 +1,17 @@
+import { Effect } from "effect"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentResponse } from "../../AgentResponse.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import type { Agent, RunRef } from "../agent.ts"
+import * as OpenRun from "../openRun.ts"
+import { glance } from "./look.ts"
+
+/** The response that one look at a run shows. */
+export const poll = Effect.fn("Agent.poll")(function* (
+  agent: Agent,
+  ref: RunRef
+): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
+  const { response } = yield* glance(yield* OpenRun.find(agent, ref))
+  return response
+})

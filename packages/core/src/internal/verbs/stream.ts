@@ -1,0 +1,35 @@
+import { Effect, type Scope, Stream } from "effect"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+import type { TokenStore } from "../../TokenStore.ts"
+import { advance, advanceManually } from "../advance.ts"
+import type { Agent, RunInput, RunRef, StreamOptions } from "../agent.ts"
+import * as OpenRun from "../openRun.ts"
+import { watch as readAlong } from "../watch.ts"
+
+type Requirements = BackgroundModel | TokenStore
+
+const advancing = (
+  run: OpenRun.OpenRun,
+  options: StreamOptions
+): Effect.Effect<Stream.Stream<AgentUpdate | Delivery, AgentError>, AgentError, Scope.Scope> =>
+  options.acknowledge === "manual" ? advanceManually(run, options) : advance(run, options)
+
+/** Starts a run, or continues the one that is named, and streams it. */
+export const stream = (
+  agent: Agent,
+  input: RunInput & StreamOptions & { readonly background?: boolean }
+): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> =>
+  Stream.unwrap(Effect.flatMap(OpenRun.create(agent, input), (run) => advancing(run, input)))
+
+/** Streams a run that exists, from its position on. */
+export const resume = (
+  agent: Agent,
+  ref: RunRef & StreamOptions
+): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> =>
+  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), (run) => advancing(run, ref)))
+
+/** Reads along with a run, without its lease. */
+export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
+  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), readAlong))
