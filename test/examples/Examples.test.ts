@@ -52,6 +52,7 @@ describe.concurrent("examples", () => {
   works("01-stream-and-resume.ts", /--- broken off/, whole, /--- the session goes on after resp_/)
   works("02-start-and-poll.ts", /accepted: (queued|in_progress)/, /polled: completed/, whole)
   works("04-azure.ts", whole)
+  works("11-follow-a-response.ts", /accepted as resp_/, /--- broken off/, whole, /--- completed after \d+ updates/)
   works("06-observability.ts", /replay, attempt 1, after event 49/, /baton\.runs +1\n/)
 
   it.live(

@@ -142,7 +142,7 @@ const renumbered = (seed: string) => {
     Stream.flatMap(events, (event) => {
       const n = event.sequenceNumber
       if (n === undefined) return Stream.succeed(event)
-      const again = event.parts.some(({ part }) => part.type === "text-delta") && chance(seed, n).hits(0.02)
+      const again = event.statements.some(({ _tag }) => _tag === "Delta") && chance(seed, n).hits(0.02)
       const first = { ...event, sequenceNumber: 2 * n }
       return again ? Stream.make(first, { ...event, sequenceNumber: 2 * n + 1 }) : Stream.succeed(first)
     })

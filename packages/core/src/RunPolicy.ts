@@ -27,8 +27,10 @@ export interface Attachment {
  *
  * **Details**
  *
- * A run that stalled fails its stream with `RunStalled`, and can be resumed. `idleTimeout`, `maxQueued` and `maxSilence`
- * are measured by the monotonic clock of this process, and start again if a run is resumed.
+ * A run that stalled fails its stream with `RunStalled`; it goes on at the provider, unless `onStall` says otherwise.
+ * `maxQueued` and `maxFollowed` count from the acceptance of a response, whichever process follows it; `idleTimeout` and
+ * `maxSilence` start again if a run is resumed. A response with a completion window (`BackgroundModel.demands`) has that
+ * much more time for each, and is looked at 240 times in it at most.
  *
  * | field | meaning | default |
  * | --- | --- | --- |
@@ -40,11 +42,11 @@ export interface Attachment {
  * | `idleTimeout` | a connection that is silent for this long, keepalives included, is given up | 90 s |
  * | `maxQueued` | a run that stays queued for longer has stalled | 1 hour |
  * | `maxSilence` | a run of which nothing new is heard for longer has stalled | never |
- * | `maxFollowed` | a run that is followed for longer has stalled | never |
+ * | `maxFollowed` | a run that is under way for longer has stalled | never |
  * | `onStall` | what happens to a stalled run at the provider: it goes on, or it is cancelled | `"leave"` |
  * | `onAttach` | is run at each attachment to a run: the first, every reconnect, every look of a poll | nothing |
  * | `requestRetry` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
- * | `reconnect` | repeats the attachment to a run; starts again with every progress | 20 times, from 0.25 s to 10 s |
+ * | `reconnect` | repeats attachments and looks that fail; starts again with every progress, and a look that shows the run alive is one | 20 times, from 0.25 s to 10 s |
  * | `pollEvery` | when to look at a run that cannot be streamed | every 2 s |
  * | `onUnconfirmed` | what is done about a request that was sent and never answered: nothing, or it is sent again | `"fail"` |
  * | `onAgentChanged` | what happens to a run that another version of its agent started | `"fail"` |
