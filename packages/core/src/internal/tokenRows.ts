@@ -1,8 +1,13 @@
-import type { Delivered } from "../ContinuationToken.ts"
-
 // How the rows of a position stand in a token: small numbers take half the room in base 36 that they take in JSON.
 
 type Row = ReadonlyArray<number>
+
+/** What a position says was delivered: see ContinuationToken.Delivered. */
+interface Delivered extends Readonly<Record<"items" | "lanes" | "open" | "ids" | "at", ReadonlyArray<Row>>> {
+  readonly next: number
+  readonly calls: boolean
+  readonly overflow: boolean
+}
 
 const packRows = (rows: ReadonlyArray<Row>): string =>
   rows.map((row) => row.map((n) => n.toString(36)).join(".")).join("_")
@@ -50,6 +55,6 @@ const growing = 5 + 7 + 3 + 3
 /** How much room the rows take at most, while nothing begins or ends. */
 export const lengthOf = ({ at, ids, items, lanes, open }: Delivered): number => {
   let length = 16 + lengthOfRows(items) + lengthOfRows(lanes) + lengthOfRows(ids) + lengthOfRows(at)
-  for (const [place, lane] of open) length += digits(place) + digits(lane) + 2 + growing + 3
+  for (const [place = 0, lane = 0] of open) length += digits(place) + digits(lane) + 2 + growing + 3
   return length
 }

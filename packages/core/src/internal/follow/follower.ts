@@ -256,7 +256,8 @@ export class Follower {
   private lookAgain(): Effect.Effect<ModelSnapshot | undefined, AgentError> {
     const { model, policy, reader, trouble } = this.following
     const { ending, responseId } = reader
-    if (ending?.status === "expired" || responseId === undefined) return Effect.succeed(ending?.snapshot)
+    const isWhole = ending?.status === "completed" || ending?.status === "incomplete"
+    if (!isWhole || responseId === undefined) return Effect.succeed(ending?.snapshot)
     return guarded(this.following, look(model, responseId, { schedule: policy.requestRetry, trouble })).pipe(
       Effect.map((seen) =>
         seen._tag === "Shown" && isOver(seen.snapshot.status) && seen.snapshot.items.length > 0

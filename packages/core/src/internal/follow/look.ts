@@ -1,5 +1,5 @@
 import { type Duration, Effect, type Schedule } from "effect"
-import { AiError } from "effect/ai"
+import type { AiError } from "effect/ai"
 import type { BackgroundModel, ModelSnapshot } from "../../BackgroundModel.ts"
 import type { Trouble } from "../hold/trouble.ts"
 import * as Backoff from "./backoff.ts"

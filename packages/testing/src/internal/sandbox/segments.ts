@@ -25,8 +25,7 @@ export const single = (
   ...(item === undefined ? {} : { item })
 })
 
-const total = (segments: ReadonlyArray<Segment>): number =>
-  segments.reduce((sum, segment) => sum + segment.count, 0)
+const total = (segments: ReadonlyArray<Segment>): number => segments.reduce((sum, segment) => sum + segment.count, 0)
 
 const part = (segment: Segment, from: number, count: number): Segment => ({
   ...segment,
