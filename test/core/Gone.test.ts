@@ -27,7 +27,7 @@ const worked = Effect.fnUntraced(function* (millis: number) {
   const worker = Runs.worker([analyst], {
     concurrency: 50,
     claimEvery: "500 millis",
-    startJitter: 0,
+    startJitter: "0 millis",
     handle: ({ runId, updates }) =>
       Stream.runForEach(updates, (update) =>
         Effect.sync(() => void texts.set(runId, (texts.get(runId) ?? "") + update.text))

@@ -146,17 +146,12 @@ describe("a replay that brings nothing but an end", () => {
     const depths: Array<number> = []
     const layer = over(
       (inner) => ({
-        resume: (responseId, options) =>
-          Stream.unwrap(
-            Effect.withFiber((fiber) =>
-              Effect.sync(() => {
-                // How deep the fiber is that follows the run.
-                const { _stack } = fiber as unknown as { readonly _stack: ReadonlyArray<unknown> }
-                depths.push(_stack.length)
-                return depths.length > 10_000 ? inner.resume(responseId, options) : Stream.empty
-              })
-            )
-          )
+        resume: (responseId, options) => {
+          // How deep the fiber is that follows the run.
+          const { _stack } = Fiber.getCurrent() as unknown as { readonly _stack: ReadonlyArray<unknown> }
+          depths.push(_stack.length)
+          return depths.length > 10_000 ? inner.resume(responseId, options) : Stream.empty
+        }
       }),
       [text("a"), disconnect, pause("10 hours"), text("b"), completed]
     )

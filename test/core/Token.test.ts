@@ -125,6 +125,8 @@ const positions: ReadonlyArray<ContinuationToken.ContinuationToken> = [
   }
 ]
 
+const numbered = positions.map((position, i) => [i, position] as const)
+
 const key = { id: "k".repeat(16), secret: Redacted.make("a secret that is long enough to be one") }
 const sealing = SignedTokens.layer({ keys: [key], expiresAfter: "365 days" })
 
@@ -202,7 +204,7 @@ const statementOf = (said: typeof Said.Type): BackgroundModel.Statement => {
 }
 
 describe("ContinuationToken", () => {
-  it.effect.each(positions.entries().toArray())(
+  it.effect.each(numbered)(
     "encodes in at most a kilobyte, and reads back the same from text, bytes and JSON: %i",
     ([, position]) =>
       Effect.gen(function* () {
@@ -215,7 +217,7 @@ describe("ContinuationToken", () => {
       })
   )
 
-  it.effect.each(positions.entries().toArray())("refuses every text that is cut short: %i", ([, position]) =>
+  it.effect.each(numbered)("refuses every text that is cut short: %i", ([, position]) =>
     Effect.gen(function* () {
       const text = yield* encode(position)
       for (let length = 0; length < text.length; length++) {

@@ -135,9 +135,7 @@ describe("a run of which a token cannot hold what was delivered", () => {
     "texts that begin as their item does": (index) => [
       says({ _tag: "ItemAdded", index, lanes: [{ lane: 0, kind: "text", text: `text ${index}. ` }] })
     ],
-    "texts of one item": (lane) => [
-      says({ _tag: "Delta", index: 0, lane, kind: "text", delta: `text ${lane}. ` })
-    ]
+    "texts of one item": (lane) => [says({ _tag: "Delta", index: 0, lane, kind: "text", delta: `text ${lane}. ` })]
   }
   it.effect.each(Object.entries(shapes))("is told once and whole around the limit: %s", ([, shape]) =>
     Effect.gen(function* () {
