@@ -194,15 +194,13 @@ export class Reader {
     const match = Whole.tellEnd(telling, snapshot, seen)
     if (telling.divergence !== undefined) return
     telling.statement = statement + 1
-    const { finish, status } = snapshot
-    if (finish !== undefined) {
-      const reason = finish.reason === "stop" && telling.delivered.calls ? "tool-calls" : finish.reason
-      telling.tell(reason === finish.reason ? finish : { ...finish, reason }, telling.delivered)
-    }
+    const { status } = snapshot
+    const finish = finishOf(snapshot, telling.delivered.calls)
+    if (finish !== undefined) telling.tell(finish, telling.delivered)
     this.ending = {
       status,
       ...(status === "failed" ? { error: snapshot.error ?? unexplained } : undefined),
-      snapshot,
+      snapshot: finish === undefined ? snapshot : { ...snapshot, finish },
       shows: match === "found"
     }
   }
@@ -310,6 +308,10 @@ export class Reader {
     }
   }
 }
+
+/** How a response finished; one that asked for calls did not just stop, whatever its end shows. */
+const finishOf = ({ finish }: ModelSnapshot, calls: boolean): ModelSnapshot["finish"] =>
+  calls && finish?.reason === "stop" ? { ...finish, reason: "tool-calls" } : finish
 
 /** Whether a delta can be delivered as it is. */
 const isPlain = ({ delta, index }: Delta): boolean => {
