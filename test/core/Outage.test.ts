@@ -26,7 +26,7 @@ const away = (millis: number, error: AiError.AiError, options: ScriptedModel.Opt
   })
   const change = (inner: Model): Partial<Model> => ({
     create: (request) => Stream.unwrap(Effect.as(Effect.orDie(reached), inner.create(request))),
-    resume: (responseId, options) => Stream.unwrap(Effect.as(reached, inner.resume(responseId, options))),
+    resume: (responseId, asked) => Stream.unwrap(Effect.as(reached, inner.resume(responseId, asked))),
     retrieve: (responseId) => Effect.andThen(reached, inner.retrieve(responseId)),
     cancel: (responseId) => Effect.andThen(reached, inner.cancel(responseId))
   })

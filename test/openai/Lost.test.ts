@@ -87,17 +87,12 @@ const everyWay = Effect.fnUntraced(function* (
   outcome: (updates: ReadonlyArray<Update>) => unknown = joined
 ) {
   const stream = (runId: string) => Agent.stream(analyst, { input: "Hello", runId })
-  const collect = (updates: Stream.Stream<Update, unknown>) =>
-    Effect.map(
-      Effect.gen(function* () {
-        const read: Array<Update> = []
-        const exit = yield* Effect.exit(
-          Stream.runForEach(updates, (update) => Effect.sync(() => void read.push(update)))
-        )
-        return { read, failed: exit._tag === "Failure" }
-      }),
-      (told) => told
-    )
+  const collect = <E, R>(updates: Stream.Stream<Update, E, R>) =>
+    Effect.gen(function* () {
+      const read: Array<Update> = []
+      const exit = yield* Effect.exit(Stream.runForEach(updates, (update) => Effect.sync(() => void read.push(update))))
+      return { read, failed: exit._tag === "Failure" }
+    })
   const told = server(events, shown)
   const whole = yield* passing(collect(stream("whole"))).pipe(Effect.provide(told.layer))
   const { response, run } = yield* Effect.gen(function* () {

@@ -19,7 +19,7 @@ export const lanesOfEvents = (events: ReadonlyArray<ModelEvent>): Record<string,
   )
 
 /** What the events before the end of an item told of its lanes: the texts of their deltas and ends, and the sources. */
-export const toldBefore = (events: ReadonlyArray<ModelEvent>) => {
+const toldBefore = (events: ReadonlyArray<ModelEvent>) => {
   const deltas = new Map<string, string>()
   const ends = new Map<string, string>()
   const sources = new Map<string, Array<unknown>>()

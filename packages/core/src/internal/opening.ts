@@ -20,7 +20,7 @@ import type { Telemetry } from "./telemetry.ts"
 // `closeTimeout`, as otherwise what was bought could not be found.
 
 /** A response that this process opened, and what follows it, for as long as the scope that it was opened in lasts. */
-export interface Opened extends Accepted {
+interface Opened extends Accepted {
   readonly pull: Pulled
   readonly scope: Scope.Closeable
 }

@@ -23,7 +23,7 @@ const boughtNothing = ({ error, kind }: Failures.RequestFailure): boolean => {
 }
 
 /** The error of a create request that may have been accepted. */
-export const unconfirmed = (error: AiError.AiError) => new CreateUnconfirmed({ error })
+const unconfirmed = (error: AiError.AiError) => new CreateUnconfirmed({ error })
 
 /** The error of a create request that failed before its body. */
 export const failed = (failure: Failures.RequestFailure, method: string): AiError.AiError | CreateUnconfirmed => {

@@ -9,7 +9,7 @@ import { defined, type Json, textOf } from "./fields.ts"
  */
 export const second = 1000
 export const sealLane = 2000
-export const callLane = 1
+const callLane = 1
 
 const mostItems = 1_000_000
 

@@ -1,7 +1,7 @@
 import type { BackgroundModel } from "@effect-baton/core"
 
 /** A lane as its statements tell it. */
-export interface LaneSaid {
+interface LaneSaid {
   readonly lane: number
   readonly kind: BackgroundModel.Lane["kind"]
   /** Its beginning and its deltas, joined. */
@@ -16,7 +16,7 @@ export interface LaneSaid {
 }
 
 /** An item as its statements tell it. */
-export interface ItemSaid {
+interface ItemSaid {
   readonly lanes: Map<number, LaneSaid>
   done: boolean
   unread: boolean

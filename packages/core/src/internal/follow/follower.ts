@@ -18,7 +18,7 @@ import { toolCallsIn } from "./toolCalls.ts"
 type Answered = Effect.Effect<ReadonlyArray<Followed>, AgentError>
 
 /** Elements of one read; `Accepted` and `Refused` come alone, and `ResponseEnded` is the last of its batch. */
-export type Batch = readonly [Followed, ...Array<Followed>]
+type Batch = readonly [Followed, ...Array<Followed>]
 
 export type Pulled = Pull.Pull<Batch, AgentError>
 

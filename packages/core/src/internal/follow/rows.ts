@@ -6,7 +6,7 @@ import type { Delivered } from "../../ContinuationToken.ts"
 export type Open = Delivered["open"][number]
 type Witness = readonly [placed: number, texts: number, textSum: number, reasonings: number, reasoningSum: number]
 
-export const nothing: Delivered = {
+const nothing: Delivered = {
   items: [],
   lanes: [],
   open: [],
@@ -24,7 +24,6 @@ export const overflowed = (delivered: Delivered): Delivered => ({
   overflow: true
 })
 
-export const kinds = ["text", "reasoning", "params", "sources"] as const
 export const kindOf = (kind: TextLane["kind"]): number => (kind === "text" ? 0 : kind === "reasoning" ? 1 : 2)
 export const sources = 3
 const single = 4

@@ -41,13 +41,13 @@ const endOf = (id: string, kind: number, metadata: Metadata | undefined): Part =
 const isHigh = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
 
 /** A text without the first half of a character at its end, and that half. */
-export const withoutHalf = (text: string): readonly [whole: string, half: number] => {
+const withoutHalf = (text: string): readonly [whole: string, half: number] => {
   const last = text.length === 0 ? 0 : text.charCodeAt(text.length - 1)
   return isHigh(last) ? [text.slice(0, -1), last] : [text, 0]
 }
 
 /** Why a text that the provider repeats cannot be what was delivered. */
-export const otherwise = (place: number, lane: number): string =>
+const otherwise = (place: number, lane: number): string =>
   `part ${lane} of output item ${place} is another text than before`
 
 /** Tells one event or one snapshot: what is new of it, in order, and what was delivered then. */
