@@ -239,12 +239,20 @@ describe("ContinuationToken", () => {
         "r".repeat(400),
         "\u00e9".repeat(128),
         '"\u0001'.repeat(64)
-      ])
+      ]),
+      Between(0, 40)
     ],
-    ([all, runId, responseId]) =>
+    ([said, runId, responseId, crowd]) =>
       Effect.gen(function* () {
         const longest = Agent.make(runId === "r" ? "analyst" : "\u00e9".repeat(32), { background: true })
         const updates = Agent.stream(longest, { input: "Hello", runId })
+        const open = Array.from({ length: crowd }, (_, i): BackgroundModel.Statement => ({
+          _tag: "Delta",
+          index: i * 2,
+          lane: i,
+          kind: "text",
+          delta: "word"
+        }))
         let overflow = false
         const read = Stream.runForEach(updates, ({ continuationToken }) => {
           if (continuationToken._tag === "None") return Effect.void
@@ -255,7 +263,10 @@ describe("ContinuationToken", () => {
         })
         yield* passing(
           Effect.catchReasons(read, "AgentError", { RunDiverged: () => Effect.void, RunFailed: () => Effect.void })
-        ).pipe(Effect.provide(saying(all.map(statementOf), responseId)), Effect.provide(TokenStore.layerMemory))
+        ).pipe(
+          Effect.provide(saying([...open, ...said.map(statementOf)], responseId)),
+          Effect.provide(TokenStore.layerMemory)
+        )
       }),
     { arbitrary: { runs: 150 } }
   )

@@ -5,8 +5,13 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 // All looks at one provider share one pace: when it refuses one of them for now, all wait as it says, and come one after
 // another then.
 
+// Between two looks, in milliseconds: below the shortest there is no pace to keep.
 const shortest = 10
+const first = 100
 const longest = 1000
+
+// By how many looks a second the pace grows in a second.
+const faster = 0.2
 
 class Pace {
   private next = 0
@@ -27,7 +32,9 @@ class Pace {
   }
 
   answered(): void {
-    this.interval = this.interval < shortest ? 0 : this.interval * 0.9
+    // Answers come this far apart.
+    const seconds = this.interval / 1000
+    this.interval = this.interval < shortest ? 0 : this.interval / (1 + faster * seconds * seconds)
   }
 
   refused(now: number, wait: number): void {
@@ -35,7 +42,7 @@ class Pace {
     // Refusals of looks that were sent together are one.
     if (now < this.refusedAt + longest) return
     this.refusedAt = now
-    this.interval = Math.min(longest, Math.max(shortest, this.interval * 2))
+    this.interval = Math.min(longest, Math.max(first, this.interval * 2))
   }
 }
 
