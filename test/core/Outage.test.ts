@@ -41,6 +41,17 @@ const outages: ReadonlyArray<readonly [string, number, AiError.AiError]> = [
 ]
 
 describe.each(outages)("E10: while %s", (_, millis, error) => {
+  it.effect("a cancel that nobody can take now is taken in the end", () => {
+    const { layer, seen } = away(millis, error)
+    return Effect.gen(function* () {
+      yield* Agent.start(analyst, input)
+      yield* elapse(1500, 100)
+      const response = yield* passing(Agent.cancel(analyst, ref), 100)
+      assert.isTrue(["cancelled", "completed"].includes(response.status))
+      assert.isAtLeast(seen.failed, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("a result is waited for", () => {
     const { layer, seen } = away(millis, error)
     return Effect.gen(function* () {

@@ -17,13 +17,13 @@ const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([
 )
 
 /**
- * Cancels a response at the provider, and answers what is to be recorded of it. With `persist` it keeps at it until the
- * provider took the cancel, for as long as the caller waits.
+ * Cancels a response at the provider, and answers what is to be recorded of it. Without a `schedule` it keeps at it until
+ * the provider took the cancel, for as long as the caller waits.
  */
 export const sendCancel = (
   run: Pick<OpenRun, "agent" | "isExternal" | "model" | "policy" | "runId">,
   response: FactOf<"Accepted">,
-  { by, persist }: { readonly by: string; readonly persist: boolean }
+  { by, schedule }: { readonly by: string; readonly schedule?: Schedule.Schedule<unknown> }
 ): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
   const { incarnation, responseId } = response
   const { model } = run
@@ -57,7 +57,7 @@ export const sendCancel = (
     Effect.tapError((error) =>
       trouble.began("the provider did not take the cancel of a response, and this is tried again", error.message)
     ),
-    Effect.retry(persist ? untilTaken : Backoff.patiently(run.policy.requestRetry)),
+    Effect.retry(schedule === undefined ? untilTaken : Backoff.patiently(schedule)),
     Effect.tap(() => trouble.ended)
   )
 }

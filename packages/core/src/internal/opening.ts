@@ -211,7 +211,7 @@ const unsupported = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, tu
 const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>
   Effect.gen(function* () {
     yield* Effect.logWarning("baton: a run was removed while its request was under way: its response is deleted")
-    yield* Effect.ignore(sendCancel(run, fact, { by: fact.by, persist: true }))
+    yield* Effect.ignore(sendCancel(run, fact, { by: fact.by }))
     yield* Effect.ignore(
       Effect.retry(run.model.remove(fact.responseId), { while: (error) => error.isRetryable, schedule: persistently })
     )

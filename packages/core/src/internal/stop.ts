@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, type Schedule } from "effect"
 import { type AgentError, RunNotFound } from "../AgentError.ts"
 import { decide } from "../RunEngine.ts"
 import type { NewFact } from "../RunRecord.ts"
@@ -13,7 +13,10 @@ import { contextOf, errorOf, type OpenRun, readAgain, storeFailed } from "./open
  * Records that a run must stop, and cancels at the provider what can be cancelled from here. What the provider does not
  * take now is sent again by whoever holds the run next; a foreground response is stopped by the process that follows it.
  */
-export const stop = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<RunState, AgentError> {
+export const stop = Effect.fnUntraced(function* (
+  run: OpenRun,
+  schedule: Schedule.Schedule<unknown> = run.policy.requestRetry
+): Effect.fn.Return<RunState, AgentError> {
   const record = yield* readAgain(run)
   const journal = new Journal(record)
   const by = run.policy.workerName ?? "Agent.cancel"
@@ -40,7 +43,7 @@ export const stop = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return
     underWay.add(response.responseId)
     const isWinner = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
     if (isWinner && !record.background) continue
-    const facts = yield* sendCancel(run, response, { by, persist: false }).pipe(
+    const facts = yield* sendCancel(run, response, { by, schedule }).pipe(
       Effect.mapError((error) => errorOf(run)(error))
     )
     yield* Effect.forEach(facts, note, { discard: true })

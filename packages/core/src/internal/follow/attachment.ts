@@ -95,7 +95,7 @@ const watched = Effect.fnUntraced(function* (
     readonly first?: ReadonlyArray<ModelEvent>
   }
 ): Effect.fn.Return<Attachment> {
-  watch.heard()
+  watch.attached()
   const over = Deferred.makeUnsafe<never, Over>()
   yield* Effect.raceAllFirst([
     lost,

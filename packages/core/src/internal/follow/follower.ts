@@ -185,11 +185,12 @@ export class Follower {
 
   /** What a look shows. */
   private seen({ close, look: shown }: Looked): Effect.Effect<ReadonlyArray<Followed>, AgentError> {
-    const { reader, trouble } = this.following
+    const { reader, trouble, watch } = this.following
     if (shown._tag === "Gone") {
       reader.expire()
       return this.deliver([], () => Effect.void)
     }
+    watch.heard()
     return Effect.andThen(trouble.ended, this.deliver(reader.fill(shown.snapshot), close))
   }
 

@@ -14,6 +14,8 @@ export interface StallWatch {
   readonly waits: () => void
   /** It came. */
   readonly came: () => void
+  /** From here on a connection is listened to. */
+  readonly attached: () => void
   /** There was a sign of life, new or not. */
   readonly heard: () => void
   /** Ends when there was no sign of life for as long as the policy allows. */
@@ -47,6 +49,7 @@ export const make = Effect.fnUntraced(function* (run: {
   let waiting = true
   let since = started
   let lastHeard = started
+  let known: number | undefined
 
   /** Ends when, while something is waited for and `applies`, `from` lies so far back. */
   const elapsed = (within: Duration.Duration, from: () => number, applies = () => true): Effect.Effect<void> => {
@@ -75,10 +78,10 @@ export const make = Effect.fnUntraced(function* (run: {
   const maxFollowed = Duration.sum(policy.maxFollowed, window)
   const maxQueued = Duration.sum(policy.maxQueued, window)
   const maxSilence = Duration.sum(policy.maxSilence, window)
-  // A run that was accepted long ago may be queued no more: this process has to hear of it first.
+  // A run that was accepted long ago may be queued no more: this process has to hear of it first, and for a while.
   const queuedSince = () => {
     const limit = Duration.toMillis(maxQueued)
-    return Math.max(begun, started + Math.min(limit, Duration.toMillis(policy.idleTimeout)) - limit)
+    return Math.max(begun, (known ?? millis()) + Math.min(limit, Duration.toMillis(policy.idleTimeout)) - limit)
   }
 
   return {
@@ -90,8 +93,12 @@ export const make = Effect.fnUntraced(function* (run: {
     came: () => {
       waiting = false
     },
+    attached: () => {
+      lastHeard = millis()
+    },
     heard: () => {
       lastHeard = millis()
+      known ??= lastHeard
     },
     idle: elapsed(policy.idleTimeout, () => lastHeard),
     stalled: Effect.raceAllFirst([

@@ -32,7 +32,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const cancels = yield* FiberMap.make<string, void, never>()
   const fork = yield* FiberMap.runtime(cancels)()
   const cancelOf = (response: FactOf<"Accepted">) =>
-    sendCancel(run, response, { by: lease.owner, persist: true }).pipe(
+    sendCancel(run, response, { by: lease.owner }).pipe(
       Effect.flatMap((facts) => Effect.forEach(facts, observe, { discard: true })),
       Effect.ensuring(Effect.sync(() => void underWay.delete(response.responseId))),
       Effect.ignore

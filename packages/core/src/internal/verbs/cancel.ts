@@ -15,6 +15,7 @@ export const cancel = Effect.fn("Agent.cancel")(function* (
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
   const { wait = true } = ref
   const run = yield* OpenRun.find(agent, ref)
-  yield* stop(run)
+  // Who waits for the end waits out a provider that is away, as a stream does.
+  yield* stop(run, wait ? run.policy.reconnect : run.policy.requestRetry)
   return (yield* wait ? untilOver(run) : glance(run)).response
 })

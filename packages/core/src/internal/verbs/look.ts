@@ -226,6 +226,7 @@ export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.R
     acceptedAt: RunState.winners(seen.state).at(-1)?.at,
     window
   })
+  watch.heard()
   const slowest = window === undefined ? Duration.zero : Backoff.paceOf(window)
   const poll = Effect.gen(function* () {
     while (!isOver(seen.response.status) && seen.response.status !== "waiting") {
