@@ -8,7 +8,7 @@ import { analyst, plain, recordOf, stateOf, statusOf, textOf, uninterrupted } fr
 import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
-const { close, completed, disconnect, failed, keepalive, pause, text, unknown } = ScriptedModel
+const { close, completed, disconnect, failed, keepalive, pause, text, unknown, whole: wholeText } = ScriptedModel
 
 const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 17 }))
 const Word = Schema.Literals(["a", "bc", "é", "\ud83d", "\udc4d", " ", ""])
@@ -16,14 +16,18 @@ const Word = Schema.Literals(["a", "bc", "é", "\ud83d", "\udc4d", " ", ""])
 const Piece = Schema.TaggedUnion({
   Text: { item: Small, deltas: Schema.NonEmptyArray(Word).check(Schema.isMaxLength(4)) },
   Close: { item: Small },
+  /** A text that only its end says. */
+  Whole: { words: Schema.Array(Word).check(Schema.isMaxLength(4)) },
   Pause: { millis: Schema.Literals([1, 300, 2000]) },
   Disconnect: {},
   Keepalive: {},
   Unknown: {}
 })
 
-const stepOf = (piece: typeof Piece.Type): ScriptedModel.Step => {
+const stepOf = (piece: typeof Piece.Type, i: number): ScriptedModel.Step => {
   switch (piece._tag) {
+    case "Whole":
+      return wholeText(piece.words.join(""), 20 + i)
     case "Text":
       return text(piece.deltas, piece.item)
     case "Close":
@@ -42,10 +46,10 @@ const stepOf = (piece: typeof Piece.Type): ScriptedModel.Step => {
 /** The steps of a run; a text that is closed is not written to again. */
 const stepsOf = (pieces: ReadonlyArray<typeof Piece.Type>): ReadonlyArray<ScriptedModel.Step> => {
   const closed = new Set<number>()
-  return pieces.flatMap((piece) => {
+  return pieces.flatMap((piece, i) => {
     if (piece._tag === "Text" && closed.has(piece.item)) return []
     if (piece._tag === "Close") closed.add(piece.item)
-    return [stepOf(piece)]
+    return [stepOf(piece, i)]
   })
 }
 
