@@ -10,6 +10,7 @@ import { type ContinuationToken, start, TokenCodec } from "./ContinuationToken.t
 import type { Followed, Source } from "./Followed.ts"
 import { makePull } from "./internal/follow/makePull.ts"
 import { plainCodec } from "./internal/minted.ts"
+import { Signal } from "./internal/signal.ts"
 import * as Telemetry from "./internal/telemetry.ts"
 import { RunPolicy } from "./RunPolicy.ts"
 
@@ -74,8 +75,8 @@ export function response(
       const sealed = (yield* TokenCodec) !== plainCodec
       const telemetry = yield* Telemetry.make({ model, policy, agent: from.agent, counts: () => true })
       const pull = makePull({ model, policy, sealed }, source, from, {
-        lost: Effect.never,
-        stopped: Effect.never,
+        lost: new Signal<AgentError>(),
+        stopped: new Signal<void>(),
         telemetry
       })
       return Stream.scoped(Stream.fromPull(pull)).pipe(Stream.tapError(cancel))

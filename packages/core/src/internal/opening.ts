@@ -96,7 +96,7 @@ export const open = Effect.fnUntraced(function* (
     Scope.close(opening, Exit.void)
   )
   yield* Scope.addFinalizer(scope, answered)
-  const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.lost))
+  const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.untilLost))
   if (first._tag !== "AgentError") return yield* first
   // The error tells what was bought, if the answer comes in time.
   yield* answered
@@ -238,7 +238,7 @@ export const patience = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun
       // What others record may leave nothing to open.
       const isPatient = yield* Effect.raceAllFirst([
         pace.wait(error, error.retryAfter),
-        held.lost,
+        held.untilLost,
         Effect.as(held.moved, true)
       ])
       if (!isPatient) return yield* errorOf(run)(error)

@@ -11,6 +11,7 @@ import { learnInTime } from "./learn.ts"
 import { errorOf, now, type OpenRun, readAgain } from "./openRun.ts"
 import * as ResponseEnd from "./responseEnd.ts"
 import { reasonOf } from "./runReason.ts"
+import { Signal } from "./signal.ts"
 import { stuck } from "./stuck.ts"
 import * as Telemetry from "./telemetry.ts"
 import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "./turnEnd.ts"
@@ -75,7 +76,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
 
   const follow = Effect.fnUntraced(function* (source: Source) {
     const child = yield* Scope.fork(scope)
-    const engine = { lost: Effect.never, stopped: Effect.never, telemetry }
+    const engine = { lost: new Signal<AgentError>(), stopped: new Signal<void>(), telemetry }
     const pull = yield* Following.makePull(run, source, position, engine).pipe(Scope.provide(child))
     current = { pull, scope: child }
   })

@@ -1,6 +1,6 @@
-import { Cause, Deferred, Effect, Exit, type Pull, Scope, Stream } from "effect"
+import { Cause, type Context, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { AiError } from "effect/ai"
-import { AgentError } from "../../AgentError.ts"
+import type { AgentError } from "../../AgentError.ts"
 import type { ModelEvent, ReplayUnavailable, ResponseGone } from "../../BackgroundModel.ts"
 import * as Telemetry from "../telemetry.ts"
 import type { Connection, Events, Failure, Following } from "./following.ts"
@@ -17,98 +17,121 @@ export type Loss =
 /** What came of one read. */
 export type Read = { readonly _tag: "Events"; readonly events: ReadonlyArray<ModelEvent> } | Loss
 
-class Stopped {
-  readonly _tag = "Stopped"
-}
-
-type Over = AgentError | Cause.Done | Stopped
-
 /** An attachment that lasts until it is closed. */
 export class Attachment {
   readonly origin: "live" | "replay"
   /** Whether something new came over it. */
   progressed = false
   private readonly scope: Scope.Closeable
-  private readonly pull: Pull.Pull<ReadonlyArray<ModelEvent>, Failure | AgentError | Stopped>
+  private readonly watch: Following["watch"]
+  private readonly fork: (events: Events) => Fiber.Fiber<ReadonlyArray<ModelEvent>, Failure | Cause.Done>
+  private readonly events: Events
   private first: ReadonlyArray<ModelEvent> | undefined
+  /** How it ended from outside, if it did. */
+  private over: Effect.Effect<Loss, AgentError> | undefined
+  private pending: ((over: Effect.Effect<Loss, AgentError>) => void) | undefined
+  private readonly offs: ReadonlyArray<() => void>
 
-  constructor(options: {
-    readonly origin: "live" | "replay"
-    readonly scope: Scope.Closeable
-    readonly events: Events
-    readonly over: Deferred.Deferred<never, Over>
-    readonly first?: ReadonlyArray<ModelEvent>
-  }) {
+  constructor(
+    { lost, stopped, watch }: Following,
+    options: {
+      readonly origin: "live" | "replay"
+      readonly scope: Scope.Closeable
+      readonly events: Events
+      readonly first?: ReadonlyArray<ModelEvent>
+      readonly context: Context.Context<never>
+    }
+  ) {
     this.origin = options.origin
     this.scope = options.scope
+    this.events = options.events
     this.first = options.first
-    this.pull = Effect.raceFirst(options.events, Deferred.await(options.over))
+    this.watch = watch
+    this.fork = Effect.runForkWith(options.context)
+    watch.attached()
+    this.offs = [
+      lost.on((error) => this.end(Effect.fail(error))),
+      stopped.on(() => this.end(Effect.succeed<Loss>({ _tag: "Stopped" })))
+    ]
   }
 
   close(exit: Exit.Exit<void, unknown>): Effect.Effect<void> {
+    for (const off of this.offs) off()
     return Scope.close(this.scope, exit)
   }
 
   /** Reads what came; fails if this process may not go on, or the run has stalled. */
-  readonly read: Effect.Effect<Read, AgentError> = Effect.suspend(() => {
+  readonly read: Effect.Effect<Read, AgentError> = Effect.suspend((): Effect.Effect<Read, AgentError> => {
     const { first } = this
     this.first = undefined
     if (first !== undefined && first.length > 0) return Effect.succeed<Read>({ _tag: "Events", events: first })
-    return this.pull.pipe(
-      Effect.map((events): Read => ({ _tag: "Events", events })),
-      Effect.catchCause((cause): Effect.Effect<Read, AgentError> => {
-        const failed = cause.reasons.find(Cause.isFailReason)
-        return failed === undefined ? Effect.failCause(cause as Cause.Cause<never>) : lossOf(failed.error, this.origin)
-      })
-    )
+    if (this.over !== undefined) return this.over
+    const fiber = this.fork(this.events)
+    const exit = fiber.pollUnsafe()
+    return exit === undefined ? this.wait(fiber) : this.answer(exit)
   })
+
+  /** Waits for a read that is under way: for its end, or for that of the attachment. */
+  private wait(fiber: Fiber.Fiber<ReadonlyArray<ModelEvent>, Failure | Cause.Done>): Effect.Effect<Read, AgentError> {
+    return Effect.callback<Read, AgentError>((resume) => {
+      const off = this.watch.listen(true, (over) =>
+        this.end(over === "idle" ? Effect.succeed<Loss>({ _tag: "Broken", error: undefined }) : Effect.fail(over))
+      )
+      const done = (answer: Effect.Effect<Read, AgentError>) => {
+        if (this.pending === undefined) return
+        this.pending = undefined
+        off()
+        resume(answer)
+      }
+      this.pending = (over) => {
+        done(over)
+        fiber.interruptUnsafe()
+      }
+      fiber.addObserver((exit) => done(this.answer(exit)))
+      return Effect.suspend(() => {
+        this.pending = undefined
+        off()
+        return Fiber.interrupt(fiber)
+      })
+    })
+  }
+
+  private end(over: Effect.Effect<Loss, AgentError>): void {
+    if (this.over !== undefined) return
+    this.over = over
+    this.pending?.(over)
+  }
+
+  private answer(exit: Exit.Exit<ReadonlyArray<ModelEvent>, Failure | Cause.Done>): Effect.Effect<Read, AgentError> {
+    if (exit._tag === "Success") return Effect.succeed<Read>({ _tag: "Events", events: exit.value })
+    const failed = exit.cause.reasons.find(Cause.isFailReason)
+    return failed === undefined
+      ? Effect.failCause(exit.cause as Cause.Cause<never>)
+      : Effect.succeed<Read>(lossOf(failed.error, this.origin))
+  }
 }
 
-const lossOf = (
-  error: Failure | AgentError | Stopped | Cause.Done,
-  origin: "live" | "replay"
-): Effect.Effect<Loss, AgentError> => {
-  if (Cause.isDone(error)) return Effect.succeed({ _tag: "Broken", error: undefined })
-  if (error instanceof AgentError) return Effect.fail(error)
+const lossOf = (error: Failure | Cause.Done, origin: "live" | "replay"): Loss => {
+  if (Cause.isDone(error)) return { _tag: "Broken", error: undefined }
   switch (error._tag) {
-    case "Stopped":
-      return Effect.succeed({ _tag: "Stopped" })
     case "CreateUnconfirmed":
-      return Effect.succeed({ _tag: "Broken", error: error.error })
+      return { _tag: "Broken", error: error.error }
     case "AiError": {
       // A connection that breaks is no answer.
       const isAnswer = origin === "replay" && error.reason._tag !== "NetworkError"
-      return Effect.succeed({ _tag: isAnswer ? "Refused" : "Broken", error })
+      return { _tag: isAnswer ? "Refused" : "Broken", error }
     }
     default:
-      return Effect.succeed({ _tag: "Refused", error })
+      return { _tag: "Refused", error }
   }
 }
 
-/** Watches an attachment by one fiber for as long as it lasts, not at each read: reads come by the hundred a second. */
-const watched = Effect.fnUntraced(function* (
-  { lost, stopped, watch }: Following,
-  options: {
-    readonly origin: "live" | "replay"
-    readonly scope: Scope.Closeable
-    readonly events: Events
-    readonly first?: ReadonlyArray<ModelEvent>
-  }
-): Effect.fn.Return<Attachment> {
-  watch.attached()
-  const over = Deferred.makeUnsafe<never, Over>()
-  yield* Effect.raceAllFirst([
-    lost,
-    watch.stalled,
-    Effect.andThen(watch.idle, Cause.done()),
-    Effect.andThen(stopped, Effect.fail(new Stopped()))
-  ]).pipe(Deferred.into(over), Effect.forkIn(options.scope))
-  return new Attachment({ ...options, over })
-})
-
 /** Goes on reading the connection over which the response was opened. */
 export const live = (following: Following, { first, rest, scope }: Connection): Effect.Effect<Attachment> =>
-  watched(following, { origin: "live", scope, events: rest, first })
+  Effect.map(
+    Effect.context<never>(),
+    (context) => new Attachment(following, { origin: "live", scope, events: rest, first, context })
+  )
 
 /** Opens a scope and a span for an attachment, or for a look. */
 export const announce = Effect.fnUntraced(function* (following: Following, how: "replay" | "poll") {
@@ -128,7 +151,13 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
     Scope.provide(child),
     Effect.withParentSpan(span)
   )
-  return yield* watched(following, { origin: "replay", scope: child, events: Effect.withParentSpan(events, span) })
+  const context = yield* Effect.context<never>()
+  return new Attachment(following, {
+    origin: "replay",
+    scope: child,
+    events: Effect.withParentSpan(events, span),
+    context
+  })
 })
 
 /** How the span of an attachment ends that ended so. */

@@ -75,7 +75,6 @@ export class Follower {
   private readonly next: Pulled = Effect.suspend(() =>
     Effect.flatMap(this.step(), (batch): Pulled => {
       if (batch.length === 0) return this.next
-      this.following.watch.came()
       this.isPulled = false
       return Effect.succeed(batch as Batch)
     })

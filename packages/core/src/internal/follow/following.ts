@@ -10,6 +10,7 @@ import type {
 } from "../../BackgroundModel.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import type { Trouble } from "../hold/trouble.ts"
+import type { Signal } from "../signal.ts"
 import type { Telemetry } from "../telemetry.ts"
 import type { Reader } from "./reader.ts"
 import type { StallWatch } from "./stallWatch.ts"
@@ -32,10 +33,10 @@ export interface Following {
   readonly scope: Scope.Scope
   /** How long the response may take to complete, if that is longer than usual. */
   readonly window: Duration.Duration | undefined
-  /** Fails when this process may not go on. */
-  readonly lost: Effect.Effect<never, AgentError>
-  /** Ends when a response that only this connection keeps alive must stop. */
-  readonly stopped: Effect.Effect<void>
+  /** Fires when this process may not go on. */
+  readonly lost: Signal<AgentError>
+  /** Fires when a response that only this connection keeps alive must stop. */
+  readonly stopped: Signal<void>
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly fail: (reason: AgentError["reason"]) => Effect.Effect<never, AgentError>
 }

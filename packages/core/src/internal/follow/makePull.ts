@@ -5,6 +5,7 @@ import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { Source } from "../../Followed.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import * as Trouble from "../hold/trouble.ts"
+import type { Signal } from "../signal.ts"
 import type { Telemetry } from "../telemetry.ts"
 import * as Backoff from "./backoff.ts"
 import { Follower, type Pulled } from "./follower.ts"
@@ -22,10 +23,10 @@ export interface Services {
 
 /** What whoever follows a response says of it. */
 export interface Engine {
-  /** Fails when this process may not go on. */
-  readonly lost: Effect.Effect<never, AgentError>
-  /** Ends when a response that only this connection keeps alive must stop. */
-  readonly stopped: Effect.Effect<void>
+  /** Fires when this process may not go on. */
+  readonly lost: Signal<AgentError>
+  /** Fires when a response that only this connection keeps alive must stop. */
+  readonly stopped: Signal<void>
   readonly telemetry: Telemetry
 }
 
@@ -68,6 +69,10 @@ export const makePull = Effect.fnUntraced(function* (
   }
   const backoff = yield* Backoff.make(policy.reconnect)
   const follower = new Follower(following, source, backoff, yield* Backoff.make(policy.pollEvery))
-  if (!background) yield* Effect.forkIn(Effect.andThen(stopped, follower.stop), scope)
+  if (!background) {
+    const stop = Effect.runForkWith(yield* Effect.context<never>())
+    const off = stopped.on(() => void stop(follower.stop))
+    yield* Scope.addFinalizer(scope, Effect.sync(off))
+  }
   return follower.pull
 })

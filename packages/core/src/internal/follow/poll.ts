@@ -33,7 +33,7 @@ export const lookNow = Effect.fnUntraced(function* (following: Following): Effec
 
 /** Fails if the run may not go on, or has stalled. */
 export const guarded = <A, E>({ lost, watch }: Following, effect: Effect.Effect<A, E>) =>
-  Effect.raceAllFirst([effect, lost, watch.stalled])
+  Effect.raceAllFirst([effect, lost.whenFired(Effect.fail), watch.stalled])
 
 /** The looks at one response. */
 export class Poll {

@@ -1,28 +1,8 @@
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect, type Scope } from "effect"
 import { type AgentError, RunStalled } from "../../AgentError.ts"
 import type { RunStatus } from "../../Run.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
-
-/**
- * Knows how long a run is waited for. Only waiting counts: while a consumer is busy with an update, nothing stands still
- * but the consumer.
- */
-export interface StallWatch {
-  /** Why the run fails, and what was last seen of it. */
-  readonly reason: (description: string) => RunStalled
-  /** From here on something new is waited for. */
-  readonly waits: () => void
-  /** It came. */
-  readonly came: () => void
-  /** From here on a connection is listened to. */
-  readonly attached: () => void
-  /** There was a sign of life, new or not. */
-  readonly heard: () => void
-  /** Ends when there was no sign of life for as long as the policy allows. */
-  readonly idle: Effect.Effect<void>
-  /** Fails when one of the policy's times is over. */
-  readonly stalled: Effect.Effect<never, AgentError>
-}
+import { Deadline, type Deadlines, deadlines } from "../deadlines.ts"
 
 /** What was last seen of a run. */
 interface Seen {
@@ -31,7 +11,7 @@ interface Seen {
   readonly sequenceNumber?: number
 }
 
-export const make = Effect.fnUntraced(function* (run: {
+interface Options {
   readonly policy: RunPolicy
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly seen: () => Seen
@@ -39,30 +19,53 @@ export const make = Effect.fnUntraced(function* (run: {
   readonly acceptedAt?: number | undefined
   /** How long the response may take to complete, if that is longer than usual. */
   readonly window?: Duration.Duration | undefined
-}): Effect.fn.Return<StallWatch> {
-  const { acceptedAt, policy, window = Duration.zero } = run
-  const clock = yield* Clock.Clock
-  const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
-  const started = millis()
-  const ago = acceptedAt === undefined ? 0 : Math.max(0, clock.currentTimeMillisUnsafe() - acceptedAt)
-  const begun = started - ago
-  let waiting = true
-  let since = started
-  let lastHeard = started
-  let known: number | undefined
+}
 
-  /** Ends when, while something is waited for and `applies`, `from` lies so far back. */
-  const elapsed = (within: Duration.Duration, from: () => number, applies = () => true): Effect.Effect<void> => {
-    const limit = Duration.toMillis(within)
-    const look: Effect.Effect<void> = Effect.suspend(() => {
-      const left = waiting && applies() ? from() + limit - millis() : limit
-      return left > 0 ? Effect.andThen(Effect.sleep(left), look) : Effect.void
-    })
-    return limit === Number.POSITIVE_INFINITY ? Effect.never : look
+/** Who waits is told of this: the connection was silent for too long, or the run has stalled. */
+export type Over = "idle" | AgentError
+
+/** A limit of the policy that is over, or when it will be. */
+type Verdict = { readonly over: Over } | { readonly at: number }
+
+/**
+ * Knows how long a run is waited for. Only waiting counts: while a consumer is busy with an update, nothing stands still
+ * but the consumer.
+ */
+export class StallWatch extends Deadline {
+  private readonly options: Options
+  private readonly watch: Deadlines
+  private readonly idleTimeout: number
+  private readonly maxQueued: number
+  private readonly maxSilence: number
+  private readonly maxFollowed: number
+  private readonly begun: number
+  private since: number
+  private lastHeard: number
+  /** When this process first heard of the run. */
+  private known: number | undefined
+  private listener: { readonly idle: boolean; readonly on: (over: Over) => void } | undefined
+  /** A limit was found over. What ends it may lie in the socket, which is read after the timers. */
+  private doubted = false
+
+  constructor(options: Options, watch: Deadlines, acceptedAgo: number) {
+    super()
+    const { policy, window = Duration.zero } = options
+    const limit = (duration: Duration.Duration) => Duration.toMillis(Duration.sum(duration, window))
+    this.options = options
+    this.watch = watch
+    this.idleTimeout = Duration.toMillis(policy.idleTimeout)
+    this.maxQueued = limit(policy.maxQueued)
+    this.maxSilence = limit(policy.maxSilence)
+    this.maxFollowed = limit(policy.maxFollowed)
+    const now = watch.now()
+    this.begun = now - acceptedAgo
+    this.since = now
+    this.lastHeard = now
   }
 
-  const reason = (description: string) => {
-    const { responseId, sequenceNumber, status } = run.seen()
+  /** Why the run fails, and what was last seen of it. */
+  reason(description: string): RunStalled {
+    const { responseId, sequenceNumber, status } = this.options.seen()
     return new RunStalled({
       status,
       description,
@@ -70,53 +73,96 @@ export const make = Effect.fnUntraced(function* (run: {
       ...(sequenceNumber === undefined || sequenceNumber < 0 ? {} : { sequenceNumber })
     })
   }
-  const after = (ended: Effect.Effect<void>, what: string, within: Duration.Duration) =>
-    Effect.andThen(
-      ended,
-      Effect.suspend(() => Effect.fail(run.errorOf(reason(`${what} for longer than ${Duration.format(within)}`))))
-    )
-  const maxFollowed = Duration.sum(policy.maxFollowed, window)
-  const maxQueued = Duration.sum(policy.maxQueued, window)
-  const maxSilence = Duration.sum(policy.maxSilence, window)
-  // A run that was accepted long ago may be queued no more: this process has to hear of it first, and for a while.
-  const queuedSince = () => {
-    const limit = Duration.toMillis(maxQueued)
-    return Math.max(begun, (known ?? millis()) + Math.min(limit, Duration.toMillis(policy.idleTimeout)) - limit)
+
+  /** From here on something new is waited for. */
+  waits(): void {
+    this.since = this.lastHeard = this.watch.now()
   }
 
-  return {
-    reason,
-    waits: () => {
-      waiting = true
-      since = lastHeard = millis()
-    },
-    came: () => {
-      waiting = false
-    },
-    attached: () => {
-      lastHeard = millis()
-    },
-    heard: () => {
-      lastHeard = millis()
-      known ??= lastHeard
-    },
-    idle: elapsed(policy.idleTimeout, () => lastHeard),
-    stalled: Effect.raceAllFirst([
-      after(
-        elapsed(maxQueued, queuedSince, () => run.seen().status === "queued"),
-        "it is queued",
-        maxQueued
-      ),
-      after(
-        elapsed(maxSilence, () => since),
-        "nothing new was heard of it",
-        maxSilence
-      ),
-      after(
-        elapsed(maxFollowed, () => begun),
-        "it is under way",
-        maxFollowed
-      )
-    ])
+  /** From here on a connection is listened to. */
+  attached(): void {
+    this.lastHeard = this.watch.now()
   }
+
+  /** There was a sign of life, new or not. */
+  heard(): void {
+    this.lastHeard = this.watch.now()
+    this.known ??= this.lastHeard
+    this.doubted = false
+  }
+
+  /** Calls once a limit is over, until this is taken back; with `idle` also once the connection was silent for too long. */
+  listen(idle: boolean, on: (over: Over) => void): () => void {
+    const listener = { idle, on }
+    this.listener = listener
+    // Limits only move away while the run is waited for: what is watched for already looks again when it is due.
+    if (this.slot === -1) this.look(this.watch.now())
+    return () => {
+      if (this.listener === listener) this.listener = undefined
+    }
+  }
+
+  /** Fails when one of the policy's times is over. */
+  readonly stalled: Effect.Effect<never, AgentError> = Effect.callback<never, AgentError>((resume) => {
+    const off = this.listen(false, (over) => {
+      if (over !== "idle") resume(Effect.fail(over))
+    })
+    return Effect.sync(off)
+  })
+
+  override due(now: number): void {
+    this.look(now)
+  }
+
+  private look(now: number): void {
+    const { listener } = this
+    if (listener === undefined) return
+    const verdict = this.verdict(now, listener.idle)
+    if ("at" in verdict) {
+      if (verdict.at < Number.POSITIVE_INFINITY) this.watch.by(this, verdict.at)
+      return
+    }
+    if (!this.doubted) {
+      this.doubted = true
+      this.watch.by(this, now)
+      return
+    }
+    this.listener = undefined
+    listener.on(verdict.over)
+  }
+
+  private verdict(now: number, idle: boolean): Verdict {
+    let at = idle ? this.lastHeard + this.idleTimeout : Number.POSITIVE_INFINITY
+    if (at <= now) return { over: "idle" }
+    const limits: ReadonlyArray<readonly [from: number, limit: number, what: string]> = [
+      [this.queuedSince(now), this.maxQueued, "it is queued"],
+      [this.since, this.maxSilence, "nothing new was heard of it"],
+      [this.begun, this.maxFollowed, "it is under way"]
+    ]
+    for (const [from, limit, what] of limits) {
+      if (from + limit <= now) {
+        const description = `${what} for longer than ${Duration.format(Duration.millis(limit))}`
+        return { over: this.options.errorOf(this.reason(description)) }
+      }
+      at = Math.min(at, from + limit)
+    }
+    return { at }
+  }
+
+  // A run that was accepted long ago may be queued no more: this process has to hear of it first, and for a while.
+  private queuedSince(now: number): number {
+    if (this.options.seen().status !== "queued") return Number.POSITIVE_INFINITY
+    return Math.max(this.begun, (this.known ?? now) + Math.min(this.maxQueued, this.idleTimeout) - this.maxQueued)
+  }
+}
+
+/** Watches a run for as long as the scope lasts. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<StallWatch, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const watch = yield* deadlines
+  const { acceptedAt } = options
+  const ago = acceptedAt === undefined ? 0 : Math.max(0, clock.currentTimeMillisUnsafe() - acceptedAt)
+  const stallWatch = new StallWatch(options, watch, ago)
+  yield* Effect.addFinalizer(() => Effect.sync(() => watch.remove(stallWatch)))
+  return stallWatch
 })

@@ -126,7 +126,7 @@ export const manually = (options: {
         const gone = held.gone()
         if (gone !== undefined) return Effect.fail(gone)
         if (index < batch.length) {
-          if (out.length >= most) return Effect.andThen(Effect.raceFirst(room.await, held.lost), next)
+          if (out.length >= most) return Effect.andThen(Effect.raceFirst(room.await, held.untilLost), next)
           const end = Math.min(batch.length, index + most - out.length)
           const some = batch.slice(index, end).map(handOut)
           index = end

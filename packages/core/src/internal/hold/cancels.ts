@@ -1,9 +1,10 @@
-import { Effect, FiberMap, Latch, type Scope } from "effect"
+import { Effect, FiberMap, type Scope } from "effect"
 import type { Step } from "../../RunEngine.ts"
 import type { FactOf, NewFact } from "../../RunRecord.ts"
 import type { RunState } from "../../RunState.ts"
 import { sendCancel } from "../cancelResponse.ts"
 import type { OpenRun } from "../openRun.ts"
+import { Signal } from "../signal.ts"
 import type { HeldLease } from "./lease.ts"
 import type * as Observe from "./observe.ts"
 
@@ -13,8 +14,8 @@ export interface Cancels {
   readonly send: () => void
   /** Ends when none is being sent. */
   readonly ended: Effect.Effect<void>
-  /** Ends when the run must stop here: a cancel was recorded of a response that only this process can stop. */
-  readonly stopped: Effect.Effect<void>
+  /** Fires when the run must stop here: a cancel was recorded of a response that only this process can stop. */
+  readonly stopped: Signal<void>
 }
 
 /** Each cancel has a fiber of its own, which ends when the provider took it, or with the scope. */
@@ -28,7 +29,7 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<Cancels, never, Scope.Scope> {
   const { nextOf, observe, run, underWay } = options
   const { journal, lease, record } = options.held
-  const stopped = Latch.makeUnsafe(false)
+  const stopped = new Signal<void>()
   const cancels = yield* FiberMap.make<string, void, never>()
   const fork = yield* FiberMap.runtime(cancels)()
   const cancelOf = (response: FactOf<"Accepted">) =>
@@ -49,11 +50,11 @@ export const make = Effect.fnUntraced(function* (options: {
       for (const response of unsent) {
         const isOwn = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
         // A foreground response ends with the connection of whoever opened it.
-        if (isOwn && !record.background) stopped.openUnsafe()
+        if (isOwn && !record.background) stopped.fire()
         else fork(response.responseId, cancelOf(response))
       }
     },
     ended: FiberMap.awaitEmpty(cancels),
-    stopped: stopped.await
+    stopped
   }
 })

@@ -1,4 +1,4 @@
-import { type Clock, Effect, Latch, Semaphore, type Scope } from "effect"
+import { type Clock, Duration, Effect, Semaphore, type Scope } from "effect"
 import { type AgentError, StoreFailed } from "../../AgentError.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { NewFact } from "../../RunRecord.ts"
@@ -9,6 +9,7 @@ import { reaches } from "../follow/order.ts"
 import * as Instruments from "../instruments.ts"
 import * as CheckpointMetrics from "./checkpointMetrics.ts"
 import type { HeldLease } from "./lease.ts"
+import * as Repeated from "./repeated.ts"
 import * as Trouble from "./trouble.ts"
 
 // What a held run has to write: the last acknowledged position, and facts. There is one writer and one write at a time; a
@@ -44,7 +45,6 @@ export const make = Effect.fnUntraced(function* (options: {
   const { journal, lease, record } = held
   const metrics = CheckpointMetrics.make(options.clock, { "gen_ai.agent.name": record.agent })
   const trouble = Trouble.make({ runId: record.runId, agent: record.agent })
-  const dirty = Latch.makeUnsafe(false)
   const one = Semaphore.makeUnsafe(1)
   let token = record.position
   let { ordinal } = record
@@ -59,7 +59,6 @@ export const make = Effect.fnUntraced(function* (options: {
       if (gone !== undefined) return Effect.fail(gone)
       const { seen } = journal
       const withPosition = isMoved && other === undefined
-      dirty.closeUnsafe()
       if (withPosition) isMoved = false
       metrics.taken()
       const written = withPosition ? token : other
@@ -71,7 +70,6 @@ export const make = Effect.fnUntraced(function* (options: {
             if (outcome === "written" && other !== undefined) token = other
             if (outcome === "moved" && withPosition) {
               isMoved = true
-              dirty.openUnsafe()
             }
             if (journal.merge(seen, since)) options.onFacts()
             return trouble.ended
@@ -79,7 +77,6 @@ export const make = Effect.fnUntraced(function* (options: {
           Effect.onError(() =>
             Effect.sync(() => {
               isMoved ||= withPosition
-              dirty.openUnsafe()
             })
           ),
           Effect.mapError((error) =>
@@ -122,18 +119,17 @@ export const make = Effect.fnUntraced(function* (options: {
     }
   })
 
-  const writer = Effect.forever(
-    dirty.await.pipe(
-      Effect.andThen(one.withPermit(flush)),
+  const every = Duration.toMillis(policy.checkpointEvery)
+  const writer = yield* Repeated.make(
+    Effect.suspend(() => one.withPermit(flush)).pipe(
       Effect.catch((error) =>
         held.gone() === undefined
           ? trouble.began("the position of a run could not be written, and this is tried again", error.reason.message)
-          : Effect.never
+          : Effect.void
       ),
-      Effect.andThen(Effect.sleep(policy.checkpointEvery))
+      Effect.map(() => (held.gone() === undefined && isBehind() ? every : undefined))
     )
   )
-  yield* Effect.forkScoped(writer)
 
   return {
     position: () => token,
@@ -143,11 +139,11 @@ export const make = Effect.fnUntraced(function* (options: {
       token = next
       isMoved = true
       metrics.acknowledged()
-      dirty.openUnsafe()
+      writer.within(every)
     },
     note: (fact) => {
       notes = [...notes, fact]
-      dirty.openUnsafe()
+      writer.within(every)
     },
     decide: (facts, position) =>
       one.withPermit(send(facts, position)).pipe(

@@ -6,6 +6,7 @@ import { decide, type Step } from "../../RunEngine.ts"
 import type { RunState } from "../../RunState.ts"
 import type { Answer, Lease as LeaseOf, ReleaseOptions } from "../../TokenStore.ts"
 import { contextOf, errorOf, type OpenRun, restOf } from "../openRun.ts"
+import type { Signal } from "../signal.ts"
 import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
@@ -61,12 +62,14 @@ export interface HeldRun {
   /** Ends when no cancel is being sent. */
   readonly cancelled: Effect.Effect<void>
   /** Ends when the run must stop here: a cancel was recorded of a response that only this process can stop. */
-  readonly stopped: Effect.Effect<void>
+  readonly stopped: Signal<void>
 
   /** Why this process may not go on, if it may not. */
   readonly gone: () => AgentError | undefined
+  /** Fires when the lease is lost. */
+  readonly lost: Signal<AgentError>
   /** Fails when the lease is lost. */
-  readonly lost: Effect.Effect<never, AgentError>
+  readonly untilLost: Effect.Effect<never, AgentError>
   /** Ends when others recorded something. */
   readonly moved: Effect.Effect<void>
   /** False while the run is held; when it is being left, waits until it was, and is true then. */
@@ -199,6 +202,7 @@ const make = Effect.fnUntraced(function* (
     stopped: cancels.stopped,
     gone: held.gone,
     lost: held.lost,
+    untilLost: held.lost.whenFired(Effect.fail),
     moved: moved.await,
     left: leaving.left
   }

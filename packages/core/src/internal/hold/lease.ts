@@ -1,12 +1,15 @@
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Schedule, type Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Schedule, type Scope } from "effect"
 import { type AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
 import type { RunId } from "../../Run.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import type { Lease, ReleaseOptions, TokenStore } from "../../TokenStore.ts"
+import type { TokenStoreError } from "../../TokenStoreError.ts"
 import { freshId } from "../freshId.ts"
 import { ProcessProbe } from "../processProbe.ts"
+import { Signal } from "../signal.ts"
 import { Journal } from "./journal.ts"
+import * as Repeated from "./repeated.ts"
 import * as Trouble from "./trouble.ts"
 
 /** The right of this process to advance a run: acquired, renewed, and at some time released or lost. */
@@ -19,8 +22,10 @@ export interface HeldLease {
   readonly gone: () => AgentError | undefined
   /** Says that the lease is lost, for the first reason that is given. */
   readonly lose: (error: AgentError) => AgentError
-  /** Fails when the lease is lost. */
-  readonly lost: Effect.Effect<never, AgentError>
+  /** Fires when the lease is lost. */
+  readonly lost: Signal<AgentError>
+  /** The store took the lease back. */
+  readonly released: Effect.Effect<void>
 }
 
 const longest = Duration.days(1)
@@ -78,57 +83,62 @@ export const acquire = Effect.fnUntraced(function* (options: {
   )
 
   const journal = new Journal(record)
-  const lost = Deferred.makeUnsafe<never, AgentError>()
+  const lost = new Signal<AgentError>()
   let lostBy: AgentError | undefined
   const lose = (error: AgentError): AgentError => {
     lostBy ??= error
-    Deferred.doneUnsafe(lost, Exit.fail(lostBy))
+    lost.fire(lostBy)
     return lostBy
   }
+  // What the last renewal failed with, if it did.
+  let failure: TokenStoreError | undefined
+  const runOut = () =>
+    lose(errorOf(failure === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error: failure })))
   const gone = () => {
-    if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) lose(errorOf(new LeaseLost({ runId })))
+    if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) runOut()
     return lostBy
   }
 
   const trouble = Trouble.make({ runId, agent: record.agent })
-  const third = Duration.millis(Duration.toMillis(ttl) / 3)
-  const soon = Duration.millis(Math.min(1000, Duration.toMillis(ttl) / 10))
-  const renewal = Effect.gen(function* () {
-    let pause = third
-    while (true) {
-      yield* Effect.sleep(pause)
-      const before = clock.monotonicTimeNanosUnsafe()
-      const { seen } = journal
-      const renewed = yield* Effect.result(
-        store.renew(lease, ttl, seen).pipe(
-          Effect.timeoutOrElse({
-            duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
-            orElse: () => Effect.fail(undefined)
-          })
-        )
+  const third = Duration.toMillis(ttl) / 3
+  const soon = Math.min(1000, Duration.toMillis(ttl) / 10)
+  /** Renews the lease, and answers after how many milliseconds to do so again. */
+  const renew = Effect.gen(function* () {
+    const before = clock.monotonicTimeNanosUnsafe()
+    const { seen } = journal
+    const renewed = yield* Effect.result(
+      store.renew(lease, ttl, seen).pipe(
+        Effect.timeoutOrElse({
+          duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
+          orElse: () => Effect.fail(undefined)
+        })
       )
-      if (renewed._tag === "Success") {
-        leaseEnd = before + ttlNanos
-        pause = third
-        yield* trouble.ended
-        if (journal.merge(seen, renewed.success)) options.onFacts()
-      } else if (renewed.failure?._tag === "LeaseLost") {
-        return lose(errorOf(renewed.failure))
-      } else {
-        const error = renewed.failure
-        const left = leaseEnd - clock.monotonicTimeNanosUnsafe()
-        if (left <= 0n)
-          return lose(errorOf(error === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error })))
-        yield* trouble.began(
-          "the lease of a run could not be renewed, and this is tried again until the lease ends",
-          error?.message ?? "the store did not answer in time"
-        )
-        pause = Duration.min(Duration.nanos(left), soon)
-      }
+    )
+    if (renewed._tag === "Success") {
+      leaseEnd = before + ttlNanos
+      failure = undefined
+      yield* trouble.ended
+      if (journal.merge(seen, renewed.success)) options.onFacts()
+      return third
     }
+    if (renewed.failure?._tag === "LeaseLost") {
+      lose(errorOf(renewed.failure))
+      return undefined
+    }
+    failure = renewed.failure
+    const left = leaseEnd - clock.monotonicTimeNanosUnsafe()
+    if (left <= 0n) {
+      runOut()
+      return undefined
+    }
+    yield* trouble.began(
+      "the lease of a run could not be renewed, and this is tried again until the lease ends",
+      failure?.message ?? "the store did not answer in time"
+    )
+    return Math.min(Number(left) / 1e6, soon)
   })
-  yield* Effect.forkScoped(renewal)
-  return { lease, record, journal, gone, lose, lost: Deferred.await(lost) }
+  yield* Repeated.make(renew, third)
+  return { lease, record, journal, gone, lose, lost, released: trouble.ended }
 })
 
 /** Whether the store said that it did not give the lease. */

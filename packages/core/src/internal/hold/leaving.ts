@@ -70,7 +70,10 @@ export const make = (options: {
       : release
   }).pipe(
     Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),
-    Effect.tap(() => Effect.sync(() => (released = true))),
+    Effect.tap(() => {
+      released = true
+      return held.released
+    }),
     Effect.catch(warn("the lease of a run could not be released, and ends by itself"))
   )
 

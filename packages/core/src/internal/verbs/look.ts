@@ -212,7 +212,9 @@ const expire = Effect.fnUntraced(function* (
 })
 
 /** Looks on the policy's schedule until the run is over, waits for somebody, or has stalled. */
-export const untilOver = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError> {
+export const untilOver = (run: OpenRun): Effect.Effect<Look, AgentError> => Effect.scoped(looking(run))
+
+const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError, Scope.Scope> {
   const { policy } = run
   const schedule = policy.reconnect
   let attempt = 1

@@ -65,7 +65,7 @@ export const bring = Effect.fnUntraced(function* <E>(
   const step = held.next()
   if (step._tag === "Over") {
     // What is left of it may be a response that runs on.
-    yield* Effect.raceAllFirst([held.cancelled, held.lost, stopping.await])
+    yield* Effect.raceAllFirst([held.cancelled, held.untilLost, stopping.await])
     return true
   }
   if (step._tag === "Wait") {
@@ -81,7 +81,7 @@ export const bring = Effect.fnUntraced(function* <E>(
   }
 
   const start = held.position()
-  const outcome = yield* Effect.raceFirst(tryOnce(run, held, handling, stopping), held.lost)
+  const outcome = yield* Effect.raceFirst(tryOnce(run, held, handling, stopping), held.untilLost)
   const attributes = { "gen_ai.agent.name": run.agent.name, outcome: outcome._tag.toLowerCase() }
   yield* Metric.update(Instruments.attempts(attributes), 1)
   if (outcome._tag === "Left") return stopping.isOpen()

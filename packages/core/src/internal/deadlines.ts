@@ -1,0 +1,133 @@
+import { Clock, Context, Duration, Effect, type Fiber } from "effect"
+
+// The deadlines of all runs of a process are kept here, one watch for each Clock: a heap, and one sleeping fiber for the
+// earliest. So a waiting run holds no timer, and a run that is left leaves nothing behind.
+
+/** Something that is due at a time. It is in one watch at most. */
+export abstract class Deadline {
+  /** When it is due, in milliseconds of the clock's monotonic time. */
+  at = Number.POSITIVE_INFINITY
+  /** Its place in the heap; -1 outside of it. */
+  slot = -1
+  /** It is due, and out of the watch. Must not throw. */
+  abstract due(now: number): void
+}
+
+/** The watch of one clock. */
+export class Deadlines {
+  private readonly clock: Clock.Clock
+  private readonly heap: Array<Deadline> = []
+  private armed = Number.POSITIVE_INFINITY
+  private sleeper: Fiber.Fiber<void> | undefined
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  /** The clock's monotonic time, in milliseconds. */
+  now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  /** Watches for this time at the latest: what is due sooner stays so, and looks again when it is. */
+  by(deadline: Deadline, at: number): void {
+    if (at >= deadline.at) return
+    deadline.at = at
+    if (deadline.slot === -1) {
+      deadline.slot = this.heap.length
+      this.heap.push(deadline)
+    }
+    this.up(deadline)
+    this.arm()
+  }
+
+  /** Watches for it no more. */
+  remove(deadline: Deadline): void {
+    const { slot } = deadline
+    deadline.at = Number.POSITIVE_INFINITY
+    if (slot === -1) return
+    deadline.slot = -1
+    const last = this.heap.pop()!
+    if (last !== deadline) {
+      last.slot = slot
+      this.heap[slot] = last
+      this.up(last)
+      this.down(last)
+    }
+    if (this.heap.length === 0) this.disarm()
+  }
+
+  private up(deadline: Deadline): void {
+    const { heap } = this
+    while (deadline.slot > 0) {
+      const parent = heap[(deadline.slot - 1) >> 1]!
+      if (parent.at <= deadline.at) return
+      this.swap(parent, deadline)
+    }
+  }
+
+  private down(deadline: Deadline): void {
+    const { heap } = this
+    while (true) {
+      const left = heap[2 * deadline.slot + 1]
+      const right = heap[2 * deadline.slot + 2]
+      const child = right !== undefined && left !== undefined && right.at < left.at ? right : left
+      if (child === undefined || child.at >= deadline.at) return
+      this.swap(deadline, child)
+    }
+  }
+
+  private swap(upper: Deadline, lower: Deadline): void {
+    const { slot } = upper
+    upper.slot = lower.slot
+    lower.slot = slot
+    this.heap[upper.slot] = upper
+    this.heap[lower.slot] = lower
+  }
+
+  private disarm(): void {
+    this.armed = Number.POSITIVE_INFINITY
+    const { sleeper } = this
+    this.sleeper = undefined
+    sleeper?.interruptUnsafe()
+  }
+
+  private arm(): void {
+    const first = this.heap[0]
+    if (first === undefined || first.at >= this.armed) return
+    this.disarm()
+    this.armed = first.at
+    const wait = Duration.millis(Math.max(0, Math.ceil(first.at - this.now())))
+    // With the clock alone: whoever watches first must not lend its services to all others.
+    this.sleeper = Effect.runForkWith(Context.make(Clock.Clock, this.clock))(
+      Effect.andThen(
+        this.clock.sleep(wait),
+        Effect.sync(() => this.fire())
+      )
+    )
+  }
+
+  private fire(): void {
+    this.sleeper = undefined
+    this.armed = Number.POSITIVE_INFINITY
+    const now = this.now()
+    const due: Array<Deadline> = []
+    for (let first = this.heap[0]; first !== undefined && first.at <= now; first = this.heap[0]) {
+      this.remove(first)
+      due.push(first)
+    }
+    for (const deadline of due) deadline.due(now)
+    this.arm()
+  }
+}
+
+const watches = new WeakMap<Clock.Clock, Deadlines>()
+
+/** The watch of the clock in force. */
+export const deadlines: Effect.Effect<Deadlines> = Effect.map(Clock.Clock, (clock) => {
+  const known = watches.get(clock)
+  if (known !== undefined) return known
+  const made = new Deadlines(clock)
+  watches.set(clock, made)
+  return made
+})
