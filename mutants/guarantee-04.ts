@@ -5,9 +5,9 @@ export default [
     id: "end-of-body-ends-stream",
     guarantee: 4,
     breaks: "a stream ends only at a terminal event",
-    file: "packages/core/src/internal/follow.ts",
-    find: "detach(Exit.fail(new Telemetry.Disconnected())), cut(undefined)",
-    replace: "detach(Exit.fail(new Telemetry.Disconnected())), Cause.done()",
+    file: "packages/core/src/internal/follow/attachment.ts",
+    find: 'if (Cause.isDone(error)) return Effect.succeed({ _tag: "Broken", error: undefined })',
+    replace: 'if (Cause.isDone(error)) return Effect.succeed({ _tag: "Stopped" })',
     test: "test/core/Attachment.test.ts",
     title: "that ends, breaks, or ends again is opened again where it was"
   },
@@ -15,17 +15,17 @@ export default [
     id: "keepalives-are-progress",
     guarantee: 4,
     breaks: "only a higher sequence number is progress",
-    file: "packages/core/src/internal/follow.ts",
-    find: "!read.progressed || progressed",
-    replace: "progressed",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: "let progressed = false",
+    replace: "let progressed = true",
     test: "test/core/Attachment.test.ts",
-    title: "that brings only keepalives makes no progress: the schedule comes to its end"
+    title: "that brings only keepalives, of a run that no look shows alive: the schedule comes to its end"
   },
   {
     id: "idle-for-ever",
     guarantee: 4,
     breaks: "an idle connection is given up",
-    file: "packages/core/src/internal/stallWatch.ts",
+    file: "packages/core/src/internal/follow/stallWatch.ts",
     find: "idle: elapsed(policy.idleTimeout, () => lastHeard)",
     replace: "idle: Effect.never",
     test: "test/core/Attachment.test.ts",
@@ -35,8 +35,8 @@ export default [
     id: "retry-after-ignored",
     guarantee: 4,
     breaks: "the provider says how long to wait",
-    file: "packages/core/src/internal/backoff.ts",
-    find: "Effect.sleep(Duration.max(wait, atLeast))",
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: "Effect.sleep(Duration.max(wait, error?.retryAfter ?? Duration.zero))",
     replace: "Effect.sleep(wait)",
     test: "test/core/Attachment.test.ts",
     title: "waits as long as the provider asks, above a minute too"
@@ -45,7 +45,7 @@ export default [
     id: "slow-consumer-stalls",
     guarantee: 4,
     breaks: "a run can stall only while its consumer waits for it",
-    file: "packages/core/src/internal/stallWatch.ts",
+    file: "packages/core/src/internal/follow/stallWatch.ts",
     find: "waiting && applies()",
     replace: "applies()",
     test: "test/core/Deadlines.test.ts",
@@ -55,7 +55,7 @@ export default [
     id: "deadlines-by-wall-clock",
     guarantee: 4,
     breaks: "deadlines and idle timers use the monotonic clock",
-    file: "packages/core/src/internal/stallWatch.ts",
+    file: "packages/core/src/internal/follow/stallWatch.ts",
     find: "Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)",
     replace: "clock.currentTimeMillisUnsafe()",
     test: "test/core/ClockJump.test.ts",
@@ -76,9 +76,166 @@ export default [
     guarantee: 4,
     breaks: "openai-poll-after-ms is honoured",
     file: "packages/core/src/internal/verbs/look.ts",
-    find: "pace.wait(status, look.pollAfter)",
-    replace: "pace.wait(status)",
+    find: "Duration.max(seen.pollAfter ?? Duration.zero, slowest)",
+    replace: "slowest",
     test: "test/openai/Retries.test.ts",
     title: "waits for its next look as long as openai-poll-after-ms says"
+  },
+  {
+    id: "P4-demands",
+    guarantee: 4,
+    breaks: "a completion window demands a request without a stream",
+    file: "packages/openai/src/internal/request.ts",
+    find: "hours === undefined ? { streamed: true }",
+    replace: "hours !== undefined ? { streamed: true }",
+    test: "test/openai/Operations.test.ts"
+  },
+  {
+    id: "S4",
+    guarantee: 4,
+    breaks: "a body that closes its connection is read ahead",
+    file: "packages/openai/src/internal/body.ts",
+    find: "staysOpen(response.headers) ? reader : readAhead(reader)",
+    replace: "reader",
+    test: "test/openai/SlowConsumer.test.ts"
+  },
+  {
+    id: "E11",
+    guarantee: 4,
+    breaks: "a replay that is refused for good is settled by a look",
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: ': this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)',
+    replace: ": this.following.fail(error)",
+    test: "test/core/Replays.test.ts",
+    title: "E11: with 405: the run is polled"
+  },
+  {
+    id: "E11-again",
+    guarantee: 4,
+    breaks: "a replay that is refused for now, and refused again, is settled by a look",
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: "(isFirst ? Effect.succeed(next) : this.settle(poll, undefined))",
+    replace: "Effect.succeed(next)",
+    test: "test/core/Replays.test.ts",
+    title: "E11: with 500: the run is polled"
+  },
+  {
+    id: "E12",
+    guarantee: 4,
+    breaks: "a look that shows a run alive is progress",
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: "this.isAlive = true",
+    replace: "",
+    test: "test/core/Attachment.test.ts",
+    title: "E12: that closes without an event thirty times"
+  },
+  {
+    id: "E12-pause",
+    guarantee: 4,
+    breaks: "a run that is alive and says nothing is not asked after more and more often",
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: "this.shortest = this.lastDelay",
+    replace: "",
+    test: "test/core/Attachment.test.ts",
+    title: "E12: that closes without an event thirty times"
+  },
+  {
+    id: "E17-doubted",
+    guarantee: 4,
+    breaks: "an end that is doubted is heard again at once, though its connection stays open",
+    file: "packages/core/src/internal/follow/follower.ts",
+    find: "const told = doubted ? Effect.andThen(this.detach(Exit.void), delivered) : delivered",
+    replace: "const told = delivered",
+    test: "test/core/Replays.test.ts",
+    title: "E17: after a keepalive, and stays open"
+  },
+  {
+    id: "P4-streamed",
+    guarantee: 4,
+    breaks: "a run whose options demand it is opened without a stream",
+    file: "packages/core/src/internal/advancing.ts",
+    find: "const { streamed } = run.model.demands(request.options)",
+    replace: "const streamed = true",
+    test: "test/core/Deadlines.test.ts",
+    title: "P4: stream opens it unstreamed"
+  },
+  {
+    id: "P4-queued",
+    guarantee: 4,
+    breaks: "a run may be queued for as long as its window and the policy allow",
+    file: "packages/core/src/internal/follow/stallWatch.ts",
+    find: "const maxQueued = Duration.sum(policy.maxQueued, window)",
+    replace: "const maxQueued = policy.maxQueued",
+    test: "test/core/Deadlines.test.ts",
+    title: "P4:"
+  },
+  {
+    id: "look-retry-after-ignored",
+    guarantee: 4,
+    breaks: "a look that is refused for now waits as long as the provider says",
+    edits: [
+      {
+        file: "packages/core/src/internal/follow/look.ts",
+        find: "if (!(yield* backoff.wait(error, error.retryAfter))) return yield* error",
+        replace: "if (!(yield* backoff.wait(error))) return yield* error"
+      },
+      {
+        file: "packages/core/src/internal/follow/pace.ts",
+        find: "pace.refused(millis(), Duration.toMillis(error.retryAfter ?? Duration.zero))",
+        replace: "pace.refused(millis(), 0)"
+      }
+    ],
+    test: "test/core/Refused.test.ts",
+    title: "is taken again as late as the provider says"
+  },
+  {
+    id: "E10-result",
+    guarantee: 4,
+    breaks: "who waits for a result survives an outage as long as a stream does",
+    file: "packages/core/src/internal/verbs/look.ts",
+    find: "const schedule = policy.reconnect",
+    replace: "const schedule = policy.requestRetry",
+    test: "test/core/Outage.test.ts",
+    title: "E10: while every connection is reset for 60 s"
+  },
+  {
+    id: "E10-poll",
+    guarantee: 4,
+    breaks: "a stream that polls survives an outage as long as one that is replayed",
+    file: "packages/core/src/internal/follow/poll.ts",
+    find: "schedule: policy.reconnect",
+    replace: "schedule: policy.requestRetry",
+    test: "test/core/Outage.test.ts",
+    title: "E10: while every connection is reset for 60 s"
+  },
+  {
+    id: "E10-pace",
+    guarantee: 4,
+    breaks: "all looks at one provider share one pace",
+    file: "packages/core/src/internal/follow/look.ts",
+    find: "paced(model, model.retrieve(responseId))",
+    replace: "model.retrieve(responseId)",
+    test: "test/core/Outage.test.ts",
+    title: "share one pace"
+  },
+  {
+    id: "E10-spread",
+    guarantee: 4,
+    breaks: "looks that a provider refuses for now come one after another then",
+    file: "packages/core/src/internal/follow/pace.ts",
+    find: "this.interval = Math.min(longest, Math.max(first, this.interval * 2))",
+    replace: "this.interval = 0",
+    test: "test/core/Outage.test.ts",
+    title: "share one pace"
+  },
+  {
+    id: "E10-cancel",
+    guarantee: 4,
+    breaks: "who cancels a run and waits for its end survives an outage as long as a stream does",
+    file: "packages/core/src/internal/verbs/cancel.ts",
+    find: "yield* stop(run, wait ? run.policy.reconnect : run.policy.requestRetry)",
+    replace: "yield* stop(run, run.policy.requestRetry)",
+    test: "test/core/Refused.test.ts",
+    title: "E10: while the provider is away for a minute"
   }
 ] satisfies ReadonlyArray<Mutant>

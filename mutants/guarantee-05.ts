@@ -5,9 +5,9 @@ export default [
     id: "refused-replay-asked-again",
     guarantee: 5,
     breaks: "a run whose replay is refused is polled to its end",
-    file: "packages/core/src/internal/follow.ts",
-    find: 'case "ReplayUnavailable": mode = "poll" return next',
-    replace: 'case "ReplayUnavailable": return deliver(cursor.expire())',
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: 'if (error._tag === "ReplayUnavailable") return Effect.succeed(poll)',
+    replace: 'if (error._tag === "ReplayUnavailable") return this.wait(undefined)',
     test: "test/core/Attachment.test.ts",
     title: "falls back to polling where the replay is refused, and polls on the policy's schedule"
   },
@@ -15,9 +15,10 @@ export default [
     id: "snapshot-delivered-whole",
     guarantee: 5,
     breaks: "of a snapshot exactly what is missing is delivered",
-    file: "packages/core/src/internal/cursor.ts",
-    find: "Delivered.rest(snapshot.lanes, position.delivered)",
-    replace: "Delivered.rest(snapshot.lanes, { items: [], lanes: [], open: [], overflow: false })",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: "const telling = new Telling(delivered, turn, this.fits) const updates: Array<AgentUpdate> = []",
+    replace:
+      "const telling = new Telling({ ...delivered, items: [], lanes: [], open: [] }, turn, this.fits); const updates: Array<AgentUpdate> = []",
     test: "test/core/Attachment.test.ts",
     title: "falls back to polling where the replay is refused, and polls on the policy's schedule"
   },
@@ -25,9 +26,18 @@ export default [
     id: "hash-not-compared",
     guarantee: 5,
     breaks: "a snapshot that does not begin with what was delivered is RunDiverged",
-    file: "packages/core/src/internal/delivered.ts",
-    find: "|| fold(emptyHash, text.slice(0, count)) !== hash",
-    replace: "",
+    edits: [
+      {
+        file: "packages/core/src/internal/follow/whole.ts",
+        find: "return text.length >= count && Rows.fold(Rows.emptyHash, text.slice(0, count)) === hash",
+        replace: "return text.length >= count"
+      },
+      {
+        file: "packages/core/src/internal/follow/telling.ts",
+        find: "|| Rows.fold(Rows.emptyHash, text.slice(0, count)) !== hash",
+        replace: ""
+      }
+    ],
     test: "test/core/Prefix.test.ts",
     title: "a snapshot that contradicts what was delivered is RunDiverged"
   },
@@ -45,40 +55,614 @@ export default [
     id: "end-of-text-not-compared",
     guarantee: 5,
     breaks: "a text whose end differs from what was delivered is RunDiverged",
-    file: "packages/core/src/internal/cursor.ts",
-    find: "if (part?.whole !== undefined) divergence = Delivered.contradiction(position.delivered, part)",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "this.divergence ??= otherwise(place, lane.lane)",
     replace: "",
-    test: "test/core/Order.test.ts",
-    title: "deliver each text as it is, or fail as RunDiverged"
+    test: "test/openai/PositionRules.test.ts",
+    title: "a text's end that is another text is RunDiverged"
   },
   {
     id: "end-of-item-not-compared",
     guarantee: 5,
     breaks: "an item whose end differs from what was delivered is RunDiverged",
-    file: "packages/core/src/internal/cursor.ts",
-    find: "const whole = event.lanes ?? (isWhole(status) ? event.terminal?.lanes : undefined)",
-    replace: "const whole = isWhole(status) ? event.terminal?.lanes : undefined",
-    test: "test/openai/Fallback.test.ts",
-    title: "never came: told at its part's end"
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "this.divergence ??= contradicted(this.delivered, place, lanes)",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "an item's end that shows a finished text otherwise is RunDiverged"
   },
   {
     id: "end-of-response-not-compared",
     guarantee: 5,
     breaks: "a response whose end differs from what was delivered is RunDiverged",
-    file: "packages/core/src/internal/cursor.ts",
-    find: "const whole = event.lanes ?? (isWhole(status) ? event.terminal?.lanes : undefined)",
-    replace: "const whole = event.lanes",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "if (isWhole && isMissing) {",
+    replace: "if (isWhole && isMissing && isUnknown) {",
     test: "test/openai/Fallback.test.ts",
-    title: "never came: told at its part's end"
+    title: "cut in its middle"
   },
   {
     id: "N1",
     guarantee: 5,
     breaks: "what is written is delivered in its pieces: Agent.start opens a stream that can be watched live",
     file: "packages/core/src/internal/verbs/start.ts",
-    find: "const streamed = model.capabilities.resume",
-    replace: "const streamed = false",
+    find: "streamed: model.capabilities.resume && model.demands(request.options).streamed",
+    replace: "streamed: false",
     test: "test/core/Start.test.ts",
     title: "N1: is watched live"
+  },
+  {
+    id: "C1-decoded",
+    guarantee: 5,
+    breaks: "the end of a text says what it was",
+    file: "packages/openai/src/internal/events.ts",
+    find: 'return textEnded(raw, raw["text"], false)',
+    replace: "return withStatements(raw, none)",
+    test: "test/openai/EventTypes.test.ts"
+  },
+  {
+    id: "C3-status",
+    guarantee: 5,
+    breaks: "a response of an unknown status is over if its other fields say so",
+    file: "packages/openai/src/internal/snapshot.ts",
+    find: "isStatus(status) ? status : evident(response)",
+    replace: 'isStatus(status) ? status : "in_progress"',
+    test: "test/openai/Snapshot.test.ts"
+  },
+  {
+    id: "C3-count",
+    guarantee: 5,
+    breaks: "a count that is no whole number is none, and takes nothing else with it",
+    file: "packages/openai/src/internal/fields.ts",
+    find: "Number.isSafeInteger(value) && value >= 0 ? value",
+    replace: "value >= 0 ? value",
+    test: "test/openai/Snapshot.test.ts"
+  },
+  {
+    id: "C3-terminal",
+    guarantee: 5,
+    breaks: "a terminal event ends its response, whatever status that has",
+    file: "packages/openai/src/internal/snapshot.ts",
+    find: "isStatus(own) && isOver(own) ? own : named",
+    replace: "isStatus(own) ? own : named",
+    test: "test/openai/EventTypes.test.ts"
+  },
+  {
+    id: "C4",
+    guarantee: 5,
+    breaks: "an image that is a data URL is read",
+    file: "packages/openai/src/internal/items.ts",
+    find: "result.slice(head?.[0].length ?? 0)",
+    replace: "result",
+    test: "test/openai/Snapshot.test.ts"
+  },
+  {
+    id: "C7-decoded",
+    guarantee: 5,
+    breaks: "a delta without an index is placed by its item's id",
+    file: "packages/openai/src/internal/events.ts",
+    find: 'const itemId = index === undefined ? textOf(raw["item_id"]) : undefined',
+    replace: "const itemId = undefined",
+    test: "test/openai/EventTypes.test.ts"
+  },
+  {
+    id: "C9",
+    guarantee: 5,
+    breaks: "a response that waits for its caller says so",
+    file: "packages/openai/src/internal/items.ts",
+    find: '"mcp_approval_request",',
+    replace: "",
+    test: "test/openai/Decode.test.ts"
+  },
+  {
+    id: "C10",
+    guarantee: 5,
+    breaks: "a call that was cut short is none",
+    file: "packages/openai/src/internal/items.ts",
+    find: 'isMissing(status) ? seen === "at its end" || seen === "over" :',
+    replace: "isMissing(status) ? true :",
+    test: "test/openai/Decode.test.ts"
+  },
+  {
+    id: "C11-sealed",
+    guarantee: 5,
+    breaks: "sealed reasoning is delivered, for the way back",
+    file: "packages/openai/src/internal/items.ts",
+    find: "...(isFinished(item, seen) ? seal(item) : [])",
+    replace: "",
+    test: "test/openai/WayBack.test.ts"
+  },
+  {
+    id: "C11-joined",
+    guarantee: 5,
+    breaks: "the parts of one reasoning item go back as one",
+    file: "packages/openai/src/internal/prompt.ts",
+    find: 'openai(other.options)["itemId"] === itemId',
+    replace: "other === part",
+    test: "test/openai/WayBack.test.ts"
+  },
+  {
+    id: "C12-number",
+    guarantee: 5,
+    breaks: "a sequence number that is no whole number is none",
+    file: "packages/openai/src/internal/events.ts",
+    find: "Number.isSafeInteger(sequenceNumber) && sequenceNumber >= 0",
+    replace: "true",
+    test: "test/openai/EventTypes.test.ts"
+  },
+  {
+    id: "C12-index",
+    guarantee: 5,
+    breaks: "an index that a position cannot hold is none",
+    file: "packages/openai/src/internal/lanes.ts",
+    find: "value >= 0 && value < second",
+    replace: "value >= 0",
+    test: "test/openai/EventTypes.test.ts"
+  },
+  {
+    id: "C1-scripted",
+    guarantee: 5,
+    breaks: "a text without deltas comes whole by its end",
+    file: "packages/testing/src/internal/playback.ts",
+    find: "say({ statements: ended(step.item, step.text) })",
+    replace: 'say({ statements: ended(step.item, "") })',
+    test: "test/testing/ScriptedModel.test.ts"
+  },
+  {
+    id: "C5-scripted",
+    guarantee: 5,
+    breaks: "a script says what its end shows",
+    file: "packages/testing/src/ScriptedModel.ts",
+    find: "({ ...end, shown })",
+    replace: "end",
+    test: "test/testing/ScriptedModel.test.ts"
+  },
+  {
+    id: "C8-scripted",
+    guarantee: 5,
+    breaks: "a scripted response that was cancelled has a finish",
+    file: "packages/testing/src/internal/playback.ts",
+    find: 'status: "cancelled", finish: finishOf("other") }',
+    replace: 'status: "cancelled" }',
+    test: "test/testing/ScriptedModel.test.ts"
+  },
+  {
+    id: "scripted-places",
+    guarantee: 5,
+    breaks: "a scripted call has a place of its own",
+    file: "packages/testing/src/internal/playback.ts",
+    find: "Math.max(behind, output.next)",
+    replace: "output.next",
+    test: "test/testing/ScriptedModel.test.ts"
+  },
+  {
+    id: "scripted-takeover",
+    guarantee: 5,
+    breaks: "a late end of a finished item does not begin another one in a script",
+    file: "packages/testing/src/internal/output.ts",
+    find: "if (done) return !isEnd(statement)",
+    replace: "if (done) return false",
+    test: "test/testing/ScriptedModel.test.ts"
+  },
+  {
+    id: "contract-deltas",
+    guarantee: 5,
+    breaks: "the model contract compares the end of a text with its deltas",
+    file: "packages/testing/src/internal/output.ts",
+    find: "before !== undefined && before !== whole",
+    replace: "false",
+    test: "test/contract/BackgroundModelContract.test.ts"
+  },
+  {
+    id: "contract-places",
+    guarantee: 5,
+    breaks: "the model contract compares the places of items",
+    file: "packages/testing/src/internal/modelContract/story.ts",
+    find: "return `${item}:${lane.lane} ${lane.kind}${begins}`",
+    replace: "return `${lane.kind}${begins}`",
+    test: "test/contract/BackgroundModelContract.test.ts"
+  },
+  {
+    id: "contract-look",
+    guarantee: 5,
+    breaks: "the model contract lets no response finish that is not over",
+    file: "packages/testing/src/internal/modelContract/looking.ts",
+    find: 'yield* holds(looked.finish === undefined, "it has a finish and is not over")',
+    replace: "",
+    test: "test/contract/BackgroundModelContract.test.ts"
+  },
+  {
+    id: "C1-text-end",
+    guarantee: 5,
+    breaks: "what only the end of a text says is delivered then",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "if (text !== undefined) return this.rest(place, { lane, kind, text, ...defined(metadata) }, true)",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "of a text that no delta told"
+  },
+  {
+    id: "C1-item-end",
+    guarantee: 5,
+    breaks: "what only the end of an item says is delivered then",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "return this.finish(place, statement.lanes)",
+    replace: "return this.finish(place, undefined)",
+    test: "test/openai/PositionRules.test.ts",
+    title: "of a text whose tail no delta told"
+  },
+  {
+    id: "C1-response-end",
+    guarantee: 5,
+    breaks: "what only the end of a response says is delivered then",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "for (const assigned of lanes) telling.rest(assigned.place, assigned.lane, true)",
+    replace: "void lanes",
+    test: "test/openai/PositionRules.test.ts",
+    title: "of an item that no event told"
+  },
+  {
+    id: "C1-sources",
+    guarantee: 5,
+    breaks: "sources that only an end says are delivered then, each once",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "(isWhole ? 0 : (Rows.find(this.delivered, place, lane)?.[3] ?? 0))",
+    replace: "(isWhole ? 0 : 0)",
+    test: "test/openai/PositionRules.test.ts"
+  },
+  {
+    id: "C2-place-believed",
+    guarantee: 5,
+    breaks: "a place is believed only if what it holds agrees with what was delivered",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "=> agreesByPlace(delivered, whole, isExact) ?",
+    replace: "=> delivered !== undefined ?",
+    test: "test/openai/PositionRules.test.ts",
+    title: "if it keeps an earlier item to itself"
+  },
+  {
+    id: "C2-never-by-order",
+    guarantee: 5,
+    breaks: "a response that keeps an item to itself is matched by the order of what it shows",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "(byPlace(delivered, items, true) ?? byOrder(delivered, items) ?? byPlace(delivered, items, false))",
+    replace: "(byPlace(delivered, items, true) ?? byPlace(delivered, items, false))",
+    test: "test/openai/PositionRules.test.ts",
+    title: "if it keeps an earlier item to itself"
+  },
+  {
+    id: "C2-text-twice",
+    guarantee: 5,
+    breaks: "what was finished is not told again by a response that is matched by order",
+    edits: [
+      { file: "packages/core/src/internal/follow/whole.ts", find: "if (old.has(lane)) return []", replace: "" },
+      { file: "packages/core/src/internal/follow/whole.ts", find: "if (collides) return undefined", replace: "" },
+      {
+        file: "packages/core/src/internal/follow/telling.ts",
+        find: 'if (lane.kind === "unread" || Rows.isLaneFinished(this.delivered, place, lane.lane)) return',
+        replace: 'if (lane.kind === "unread") return'
+      }
+    ],
+    test: "test/openai/PositionRules.test.ts",
+    title: "what is finished is not told again"
+  },
+  {
+    id: "C2-sum",
+    guarantee: 5,
+    breaks: "of what is finished, a response matched by order shows the same",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "return sumOf(false) === textSum && (!withReasoning || sumOf(true) === reasoningSum) ? count : undefined",
+    replace: "return count",
+    test: "test/openai/PositionRules.test.ts",
+    title: "if a finished text is another"
+  },
+  {
+    id: "C2-unread",
+    guarantee: 5,
+    breaks: "an item that cannot be read contradicts nothing",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "if (own.some(isUnread)) return true",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "an item that cannot be read contradicts nothing"
+  },
+  {
+    id: "C2-shows-less",
+    guarantee: 5,
+    breaks: "a poll that shows nothing of what was delivered is RunDiverged",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "const isMissing = isUnknown ? !seen : shows || !seen",
+    replace: "const isMissing = isUnknown ? !seen : shows",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a look may not"
+  },
+  {
+    id: "C2-seen",
+    guarantee: 5,
+    breaks: "a stream that was read whole may end without output",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "const isMissing = isUnknown ? !seen : shows || !seen",
+    replace: "const isMissing = true",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a look may not"
+  },
+  {
+    id: "goes-on-after-end",
+    guarantee: 5,
+    breaks: "a text that goes on after its end is RunDiverged",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "this.divergence ??= `part ${lane} of output item ${place} goes on after its end`",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a text that goes on after its end is RunDiverged"
+  },
+  {
+    id: "C5",
+    guarantee: 5,
+    breaks: "Agent.run answers with what was delivered if the end shows nothing",
+    file: "packages/core/src/internal/verbs/complete.ts",
+    find: "if (ended.shows) return response",
+    replace: "return response",
+    test: "test/openai/PositionRules.test.ts",
+    title: "Agent.run answers with what was delivered"
+  },
+  {
+    id: "C5-look",
+    guarantee: 5,
+    breaks: "who did not deliver all of a response looks at it if its end shows nothing",
+    file: "packages/core/src/internal/follow/follower.ts",
+    find: "ending.shows || reader.isFromStart ? Effect.succeed(ending.snapshot) : this.lookAgain()",
+    replace: "Effect.succeed(ending.snapshot)",
+    test: "test/openai/PositionRules.test.ts",
+    title: "are shown by a look to who did not deliver them"
+  },
+  {
+    id: "C6-start",
+    guarantee: 5,
+    breaks: "a text that nothing began begins with its first delta",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "this.tell(startOf(this.idOf(place, lane), kind, name, metadata), opened)",
+    replace: "this.set(opened)",
+    test: "test/openai/PositionRules.test.ts",
+    title: "though no event told either"
+  },
+  {
+    id: "C6-end",
+    guarantee: 5,
+    breaks: "what is open when its response ends, ends with it",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "for (const place of Rows.unfinished(telling.delivered)) telling.close(place)",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "and what is open ends with its response"
+  },
+  {
+    id: "C6-item-end",
+    guarantee: 5,
+    breaks: "what an item's end does not show ends with it",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "for (const [of, lane] of this.delivered.open) if (of === place) this.end(place, lane)",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "and what an item's end does not show ends with it"
+  },
+  {
+    id: "C7-finished",
+    guarantee: 5,
+    breaks: "an index leads to another item once its own is finished",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: "if (Rows.isFinished(delivered, place)) return true",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "an index goes on with another item"
+  },
+  {
+    id: "C7-taken",
+    guarantee: 5,
+    breaks: "the place that an index took over is not another index's",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: "if (delivered.at.some(([from, to]) => to === place && from !== index)) return true",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "and the place that it took is not another index's"
+  },
+  {
+    id: "C7-added-twice",
+    guarantee: 5,
+    breaks: "an item that is added under the index of another is a new one",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: 'if (statement._tag === "ItemAdded") return Rows.hasLanes(delivered, place)',
+    replace: 'if (statement._tag === "ItemAdded") return false',
+    test: "test/openai/PositionRules.test.ts",
+    title: "an item is added once"
+  },
+  {
+    id: "C7-other-kind",
+    guarantee: 5,
+    breaks: "a text of another kind is another item's",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: "return known !== undefined && text !== undefined && known[2] !== text.kind",
+    replace: "return false",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a text of another kind is another item's"
+  },
+  {
+    id: "C7-late-end",
+    guarantee: 5,
+    breaks: "a late end of a finished item says nothing",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: "if (isEnd(statement) && Rows.isFinished(delivered, place)) return undefined",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a late end of a finished item says nothing"
+  },
+  {
+    id: "C7-id",
+    guarantee: 5,
+    breaks: "without an index the id leads to its item",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: "if (known !== undefined) return { place: known[0], delivered }",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "without an index the id leads to it"
+  },
+  {
+    id: "C7-last",
+    guarantee: 5,
+    breaks: "without an index, an id that nobody knows is the last unfinished item's",
+    file: "packages/core/src/internal/follow/place.ts",
+    find: "if (last !== undefined) return { place: last, delivered }",
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "an id that nobody knows"
+  },
+  {
+    id: "C8",
+    guarantee: 5,
+    breaks: "a response that failed or was cancelled has a finish, by a stream as by a poll",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: "if (finish !== undefined) telling.tell(finish, telling.delivered)",
+    replace: 'if (finish !== undefined && snapshot.status === "completed") telling.tell(finish, telling.delivered)',
+    test: "test/openai/PositionRules.test.ts",
+    title: "C8: an end is told the same by a stream and by a look"
+  },
+  {
+    id: "C8-calls",
+    guarantee: 5,
+    breaks: "a response with calls finishes for them",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: 'calls && finish?.reason === "stop" ?',
+    replace: "calls && finish === undefined ?",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a call that was delivered makes the finish say so"
+  },
+  {
+    id: "C13",
+    guarantee: 5,
+    breaks: "half of a character waits for its other half",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "return isHigh(last) ? [text.slice(0, -1), last] : [text, 0]",
+    replace: "return last < 0 ? [text.slice(0, -1), last] : [text, 0]",
+    test: "test/openai/PositionRules.test.ts",
+    title: "its first half waits for the second"
+  },
+  {
+    id: "C13-open",
+    guarantee: 5,
+    breaks: "half of a character waits for its other half, also if its text is open",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: "return (last < 0xd800 || last > 0xdbff) && delta.isWellFormed()",
+    replace: "return last >= 0",
+    test: "test/openai/PositionRules.test.ts",
+    title: "also if the text is open already"
+  },
+  {
+    id: "C13-forgotten",
+    guarantee: 5,
+    breaks: "half of a character whose other half does not come is replaced",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: "|| known[5] !== 0) return false",
+    replace: ") return false",
+    test: "test/openai/PositionRules.test.ts",
+    title: "a first half without a second is replaced"
+  },
+  {
+    id: "C13-end",
+    guarantee: 5,
+    breaks: "half of a character at the end of a text is replaced",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: 'if (known[5] !== 0) this.more(place, lane, known[2], "\\ufffd", 0)',
+    replace: "",
+    test: "test/openai/PositionRules.test.ts",
+    title: "no second half comes"
+  },
+  {
+    id: "C13-look",
+    guarantee: 5,
+    breaks: "a look at a text that goes on keeps half of a character back",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "const [whole, half] = isOver ? [lane.text, 0] : withoutHalf(lane.text)",
+    replace: "const [whole, half] = [lane.text, 0]",
+    test: "test/openai/PositionRules.test.ts",
+    title: "keeps half a character back"
+  },
+  {
+    id: "witness-lost",
+    guarantee: 5,
+    breaks: "what is known of finished items that become one row is known of all of them",
+    file: "packages/core/src/internal/follow/rows.ts",
+    find: "all[all.length - 1] = [last[0], range[1], plus(last[2], range[2])]",
+    replace: "all[all.length - 1] = [last[0], range[1], last[2]]",
+    test: "test/openai/PositionRules.test.ts",
+    title: "is one row for neighbours"
+  },
+  {
+    id: "witness-of-order",
+    guarantee: 5,
+    breaks: "what is known of finished items does not depend on the order in which they finished",
+    edits: [
+      {
+        file: "packages/core/src/internal/follow/rows.ts",
+        find: "(a[0] + b[0]) >>> 0,",
+        replace: "(a[0] * 31 + b[0]) >>> 0,"
+      },
+      {
+        file: "packages/core/src/internal/follow/rows.ts",
+        find: "(a[2] + b[2]) >>> 0,",
+        replace: "(a[2] * 31 + b[2]) >>> 0,"
+      }
+    ],
+    test: "test/openai/PositionRules.test.ts",
+    title: "is one row for neighbours"
+  },
+  {
+    id: "look-ends-all",
+    guarantee: 5,
+    breaks: "a look ends nothing that goes on",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "for (const lane of item.lanes) telling.rest(place, lane, item.done)",
+    replace: "for (const lane of item.lanes) telling.rest(place, lane, true)",
+    test: "test/openai/PositionRules.test.ts",
+    title: "ends nothing that goes on"
+  },
+  {
+    id: "look-disagrees",
+    guarantee: 5,
+    breaks: "a look at a run under way tells nothing of what does not agree",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: 'if (own === undefined) return count === 0 return own.kind === "unread" || beginsWith(own, row)',
+    replace: "return true",
+    test: "test/openai/PositionRules.test.ts",
+    title: "an open text begins otherwise"
+  },
+  {
+    id: "overflow-filled",
+    guarantee: 5,
+    breaks: "nothing is filled in once the rows of a position were dropped",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "isUnknown || hides ? undefined",
+    replace: "hides ? undefined",
+    test: "test/openai/PositionRules.test.ts",
+    title: "is dropped if a token has no room for it"
+  },
+  {
+    id: "overflow-silent",
+    guarantee: 5,
+    breaks: "what cannot be filled in is not left out in silence",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "const isMissing = isUnknown ? !seen : shows || !seen",
+    replace: "const isMissing = isUnknown ? false : shows || !seen",
+    test: "test/openai/PositionRules.test.ts",
+    title: "is dropped if a token has no room for it"
+  },
+  {
+    id: "overflow-mute",
+    guarantee: 5,
+    breaks: "once the rows of a position were dropped, texts come as their events tell them",
+    file: "packages/core/src/internal/follow/telling.ts",
+    find: "if (this.delivered.overflow) return this.sayUnheld(statement) if (this.isUnannounced(statement)) return",
+    replace: "if (this.delivered.overflow || this.isUnannounced(statement)) return",
+    test: "test/openai/PositionRules.test.ts",
+    title: "is dropped if a token has no room for it"
   }
 ] satisfies ReadonlyArray<Mutant>

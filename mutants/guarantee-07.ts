@@ -25,7 +25,7 @@ export default [
     id: "unanswered-create-retried",
     guarantee: 7,
     breaks: "a request without an answer is not retried",
-    file: "packages/core/src/internal/opening.ts",
+    file: "packages/core/src/internal/follow/request.ts",
     find: '? { _tag: "Unknown", error: error.error }',
     replace: '? { _tag: "Refused", error: error.error }',
     test: "test/core/Start.test.ts",
@@ -56,7 +56,7 @@ export default [
     guarantee: 7,
     breaks: "a server error leaves open whether the work was bought",
     file: "packages/openai/src/internal/create.ts",
-    find: "(status < 500 && status !== 408) ||",
+    find: "(status < 500 && status !== 408 && status !== 303) ||",
     replace: "status > 0 ||",
     test: "test/openai/Create.test.ts",
     title: "a create request that is answered with an error"
@@ -85,7 +85,7 @@ export default [
     id: "tokens-counted-again",
     guarantee: 7,
     breaks: "the tokens of a run are counted once",
-    file: "packages/core/src/internal/advance.ts",
+    file: "packages/core/src/internal/advancing.ts",
     find: "counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)",
     replace: "counts: () => true",
     test: "test/core/Telemetry.test.ts",
@@ -379,5 +379,23 @@ export default [
     replace: "if (record.agent === '') {",
     test: "test/core/Retry.test.ts",
     title: "under an id that another run has is refused"
+  },
+  {
+    id: "E9-event",
+    guarantee: 7,
+    breaks: "a refusal in the first event of a stream is one",
+    file: "packages/openai/src/internal/create.ts",
+    find: "isRefusal(said) ? error : unconfirmed(error)",
+    replace: "unconfirmed(error)",
+    test: "test/openai/Refusals.test.ts"
+  },
+  {
+    id: "E9-broken",
+    guarantee: 7,
+    breaks: "a refusal counts also if the connection breaks after it",
+    file: "packages/openai/src/internal/create.ts",
+    find: "(refusal ?? unconfirmed(error))",
+    replace: "unconfirmed(error)",
+    test: "test/openai/Refusals.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -25,10 +25,10 @@ export default [
     id: "leaving-cancels",
     guarantee: 9,
     breaks: "leaving a stream does not cancel its run",
-    file: "packages/core/src/internal/follow.ts",
-    find: "const replays = options.background",
+    file: "packages/core/src/internal/follow/makePull.ts",
+    find: "const backoff = yield* Backoff.make(policy.reconnect)",
     replace:
-      'yield* Effect.addFinalizer(() => Effect.ignore(model.cancel(cursor.responseId() ?? ""))); const replays = options.background',
+      'yield* Effect.addFinalizer(() => Effect.ignore(model.cancel(reader.responseId ?? ""))); const backoff = yield* Backoff.make(policy.reconnect)',
     test: "test/core/Ends.test.ts",
     title: "stop versus disconnect: leaving a stream is not cancelling"
   },
@@ -45,12 +45,12 @@ export default [
   {
     id: "refused-cancel-fails",
     guarantee: 9,
-    breaks: "a cancel that is answered with 400 because the response was over is no failure",
-    file: "packages/openai/src/OpenAiBackgroundModel.ts",
-    find: "error?.status === 400 && alreadyOver.test",
-    replace: "error?.status === 418 && alreadyOver.test",
-    test: "test/openai/Operations.test.ts",
-    title: "answered with 400"
+    breaks: "a cancel that is refused because the response was over is no failure",
+    file: "packages/core/src/internal/cancelResponse.ts",
+    find: "if (!isOver(snapshot.status)) return Effect.fail(error)",
+    replace: "return Effect.fail(error)",
+    test: "test/core/Refused.test.ts",
+    title: "P1: that is refused of a run that is over"
   },
   {
     id: "X1",
@@ -177,7 +177,7 @@ export default [
     guarantee: 9,
     breaks: "a cancel is sent until the provider took it",
     file: "packages/core/src/internal/cancelResponse.ts",
-    find: "Effect.retry(persist ? untilTaken : Backoff.patiently(run.policy.requestRetry)),",
+    find: "Effect.retry(schedule === undefined ? untilTaken : Backoff.patiently(schedule)),",
     replace: "",
     test: "test/core/Outcomes.test.ts",
     title: "E3a: is refused with 503"
@@ -207,7 +207,7 @@ export default [
     guarantee: 9,
     breaks: "a recorded cancel is sent by whoever goes on with the run",
     edits: [
-      { file: "packages/core/src/internal/advance.ts", find: "held.sendCancels()", replace: "" },
+      { file: "packages/core/src/internal/advancing.ts", find: "held.sendCancels()", replace: "" },
       { file: "packages/core/src/internal/worker/workerRun.ts", find: "held.sendCancels()", replace: "" }
     ],
     test: "test/core/Outcomes.test.ts",
@@ -229,8 +229,8 @@ export default [
     guarantee: 9,
     breaks: "the holder of a run sends a cancel for as long as the provider refuses it",
     file: "packages/core/src/internal/hold/cancels.ts",
-    find: "persist: true",
-    replace: "persist: false",
+    find: "sendCancel(run, response, { by: lease.owner })",
+    replace: "sendCancel(run, response, { by: lease.owner, schedule: run.policy.requestRetry })",
     test: "test/core/Outcomes.test.ts",
     title: "E3a: is refused with 503 for minutes"
   },
@@ -278,9 +278,9 @@ export default [
     id: "E13-busy",
     guarantee: 9,
     breaks: "a foreground run is stopped though its consumer is busy with an update",
-    file: "packages/core/src/internal/follow.ts",
-    find: "if (!options.background) yield* Effect.forkIn(Effect.andThen(options.stopped, closed), scope)",
-    replace: "void closed",
+    file: "packages/core/src/internal/follow/makePull.ts",
+    find: "if (!background) yield* Effect.forkIn(Effect.andThen(stopped, follower.stop), scope)",
+    replace: "",
     test: "test/core/Stops.test.ts",
     title: "E13: while its consumer is busy with an update"
   },
@@ -303,5 +303,14 @@ export default [
     replace: "exit !== undefined ? requestCancel(run, held)",
     test: "test/core/Stops.test.ts",
     title: "does not cancel the run"
+  },
+  {
+    id: "P1-gone",
+    guarantee: 9,
+    breaks: "a cancel of what is not there is told from one that is refused",
+    file: "packages/openai/src/OpenAiBackgroundModel.ts",
+    find: 'Effect.mapError(Http.json(exchange), goneOr(responseId, "cancel"))',
+    replace: "Effect.mapError(Http.json(exchange), () => new ResponseGone({ responseId }))",
+    test: "test/openai/Operations.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

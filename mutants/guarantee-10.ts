@@ -19,7 +19,7 @@ export default [
     find: 'return new RunExpired({ responseId: RunState.winners(state).at(-1)?.responseId ?? "" })',
     replace: "return undefined",
     test: "test/core/Ends.test.ts",
-    title: "a response that the provider no longer has fails the run after a last update"
+    title: "a response that the provider no longer has fails the run, without an update"
   },
   {
     id: "resumed-failure-is-empty",
@@ -45,9 +45,9 @@ export default [
     id: "cut-is-no-error",
     guarantee: 10,
     breaks: "a span ends as its attachment ended",
-    file: "packages/core/src/internal/follow.ts",
-    find: "Exit.fail(new Telemetry.Disconnected())",
-    replace: "Exit.void",
+    file: "packages/core/src/internal/follow/attachment.ts",
+    find: "return Exit.fail(loss.error ?? new Telemetry.Disconnected())",
+    replace: "return Exit.void",
     test: "test/core/Telemetry.test.ts",
     title: "one for each attachment, linked by the run's id, with attempt and position"
   },
@@ -196,8 +196,8 @@ export default [
     guarantee: 10,
     breaks: "who sees the end of a run records it",
     file: "packages/core/src/internal/watch.ts",
-    find: 'if (ending.status !== "expired") {',
-    replace: 'if (ending.status === "queued") {',
+    find: 'if (ended.status !== "expired" && ended.calls !== undefined) {',
+    replace: 'if (ended.status === "queued") {',
     test: "test/core/Start.test.ts",
     title: "N4: whoever sees its end records it, with usage and finish reason: watch"
   },
@@ -215,9 +215,18 @@ export default [
     id: "N5-vanished",
     guarantee: 10,
     breaks: "a provider that vanishes is told in the log",
-    file: "packages/core/src/internal/follow.ts",
-    find: "if (fruitless > 0) {",
-    replace: "if (fruitless > 100) {",
+    edits: [
+      {
+        file: "packages/core/src/internal/follow/reconnect.ts",
+        find: "this.fruitless++ return trouble.began(",
+        replace: "this.fruitless++; return ((...said: Array<string>) => Effect.asVoid(Effect.succeed(said)))("
+      },
+      {
+        file: "packages/core/src/internal/follow/look.ts",
+        find: 'yield* trouble.began("a run cannot be looked at, and this is tried again", error.message)',
+        replace: ""
+      }
+    ],
     test: "test/core/Saying.test.ts",
     title: "N5: a provider that vanishes: one line soon, and one when it is back: streamed, by its holder"
   },
@@ -245,10 +254,97 @@ export default [
     id: "retried-not-said",
     guarantee: 10,
     breaks: "the first update of a run that was opened again says so",
-    file: "packages/core/src/internal/follow.ts",
-    find: "let told = !options.retried",
-    replace: "let told = true",
+    file: "packages/core/src/internal/advancing.ts",
+    find: "this.isTold = !isRetried(held.journal(), this.position)",
+    replace: "this.isTold = true",
     test: "test/core/Retry.test.ts",
     title: "opens a run again that failed"
+  },
+  {
+    id: "C14-error",
+    guarantee: 10,
+    breaks: "what an error of the provider says is free of secrets",
+    file: "packages/openai/src/internal/snapshot.ts",
+    find: 'text === "" ? undefined : redact(text)',
+    replace: 'text === "" ? undefined : text',
+    test: "test/openai/Refusals.test.ts"
+  },
+  {
+    id: "C14-redirect",
+    guarantee: 10,
+    breaks: "a key is not sent to where a redirect points",
+    file: "packages/openai/src/OpenAiClient.ts",
+    find: 'redirect: "manual" as const',
+    replace: 'redirect: "follow" as const',
+    test: "test/openai/Redirect.test.ts"
+  },
+  {
+    id: "E1-other-404",
+    guarantee: 10,
+    breaks: "a 404 that does not speak of the response is not its end",
+    file: "packages/openai/src/OpenAiBackgroundModel.ts",
+    find: "(speaksOf(error.message, responseId) ||",
+    replace: '(error.code !== "404" ||',
+    test: "test/openai/Operations.test.ts"
+  },
+  {
+    id: "P2-decoded",
+    guarantee: 10,
+    breaks: "an event says whether its response runs in the background",
+    file: "packages/openai/src/internal/events.ts",
+    find: '...(typeof background === "boolean" ? { background } : undefined)',
+    replace: "",
+    test: "test/openai/EventTypes.test.ts"
+  },
+  {
+    id: "C2-failed",
+    guarantee: 10,
+    breaks: "a run that failed is told as failed, and not as RunDiverged",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: 'const isWhole = status === "completed" || status === "incomplete"',
+    replace: "const isWhole = true",
+    test: "test/openai/PositionRules.test.ts",
+    title: "if a finished text is another"
+  },
+  {
+    id: "E1",
+    guarantee: 10,
+    breaks: "one answer of the provider that it does not have a response is not believed",
+    file: "packages/core/src/internal/follow/look.ts",
+    find: "const confirmations = 4",
+    replace: "const confirmations = 0",
+    test: "test/core/Gone.test.ts",
+    title: "E1: for two looks of"
+  },
+  {
+    id: "E1-replay",
+    guarantee: 10,
+    breaks: "a replay that is answered as if the response were not there is asked for again",
+    file: "packages/core/src/internal/follow/reconnect.ts",
+    find: 'error._tag === "ResponseGone" && isFirst ? attach : poll',
+    replace: "poll",
+    test: "test/core/Gone.test.ts",
+    title: "E1: for a replay"
+  },
+  {
+    id: "E1-update",
+    guarantee: 10,
+    breaks: "nothing is delivered by a response that is gone",
+    file: "packages/core/src/internal/follow/follower.ts",
+    find: "reader.expire() return this.deliver([], () => Effect.void)",
+    replace:
+      'reader.expire(); return this.deliver(reader.fill({ responseId: "", status: "expired", items: [] }), () => Effect.void)',
+    test: "test/core/Gone.test.ts",
+    title: "and goes on saying so, is believed"
+  },
+  {
+    id: "P2",
+    guarantee: 10,
+    breaks: "a run whose provider drops background fails at once",
+    file: "packages/core/src/internal/opening.ts",
+    find: "return run.record.background && opened.background === false ?",
+    replace: 'return opened.responseId === "" ?',
+    test: "test/core/Unsupported.test.ts",
+    title: "P2: stream fails at once"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -5,9 +5,10 @@ export default [
     id: "looks-pile-up",
     guarantee: 12,
     breaks: "memory is flat, however long a run is polled",
-    file: "packages/core/src/internal/follow.ts",
-    find: "Effect.flatMap(guarded(look), deliver)",
-    replace: "guarded(Effect.flatMap(look, deliver))",
+    file: "packages/core/src/internal/follow/follower.ts",
+    find: "return Effect.flatMap(this.poll.next, (looked) => this.seen(looked))",
+    replace:
+      "return guarded(this.following, Effect.flatMap(this.poll.next, (looked) => Effect.flatMap(this.seen(looked), (batch) => batch.length === 0 ? this.step() : Effect.succeed(batch))))",
     test: "test/core/Flat.test.ts",
     title: "holds no more fibers after thousands of looks than after one"
   },
@@ -15,10 +16,10 @@ export default [
     id: "updates-kept",
     guarantee: 12,
     breaks: "memory is flat, however long a run is streamed",
-    file: "packages/core/src/internal/cursor.ts",
-    find: "return { updates, progressed }",
+    file: "packages/core/src/internal/follow/reader.ts",
+    find: "return { updates, progressed, doubted: false }",
     replace:
-      ";((globalThis as { kept?: Array<unknown> }).kept ??= []).push(...updates); return { updates, progressed }",
+      ";((globalThis as { kept?: Array<unknown> }).kept ??= []).push(...updates); return { updates, progressed, doubted: false }",
     test: "test/openai/Flat.test.ts"
   },
   {
@@ -70,5 +71,44 @@ export default [
     replace: "",
     test: "test/core/Leftovers.test.ts",
     title: "E17: for 3 s log a line each"
+  },
+  {
+    id: "S4-bounded",
+    guarantee: 12,
+    breaks: "what is read ahead has a bound",
+    file: "packages/openai/src/internal/readAhead.ts",
+    find: "over || bytes >= most) return",
+    replace: "over || bytes >= most * 4) return",
+    test: "test/openai/SlowConsumer.test.ts"
+  },
+  {
+    id: "E17-frames",
+    guarantee: 12,
+    breaks: "a reconnect that brought nothing leaves nothing behind",
+    file: "packages/core/src/internal/follow/follower.ts",
+    find: "if (batch.length === 0) return this.next",
+    replace: "if (batch.length === 0) return Effect.map(this.next, (next) => next)",
+    test: "test/core/Replays.test.ts",
+    title: "E17: or nothing at all, ten thousand times over"
+  },
+  {
+    id: "P4-pace",
+    guarantee: 12,
+    breaks: "a run that may take hours is polled at a pace that fits them",
+    file: "packages/core/src/internal/follow/poll.ts",
+    find: "window === undefined ? Duration.zero : Backoff.paceOf(window)",
+    replace: "Duration.zero",
+    test: "test/core/Deadlines.test.ts",
+    title: "P4: stream opens it unstreamed"
+  },
+  {
+    id: "P4-result",
+    guarantee: 12,
+    breaks: "who waits for the result of a run that may take hours looks at a pace that fits them",
+    file: "packages/core/src/internal/verbs/look.ts",
+    find: "const slowest = window === undefined ? Duration.zero : Backoff.paceOf(window)",
+    replace: "const slowest = Duration.zero",
+    test: "test/core/Deadlines.test.ts",
+    title: "P4: start, then result"
   }
 ] satisfies ReadonlyArray<Mutant>

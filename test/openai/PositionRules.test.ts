@@ -86,6 +86,23 @@ describe("C1: what only an end says is delivered", () => {
   )
 })
 
+describe("C1: sources without a number", () => {
+  it.effect("are the next of their text", () =>
+    Effect.gen(function* () {
+      const next = (k: number): Statement => ({
+        _tag: "PartAdded",
+        index: 0,
+        lane: { lane: 9, kind: "sources", sources: [source(k)] }
+      })
+      const updates = yield* readEverywhere(told([delta("Hello", 0), next(0), next(1), next(2)], shown([])))
+      assert.deepStrictEqual(
+        updates.flatMap(({ part }) => (part?.type === "source" ? [part.id] : [])),
+        ["0:0:9:0", "0:0:9:1", "0:0:9:2"]
+      )
+    })
+  )
+})
+
 describe("C2: a whole response is matched by what it holds", () => {
   it.effect("if it keeps an earlier item to itself, by order: what is missing is delivered, once", () =>
     Effect.gen(function* () {
@@ -211,6 +228,28 @@ describe("C5: an end that shows nothing", () => {
       yield* passing(Stream.runDrain(Stream.take(Agent.stream(planner, input), 4)))
       assert.strictEqual((yield* passing(Agent.run(planner, input))).text, "Hello")
     }).pipe(Effect.provide(over({ event: [] })))
+  )
+})
+
+describe("C5: calls that the end does not show", () => {
+  const events = told([{ _tag: "PartAdded", index: 0, lane: callLane }, done(undefined, 0)], shown([]))
+
+  it.effect("are those that were delivered", () =>
+    Effect.gen(function* () {
+      const { end } = yield* stream(events)
+      assert.deepStrictEqual(end?.calls, [callLane.part])
+    })
+  )
+
+  it.effect("are shown by a look to who did not deliver them, or are not known", () =>
+    Effect.gen(function* () {
+      const { updates } = yield* stream(events)
+      const from = tokenAfter(updates, 1)
+      const { end } = yield* stream(events, from, shown([item(callLane)]))
+      assert.isTrue(end?.shows)
+      assert.deepStrictEqual(end?.calls, [callLane.part])
+      assert.isUndefined((yield* stream(events, from)).end?.calls)
+    })
   )
 })
 
@@ -389,6 +428,23 @@ describe("a position between the parts of one event", () => {
         "0:0:2": whole("and more"),
         "0:1:0": whole("Hm", "reasoning"),
         "0:2:0": whole("!"),
+        finish: "stop"
+      })
+    })
+  )
+
+  it.effect("and an item that began with several texts, whose second is not there yet", () =>
+    Effect.gen(function* () {
+      const lanes = [0, 1].map((lane) => ({ lane, kind: "text", text: `text ${lane}` }) as const)
+      const updates = yield* readEverywhere(
+        told(
+          [[{ _tag: "ItemAdded", index: 0, lanes }, delta("!", 0, 1)]],
+          shown([item(textLane("text 0"), textLane("text 1!", 1))])
+        )
+      )
+      assert.deepStrictEqual(joined(updates), {
+        "0:0:0": whole("text 0"),
+        "0:0:1": whole("text 1!"),
         finish: "stop"
       })
     })

@@ -63,11 +63,11 @@ export const source = (k: number): BackgroundModel.SourceWithoutId => ({
   title: `Source ${k}`
 })
 
-export const callLane: BackgroundModel.SingleLane = {
+export const callLane = {
   lane: 1,
   kind: "single",
   part: { type: "tool-call", id: "call_1", name: "tool", params: {}, providerExecuted: false }
-}
+} as const satisfies Lane
 
 export const item = (...lanes: ReadonlyArray<Lane>): Item => ({ lanes, done: true })
 
@@ -149,7 +149,8 @@ const readFrom = Effect.fnUntraced(function* (
 })
 
 /** Reads a response as a stream. */
-export const stream = (events: ReadonlyArray<Event>, from = first) => readFrom(from, provider(events), true)
+export const stream = (events: ReadonlyArray<Event>, from = first, ...looks: ReadonlyArray<Snapshot>) =>
+  readFrom(from, provider(events, looks), true)
 
 /** Polls a response, whose looks show this. */
 export const look = (from: Token, ...looks: ReadonlyArray<Snapshot>) => readFrom(from, provider([], looks), false)

@@ -30,7 +30,7 @@ const endOf = (update: AgentUpdate.AgentUpdate): number | undefined =>
     ? undefined
     : Option.match(update.continuationToken, {
         onNone: () => undefined,
-        onSome: ({ delivered }) => delivered.open.findLast(([, , count]) => count >= update.text.length)?.[2]
+        onSome: ({ delivered }) => delivered.open.findLast(([, , , count]) => count >= update.text.length)?.[3]
       })
 
 /** Brings one run to its end, with as many consumers one after the other, and side by side, as that takes. */
@@ -148,6 +148,7 @@ export const consume = Effect.fnUntraced(function* (options: {
           origin: update.origin,
           ...(update.sequenceNumber === undefined ? {} : { sequence: update.sequenceNumber }),
           skip: Option.match(update.continuationToken, { onNone: () => 0, onSome: ({ skip }) => skip }),
+          offset: Option.match(update.continuationToken, { onNone: () => null, onSome: ({ offset }) => offset }),
           text: update.text,
           ...(end === undefined ? {} : { end }),
           last: Option.isNone(update.continuationToken)

@@ -189,5 +189,6 @@ const isAfter = (a: Update, b: Update): boolean => {
   }
   if (a.sequence !== b.sequence) return a.sequence > b.sequence
   // Of one event the last update has no skip.
-  return b.skip > 0 && (a.skip === 0 || a.skip > b.skip)
+  if (a.skip !== b.skip) return b.skip > 0 && (a.skip === 0 || a.skip > b.skip)
+  return a.skip > 0 && a.offset !== null && b.offset !== null && a.offset > b.offset
 }

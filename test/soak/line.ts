@@ -21,6 +21,8 @@ const Update = Schema.Struct({
   origin: Schema.Literals(["live", "replay", "snapshot"]),
   sequence: Schema.optionalKey(Schema.Int),
   skip: Schema.Int,
+  /** Of what one statement of an event becomes, only the offset tells the order. */
+  offset: Schema.NullOr(Schema.Int),
   text: Schema.String,
   end: Schema.optionalKey(Schema.Int),
   last: Schema.Boolean
