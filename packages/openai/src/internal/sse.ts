@@ -6,9 +6,29 @@ export interface Splitter {
   readonly end: () => string | undefined
 }
 
+const lineFeed = 10
+const carriageReturn = 13
 const colon = 58
 const space = 32
 const letterD = 100
+
+// One for all bodies: each part that it decodes ends with a line, so that nothing is left over in it. A decoder with a
+// state takes 20 KB.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at)
+    at += piece.length
+  }
+  return all
+}
+
+/** How many of these bytes are whole lines. */
+const wholeLines = (bytes: Uint8Array): number =>
+  Math.max(bytes.lastIndexOf(lineFeed), bytes.lastIndexOf(carriageReturn)) + 1
 
 /**
  * A splitter for one body.
@@ -19,12 +39,12 @@ const letterD = 100
  * format what this API uses: data lines. Names, ids and comments are read over.
  */
 export const make = (): Splitter => {
-  const decoder = new TextDecoder()
-  // The pieces of a line whose end has not come. They are joined once: a generated image is one line over many reads.
-  let pieces: Array<string> = []
+  // The bytes of a line whose end has not come. They are joined once: a generated image is one line over many reads.
+  let pieces: Array<Uint8Array> = []
   // The data lines of an event whose blank line has not come.
   let data: string | undefined
   let afterCarriageReturn = false
+  let isFirst = true
 
   const field = (text: string, start: number, end: number): void => {
     if (text.charCodeAt(start) !== letterD || !text.startsWith("data", start)) return
@@ -38,7 +58,7 @@ export const make = (): Splitter => {
     data = data === undefined ? value : `${data}\n${value}`
   }
 
-  const lines = (text: string, events: Array<string>): number => {
+  const lines = (text: string, events: Array<string>): void => {
     let start = 0
     for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
       if (end > start) {
@@ -49,36 +69,35 @@ export const make = (): Splitter => {
       }
       start = end + 1
     }
-    return start
   }
 
-  // A line may end in CR, LF or both, and the two of a pair may come in different reads.
-  const normalize = (text: string): string => {
-    const rest = afterCarriageReturn && text.startsWith("\n") ? text.slice(1) : text
-    if (text.length > 0) afterCarriageReturn = text.endsWith("\r")
+  const decoded = (bytes: Uint8Array): string => {
+    const text = decoder.decode(bytes)
+    const begun = isFirst && text.startsWith("\ufeff") ? text.slice(1) : text
+    isFirst = false
+    // A line may end in CR, LF or both, and the two of a pair may come in different reads.
+    const rest = afterCarriageReturn && begun.startsWith("\n") ? begun.slice(1) : begun
+    if (begun.length > 0) afterCarriageReturn = begun.endsWith("\r")
     return rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest
   }
 
   return {
     push: (bytes) => {
-      const text = normalize(decoder.decode(bytes, { stream: true }))
-      if (!text.includes("\n")) {
-        if (text.length > 0) pieces.push(text)
+      const end = wholeLines(bytes)
+      if (end === 0) {
+        if (bytes.length > 0) pieces.push(bytes.slice())
         return []
       }
       const events: Array<string> = []
-      let whole = text
-      if (pieces.length > 0) {
-        pieces.push(text)
-        whole = pieces.join("")
-        pieces = []
-      }
-      const start = lines(whole, events)
-      if (start < whole.length) pieces.push(whole.slice(start))
+      const whole = bytes.subarray(0, end)
+      const text = decoded(pieces.length === 0 ? whole : joined([...pieces, whole]))
+      // A view of it would keep the whole read alive.
+      pieces = end < bytes.length ? [bytes.slice(end)] : []
+      lines(text, events)
       return events
     },
     end: () => {
-      const last = pieces.join("") + normalize(decoder.decode())
+      const last = decoded(joined(pieces))
       pieces = []
       field(last, 0, last.length)
       const event = data
