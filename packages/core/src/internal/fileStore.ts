@@ -228,7 +228,8 @@ export const make = Effect.fnUntraced(function* (settings: {
     return undefined
   }
   const moment = (clock: Clock.Clock): RunKernel.Moment => ({
-    millis: clock.currentTimeMillisUnsafe(),
+    // Records hold whole milliseconds, whatever the clock tells.
+    millis: Math.floor(clock.currentTimeMillisUnsafe()),
     nanos: clock.monotonicTimeNanosUnsafe()
   })
 

@@ -6,18 +6,30 @@ import type { RunStatus } from "../Run.ts"
 
 type Attributes = Readonly<Record<string, string>>
 
-// Attributes are given when a metric is made, and not at its updates: each update would put its key together again.
-const counter = (id: string, description: string) => (attributes: Attributes) =>
-  Metric.counter(id, { description, attributes, incremental: true })
+// Attributes are given when a metric is made, and not at its updates: each update would put its key together again. What
+// is made once is kept: the values of attributes are few, and runs are many.
+const kept = <M>(make: (attributes: Attributes) => M): ((attributes: Attributes) => M) => {
+  const known = new Map<string, M>()
+  return (attributes) => {
+    const key = JSON.stringify(attributes)
+    const metric = known.get(key) ?? make(attributes)
+    known.set(key, metric)
+    return metric
+  }
+}
+
+const counter = (id: string, description: string) =>
+  kept((attributes) => Metric.counter(id, { description, attributes, incremental: true }))
 
 // The exporter reads the unit from this attribute.
-const histogram =
-  (id: string, unit: string, description: string, start: number, factor: number) => (attributes: Attributes) =>
+const histogram = (id: string, unit: string, description: string, start: number, factor: number) =>
+  kept((attributes) =>
     Metric.histogram(id, {
       description,
       attributes: { ...attributes, unit },
       boundaries: Metric.exponentialBoundaries({ start, factor, count: 15 })
     })
+  )
 
 export const operationDuration = histogram(
   "gen_ai.client.operation.duration",

@@ -12,7 +12,8 @@ export const make: Effect.Effect<Operations> = Effect.sync(() => {
 
   const moment = Clock.clockWith((clock) =>
     Effect.succeed<RunKernel.Moment>({
-      millis: clock.currentTimeMillisUnsafe(),
+      // Records hold whole milliseconds, whatever the clock tells.
+      millis: Math.floor(clock.currentTimeMillisUnsafe()),
       nanos: clock.monotonicTimeNanosUnsafe()
     })
   )

@@ -229,7 +229,7 @@ export interface Patience {
 
 /** The patience of one caller with one run. */
 export const patience = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun): Effect.fn.Return<Patience> {
-  const pace = yield* Backoff.make(run.policy.requestRetry)
+  const pace = new Backoff.Backoff(run.policy.requestRetry)
   const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name })
   return {
     accepted: trouble.ended,

@@ -28,7 +28,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
   const { agent, model, policy, runId } = run
   const scope = yield* Scope.Scope
   const fail = errorOf(run)
-  const pace = yield* Backoff.make(policy.pollEvery)
+  const pace = new Backoff.Backoff(policy.pollEvery)
   const telemetry = yield* Telemetry.make({ model, policy, agent: agent.name, counts: () => false })
   let record = run.record
   let position = run.from ?? ContinuationToken.start(agent.name, runId, RunState.fold(record).incarnation)

@@ -1,36 +1,45 @@
 import { Clock, Duration, Effect, Pull, Schedule } from "effect"
 import { AiError } from "effect/ai"
 
-/** A schedule that is asked for one wait after another, and can be started again. */
-export interface Backoff {
-  /** The next wait; undefined when the schedule is exhausted. */
-  readonly delay: (input: unknown) => Effect.Effect<Duration.Duration | undefined>
-  /** Waits as long as the schedule says, and at least `atLeast`; false when the schedule is exhausted. */
-  readonly wait: (input: unknown, atLeast?: Duration.Duration) => Effect.Effect<boolean>
-  readonly reset: Effect.Effect<void>
-}
+type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
 
-export const make = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>): Effect.fn.Return<Backoff> {
-  let step = yield* Schedule.toStep(schedule)
-  const delay: Backoff["delay"] = (input) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Pull.matchEffect(step(now, input), {
-        onSuccess: ([, wait]) => Effect.succeed<Duration.Duration | undefined>(wait),
-        onFailure: Effect.failCause,
-        onDone: () => Effect.succeed(undefined)
-      })
-    )
-  return {
-    delay,
-    wait: (input, atLeast = Duration.zero) =>
-      Effect.flatMap(delay(input), (wait) =>
-        wait === undefined ? Effect.succeed(false) : Effect.as(Effect.sleep(Duration.max(wait, atLeast)), true)
-      ),
-    reset: Effect.map(Schedule.toStep(schedule), (fresh) => {
-      step = fresh
+/** A schedule that is asked for one wait after another, and can be started again. */
+export class Backoff {
+  private readonly schedule: Schedule.Schedule<unknown>
+  // Most runs are never waited for.
+  private step: Step | undefined
+
+  constructor(schedule: Schedule.Schedule<unknown>) {
+    this.schedule = schedule
+  }
+
+  /** The next wait; undefined when the schedule is exhausted. */
+  delay(input: unknown): Effect.Effect<Duration.Duration | undefined> {
+    const step = this.step === undefined ? Schedule.toStep(this.schedule) : Effect.succeed(this.step)
+    return Effect.flatMap(step, (known) => {
+      this.step = known
+      return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Pull.matchEffect(known(now, input), {
+          onSuccess: ([, wait]) => Effect.succeed<Duration.Duration | undefined>(wait),
+          onFailure: Effect.failCause,
+          onDone: () => Effect.succeed(undefined)
+        })
+      )
     })
   }
-})
+
+  /** Waits as long as the schedule says, and at least `atLeast`; false when the schedule is exhausted. */
+  wait(input: unknown, atLeast = Duration.zero): Effect.Effect<boolean> {
+    return Effect.flatMap(this.delay(input), (wait) =>
+      wait === undefined ? Effect.succeed(false) : Effect.as(Effect.sleep(Duration.max(wait, atLeast)), true)
+    )
+  }
+
+  /** Begins again. */
+  reset(): void {
+    this.step = undefined
+  }
+}
 
 /** Repeats what a provider refused for now, on the schedule, and no sooner than the provider wishes. */
 export const patiently = (schedule: Schedule.Schedule<unknown>): Schedule.Schedule<unknown, unknown> =>

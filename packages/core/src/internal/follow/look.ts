@@ -23,7 +23,7 @@ export const look = Effect.fnUntraced(function* (
   options: { readonly schedule: Schedule.Schedule<unknown>; readonly trouble: Trouble }
 ): Effect.fn.Return<Look, AiError.AiError> {
   const { schedule, trouble } = options
-  const backoff = yield* Backoff.make(schedule)
+  const backoff = new Backoff.Backoff(schedule)
   let gone = 0
   while (true) {
     const answer = yield* Effect.result(paced(model, model.retrieve(responseId)))

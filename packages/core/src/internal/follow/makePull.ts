@@ -67,8 +67,8 @@ export const makePull = Effect.fnUntraced(function* (
     errorOf,
     fail: (reason) => Effect.fail(errorOf(reason))
   }
-  const backoff = yield* Backoff.make(policy.reconnect)
-  const follower = new Follower(following, source, backoff, yield* Backoff.make(policy.pollEvery))
+  const backoff = new Backoff.Backoff(policy.reconnect)
+  const follower = new Follower(following, source, backoff, new Backoff.Backoff(policy.pollEvery))
   if (!background) {
     const stop = Effect.runForkWith(yield* Effect.context<never>())
     const off = stopped.on(() => void stop(follower.stop))

@@ -49,7 +49,8 @@ export class Reconnect {
     this.refused = 0
     this.isAlive = false
     this.shortest = Duration.zero
-    return Effect.andThen(this.following.trouble.ended, this.backoff.reset)
+    this.backoff.reset()
+    return this.following.trouble.ended
   })
 
   /** What comes after this attachment. */
@@ -115,7 +116,8 @@ export class Reconnect {
         // The schedule begins again, but its short waits do not.
         this.isAlive = false
         this.shortest = this.lastDelay
-        return Effect.as(this.backoff.reset, this.lastDelay)
+        this.backoff.reset()
+        return Effect.succeed(this.lastDelay)
       }),
       Effect.flatMap((wait) => Effect.sleep(Duration.max(wait, error?.retryAfter ?? Duration.zero)))
     )

@@ -1,4 +1,4 @@
-import { Effect, FiberMap, type Scope } from "effect"
+import { Effect, Fiber, type Scope } from "effect"
 import type { Step } from "../../RunEngine.ts"
 import type { FactOf, NewFact } from "../../RunRecord.ts"
 import type { RunState } from "../../RunState.ts"
@@ -30,8 +30,12 @@ export const make = Effect.fnUntraced(function* (options: {
   const { nextOf, observe, run, underWay } = options
   const { journal, lease, record } = options.held
   const stopped = new Signal<void>()
-  const cancels = yield* FiberMap.make<string, void, never>()
-  const fork = yield* FiberMap.runtime(cancels)()
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const fibers = new Set<Fiber.Fiber<void>>()
+  yield* Effect.addFinalizer(() => Fiber.interruptAll(fibers))
+  const ended: Effect.Effect<void> = Effect.suspend(() =>
+    fibers.size === 0 ? Effect.void : Effect.andThen(Fiber.awaitAll([...fibers]), ended)
+  )
   const cancelOf = (response: FactOf<"Accepted">) =>
     sendCancel(run, response, { by: lease.owner }).pipe(
       Effect.flatMap((facts) => Effect.forEach(facts, observe, { discard: true })),
@@ -51,10 +55,14 @@ export const make = Effect.fnUntraced(function* (options: {
         const isOwn = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
         // A foreground response ends with the connection of whoever opened it.
         if (isOwn && !record.background) stopped.fire()
-        else fork(response.responseId, cancelOf(response))
+        else {
+          const fiber = fork(cancelOf(response))
+          fibers.add(fiber)
+          fiber.addObserver(() => void fibers.delete(fiber))
+        }
       }
     },
-    ended: FiberMap.awaitEmpty(cancels),
+    ended,
     stopped
   }
 })

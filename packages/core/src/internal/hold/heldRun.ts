@@ -10,7 +10,7 @@ import type { Signal } from "../signal.ts"
 import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
-import * as Leaving from "./leaving.ts"
+import { Leaving } from "./leaving.ts"
 import * as Observe from "./observe.ts"
 
 type EndStep = Extract<Step, { readonly _tag: "End" }>
@@ -20,68 +20,214 @@ type WithoutWriter<F> = F extends NewFact ? Omit<F, "by" | "incarnation"> : neve
 /** A fact of the incarnation in force, by this process. */
 export type OwnFact = WithoutWriter<NewFact>
 
-/** A run in the hands of this process: its lease, its journal, and what there is to write. */
-export interface HeldRun {
-  /** The record as it was when the lease was acquired. */
-  readonly record: RunRecord
-  readonly state: () => RunState
-  readonly journal: () => ReadonlyArray<Fact>
-  /** What comes next, beside what this process is busy with. */
-  readonly next: () => Step
-  /** How the run ends if this is recorded too; undefined if it goes on. */
-  readonly endWith: (fact: OwnFact) => EndStep | undefined
-  /** How this run's attempt, and what is left to do, is released. By default as `next` says. */
-  readonly leaveAs: (how: Partial<ReleaseOptions>) => void
-
-  /** The last position that is acknowledged. */
-  readonly position: () => ContinuationToken
-  readonly acknowledge: (token: ContinuationToken) => void
-  /** Writes a fact with the next position, or by `flush`. */
-  readonly note: (fact: OwnFact) => void
-  /** Writes decisions now, unless others recorded something that this process had not seen. */
-  readonly decide: (
-    facts: ReadonlyArray<OwnFact>,
-    position?: ContinuationToken
-  ) => Effect.Effect<Answer["outcome"], AgentError>
-  /** Records something that was seen, whether or not the lease is still held, and keeps at it while the store is away. */
-  readonly observe: (fact: NewFact) => Effect.Effect<void, Observe.ObserveError>
-  /** Adds what every fact of this process says. */
-  readonly own: (fact: OwnFact) => NewFact
-  readonly flush: Effect.Effect<void, AgentError>
-  /** Opens a new incarnation of the run at this turn, unless others recorded something. */
-  readonly retry: (turn: number) => Effect.Effect<Answer["outcome"], AgentError>
-  /** Forgets the run; false if something that it bought would be forgotten with it. */
-  readonly forget: (options: { readonly force: boolean }) => Effect.Effect<boolean, AgentError>
-
-  /** A name for a request that no other request has. */
-  readonly nextTry: () => string
-  /** What this process is busy with: names of tries, ids of responses. */
-  readonly underWay: Set<string>
-  /** Sends the cancels that are recorded, beside what the run does otherwise. */
-  readonly sendCancels: () => void
-  /** Ends when no cancel is being sent. */
-  readonly cancelled: Effect.Effect<void>
-  /** Ends when the run must stop here: a cancel was recorded of a response that only this process can stop. */
-  readonly stopped: Signal<void>
-
-  /** Why this process may not go on, if it may not. */
-  readonly gone: () => AgentError | undefined
-  /** Fires when the lease is lost. */
-  readonly lost: Signal<AgentError>
-  /** Fails when the lease is lost. */
-  readonly untilLost: Effect.Effect<never, AgentError>
-  /** Ends when others recorded something. */
-  readonly moved: Effect.Effect<void>
-  /** False while the run is held; when it is being left, waits until it was, and is true then. */
-  readonly left: Effect.Effect<boolean>
-}
-
 /** How a run is taken. */
 interface AcquireOptions {
   readonly steal?: boolean
   readonly attempt?: boolean
   /** The attempt that this lease counted could not be given back. */
   readonly onOwed?: (lease: LeaseOf) => void
+}
+
+/** A run in the hands of this process: its lease, its journal, and what there is to write. */
+export class HeldRun {
+  /** The record as it was when the lease was acquired. */
+  readonly record: RunRecord
+  /** What this process is busy with: names of tries, ids of responses. */
+  readonly underWay = new Set<string>()
+  /** Fires when the lease is lost. */
+  readonly lost: Signal<AgentError>
+  private readonly run: OpenRun
+  private readonly held: Lease.HeldLease
+  private readonly changed = Latch.makeUnsafe(false)
+  private checkpointer!: Checkpointer.Checkpointer
+  private cancels!: Cancels.Cancels
+  private leaving!: Leaving
+  private tries = 0
+
+  constructor(run: OpenRun, held: Lease.HeldLease) {
+    this.run = run
+    this.held = held
+    this.record = held.record
+    this.lost = held.lost
+  }
+
+  /** Begins to write, to send cancels, and to be left with its scope. */
+  begin(options: AcquireOptions, inner: Scope.Closeable): Effect.Effect<void, never, Scope.Scope> {
+    const { held, run, underWay } = this
+    return Effect.gen({ self: this }, function* () {
+      this.checkpointer = yield* Checkpointer.make({
+        store: run.store,
+        policy: run.policy,
+        clock: yield* Clock.Clock,
+        held,
+        errorOf: errorOf(run),
+        onFacts: () => this.moves(),
+        endOf: (state) => this.endOf(state)
+      })
+      this.cancels = yield* Cancels.make({
+        run,
+        held,
+        underWay,
+        nextOf: (state) => this.nextOf(state),
+        observe: (fact) => this.observe(fact)
+      })
+      this.leaving = new Leaving({
+        run,
+        held,
+        checkpointer: this.checkpointer,
+        cancels: this.cancels,
+        inner,
+        attempt: options.attempt === true,
+        onOwed: options.onOwed
+      })
+    }).pipe(Scope.provide(inner), Effect.andThen(Effect.addFinalizer(() => this.leaving.leave())))
+  }
+
+  /** Others recorded something. */
+  moves(): void {
+    this.changed.openUnsafe()
+    this.changed.closeUnsafe()
+    this.cancels.send()
+  }
+
+  private nextOf(state: RunState, busy: ReadonlySet<string> = this.underWay): Step {
+    return decide(state, { ...contextOf(this.run, this.record), underWay: busy })
+  }
+
+  private endStep(state: RunState): EndStep | undefined {
+    // A response that nobody waits for is cancelled also after the end.
+    const busy = new Set([...this.underWay, ...state.loose.map(({ responseId }) => responseId)])
+    const step = this.nextOf(state, busy)
+    return step._tag === "End" ? step : undefined
+  }
+
+  private endOf(state: RunState): NewFact | undefined {
+    const step = this.endStep(state)
+    return step === undefined ? undefined : this.own(endedBy(step))
+  }
+
+  state(): RunState {
+    return this.held.journal.state()
+  }
+
+  journal(): ReadonlyArray<Fact> {
+    return this.held.journal.facts
+  }
+
+  /** What comes next, beside what this process is busy with. */
+  next(): Step {
+    return this.nextOf(this.state())
+  }
+
+  /** How the run ends if this is recorded too; undefined if it goes on. */
+  endWith(fact: OwnFact): EndStep | undefined {
+    return this.endStep(this.held.journal.stateWith([this.own(fact)]))
+  }
+
+  /** How this run's attempt, and what is left to do, is released. By default as `next` says. */
+  leaveAs(how: Partial<ReleaseOptions>): void {
+    this.leaving.as(how)
+  }
+
+  /** The last position that is acknowledged. */
+  position(): ContinuationToken {
+    return this.checkpointer.position()
+  }
+
+  acknowledge(token: ContinuationToken): void {
+    this.checkpointer.acknowledge(token)
+  }
+
+  /** Writes a fact with the next position, or by `flush`. */
+  note(fact: OwnFact): void {
+    this.checkpointer.note(this.own(fact))
+  }
+
+  /** Writes decisions now, unless others recorded something that this process had not seen. */
+  decide(facts: ReadonlyArray<OwnFact>, position?: ContinuationToken): Effect.Effect<Answer["outcome"], AgentError> {
+    return this.checkpointer.decide(
+      facts.map((fact) => this.own(fact)),
+      position
+    )
+  }
+
+  /** Records something that was seen, whether or not the lease is still held, and keeps at it while the store is away. */
+  observe(fact: NewFact): Effect.Effect<void, Observe.ObserveError> {
+    return Effect.suspend(() => {
+      const { journal } = this.held
+      const { seen } = journal
+      return Effect.map(Observe.record(this.run, fact, seen), (facts) => {
+        if (journal.merge(seen, facts)) this.moves()
+      })
+    })
+  }
+
+  /** Adds what every fact of this process says. */
+  own(fact: OwnFact): NewFact {
+    return { ...fact, incarnation: this.state().incarnation, by: this.held.lease.owner } as NewFact
+  }
+
+  /** Writes at once what is not written yet. */
+  get flush(): Effect.Effect<void, AgentError> {
+    return this.checkpointer.flush
+  }
+
+  /** Opens a new incarnation of the run at this turn, unless others recorded something. */
+  retry(turn: number): Effect.Effect<Answer["outcome"], AgentError> {
+    const { agent, runId } = this.record
+    const { fence, owner } = this.held.lease
+    return this.checkpointer.decide(
+      [{ _tag: "Retried", incarnation: fence, by: owner, turn }],
+      start(agent, runId, fence, { turn, offset: this.position().offset })
+    )
+  }
+
+  /** Forgets the run; false if something that it bought would be forgotten with it. */
+  forget(options: { readonly force: boolean }): Effect.Effect<boolean, AgentError> {
+    return Effect.mapError(this.run.store.remove(this.held.lease, options), (error) =>
+      errorOf(this.run)(error._tag === "LeaseLost" ? error : new StoreFailed({ error }))
+    )
+  }
+
+  /** A name for a request that no other request has. */
+  nextTry(): string {
+    return `${this.held.lease.fence}.${++this.tries}`
+  }
+
+  /** Sends the cancels that are recorded, beside what the run does otherwise. */
+  sendCancels(): void {
+    this.cancels.send()
+  }
+
+  /** Ends when no cancel is being sent. */
+  get cancelled(): Effect.Effect<void> {
+    return this.cancels.ended
+  }
+
+  /** Fires when the run must stop here: a cancel was recorded of a response that only this process can stop. */
+  get stopped(): Signal<void> {
+    return this.cancels.stopped
+  }
+
+  /** Why this process may not go on, if it may not. */
+  gone(): AgentError | undefined {
+    return this.held.gone()
+  }
+
+  /** Fails when the lease is lost. */
+  get untilLost(): Effect.Effect<never, AgentError> {
+    return this.lost.whenFired(Effect.fail)
+  }
+
+  /** Ends when others recorded something. */
+  get moved(): Effect.Effect<void> {
+    return this.changed.await
+  }
+
+  /** False while the run is held; when it is being left, waits until it was, and is true then. */
+  get left(): Effect.Effect<boolean> {
+    return Effect.suspend(() => this.leaving.left())
+  }
 }
 
 /** Takes a run for the scope. When the scope closes, writes what is not written yet, and gives the run back. */
@@ -94,118 +240,24 @@ const make = Effect.fnUntraced(function* (
   options: AcquireOptions,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
-  const { policy, runId, store } = run
-  const clock = yield* Clock.Clock
-  const scope = yield* Scope.Scope
   // The lease is renewed until the run is left: what runs in its scope ends after the last write.
   const inner = yield* Scope.make()
-  const fail = errorOf(run)
-  const moved = Latch.makeUnsafe(false)
-  const underWay = new Set<string>()
-  const known = { handled: false, background: true }
-  let onFacts = () => {}
-
-  const contextNow = (busy: ReadonlySet<string>) => ({ ...contextOf(run, known), underWay: busy })
-  const nextOf = (state: RunState, busy: ReadonlySet<string> = underWay) => decide(state, contextNow(busy))
-
+  let taken: HeldRun | undefined
   const held = yield* restore(
     Lease.acquire({
-      store,
-      runId,
-      policy,
+      store: run.store,
+      runId: run.runId,
+      policy: run.policy,
       steal: options.steal === true,
       attempt: options.attempt === true,
       rest: (record) => restOf(run, record),
-      onFacts: () => onFacts(),
-      errorOf: fail
+      onFacts: () => taken?.moves(),
+      errorOf: errorOf(run)
     }).pipe(Scope.provide(inner))
   ).pipe(Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause))))
-  const { journal, lease, record } = held
-  known.handled = record.handled
-  known.background = record.background
-
-  const own = (fact: OwnFact): NewFact =>
-    ({ ...fact, incarnation: journal.state().incarnation, by: lease.owner }) as NewFact
-  const endStep = (state: RunState): EndStep | undefined => {
-    // A response that nobody waits for is cancelled also after the end.
-    const step = nextOf(state, new Set([...underWay, ...state.loose.map(({ responseId }) => responseId)]))
-    return step._tag === "End" ? step : undefined
-  }
-  const endOf = (state: RunState): NewFact | undefined => {
-    const step = endStep(state)
-    return step === undefined ? undefined : own(endedBy(step))
-  }
-  const checkpointer = yield* Checkpointer.make({
-    store,
-    policy,
-    clock,
-    held,
-    errorOf: fail,
-    onFacts: () => onFacts(),
-    endOf
-  }).pipe(Scope.provide(inner))
-
-  const observe = (fact: NewFact) =>
-    Effect.suspend(() => {
-      const { seen } = journal
-      return Effect.tap(Observe.record(run, fact, seen), (facts) =>
-        Effect.sync(() => journal.merge(seen, facts) && onFacts())
-      )
-    }).pipe(Effect.asVoid)
-
-  const cancels = yield* Cancels.make({ run, held, underWay, nextOf, observe }).pipe(Scope.provide(inner))
-  onFacts = () => {
-    moved.openUnsafe()
-    moved.closeUnsafe()
-    cancels.send()
-  }
-
-  const leaving = Leaving.make({
-    run,
-    held,
-    checkpointer,
-    cancels,
-    inner,
-    attempt: options.attempt === true,
-    onOwed: options.onOwed
-  })
-  yield* Scope.addFinalizer(scope, leaving.leave)
-
-  let tries = 0
-  return {
-    record,
-    state: () => journal.state(),
-    journal: () => journal.facts,
-    next: () => nextOf(journal.state()),
-    endWith: (fact) => endStep(journal.stateWith([own(fact)])),
-    leaveAs: leaving.as,
-    position: checkpointer.position,
-    acknowledge: checkpointer.acknowledge,
-    note: (fact) => checkpointer.note(own(fact)),
-    decide: (facts, position) => checkpointer.decide(facts.map(own), position),
-    observe,
-    own,
-    flush: checkpointer.flush,
-    retry: (turn) =>
-      checkpointer.decide(
-        [{ _tag: "Retried", incarnation: lease.fence, by: lease.owner, turn }],
-        start(record.agent, runId, lease.fence, { turn, offset: checkpointer.position().offset })
-      ),
-    forget: (force) =>
-      store
-        .remove(lease, force)
-        .pipe(Effect.mapError((error) => fail(error._tag === "LeaseLost" ? error : new StoreFailed({ error })))),
-    nextTry: () => `${lease.fence}.${++tries}`,
-    underWay,
-    sendCancels: cancels.send,
-    cancelled: cancels.ended,
-    stopped: cancels.stopped,
-    gone: held.gone,
-    lost: held.lost,
-    untilLost: held.lost.whenFired(Effect.fail),
-    moved: moved.await,
-    left: leaving.left
-  }
+  taken = new HeldRun(run, held)
+  yield* taken.begin(options, inner)
+  return taken
 })
 
 /** The fact that a step to an end writes. */

@@ -220,7 +220,7 @@ const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Loo
   let attempt = 1
   let seen = yield* glance(run, { schedule })
   const { window } = run.model.demands(run.agent.options)
-  const pace = yield* Backoff.make(policy.pollEvery)
+  const pace = new Backoff.Backoff(policy.pollEvery)
   const watch = yield* StallWatch.make({
     policy,
     errorOf: errorOf(run),

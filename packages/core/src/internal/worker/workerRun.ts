@@ -105,7 +105,7 @@ export const bring = Effect.fnUntraced(function* <E>(
 
 /** The pause after so many attempts. */
 const delayOf = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>, attempts: number) {
-  const pause = yield* Backoff.make(schedule)
+  const pause = new Backoff.Backoff(schedule)
   let delay: Duration.Duration | undefined
   for (let i = 0; i < attempts; i++) delay = (yield* pause.delay(undefined)) ?? delay
   return delay ?? Duration.seconds(1)
