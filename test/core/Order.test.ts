@@ -78,6 +78,8 @@ const textsOf = (updates: ReadonlyArray<Update>) => {
   return texts
 }
 
+const partsOf = (updates: ReadonlyArray<Update>) => updates.flatMap(({ part }) => (part === undefined ? [] : [part]))
+
 const Text = Schema.Struct({ item: small(2), words: Schema.NonEmptyArray(Schema.Literals(["a", "b", "cd", "é"])) })
 const Texts = Schema.NonEmptyArray(Text).check(Schema.isMaxLength(8))
 const stepsOf = (texts: typeof Texts.Type) => [
@@ -115,7 +117,9 @@ describe("replays out of order", () => {
         if (reason !== undefined) assert.strictEqual(reason, "RunDiverged")
         // Replays that bring nothing at all are given up for a snapshot, which has no events.
         else if (read.some(({ origin }) => origin === "snapshot")) assert.deepStrictEqual(textsOf(read), textsOf(whole))
-        else assert.deepStrictEqual(plain(read), plain(whole))
+        else if (replays.every(({ until }) => until === null)) assert.deepStrictEqual(plain(read), plain(whole))
+        // What two ends in a row overtook, with nothing after them, is told by the end.
+        else assert.deepStrictEqual(partsOf(read), partsOf(whole))
       }).pipe(Effect.provide(replaying(replays, stepsOf(texts)))),
     { arbitrary: { runs: 400 } }
   )
