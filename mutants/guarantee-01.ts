@@ -174,7 +174,7 @@ export default [
     guarantee: 1,
     breaks: "the offset of a position goes on over a retry",
     file: "packages/core/src/internal/hold/heldRun.ts",
-    find: "{ turn, offset: checkpointer.position().offset }",
+    find: "{ turn, offset: this.position().offset }",
     replace: "{ turn }",
     test: "test/openai/PositionRules.test.ts",
     title: "and before a retry"

@@ -6,8 +6,8 @@ export default [
     guarantee: 3,
     breaks: "the position is written once per cadence",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: "Effect.sleep(policy.checkpointEvery)",
-    replace: 'Effect.sleep("1 millis")',
+    find: "writer.within(every) },\n    note:",
+    replace: "writer.within(1) },\n    note:",
     test: "test/core/Lease.test.ts",
     title: "the cadence"
   },
@@ -16,7 +16,7 @@ export default [
     guarantee: 3,
     breaks: "the position is written at once when the stream is left",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: "return held.gone() === undefined ? untilTaken(checkpointer.flush) : Effect.void",
+    find: "if (held.gone() !== undefined) return Effect.void",
     replace: "return Effect.void",
     test: "test/core/Lease.test.ts",
     title: "writes at once when the stream is left, and when the last update is finished with"
@@ -26,7 +26,7 @@ export default [
     guarantee: 3,
     breaks: "the last write is bounded in time",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: "duration: policy.closeTimeout,",
+    find: "duration: closeTimeout,",
     replace: 'duration: "1 hour",',
     test: "test/core/Lease.test.ts",
     title: "a last write that fails, or hangs, is counted and bounded, and is no defect"
@@ -107,8 +107,8 @@ export default [
     guarantee: 3,
     breaks: "the last write is repeated",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: "untilTaken(checkpointer.flush)",
-    replace: "checkpointer.flush",
+    find: "while: (error) => error.isRetryable && held.gone() === undefined,",
+    replace: "while: () => false,",
     test: "test/core/Holding.test.ts",
     title: "E7a"
   },

@@ -6,8 +6,8 @@ export default [
     guarantee: 4,
     breaks: "a stream ends only at a terminal event",
     file: "packages/core/src/internal/follow/attachment.ts",
-    find: 'if (Cause.isDone(error)) return Effect.succeed({ _tag: "Broken", error: undefined })',
-    replace: 'if (Cause.isDone(error)) return Effect.succeed({ _tag: "Stopped" })',
+    find: 'if (Cause.isDone(error)) return { _tag: "Broken", error: undefined }',
+    replace: 'if (Cause.isDone(error)) return { _tag: "Stopped" }',
     test: "test/core/Attachment.test.ts",
     title: "that ends, breaks, or ends again is opened again where it was"
   },
@@ -26,8 +26,8 @@ export default [
     guarantee: 4,
     breaks: "an idle connection is given up",
     file: "packages/core/src/internal/follow/stallWatch.ts",
-    find: "idle: elapsed(policy.idleTimeout, () => lastHeard)",
-    replace: "idle: Effect.never",
+    find: "let at = idle ? this.lastHeard + this.idleTimeout : Number.POSITIVE_INFINITY",
+    replace: "let at = idle ? Number.POSITIVE_INFINITY : Number.POSITIVE_INFINITY",
     test: "test/core/Attachment.test.ts",
     title: "that is silent for longer than the policy allows is given up, and keepalives are signs of life"
   },
@@ -46,8 +46,8 @@ export default [
     guarantee: 4,
     breaks: "a run can stall only while its consumer waits for it",
     file: "packages/core/src/internal/follow/stallWatch.ts",
-    find: "waiting && applies()",
-    replace: "applies()",
+    find: "this.since = this.lastHeard = this.watch.now()",
+    replace: "this.lastHeard = this.watch.now()",
     test: "test/core/Deadlines.test.ts",
     title: "is not stalled because its consumer is slow, and neither is its connection idle"
   },
@@ -55,9 +55,9 @@ export default [
     id: "deadlines-by-wall-clock",
     guarantee: 4,
     breaks: "deadlines and idle timers use the monotonic clock",
-    file: "packages/core/src/internal/follow/stallWatch.ts",
-    find: "Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)",
-    replace: "clock.currentTimeMillisUnsafe()",
+    file: "packages/core/src/internal/deadlines.ts",
+    find: "Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)",
+    replace: "this.clock.currentTimeMillisUnsafe()",
     test: "test/core/ClockJump.test.ts",
     title: "a queued run stalls after as long as the policy says"
   },
@@ -164,8 +164,8 @@ export default [
     guarantee: 4,
     breaks: "a run may be queued for as long as its window and the policy allow",
     file: "packages/core/src/internal/follow/stallWatch.ts",
-    find: "const maxQueued = Duration.sum(policy.maxQueued, window)",
-    replace: "const maxQueued = policy.maxQueued",
+    find: "this.maxQueued = limit(policy.maxQueued)",
+    replace: "this.maxQueued = Duration.toMillis(policy.maxQueued)",
     test: "test/core/Deadlines.test.ts",
     title: "P4:"
   },
@@ -237,5 +237,15 @@ export default [
     replace: "yield* stop(run, run.policy.requestRetry)",
     test: "test/core/Refused.test.ts",
     title: "E10: while the provider is away for a minute"
+  },
+  {
+    id: "timers-before-the-socket",
+    guarantee: 4,
+    breaks: "a limit is over only if it is found over twice",
+    file: "packages/core/src/internal/follow/stallWatch.ts",
+    find: "if (!this.doubted) {",
+    replace: "if (false) {",
+    test: "test/openai/Waiting.test.ts",
+    title: "before its socket was read"
   }
 ] satisfies ReadonlyArray<Mutant>

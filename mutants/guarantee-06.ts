@@ -6,8 +6,8 @@ export default [
     guarantee: 6,
     breaks: "a lease is released when the stream is left",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: ": release }).pipe(",
-    replace: ": Effect.void }).pipe(",
+    find: ": release).pipe(",
+    replace: ": Effect.void).pipe(",
     test: "test/core/Lease.test.ts",
     title: "is released after a failure, a defect, and an early end"
   },
@@ -36,8 +36,8 @@ export default [
     guarantee: 6,
     breaks: "a lost lease is noticed while the network is silent",
     file: "packages/core/src/internal/follow/attachment.ts",
-    find: "Effect.raceAllFirst([ lost, watch.stalled,",
-    replace: "Effect.raceAllFirst([watch.stalled,",
+    find: "lost.on((error) => this.end(Effect.fail(error))),",
+    replace: "",
     test: "test/core/Lease.test.ts",
     title: "lost while the network is silent: noticed without waiting for the model"
   },
@@ -195,7 +195,7 @@ export default [
     guarantee: 6,
     breaks: "a handler whose lease is lost is stopped at once",
     file: "packages/core/src/internal/worker/workerRun.ts",
-    find: "Effect.raceFirst(tryOnce(run, held, handling, stopping), held.lost)",
+    find: "Effect.raceFirst(tryOnce(run, held, handling, stopping), held.untilLost)",
     replace: "tryOnce(run, held, handling, stopping)",
     test: "test/core/Runs.test.ts",
     title: "stop at once, and commit nothing, when their lease is taken from them in the middle of handle"

@@ -126,8 +126,8 @@ export default [
     guarantee: 7,
     breaks: "two workers never give two tries one name",
     file: "packages/core/src/internal/hold/heldRun.ts",
-    find: "${lease.fence}.${++tries}",
-    replace: "1.${++tries}",
+    find: "${this.held.lease.fence}.${++this.tries}",
+    replace: "1.${++this.tries}",
     test: "test/core/Schedules.test.ts",
     title: "X5: what is said of a try of one worker is not said of that of another"
   },

@@ -16,8 +16,8 @@ export default [
     guarantee: 9,
     breaks: "a cancel that comes while the request is under way is passed on",
     file: "packages/core/src/internal/hold/cancels.ts",
-    find: "else fork(response.responseId, cancelOf(response))",
-    replace: "else void 0",
+    find: "const fiber = fork(cancelOf(response))",
+    replace: "const fiber = fork(Effect.void)",
     test: "test/core/Ends.test.ts",
     title: "while the request is under way: passed on as soon as there is something to cancel"
   },
@@ -26,9 +26,9 @@ export default [
     guarantee: 9,
     breaks: "leaving a stream does not cancel its run",
     file: "packages/core/src/internal/follow/makePull.ts",
-    find: "const backoff = yield* Backoff.make(policy.reconnect)",
+    find: "const backoff = new Backoff.Backoff(policy.reconnect)",
     replace:
-      'yield* Effect.addFinalizer(() => Effect.ignore(model.cancel(reader.responseId ?? ""))); const backoff = yield* Backoff.make(policy.reconnect)',
+      'yield* Effect.addFinalizer(() => Effect.ignore(model.cancel(reader.responseId ?? ""))); const backoff = new Backoff.Backoff(policy.reconnect)',
     test: "test/core/Ends.test.ts",
     title: "stop versus disconnect: leaving a stream is not cancelling"
   },
@@ -239,7 +239,7 @@ export default [
     guarantee: 9,
     breaks: "a cancel under way has the time that is left when its run is left",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: "Effect.andThen(Effect.timeoutOption(cancels.ended, Duration.times(policy.closeTimeout, 0.5))),",
+    find: "Effect.andThen(Effect.timeoutOption(cancels.ended, Duration.times(closeTimeout, 0.5))),",
     replace: "",
     test: "test/core/Outcomes.test.ts",
     title: "E3d: of a run that stalled is refused with 503: it is sent again"
@@ -279,8 +279,8 @@ export default [
     guarantee: 9,
     breaks: "a foreground run is stopped though its consumer is busy with an update",
     file: "packages/core/src/internal/follow/makePull.ts",
-    find: "if (!background) yield* Effect.forkIn(Effect.andThen(stopped, follower.stop), scope)",
-    replace: "",
+    find: "const off = stopped.on(() => void stop(follower.stop))",
+    replace: "const off = stopped.on(() => {})",
     test: "test/core/Stops.test.ts",
     title: "E13: while its consumer is busy with an update"
   },

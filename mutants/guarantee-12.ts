@@ -110,5 +110,15 @@ export default [
     replace: "const slowest = Duration.zero",
     test: "test/core/Deadlines.test.ts",
     title: "P4: start, then result"
+  },
+  {
+    id: "deadline-stays",
+    guarantee: 12,
+    breaks: "what is left leaves no deadline behind",
+    file: "packages/core/src/internal/deadlines.ts",
+    find: "if (this.heap.length === 0) this.disarm()",
+    replace: "",
+    test: "test/openai/Waiting.test.ts",
+    title: "leaves no timer behind"
   }
 ] satisfies ReadonlyArray<Mutant>
