@@ -82,7 +82,8 @@ const judge = (killed: Effect.Success<ReturnType<typeof run>>, again: ReadonlyAr
   const died = killed.said.at(-1)?.at ?? 0
   const written = killed.said.findLastIndex(({ did }) => did === "written")
   const write = killed.said.slice(0, written).findLastIndex(({ did }) => did === "write")
-  const before = killed.said.slice(0, write).filter((line) => line.did === "update")
+  // Who died before the first write was whole promised nothing.
+  const before = killed.said.slice(0, Math.max(0, write)).filter((line) => line.did === "update")
   const oldest = killed.updates.findIndex(({ position }) => again.includes(position))
   return {
     between: killed.updates.length > 0 && !killed.updates.some(({ last }) => last),
