@@ -19,7 +19,9 @@ const whole = [
   "test/examples/**/*.test.ts",
   "test/fleet/Fleet.test.ts",
   "test/openai/Flat.test.ts",
+  "test/openai/SlowConsumer.test.ts",
   "test/openai/Transcripts.test.ts",
+  "test/openai/Waiting.test.ts",
   "test/redis/**/*.test.ts",
   "test/testing/sandbox.test.ts"
 ]
