@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import type { Effect, Stream } from "effect"
-import type { Prompt } from "effect/ai"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type * as Prompt from "effect/ai/Prompt"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentResponse.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"

@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
-import { AiError } from "effect/ai"
+import * as Schema from "effect/Schema"
+import * as AiError from "effect/ai/AiError"
 import { RunStatus } from "./Run.ts"
 import { TokenStoreError } from "./TokenStoreError.ts"
 

@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Option, Schema } from "effect"
-import { Response } from "effect/ai"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Response from "effect/ai/Response"
 import type { Lane, ModelSnapshot } from "./BackgroundModel.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"

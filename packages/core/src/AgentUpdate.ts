@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { type Effect, Schema } from "effect"
-import { Response } from "effect/ai"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Response from "effect/ai/Response"
 import type { AgentError } from "./AgentError.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"

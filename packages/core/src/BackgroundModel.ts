@@ -3,8 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Context, type Duration, type Effect, Schema, type Stream } from "effect"
-import { AiError, type Prompt, type Response } from "effect/ai"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import * as AiError from "effect/ai/AiError"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
 import type { RunId, RunStatus } from "./Run.ts"
 
 /**

@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Schema } from "effect"
-import { Base64Url } from "effect/encoding"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Base64Url from "effect/encoding/Base64Url"
 import { TokenInvalid } from "./AgentError.ts"
 import { minted, plainCodec } from "./internal/minted.ts"
 import * as TokenRows from "./internal/tokenRows.ts"

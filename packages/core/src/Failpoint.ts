@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 
 /**
  * Is run on both sides of every durable step of a store, with the name of the place: nothing by default.

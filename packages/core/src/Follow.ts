@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { Effect, Stream } from "effect"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type { AgentError } from "./AgentError.ts"
 import { BackgroundModel } from "./BackgroundModel.ts"
 import { type ContinuationToken, start, TokenCodec } from "./ContinuationToken.ts"

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { AiError, Response } from "effect/ai"
+import type * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "./AgentUpdate.ts"
 import type { ModelRequest, ModelSnapshot } from "./BackgroundModel.ts"
 import type { ContinuationToken } from "./ContinuationToken.ts"

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { AiError } from "effect/ai"
+import type * as AiError from "effect/ai/AiError"
 import type { RunStatus } from "./Run.ts"
 import type { FactOf, Limits, Try } from "./RunRecord.ts"
 import type { CallState, RunState, TurnState } from "./RunState.ts"

@@ -4,7 +4,8 @@
  *
  * @since 0.1.0
  */
-import { Duration, Result } from "effect"
+import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import { start } from "./ContinuationToken.ts"
 import type { RunId } from "./Run.ts"

@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
-import { AiError, Response } from "effect/ai"
+import * as Schema from "effect/Schema"
+import * as AiError from "effect/ai/AiError"
+import * as Response from "effect/ai/Response"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"

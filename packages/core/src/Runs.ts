@@ -3,7 +3,13 @@
  *
  * @since 0.1.0
  */
-import { type Context, Duration, Effect, Layer, Option, Schedule, Stream } from "effect"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { AgentError, InvalidInput, type LeaseLost, type RunLeased, RunNotFound, StoreFailed } from "./AgentError.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"

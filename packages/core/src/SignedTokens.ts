@@ -3,9 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Clock, Duration, Effect, Layer, Redacted } from "effect"
-import { Mac, SecureRandom } from "effect/crypto"
-import { Base64Url } from "effect/encoding"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Mac from "effect/crypto/Mac"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Base64Url from "effect/encoding/Base64Url"
 import { InvalidInput, TokenInvalid } from "./AgentError.ts"
 import { TokenCodec } from "./ContinuationToken.ts"
 

@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
-import { type Duration, type Effect, type Option, Schema } from "effect"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import type { ContinuationToken } from "./ContinuationToken.ts"
 import type { RunId, RunStatus } from "./Run.ts"

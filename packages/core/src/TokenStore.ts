@@ -3,7 +3,11 @@
  *
  * @since 0.1.0
  */
-import { Context, Duration, type FileSystem, Layer, type Path } from "effect"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
 import type { Operations } from "./StoreOperations.ts"
 import * as FileSteps from "./internal/fileSteps.ts"
 import * as FileStore from "./internal/fileStore.ts"

@@ -12,8 +12,11 @@ import {
   ResponseGone
 } from "@effect-baton/core/BackgroundModel"
 import { isOver } from "@effect-baton/core/Run"
-import { Effect, Layer, Option, Stream } from "effect"
-import { AiError } from "effect/ai"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/ai/AiError"
 import type { Reasoning } from "openai/resources/shared"
 import * as Body from "./internal/body.ts"
 import * as Create from "./internal/create.ts"

@@ -3,8 +3,15 @@
  *
  * @since 0.1.0
  */
-import { Config, ConfigProvider, Context, Duration, Effect, Layer, Redacted, Result } from "effect"
-import { AiError } from "effect/ai"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as AiError from "effect/ai/AiError"
 import OpenAI, { AzureOpenAI, type ClientOptions } from "openai"
 import * as Secrets from "./internal/secrets.ts"
 

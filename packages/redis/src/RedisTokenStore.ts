@@ -4,9 +4,12 @@
  * @since 0.1.0
  */
 import { TokenStore } from "@effect-baton/core"
-import { Config, Duration, Effect, Layer } from "effect"
-import { Digest } from "effect/crypto"
-import type { Redis } from "effect/persistence"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Digest from "effect/crypto/Digest"
+import type * as Redis from "effect/persistence/Redis"
 import * as RedisStore from "./internal/redisStore.ts"
 
 /**

@@ -4,8 +4,13 @@
  * @since 0.1.0
  */
 import { BackgroundModel } from "@effect-baton/core"
-import { Cause, Duration, Effect, type Layer, Predicate, Struct } from "effect"
-import { TestClock } from "effect/testing"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Struct from "effect/Struct"
+import * as TestClock from "effect/testing/TestClock"
 import * as Violation from "./internal/contract/violation.ts"
 import * as Bench from "./internal/modelContract/bench.ts"
 import * as Looking from "./internal/modelContract/looking.ts"

@@ -4,9 +4,20 @@
  * @since 0.1.0
  */
 import { NodeRedis, NodeServices } from "@effect/platform-node"
-import { Config, Context, Deferred, Effect, FileSystem, Layer, Path, Ref, Schema, Scope, Stream } from "effect"
-import { Redis } from "effect/persistence"
-import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Redis from "effect/persistence/Redis"
+import * as ChildProcess from "effect/process/ChildProcess"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { createServer } from "node:net"
 
 /**

@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 
 /**
  * The pieces of one streamed text, read by position: an array of strings is

@@ -7,8 +7,14 @@
  * @since 0.1.0
  */
 import { NodeHttpServer, NodeServices } from "@effect/platform-node"
-import { Context, Duration, Effect, Layer, type Redacted, Schema } from "effect"
-import { HttpRouter, type HttpServerResponse } from "effect/http"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Http from "node:http"
 import { Responses } from "./internal/sandbox/responses.ts"
 import { routes } from "./internal/sandbox/routes.ts"

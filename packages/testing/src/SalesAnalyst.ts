@@ -6,7 +6,8 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { report } from "./internal/analyst/report.ts"
 import { findTable, type Found, only, type Table } from "./internal/analyst/table.ts"
 import { message, type ModelInput, type ModelRequest, type ResponseScript } from "./ResponseScript.ts"

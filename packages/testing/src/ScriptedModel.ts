@@ -4,8 +4,14 @@
  * @since 0.1.0
  */
 import { BackgroundModel } from "@effect-baton/core"
-import { Clock, Context, Duration, Effect, Layer, Stream } from "effect"
-import { AiError, type Response } from "effect/ai"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
 import { attach, compile, type Entry, type Played, snapshot } from "./internal/playback.ts"
 import type { End, Shown, Step } from "./internal/step.ts"
 

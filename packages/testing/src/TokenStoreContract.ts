@@ -4,8 +4,14 @@
  * @since 0.1.0
  */
 import { type RunRecord, TokenStore } from "@effect-baton/core"
-import { Cause, Context, Duration, Effect, Layer, type Scope, Struct } from "effect"
-import { TestClock } from "effect/testing"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Struct from "effect/Struct"
+import * as TestClock from "effect/testing/TestClock"
 import { attempts } from "./internal/contract/attempts.ts"
 import * as Bench from "./internal/contract/bench.ts"
 import { commits } from "./internal/contract/commits.ts"

@@ -4,7 +4,10 @@
  *
  * @since 0.1.0
  */
-import { Effect, FileSystem, Path, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
 
 const JsonRecord = Schema.Record(Schema.String, Schema.Unknown)
 

@@ -1,4 +1,7 @@
-import { Cause, Effect, Exit, Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import { type AgentError, RunDiverged, RunExpired, RunNotOpened, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"

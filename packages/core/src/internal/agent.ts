@@ -1,4 +1,4 @@
-import type { Prompt } from "effect/ai"
+import type * as Prompt from "effect/ai/Prompt"
 import type { ContinuationToken } from "../ContinuationToken.ts"
 import type { Session } from "../Session.ts"
 

@@ -1,4 +1,9 @@
-import { Effect, Exit, type FileSystem, Option, type PlatformError, Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type * as PlatformError from "effect/PlatformError"
+import * as Scope from "effect/Scope"
 import { take } from "./fileSteps.ts"
 import * as LogFormat from "./logFormat.ts"
 

@@ -1,4 +1,8 @@
-import { Clock, Context, Duration, Effect, type Fiber } from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 
 // The deadlines of all runs of a process are kept here, one watch for each Clock: a heap, and one sleeping fiber for the
 // earliest. So a waiting run holds no timer, and a run that is left leaves nothing behind.

@@ -1,15 +1,13 @@
-import {
-  Clock,
-  Duration,
-  Effect,
-  type FileSystem,
-  Option,
-  type Path,
-  type PlatformError,
-  Random,
-  Schema,
-  type Scope
-} from "effect"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type * as Path from "effect/Path"
+import type * as PlatformError from "effect/PlatformError"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { TokenStoreError } from "../TokenStoreError.ts"
 import { take as takeStep } from "./fileSteps.ts"
 import { ProcessProbe } from "./processProbe.ts"

@@ -1,5 +1,5 @@
-import { Effect } from "effect"
-import { SecureRandom } from "effect/crypto"
+import * as Effect from "effect/Effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 
 /** A name for a worker or a run that nobody else has. */
 export const freshId: Effect.Effect<string> = Effect.provide(

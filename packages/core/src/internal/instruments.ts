@@ -1,4 +1,4 @@
-import { Metric } from "effect"
+import * as Metric from "effect/Metric"
 import type { RunStatus } from "../Run.ts"
 
 // Every metric, once. Names are those of OpenTelemetry's GenAI conventions where these have one, with the boundaries that

@@ -1,4 +1,7 @@
-import { Predicate, Result, Schema, Struct } from "effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import { Fact, RunRecord } from "../RunRecord.ts"
 import type { RunId } from "../Run.ts"
 import type { Row } from "../RunKernel.ts"

@@ -1,4 +1,5 @@
-import { Effect, type FileSystem } from "effect"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import { TokenStoreError } from "../TokenStoreError.ts"
 import * as AppendLog from "./appendLog.ts"
 import * as LogRecord from "./logRecord.ts"

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** Leaves tokens as they are. */
 export const plainCodec = {

@@ -1,6 +1,13 @@
-import { Clock, Context, Duration, Effect, Option, Predicate, Result, Schema } from "effect"
-import { Prompt } from "effect/ai"
-import { Digest } from "effect/crypto"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Prompt from "effect/ai/Prompt"
+import * as Digest from "effect/crypto/Digest"
 import {
   AgentChanged,
   AgentError,

@@ -1,4 +1,4 @@
-import { Response } from "effect/ai"
+import * as Response from "effect/ai/Response"
 import type { AgentResponse } from "../AgentResponse.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 

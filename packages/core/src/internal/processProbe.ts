@@ -1,4 +1,6 @@
-import { Context, Predicate, Result } from "effect"
+import * as Context from "effect/Context"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 
 /** How this process is called, and whether another one on this host is alive. */
 export interface ProcessProbe {

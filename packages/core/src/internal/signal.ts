@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** Something that happens once. Who waits for it is called when it does, or at once if it did. */
 export class Signal<A> {

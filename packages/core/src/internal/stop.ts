@@ -1,4 +1,5 @@
-import { Effect, type Schedule } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
 import { type AgentError, RunNotFound } from "../AgentError.ts"
 import { decide } from "../RunEngine.ts"
 import type { NewFact } from "../RunRecord.ts"

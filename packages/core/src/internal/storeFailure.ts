@@ -1,4 +1,6 @@
-import { Cause, type PlatformError, Predicate } from "effect"
+import * as Cause from "effect/Cause"
+import type * as PlatformError from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import { TokenStoreError } from "../TokenStoreError.ts"
 
 type Kind = TokenStoreError["kind"]

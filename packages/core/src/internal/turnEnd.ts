@@ -1,4 +1,6 @@
-import { Array as Arr, Option, type Pull } from "effect"
+import * as Arr from "effect/Array"
+import * as Option from "effect/Option"
+import type * as Pull from "effect/Pull"
 import type { AgentError } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import { type ContinuationToken, start } from "../ContinuationToken.ts"

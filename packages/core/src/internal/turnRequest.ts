@@ -1,4 +1,4 @@
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
 import type { ModelRequest } from "../BackgroundModel.ts"
 import type { RunState } from "../RunState.ts"
 import type { OpenRun } from "./openRun.ts"

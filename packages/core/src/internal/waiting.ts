@@ -1,4 +1,4 @@
-import { Option } from "effect"
+import * as Option from "effect/Option"
 import type { AgentUpdate } from "../AgentUpdate.ts"
 import type { ContinuationToken } from "../ContinuationToken.ts"
 import type { RunRecord } from "../RunRecord.ts"

@@ -1,6 +1,6 @@
 import type { Metadata, ModelEvent, Statement, TextLane } from "@effect-baton/core/BackgroundModel"
 import type { RunStatus } from "@effect-baton/core/Run"
-import { AiError } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
 import { isMissing, isRecord, type Json, recordOf, textOf } from "./fields.ts"
 import * as Items from "./items.ts"
 import * as Lanes from "./lanes.ts"

@@ -1,5 +1,6 @@
-import { Data, Predicate } from "effect"
-import { AiError } from "effect/ai"
+import * as Data from "effect/Data"
+import * as Predicate from "effect/Predicate"
+import * as AiError from "effect/ai/AiError"
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError, OpenAIError } from "openai"
 import { isRecord, recordOf, wordOf } from "./fields.ts"
 import { type ProviderError, reasonOf, retryAfter } from "./reasons.ts"

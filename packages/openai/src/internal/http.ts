@@ -1,5 +1,7 @@
-import { Clock, Effect, type Scope } from "effect"
-import { AiError } from "effect/ai"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as AiError from "effect/ai/AiError"
 import type { OpenAiClient } from "../OpenAiClient.ts"
 import * as Failures from "./failures.ts"
 

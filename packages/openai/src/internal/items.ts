@@ -1,5 +1,5 @@
 import type { Lane, Metadata, SnapshotItem, TextLane } from "@effect-baton/core/BackgroundModel"
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { isMissing, isRecord, type Json, textOf } from "./fields.ts"
 import * as Lanes from "./lanes.ts"
 

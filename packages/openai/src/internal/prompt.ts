@@ -1,6 +1,8 @@
-import { Array, Effect } from "effect"
-import { AiError, type Prompt } from "effect/ai"
-import { Base64 } from "effect/encoding"
+import * as Array from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as AiError from "effect/ai/AiError"
+import type * as Prompt from "effect/ai/Prompt"
+import * as Base64 from "effect/encoding/Base64"
 import type {
   ResponseInputFile,
   ResponseInputImage,

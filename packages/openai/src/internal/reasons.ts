@@ -1,5 +1,6 @@
-import { Duration, Option } from "effect"
-import { AiError } from "effect/ai"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as AiError from "effect/ai/AiError"
 
 /** What the provider said about a failure, in an HTTP answer, an event or a failed response. Texts hold no secret. */
 export interface ProviderError {

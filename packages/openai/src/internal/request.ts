@@ -1,6 +1,7 @@
 import type { ModelRequest } from "@effect-baton/core/BackgroundModel"
-import { Duration, Effect } from "effect"
-import type { AiError } from "effect/ai"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as AiError from "effect/ai/AiError"
 import type { ResponseCreateParamsBase } from "openai/resources/responses/responses"
 import { toInput } from "./prompt.ts"
 

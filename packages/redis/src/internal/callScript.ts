@@ -1,7 +1,8 @@
 import type { TokenStoreError } from "@effect-baton/core"
-import { Duration, Effect } from "effect"
-import { Digest } from "effect/crypto"
-import type { Redis } from "effect/persistence"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Digest from "effect/crypto/Digest"
+import type * as Redis from "effect/persistence/Redis"
 import * as RedisFailure from "./redisFailure.ts"
 
 type Reply = ReadonlyArray<unknown>

@@ -1,5 +1,6 @@
 import { Run, type RunRecord, RunState, type TokenStore, type TokenStoreError } from "@effect-baton/core"
-import { Effect, Predicate } from "effect"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as StoredRun from "./storedRun.ts"
 
 /** Where a run stands in a listing. */

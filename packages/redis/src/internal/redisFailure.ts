@@ -1,5 +1,6 @@
 import { type Run, TokenStoreError } from "@effect-baton/core"
-import { Predicate, type Schema } from "effect"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
 import type { RedisError } from "effect/persistence/Redis"
 
 type Kind = TokenStoreError.TokenStoreError["kind"]

@@ -7,8 +7,13 @@ import {
   TokenStore,
   type TokenStoreError
 } from "@effect-baton/core"
-import { Duration, Effect, Option, Predicate, type Result, type Schema } from "effect"
-import { Redis } from "effect/persistence"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Redis from "effect/persistence/Redis"
 import * as CallScript from "./callScript.ts"
 import * as Keys from "./keys.ts"
 import * as Listing from "./listing.ts"

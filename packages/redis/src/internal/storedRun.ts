@@ -1,5 +1,7 @@
 import { ContinuationToken, type Run, RunRecord, type TokenStore } from "@effect-baton/core"
-import { Predicate, Result, Schema } from "effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 
 const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord.RunRecord))
 const decodeFactList = Schema.decodeUnknownResult(Schema.toCodecJson(Schema.Array(RunRecord.Fact)))

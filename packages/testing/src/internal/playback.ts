@@ -1,6 +1,11 @@
 import type { BackgroundModel, Run } from "@effect-baton/core"
-import { Cause, Clock, Duration, Effect, Stream } from "effect"
-import type { AiError, Response } from "effect/ai"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
 import * as Output from "./output.ts"
 import type { End, Step } from "./step.ts"
 

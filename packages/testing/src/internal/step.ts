@@ -1,6 +1,7 @@
 import type { BackgroundModel, Run } from "@effect-baton/core"
-import type { Duration } from "effect"
-import type { AiError, Response } from "effect/ai"
+import type * as Duration from "effect/Duration"
+import type * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
 
 /**
  * What a response shows of its output once it is over: in its terminal event, and to whoever retrieves it.

@@ -1,5 +1,9 @@
-import { Clock, Duration, Effect, Pull, Schedule } from "effect"
-import { AiError } from "effect/ai"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import * as AiError from "effect/ai/AiError"
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
 

@@ -1,5 +1,8 @@
-import type { Duration, Effect, Pull, Scope } from "effect"
-import type { AiError } from "effect/ai"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import type * as AiError from "effect/ai/AiError"
 import type { AgentError } from "../../AgentError.ts"
 import type {
   BackgroundModel,

@@ -1,4 +1,5 @@
-import { Effect, Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import { AgentError } from "../../AgentError.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"

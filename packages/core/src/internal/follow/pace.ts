@@ -1,5 +1,7 @@
-import { Clock, Duration, Effect } from "effect"
-import type { AiError } from "effect/ai"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as AiError from "effect/ai/AiError"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 
 // All looks at one provider share one pace: when it refuses one of them for now, all wait as it says, and come one after

@@ -1,4 +1,7 @@
-import { Duration, Effect, Exit, Scope } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import { type AgentError, RunExpired } from "../../AgentError.ts"
 import { isOver } from "../../Run.ts"
 import { announce } from "./attachment.ts"

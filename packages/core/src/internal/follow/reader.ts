@@ -1,5 +1,6 @@
-import { Option } from "effect"
-import { AiError, type Response } from "effect/ai"
+import * as Option from "effect/Option"
+import * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import type { ModelEvent, ModelSnapshot, Statement } from "../../BackgroundModel.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"

@@ -1,5 +1,6 @@
-import { Duration, Effect } from "effect"
-import type { AiError } from "effect/ai"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as AiError from "effect/ai/AiError"
 import type { AgentError } from "../../AgentError.ts"
 import { isOver } from "../../Run.ts"
 import type { Attachment, Loss } from "./attachment.ts"

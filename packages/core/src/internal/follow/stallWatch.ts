@@ -1,4 +1,7 @@
-import { Clock, Duration, Effect, type Scope } from "effect"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { type AgentError, RunStalled } from "../../AgentError.ts"
 import type { RunStatus } from "../../Run.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"

@@ -1,5 +1,6 @@
-import { Option, Schema } from "effect"
-import { Response } from "effect/ai"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 
 type Part = NonNullable<AgentUpdate["part"]>

@@ -1,6 +1,6 @@
 import type { Lane, Metadata, SourcesLane, Statement, TextLane } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
-import type { Response } from "effect/ai"
+import type * as Response from "effect/ai/Response"
 import * as Place from "./place.ts"
 import * as Rows from "./rows.ts"
 

@@ -1,4 +1,4 @@
-import type { Response } from "effect/ai"
+import type * as Response from "effect/ai/Response"
 import type { SnapshotItem } from "../../BackgroundModel.ts"
 
 /** The tool calls that a response asks for, in order. */

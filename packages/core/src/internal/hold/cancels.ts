@@ -1,4 +1,6 @@
-import { Effect, Fiber, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type { Step } from "../../RunEngine.ts"
 import type { FactOf, NewFact } from "../../RunRecord.ts"
 import type { RunState } from "../../RunState.ts"

@@ -1,4 +1,8 @@
-import { Cause, type Clock, Effect, Exit, Metric } from "effect"
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Instruments from "../instruments.ts"
 import { errorType } from "../telemetry.ts"
 

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Fact, NewFact } from "../../RunRecord.ts"
 import type { Gone } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"

@@ -1,4 +1,6 @@
-import { Effect, Fiber, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import { Deadline, deadlines } from "../deadlines.ts"
 
 /** Work that is done again and again, without a fiber between the times. */

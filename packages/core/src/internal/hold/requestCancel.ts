@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { OpenRun } from "../openRun.ts"
 import type { HeldRun } from "./heldRun.ts"
 

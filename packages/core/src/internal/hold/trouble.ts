@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** Trouble that comes and goes: one line in the log when it starts, and one when it is over. */
 export interface Trouble {

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type AgentError, RunExpired } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
 import { BackgroundModel } from "../../BackgroundModel.ts"

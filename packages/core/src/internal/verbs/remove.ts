@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type AgentError, Unconfirmed } from "../../AgentError.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import * as RunState from "../../RunState.ts"

@@ -1,5 +1,5 @@
-import { Effect } from "effect"
-import type { Prompt } from "effect/ai"
+import * as Effect from "effect/Effect"
+import type * as Prompt from "effect/ai/Prompt"
 import { type AgentError, InvalidInput, RunInputMismatch, Unconfirmed } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"

@@ -1,5 +1,7 @@
-import { Effect, Option, Stream } from "effect"
-import { Csv } from "effect/encoding"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Csv from "effect/encoding/Csv"
 
 /** A column of text whose few values name groups of rows: regions, products. */
 export interface GroupColumn {

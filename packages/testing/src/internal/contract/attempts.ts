@@ -1,5 +1,6 @@
 import type { TokenStore } from "@effect-baton/core"
-import { Effect, Struct } from "effect"
+import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import { all, type Bench, commitOf, idOf, type Law, lasting, leave, newRun } from "./bench.ts"
 import { equal } from "./violation.ts"
 

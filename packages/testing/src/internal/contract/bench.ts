@@ -1,5 +1,10 @@
 import { ContinuationToken, Run, type RunRecord, type TokenStore } from "@effect-baton/core"
-import { Duration, Effect, Fiber, type Result, type Scope, Struct } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Struct from "effect/Struct"
 import { equal } from "./violation.ts"
 
 export type Store = TokenStore.TokenStore["Service"]

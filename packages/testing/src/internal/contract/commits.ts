@@ -1,6 +1,8 @@
 import type { RunRecord } from "@effect-baton/core"
-import { Duration, Effect } from "effect"
-import { AiError, Response } from "effect/ai"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as AiError from "effect/ai/AiError"
+import * as Response from "effect/ai/Response"
 import { all, commitOf, factsOf, idOf, type Law, newRun, plain, range, turnsOf } from "./bench.ts"
 import { equal } from "./violation.ts"
 

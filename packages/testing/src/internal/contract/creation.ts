@@ -1,5 +1,7 @@
 import { ContinuationToken } from "@effect-baton/core"
-import { Duration, Effect, Option } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { all, type Bench, commitOf, factsOf, idOf, type Law, newRun, plain, range } from "./bench.ts"
 import { above, equal } from "./violation.ts"
 

@@ -1,5 +1,10 @@
 import { TokenStoreError } from "@effect-baton/core"
-import { Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import {
   all,
   type Bench,

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { all, commitOf, idOf, type Law, plain, range, turnsOf } from "./bench.ts"
 import { equal } from "./violation.ts"
 

@@ -1,5 +1,6 @@
 import { type RunRecord, RunState, type TokenStore } from "@effect-baton/core"
-import { Duration, Effect } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { all, type Bench, idOf, type Law, leave, leaveForGood, newRun, numbered, range } from "./bench.ts"
 import { equal } from "./violation.ts"
 

@@ -1,4 +1,5 @@
-import { Effect, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { all, commitOf, factsOf, idOf, type Law, leave, newRun } from "./bench.ts"
 import { equal, refused } from "./violation.ts"
 

@@ -1,4 +1,7 @@
-import { Duration, Effect, Exit, Fiber } from "effect"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import {
   all,
   type Bench,

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type Bench, commitOf, idOf, type Law, lasting, leave, newRun, range } from "./bench.ts"
 import { above, equal, refused } from "./violation.ts"
 

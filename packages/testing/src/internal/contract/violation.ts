@@ -1,4 +1,6 @@
-import { Data, Effect, Equal } from "effect"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 
 /**
  * A store does not do what every token store promises: what was expected, and what came.

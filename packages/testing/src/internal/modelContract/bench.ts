@@ -1,6 +1,9 @@
 import { type BackgroundModel, Run } from "@effect-baton/core"
-import { Clock, Duration, Effect, Stream } from "effect"
-import { AiError } from "effect/ai"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as AiError from "effect/ai/AiError"
 import { ContractViolation } from "../contract/violation.ts"
 
 export type Model = BackgroundModel.BackgroundModel["Service"]

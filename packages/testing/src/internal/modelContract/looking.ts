@@ -1,6 +1,6 @@
 import { Run } from "@effect-baton/core"
-import { Effect } from "effect"
-import { AiError } from "effect/ai"
+import * as Effect from "effect/Effect"
+import * as AiError from "effect/ai/AiError"
 import { equal, refused } from "../contract/violation.ts"
 import { holds, type Law, type LawOf, says, type Snapshot, violation } from "./bench.ts"
 import * as Story from "./story.ts"

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { ContractViolation, refused } from "../contract/violation.ts"
 import { afterOf, type Bench, type Heard, holds, lastNumber, type Law, says, type Told } from "./bench.ts"
 import * as Story from "./story.ts"

@@ -1,5 +1,5 @@
 import type { BackgroundModel } from "@effect-baton/core"
-import { Equal } from "effect"
+import * as Equal from "effect/Equal"
 import * as Output from "../output.ts"
 import type { Event } from "./bench.ts"
 

@@ -1,5 +1,5 @@
 import { Run } from "@effect-baton/core"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { equal } from "../contract/violation.ts"
 import * as Output from "../output.ts"
 import { type Bench, holds, type Law, says, type Snapshot, type Told, violation } from "./bench.ts"

@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** An answer in the Responses API's form for errors. */
 export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type * as Http from "node:http"
 import type { Run } from "./run.ts"
 import type { SandboxEvent } from "./timeline.ts"

@@ -1,4 +1,4 @@
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import type { Exchange, Transcript } from "../../Transcript.ts"
 import { isFinal } from "./responseObject.ts"
 import type { Timeline } from "./timeline.ts"

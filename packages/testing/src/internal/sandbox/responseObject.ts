@@ -1,4 +1,4 @@
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import type { ScriptEnd } from "../../ResponseScript.ts"
 import type { CreateRequest } from "./createRequest.ts"
 

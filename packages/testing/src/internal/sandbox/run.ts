@@ -1,4 +1,6 @@
-import { Clock, Effect, type Fiber } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { ModelInput } from "../../ResponseScript.ts"
 import type { LedgerResponse } from "../../SandboxLedger.ts"
 import type { CreateRequest } from "./createRequest.ts"

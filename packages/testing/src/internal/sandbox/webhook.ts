@@ -1,7 +1,14 @@
-import { Clock, Effect, Redacted, Result, Schedule } from "effect"
-import { Mac, SecureRandom } from "effect/crypto"
-import { Base64 } from "effect/encoding"
-import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Mac from "effect/crypto/Mac"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Base64 from "effect/encoding/Base64"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { Run } from "./run.ts"
 
 /** Where the ends of background responses are told, and the secret that the messages are signed with. */
