@@ -100,7 +100,8 @@ export const judge = (
       others++
       notes.push(`${line.attempt}: another text at ${start}: ${JSON.stringify([known, line.text])}`)
     }
-    if (end > text.length || !line.text.startsWith(known)) text = text.slice(0, start) + line.text
+    // What others delivered after it stays.
+    text = text.slice(0, start) + line.text + text.slice(end)
   }
   const stale = [...superseded].reduce(
     (sum, [attempt, count]) => sum + (attempt === current ? 0 : Math.max(0, count - 1)),
