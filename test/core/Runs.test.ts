@@ -12,7 +12,7 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Metric, Option, Schedule, Scope, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Metric, Option, Random, Schedule, Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { denied } from "../support/models.ts"
 import { analyst, count, recordOf, stateOf, statusOf } from "../support/runs.ts"
@@ -555,7 +555,7 @@ describe("workers and honest ends", () => {
       assert.isAtMost(busiest, 25)
       assert.isBelow(asked.filter((at) => at < 1000).length, 30)
       yield* Effect.forEach(closes, (close) => passing(close), { concurrency: "unbounded" })
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(steps), store)))
+    }).pipe(Random.withSeed("fleet"), Effect.provide(Layer.merge(ScriptedModel.layer(steps), store)))
   })
 })
 
