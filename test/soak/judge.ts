@@ -110,7 +110,8 @@ export const judge = (
   if (stale > 0) notes.push(`${stale} updates delivered after another consumer had taken over`)
 
   const ends = lines.flatMap((line) => (line.did === "end" ? [line.status] : []))
-  const end = ends[0] ?? "unfinished"
+  // Who goes on from an earlier token may meet replays that are in order.
+  const end = ends.find((how) => plan.disordered !== true || !how.startsWith("RunDiverged")) ?? ends[0] ?? "unfinished"
   // Its consumers were told that what they have is not the run's output.
   const diverged = plan.disordered === true && end.startsWith("RunDiverged")
   // A consumer that was killed before it was told: what came again in another place of its text is what counts.
@@ -155,7 +156,7 @@ export const judge = (
   })
   const isRight =
     // Two consumers of a run may notice at different places that its replays contradict each other.
-    ends.every((other) => other === end || (diverged && other.startsWith("RunDiverged"))) &&
+    ends.every((other) => other === end || (plan.disordered === true && other.startsWith("RunDiverged"))) &&
     (unconfirmed
       ? updates === 0 &&
         (plan.unconfirmed === true || (unanswered && lines.filter(({ did }) => did === "try").length > 1))
