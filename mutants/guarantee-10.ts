@@ -346,5 +346,15 @@ export default [
     replace: 'return opened.responseId === "" ?',
     test: "test/core/Unsupported.test.ts",
     title: "P2: stream fails at once"
+  },
+  {
+    id: "E8-failed",
+    guarantee: 10,
+    breaks: "an end that fails a stream is recorded before it is told",
+    file: "packages/core/src/internal/advancing.ts",
+    find: "return Effect.andThen(lastWrite(run, held), told)",
+    replace: "return reason === undefined ? Effect.andThen(lastWrite(run, held), told) : told",
+    test: "test/core/EndedAlike.test.ts",
+    title: "is recorded before it is told"
   }
 ] satisfies ReadonlyArray<Mutant>

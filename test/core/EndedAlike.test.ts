@@ -152,6 +152,20 @@ describe.each(names)("a run that %s", (name) => {
   )
 })
 
+describe("an end that fails a stream", () => {
+  it.effect("E8: is recorded before it is told", () =>
+    Effect.gen(function* () {
+      let recorded: string | undefined
+      const stream = Agent.stream(analyst, { input: "Hello", runId: "r" }).pipe(
+        // The run is not left yet.
+        Stream.tapError(() => Effect.map(stateOf("r"), (state) => void (recorded = state.ended?.status)))
+      )
+      assert.strictEqual((yield* told(stream)).failure?.reason._tag, "RunFailed")
+      assert.strictEqual(recorded, "failed")
+    }).pipe(Effect.provide(over([...steps, ends.failed])))
+  )
+})
+
 describe("any end", () => {
   const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
   const Piece = Schema.Struct({

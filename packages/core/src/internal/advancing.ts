@@ -236,8 +236,9 @@ class Advancing implements Advance {
   private readonly overNow: Updates = Effect.suspend(() => {
     const { held, run } = this.parts
     const reason = this.end === undefined ? reasonOf(held.state()) : this.end.reason
-    if (reason !== undefined) return this.fail(reason)
-    return Effect.andThen(lastWrite(run, held), Cause.done())
+    // An end is recorded before it is told, also one that fails the stream.
+    const told: Updates = reason === undefined ? Cause.done() : this.fail(reason)
+    return Effect.andThen(lastWrite(run, held), told)
   })
 
   private wait(state: RunState.RunState, waitingFor: NonNullable<AgentUpdate["waitingFor"]>): Updates {
