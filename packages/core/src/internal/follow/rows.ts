@@ -81,6 +81,13 @@ const noWitness: Witness = [0, 0, 0, 0, 0]
 export const placedSum = (place: number, lane: number, content: Content): number =>
   content.count === 0 || content.kind > 2 ? 0 : mix(mix(contentSum(content), place), lane)
 
+/** The sum of lanes at a place. */
+export const placedIn = (place: number, lanes: ReadonlyArray<Lane>): number =>
+  lanes.reduce((sum, lane) => {
+    const content = contentOf(lane)
+    return content === undefined ? sum : (sum + placedSum(place, lane.lane, content)) >>> 0
+  }, 0)
+
 export const isReasoning = (content: Content): boolean => content.kind === 1
 
 export const holds = (content: Content): boolean => content.count > 0 && content.kind !== sources

@@ -329,11 +329,7 @@ const contradicted = (delivered: Delivered, place: number, lanes: ReadonlyArray<
     if (of !== place) continue
     const own = lanes.filter(({ lane }) => from <= lane && lane <= to)
     if (own.some(({ kind }) => kind === "unread")) continue
-    const sum = own.reduce((total, lane) => {
-      const content = Rows.contentOf(lane)
-      return content === undefined ? total : (total + Rows.placedSum(place, lane.lane, content)) >>> 0
-    }, 0)
-    if (sum !== placed) return otherwise(place, from)
+    if (Rows.placedIn(place, own) !== placed) return otherwise(place, from)
   }
   return undefined
 }

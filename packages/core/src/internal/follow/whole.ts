@@ -1,4 +1,4 @@
-import type { Lane, ModelSnapshot, SnapshotItem } from "../../BackgroundModel.ts"
+import type { Lane, ModelSnapshot, SnapshotItem, TextLane } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
 import * as Rows from "./rows.ts"
 import type { Telling } from "./telling.ts"
@@ -23,7 +23,8 @@ interface Plan {
 const isUnread = ({ lanes, unread }: SnapshotItem): boolean =>
   unread === true || lanes.some(({ kind }) => kind === "unread")
 
-const isText = ({ kind }: Lane): boolean => kind === "text" || kind === "reasoning" || kind === "params"
+const isText = (lane: Lane): lane is TextLane =>
+  lane.kind === "text" || lane.kind === "reasoning" || lane.kind === "params"
 
 const textOf = (lane: Lane): string => ("text" in lane ? lane.text.toWellFormed() : "")
 
@@ -33,12 +34,6 @@ const beginsWith = (lane: Lane, [, , kind, count, hash]: Rows.Open): boolean => 
   const text = textOf(lane)
   return text.length >= count && Rows.fold(Rows.emptyHash, text.slice(0, count)) === hash
 }
-
-const placedIn = (place: number, lanes: ReadonlyArray<Lane>): number =>
-  lanes.reduce((sum, lane) => {
-    const content = Rows.contentOf(lane)
-    return content === undefined ? sum : (sum + Rows.placedSum(place, lane.lane, content)) >>> 0
-  }, 0)
 
 const isHeld = (lane: Lane): boolean => {
   const content = Rows.contentOf(lane)
@@ -76,7 +71,7 @@ const agreesByPlace = (
       const own = whole.slice(from, to + 1)
       if (own.some(isUnread)) return true
       return (
-        placed === own.reduce((total, item, i) => (total + placedIn(from + i, item.lanes)) >>> 0, 0) &&
+        placed === own.reduce((total, item, i) => (total + Rows.placedIn(from + i, item.lanes)) >>> 0, 0) &&
         (isExact || whole.length > to) &&
         agrees(
           own.flatMap((item) => item.lanes),
@@ -89,7 +84,7 @@ const agreesByPlace = (
       const item = whole[place]
       if (item !== undefined && isUnread(item)) return true
       const own = item?.lanes.filter(({ lane }) => from <= lane && lane <= to) ?? []
-      return placed === placedIn(place, own) && agrees(own, count, sum)
+      return placed === Rows.placedIn(place, own) && agrees(own, count, sum)
     }) &&
     open.every((row) => {
       const [place, lane, kind, count] = row
@@ -228,10 +223,8 @@ const isTaken = (delivered: Delivered, place: number, lane: Lane): boolean => {
   if (!isText(lane)) return false
   if (Rows.isLaneFinished(delivered, place, lane.lane)) return textOf(lane) !== ""
   const row = Rows.find(delivered, place, lane.lane)
-  return row !== undefined && "kind" in lane && lane.kind in kindNumbers && row[2] !== kindNumbers[lane.kind as "text"]
+  return row !== undefined && row[2] !== Rows.kindOf(lane.kind)
 }
-
-const kindNumbers = { text: 0, reasoning: 1, params: 2 } as const
 
 /** Tells what a response that is over has beyond what was delivered, and ends what is open. */
 export const tellEnd = (
