@@ -78,7 +78,7 @@ export const contentSum = ({ count, hash, kind }: Content): number => mix(mix(ha
 const noWitness: Witness = [0, 0, 0, 0, 0]
 
 /** Servers show sources, calls and files otherwise later: they are in no sum with a place. */
-export const placedSum = (place: number, lane: number, content: Content): number =>
+const placedSum = (place: number, lane: number, content: Content): number =>
   content.count === 0 || content.kind > 2 ? 0 : mix(mix(contentSum(content), place), lane)
 
 /** The sum of lanes at a place. */
