@@ -2,148 +2,13 @@ import type { Mutant } from "./Mutant.ts"
 
 export default [
   {
-    id: "C1-decoded",
-    guarantee: 5,
-    breaks: "the end of a text says what it was",
-    file: "packages/openai/src/internal/events.ts",
-    find: 'return textEnded(raw, raw["text"], false)',
-    replace: "return withStatements(raw, none)",
-    test: "test/openai/EventTypes.test.ts"
-  },
-  {
-    id: "C3-status",
-    guarantee: 5,
-    breaks: "a response of an unknown status is over if its other fields say so",
-    file: "packages/openai/src/internal/snapshot.ts",
-    find: "isStatus(status) ? status : evident(response)",
-    replace: 'isStatus(status) ? status : "in_progress"',
-    test: "test/openai/Snapshot.test.ts"
-  },
-  {
-    id: "C3-count",
-    guarantee: 5,
-    breaks: "a count that is no whole number is none, and takes nothing else with it",
-    file: "packages/openai/src/internal/fields.ts",
-    find: "Number.isSafeInteger(value) && value >= 0 ? value",
-    replace: "value >= 0 ? value",
-    test: "test/openai/Snapshot.test.ts"
-  },
-  {
-    id: "C3-terminal",
-    guarantee: 5,
-    breaks: "a terminal event ends its response, whatever status that has",
-    file: "packages/openai/src/internal/snapshot.ts",
-    find: "isStatus(own) && isOver(own) ? own : named",
-    replace: "isStatus(own) ? own : named",
-    test: "test/openai/EventTypes.test.ts"
-  },
-  {
-    id: "C4",
-    guarantee: 5,
-    breaks: "an image that is a data URL is read",
-    file: "packages/openai/src/internal/items.ts",
-    find: "result.slice(head?.[0].length ?? 0)",
-    replace: "result",
-    test: "test/openai/Snapshot.test.ts"
-  },
-  {
-    id: "C7-decoded",
-    guarantee: 5,
-    breaks: "a delta without an index is placed by its item's id",
-    file: "packages/openai/src/internal/events.ts",
-    find: 'const itemId = index === undefined ? textOf(raw["item_id"]) : undefined',
-    replace: "const itemId = undefined",
-    test: "test/openai/EventTypes.test.ts"
-  },
-  {
-    id: "C9",
-    guarantee: 5,
-    breaks: "a response that waits for its caller says so",
-    file: "packages/openai/src/internal/items.ts",
-    find: '"mcp_approval_request",',
-    replace: "",
-    test: "test/openai/Decode.test.ts"
-  },
-  {
-    id: "C10",
-    guarantee: 5,
-    breaks: "a call that was cut short is none",
-    file: "packages/openai/src/internal/items.ts",
-    find: 'isMissing(status) ? seen === "at its end" || seen === "over" :',
-    replace: "isMissing(status) ? true :",
-    test: "test/openai/Decode.test.ts"
-  },
-  {
-    id: "C11-sealed",
-    guarantee: 5,
-    breaks: "sealed reasoning is delivered, for the way back",
-    file: "packages/openai/src/internal/items.ts",
-    find: "...(isFinished(item, seen) ? seal(item) : [])",
-    replace: "",
-    test: "test/openai/WayBack.test.ts"
-  },
-  {
-    id: "C11-joined",
-    guarantee: 5,
-    breaks: "the parts of one reasoning item go back as one",
-    file: "packages/openai/src/internal/prompt.ts",
-    find: 'openai(other.options)["itemId"] === itemId',
-    replace: "other === part",
-    test: "test/openai/WayBack.test.ts"
-  },
-  {
-    id: "C12-number",
-    guarantee: 5,
-    breaks: "a sequence number that is no whole number is none",
-    file: "packages/openai/src/internal/events.ts",
-    find: "Number.isSafeInteger(sequenceNumber) && sequenceNumber >= 0",
-    replace: "true",
-    test: "test/openai/EventTypes.test.ts"
-  },
-  {
-    id: "C12-index",
-    guarantee: 5,
-    breaks: "an index that a position cannot hold is none",
-    file: "packages/openai/src/internal/lanes.ts",
-    find: "value >= 0 && value < second",
-    replace: "value >= 0",
-    test: "test/openai/EventTypes.test.ts"
-  },
-  {
-    id: "C1-scripted",
-    guarantee: 5,
-    breaks: "a text without deltas comes whole by its end",
-    file: "packages/testing/src/internal/playback.ts",
-    find: "say({ statements: ended(step.item, step.text) })",
-    replace: 'say({ statements: ended(step.item, "") })',
-    test: "test/testing/ScriptedModel.test.ts"
-  },
-  {
-    id: "C5-scripted",
-    guarantee: 5,
-    breaks: "a script says what its end shows",
-    file: "packages/testing/src/ScriptedModel.ts",
-    find: "({ ...end, shown })",
-    replace: "end",
-    test: "test/testing/ScriptedModel.test.ts"
-  },
-  {
-    id: "C8-scripted",
-    guarantee: 5,
-    breaks: "a scripted response that was cancelled has a finish",
-    file: "packages/testing/src/internal/playback.ts",
-    find: 'status: "cancelled", finish: finishOf("other") }',
-    replace: 'status: "cancelled" }',
-    test: "test/testing/ScriptedModel.test.ts"
-  },
-  {
     id: "C1-text-end",
     guarantee: 5,
     breaks: "what only the end of a text says is delivered then",
     file: "packages/core/src/internal/follow/telling.ts",
     find: "if (text !== undefined) return this.rest(place, { lane, kind, text, ...defined(metadata) }, true)",
     replace: "",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "of a text that no delta told"
   },
   {
@@ -153,7 +18,7 @@ export default [
     file: "packages/core/src/internal/follow/telling.ts",
     find: "return this.finish(place, statement.lanes)",
     replace: "return this.finish(place, undefined)",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "of a text whose tail no delta told"
   },
   {
@@ -163,7 +28,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "for (const assigned of lanes) telling.rest(assigned.place, assigned.lane, true)",
     replace: "void lanes",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "of an item that no event told"
   },
   {
@@ -173,7 +38,7 @@ export default [
     file: "packages/core/src/internal/follow/telling.ts",
     find: "(isWhole ? 0 : (Rows.find(this.delivered, place, lane)?.[3] ?? 0))",
     replace: "(isWhole ? 0 : 0)",
-    test: "test/openai/PositionRules.test.ts"
+    test: "test/openai/Wholes.test.ts"
   },
   {
     id: "C2-place-believed",
@@ -182,7 +47,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "=> agreesByPlace(delivered, whole, isExact) ?",
     replace: "=> delivered !== undefined ?",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "if it keeps an earlier item to itself"
   },
   {
@@ -192,7 +57,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "(byPlace(delivered, items, true) ?? byOrder(delivered, items) ?? byPlace(delivered, items, false))",
     replace: "(byPlace(delivered, items, true) ?? byPlace(delivered, items, false))",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "if it keeps an earlier item to itself"
   },
   {
@@ -208,7 +73,7 @@ export default [
         replace: 'if (lane.kind === "unread") return'
       }
     ],
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "what is finished is not told again"
   },
   {
@@ -218,7 +83,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "return sumOf(false) === textSum && (!withReasoning || sumOf(true) === reasoningSum) ? count : undefined",
     replace: "return count",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "if a finished text is another"
   },
   {
@@ -228,7 +93,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "if (own.some(isUnread)) return true",
     replace: "",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "an item that cannot be read contradicts nothing"
   },
   {
@@ -238,7 +103,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "const isMissing = isUnknown ? !seen : shows || !seen",
     replace: "const isMissing = isUnknown ? !seen : shows",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "a look may not"
   },
   {
@@ -248,7 +113,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "const isMissing = isUnknown ? !seen : shows || !seen",
     replace: "const isMissing = true",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "a look may not"
   },
   {
@@ -258,7 +123,7 @@ export default [
     file: "packages/core/src/internal/verbs/complete.ts",
     find: "if (ended.shows) return response",
     replace: "return response",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "Agent.run answers with what was delivered"
   },
   {
@@ -268,7 +133,7 @@ export default [
     file: "packages/core/src/internal/follow/follower.ts",
     find: "ending.shows || reader.isFromStart ? Effect.succeed(ending.snapshot) : this.lookAgain()",
     replace: "Effect.succeed(ending.snapshot)",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "are shown by a look to who did not deliver them"
   },
   {
@@ -378,7 +243,7 @@ export default [
     file: "packages/core/src/internal/follow/reader.ts",
     find: "if (finish !== undefined) telling.tell(finish, telling.delivered)",
     replace: 'if (finish !== undefined && snapshot.status === "completed") telling.tell(finish, telling.delivered)',
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "C8: an end is told the same by a stream and by a look"
   },
   {
@@ -388,7 +253,7 @@ export default [
     file: "packages/core/src/internal/follow/reader.ts",
     find: 'calls && finish?.reason === "stop" ?',
     replace: "calls && finish === undefined ?",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "a call that was delivered makes the finish say so"
   },
   {
@@ -438,7 +303,7 @@ export default [
     file: "packages/core/src/internal/follow/telling.ts",
     find: "const [whole, half] = isOver ? [lane.text, 0] : withoutHalf(lane.text)",
     replace: "const [whole, half] = [lane.text, 0]",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "keeps half a character back"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -58,7 +58,7 @@ export default [
     file: "packages/core/src/internal/follow/telling.ts",
     find: "this.divergence ??= otherwise(place, lane.lane)",
     replace: "",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "a text's end that is another text is RunDiverged"
   },
   {
@@ -68,7 +68,7 @@ export default [
     file: "packages/core/src/internal/follow/telling.ts",
     find: "this.divergence ??= contradicted(this.delivered, place, lanes)",
     replace: "",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "an item's end that shows a finished text otherwise is RunDiverged"
   },
   {
@@ -143,7 +143,7 @@ export default [
     file: "packages/core/src/internal/follow/telling.ts",
     find: "this.divergence ??= `part ${lane} of output item ${place} goes on after its end`",
     replace: "",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "a text that goes on after its end is RunDiverged"
   },
   {
@@ -182,7 +182,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: "for (const lane of item.lanes) telling.rest(place, lane, item.done)",
     replace: "for (const lane of item.lanes) telling.rest(place, lane, true)",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "ends nothing that goes on"
   },
   {
@@ -192,7 +192,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: 'if (own === undefined) return count === 0 return own.kind === "unread" || beginsWith(own, row)',
     replace: "return true",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "an open text begins otherwise"
   },
   {

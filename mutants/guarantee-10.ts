@@ -303,7 +303,7 @@ export default [
     file: "packages/core/src/internal/follow/whole.ts",
     find: 'const isWhole = status === "completed" || status === "incomplete"',
     replace: "const isWhole = true",
-    test: "test/openai/PositionRules.test.ts",
+    test: "test/openai/Wholes.test.ts",
     title: "if a finished text is another"
   },
   {

@@ -113,7 +113,11 @@ describe.each(names)("a run that %s", (name) => {
     }).pipe(Effect.provide(over(script)))
   )
 
-  it.effect("C8: is the same part for part, cut anywhere and polled", () =>
+  /** Cuts the run after each of its updates, and polls what is left of one that looks show like this. */
+  const cutAndPolled = (
+    shown: ReadonlyArray<ScriptedModel.Step>,
+    check: (read: ReadonlyArray<AgentUpdate.AgentUpdate>, tail: Told, whole: Told, at: string) => void
+  ) =>
     Effect.gen(function* () {
       const whole = yield* streamed("whole").pipe(Effect.provide(over(script)))
       yield* Effect.gen(function* () {
@@ -123,31 +127,23 @@ describe.each(names)("a run that %s", (name) => {
           yield* elapse(1000)
           const tail = yield* told(Agent.resume(analyst, { runId }))
           isRight(tail)
-          const read = [...head.updates, ...tail.updates]
-          assert.deepStrictEqual(partsOf(read), partsOf(whole.updates), `cut at ${k}`)
-          assert.deepStrictEqual(tail.failure?.reason, whole.failure?.reason)
+          check([...head.updates, ...tail.updates], tail, whole, `cut at ${k}`)
         }
-      }).pipe(Effect.provide(over(script, { replayFor: 0 })))
+      }).pipe(Effect.provide(over(shown, { replayFor: 0 })))
+    })
+
+  it.effect("C8: is the same part for part, cut anywhere and polled", () =>
+    cutAndPolled(script, (read, tail, whole, at) => {
+      assert.deepStrictEqual(partsOf(read), partsOf(whole.updates), at)
+      assert.deepStrictEqual(tail.failure?.reason, whole.failure?.reason)
     })
   )
 
   it.effect("C8: and shows none of its output in the end: what was begun is ended, at every cut", () =>
-    Effect.gen(function* () {
-      const whole = yield* streamed("whole").pipe(Effect.provide(over(script)))
-      yield* Effect.gen(function* () {
-        for (let k = 1; k < whole.updates.length; k++) {
-          const runId = `cut-${k}`
-          const head = yield* told(Stream.take(Agent.stream(analyst, { input: "Hello", runId }), k))
-          yield* elapse(1000)
-          const tail = yield* told(Agent.resume(analyst, { runId }))
-          isRight(tail)
-          const types = (wanted: string) =>
-            [...head.updates, ...tail.updates]
-              .flatMap(({ part }) => (part?.type.endsWith(wanted) === true && "id" in part ? [part.id] : []))
-              .toSorted()
-          assert.deepStrictEqual(types("-end"), types("-start"), `cut at ${k}`)
-        }
-      }).pipe(Effect.provide(over([...steps, showing(end, { event: [], retrieve: [] })], { replayFor: 0 })))
+    cutAndPolled([...steps, showing(end, { event: [], retrieve: [] })], (read, _tail, _whole, at) => {
+      const types = (wanted: string) =>
+        read.flatMap(({ part }) => (part?.type.endsWith(wanted) === true && "id" in part ? [part.id] : [])).toSorted()
+      assert.deepStrictEqual(types("-end"), types("-start"), at)
     })
   )
 })

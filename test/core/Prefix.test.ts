@@ -4,6 +4,7 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { law } from "../support/law.ts"
+import { inPieces, joined } from "../support/pieces.ts"
 import { analyst, plain, recordOf, stateOf, statusOf, textOf, uninterrupted } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
@@ -56,34 +57,6 @@ const stepsOf = (pieces: ReadonlyArray<typeof Piece.Type>): ReadonlyArray<Script
 const Pieces = Schema.Array(Piece).check(Schema.isMaxLength(25))
 const Cuts = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 12 }))).check(Schema.isMaxLength(4))
 
-/** Reads a run in pieces of the given lengths, and then to its end; by its id, or by the token of the last update. */
-const inPieces = Effect.fnUntraced(function* (runId: string, cuts: ReadonlyArray<number>, by: "id" | "token") {
-  const read: Array<AgentUpdate.AgentUpdate> = []
-  for (const cut of [...cuts, Number.POSITIVE_INFINITY]) {
-    const token = Option.flatMap(Option.fromUndefinedOr(read.at(-1)), (update) => update.continuationToken)
-    const stream =
-      by === "token" && Option.isSome(token)
-        ? Agent.resume(analyst, { continuationToken: token.value })
-        : Agent.stream(analyst, { input: "Hello", runId })
-    read.push(
-      ...(yield* passing(Stream.runCollect(cut < Number.POSITIVE_INFINITY ? Stream.take(stream, cut) : stream)))
-    )
-    if (read.length > 0 && Option.isNone(read.at(-1)!.continuationToken)) break
-  }
-  return read
-})
-
-/** What each part of the output came to, its deltas joined. */
-const joined = (updates: ReadonlyArray<AgentUpdate.AgentUpdate>) => {
-  const parts = new Map<string, string>()
-  for (const { part } of updates) {
-    if (part === undefined) continue
-    const id = "id" in part ? String(part.id) : part.type
-    parts.set(id, (parts.get(id) ?? "") + (part.type === "text-delta" ? part.delta : `<${part.type}>`))
-  }
-  return Object.fromEntries([...parts].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-}
-
 const over = (steps: ReadonlyArray<ScriptedModel.Step>, store: Layer.Layer<TokenStore.TokenStore>) =>
   Layer.merge(ScriptedModel.layer(steps), store)
 
@@ -94,7 +67,7 @@ describe.each(stores)("the prefix law, over the $name store", ({ layer, name }) 
     ([pieces, cuts, by]) =>
       Effect.gen(function* () {
         const whole = yield* uninterrupted("whole")
-        const read = yield* inPieces("cut", cuts, by)
+        const read = yield* inPieces(analyst, "cut", cuts, by)
         // Two replays in a row that bring nothing make Baton look, and a run that is over by then comes as a snapshot.
         if (read.some((update) => update.origin === "snapshot")) assert.deepStrictEqual(joined(read), joined(whole))
         else assert.deepStrictEqual(plain(read), plain(whole))
@@ -117,7 +90,7 @@ describe("the prefix law", () => {
           whole.some(({ continuationToken }) => Option.exists(continuationToken, (token) => token.delivered.overflow))
         )
           return
-        const read = yield* inPieces("cut", cuts, by).pipe(
+        const read = yield* inPieces(analyst, "cut", cuts, by).pipe(
           Effect.provide(
             Layer.merge(
               ScriptedModel.layer([...stepsOf(pieces), completed], { replayFor: "1 millis" }),

@@ -1,10 +1,11 @@
 // Guarantee 4: what a replay is refused with says nothing about the run. A look does.
-import { Agent, type AgentUpdate, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
+import { Agent, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Option, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { aiError, modelWith } from "../support/models.ts"
+import { joined } from "../support/pieces.ts"
 import { analyst, count, statusOf, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 
@@ -25,17 +26,6 @@ const steps = [
 
 const over = (change: (inner: Model) => Partial<Model>, script: ReadonlyArray<ScriptedModel.Step> = steps) =>
   Layer.merge(modelWith(script, change), TokenStore.layerMemory)
-
-/** What each part came to, its deltas joined. */
-const joined = (updates: ReadonlyArray<AgentUpdate.AgentUpdate>) => {
-  const parts = new Map<string, string>()
-  for (const { part } of updates) {
-    if (part === undefined) continue
-    const id = "id" in part ? String(part.id) : part.type
-    parts.set(id, (parts.get(id) ?? "") + (part.type === "text-delta" ? part.delta : `<${part.type}>`))
-  }
-  return Object.fromEntries([...parts].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-}
 
 const refusals = {
   "500": aiError(new AiError.InternalProviderError({ description: "500" })),

@@ -1,9 +1,10 @@
 // Runs of many turns: what holds of one response holds of all of them together.
-import { Agent, type AgentUpdate, type BackgroundModel, RunState, Run, TokenStore } from "@effect-baton/core"
+import { Agent, type BackgroundModel, RunState, Run, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Schema, Stream } from "effect"
 import { law } from "../support/law.ts"
+import { inPieces, joined } from "../support/pieces.ts"
 import { plain, recordOf, stateOf, textOf } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
@@ -28,36 +29,6 @@ const stepsOf = (pieces: typeof Pieces.Type): Script =>
 
 const ends = { completed, incomplete: incomplete(), failed: failed("out of order") }
 
-/** Reads a run in pieces of the given lengths, and then to its end. */
-const inPieces = Effect.fnUntraced(function* (runId: string, cuts: ReadonlyArray<number>, by: "id" | "token") {
-  const read: Array<AgentUpdate.AgentUpdate> = []
-  for (const cut of [...cuts, Number.POSITIVE_INFINITY]) {
-    const token = Option.flatMap(Option.fromUndefinedOr(read.at(-1)), (update) => update.continuationToken)
-    const stream =
-      by === "token" && Option.isSome(token)
-        ? Agent.resume(planner, { continuationToken: token.value })
-        : Agent.stream(planner, { input: "Hello", runId })
-    const some = Stream.runForEach(cut < Number.POSITIVE_INFINITY ? Stream.take(stream, cut) : stream, (update) =>
-      Effect.sync(() => void read.push(update))
-    )
-    yield* passing(Effect.catchReason(some, "AgentError", "RunFailed", () => Effect.void))
-    if (read.length > 0 && Option.isNone(read.at(-1)!.continuationToken)) break
-  }
-  return read
-})
-
-const joined = (updates: ReadonlyArray<AgentUpdate.AgentUpdate>) => {
-  const parts = new Map<string, string>()
-  let turn = 0
-  for (const { part } of updates) {
-    if (part === undefined) continue
-    const id = `${turn} ${"id" in part ? String(part.id) : part.type}`
-    parts.set(id, (parts.get(id) ?? "") + (part.type === "text-delta" ? part.delta : `<${part.type}>`))
-    if (part.type === "finish") turn++
-  }
-  return Object.fromEntries([...parts].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-}
-
 const over = (
   script: Script | ((request: BackgroundModel.ModelRequest) => Script),
   store: Layer.Layer<TokenStore.TokenStore>,
@@ -70,8 +41,8 @@ describe.each(stores)("the prefix law for two turns, over the $name store", ({ l
     [Pieces, Pieces, End, Cuts, Schema.Literals(["id", "token"])],
     ([first, second, end, cuts, by]) =>
       Effect.gen(function* () {
-        const whole = yield* inPieces("whole", [], "id")
-        const read = yield* inPieces("cut", cuts, by)
+        const whole = yield* inPieces(planner, "whole", [], "id")
+        const read = yield* inPieces(planner, "cut", cuts, by)
         // Each turn that ends has one, also one that failed.
         assert.strictEqual(whole.filter(({ part }) => part?.type === "finish").length, 2)
         if (read.some(({ origin }) => origin === "snapshot")) assert.deepStrictEqual(joined(read), joined(whole))
@@ -90,8 +61,8 @@ describe.each(stores)("the prefix law for two turns, over the $name store", ({ l
     ([first, second, end, cuts, by]) => {
       const script = thenTurn(stepsOf(first), [...stepsOf(second), ends[end]])
       return Effect.gen(function* () {
-        const whole = yield* inPieces("whole", [], "id").pipe(Effect.provide(over(script, answering(layer))))
-        const read = yield* inPieces("cut", cuts, by).pipe(
+        const whole = yield* inPieces(planner, "whole", [], "id").pipe(Effect.provide(over(script, answering(layer))))
+        const read = yield* inPieces(planner, "cut", cuts, by).pipe(
           Effect.provide(over(script, answering(layer), { replayFor: 0 }))
         )
         assert.deepStrictEqual(joined(read), joined(whole))

@@ -20,10 +20,9 @@ import {
   response,
   serve,
   sse,
-  stream
+  stream,
+  submit
 } from "./support.ts"
-
-const submit = Effect.flatMap(BackgroundModel, (model) => model.submit(request()))
 
 type Stage = (outgoing: Http.ServerResponse, socket: Socket) => void
 

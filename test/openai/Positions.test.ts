@@ -6,6 +6,7 @@ import { assert, describe } from "@effect/vitest"
 import { Effect, Option, Stream, Struct } from "effect"
 import { law } from "../support/law.ts"
 import { type Json, MadeUp, record } from "./madeUp.ts"
+import { provider } from "./statements.ts"
 import { answers, over, read, sse } from "./support.ts"
 
 interface Told {
@@ -15,21 +16,6 @@ interface Told {
 
 const startOfRun = ContinuationToken.start("analyst", Run.RunId.make("run-1"), 1)
 
-/** A provider that has this response, and nothing else. */
-const provider = (events: ReadonlyArray<BackgroundModel.ModelEvent>, snapshot: BackgroundModel.ModelSnapshot) =>
-  BackgroundModel.BackgroundModel.of({
-    provider: "made-up",
-    model: "made-up",
-    capabilities: { background: true, resume: true, cancel: true },
-    demands: () => ({ streamed: true }),
-    create: () => Stream.die("create"),
-    submit: () => Effect.die("submit"),
-    resume: (_, { after = -1 }) => Stream.fromArray(events.filter(({ sequenceNumber = -1 }) => sequenceNumber > after)),
-    retrieve: () => Effect.succeed({ snapshot }),
-    cancel: () => Effect.die("cancel"),
-    remove: () => Effect.die("remove")
-  })
-
 /** What the adapter makes of a recording. */
 const decoded = Effect.fnUntraced(function* (events: ReadonlyArray<Json>, response: Json) {
   const { events: told, error } = yield* read(...events.map(sse))
@@ -37,7 +23,7 @@ const decoded = Effect.fnUntraced(function* (events: ReadonlyArray<Json>, respon
   const { snapshot } = yield* Effect.flatMap(BackgroundModel.BackgroundModel, (model) => model.retrieve("resp_1")).pipe(
     Effect.provide(over(answers(200, response)))
   )
-  return provider(told, snapshot)
+  return provider(told, [snapshot])
 })
 
 /** Reads on after a position: by a replay, or by a look. */

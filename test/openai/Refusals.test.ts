@@ -1,5 +1,4 @@
 // Refusals that come in the body of a create request's answer, instead of in its status.
-import { BackgroundModel } from "@effect-baton/core/BackgroundModel"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { AiError } from "effect/ai"
@@ -15,14 +14,12 @@ import {
   key,
   over,
   reasonOf,
-  request,
   response,
   serve,
   sse,
-  stream
+  stream,
+  submit
 } from "./support.ts"
-
-const submit = Effect.flatMap(BackgroundModel, (model) => model.submit(request()))
 
 const errorBody = (code: string) => ({ error: { message: "so it is", type: "x", code, param: null } })
 

@@ -98,6 +98,8 @@ export const answers =
 export const create = (more?: Partial<ModelRequest>) =>
   Stream.unwrap(Effect.map(BackgroundModel, (model) => model.create(request(more))))
 
+export const submit = Effect.flatMap(BackgroundModel, (model) => model.submit(request()))
+
 /** What a create stream gave, and what it failed with, if it did. */
 export const heard = <E, R>(stream: Stream.Stream<ModelEvent, E, R>) =>
   Effect.gen(function* () {

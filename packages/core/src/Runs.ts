@@ -18,12 +18,13 @@ import { freshId } from "./internal/freshId.ts"
 import { Journal } from "./internal/hold/journal.ts"
 import { timeOf } from "./internal/hold/lease.ts"
 import { decodeRunId } from "./internal/openRun.ts"
+import { typedStore } from "./internal/typedStore.ts"
 import * as Worker from "./internal/worker/worker.ts"
 import type { WorkerRun } from "./internal/worker/workerRun.ts"
 import { RunPolicy } from "./RunPolicy.ts"
 import type { NewFact, RunRecord } from "./RunRecord.ts"
 import * as RunState from "./RunState.ts"
-import { type Lease, type ReleaseOptions, type RunFilter, TokenStore } from "./TokenStore.ts"
+import type { Lease, ReleaseOptions, RunFilter, TokenStore } from "./TokenStore.ts"
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
 export type { WorkerRun } from "./internal/worker/workerRun.ts"
@@ -55,7 +56,7 @@ export const list = (
 ): Stream.Stream<RunRecord, AgentError, TokenStore> => {
   const { pageSize = 100, ...rest } = filter
   return Stream.unwrap(
-    Effect.map(TokenStore, (store) =>
+    Effect.map(typedStore, (store) =>
       Stream.paginate<string | undefined, RunRecord, AgentError>(undefined, (cursor) =>
         store.list({ ...rest, limit: pageSize, ...(cursor === undefined ? {} : { cursor }) }).pipe(
           Effect.map((page) => [page.items, Option.fromUndefinedOr(page.cursor)] as const),
@@ -259,7 +260,7 @@ export const discard = (runId: string): Effect.Effect<void, AgentError, TokenSto
   })()
 
 const read = Effect.fnUntraced(function* (runId: string) {
-  const store = yield* TokenStore
+  const store = yield* typedStore
   const id = yield* decodeRunId(runId)
   const found = yield* store.read(id).pipe(Effect.mapError((error) => failed(runId)(error)))
   if (Option.isNone(found)) return yield* new AgentError({ runId, reason: new RunNotFound({ runId }) })
@@ -282,7 +283,7 @@ const change = Effect.fnUntraced(function* (
     record: RunRecord
   ) => Effect.Effect<Pick<ReleaseOptions, "due" | "seen">, LeaseLost | TokenStoreError>
 ): Effect.fn.Return<void, AgentError, TokenStore> {
-  const store = yield* TokenStore
+  const store = yield* typedStore
   const policy = yield* RunPolicy
   const owner = `${policy.workerName ?? "Runs"}/${yield* freshId}`
   yield* Effect.gen(function* () {

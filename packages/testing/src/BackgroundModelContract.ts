@@ -4,19 +4,17 @@
  * @since 0.1.0
  */
 import { BackgroundModel } from "@effect-baton/core"
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
 import * as Struct from "effect/Struct"
 import * as TestClock from "effect/testing/TestClock"
+import * as Suite from "./internal/contract/suite.ts"
 import * as Violation from "./internal/contract/violation.ts"
 import * as Bench from "./internal/modelContract/bench.ts"
 import * as Looking from "./internal/modelContract/looking.ts"
 import { resuming } from "./internal/modelContract/resuming.ts"
 import * as Telling from "./internal/modelContract/telling.ts"
-import type * as TokenStoreContract from "./TokenStoreContract.ts"
 
 const themed = <Name extends string, L>(about: string, laws: Readonly<Record<Name, L>>) =>
   Struct.keys(laws).map((name) => ({ about, name, law: laws[name] }))
@@ -125,7 +123,7 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export type Runner = TokenStoreContract.Runner
+export type Runner = Suite.Runner
 
 /**
  * The laws, as values: those that `options` have requests for.
@@ -167,7 +165,10 @@ export const laws = (options: Options): ReadonlyArray<Law> => {
   }) => ({
     name,
     about,
-    check: judged(Effect.flatMap(BackgroundModel.BackgroundModel, (model) => law(Bench.make(model, terms))))
+    check: Suite.judged(
+      "model",
+      Effect.flatMap(BackgroundModel.BackgroundModel, (model) => law(Bench.make(model, terms)))
+    )
   })
   const asked = <Name extends LawName>(
     group: ReadonlyArray<{ readonly about: string; readonly name: Name; readonly law: Bench.LawOf }>,
@@ -210,28 +211,15 @@ export const suite = <E>(
   layer: Layer.Layer<BackgroundModel.BackgroundModel, E>,
   options: Options
 ): void => {
-  const test = options.live === true ? runner.it.live : runner.it.effect
-  const all = laws(options)
-  const except = new Set(options.except)
   const timeout = 60_000 + Duration.toMillis(patienceOf(options))
-  runner.describe(`background model: ${name}`, () => {
-    for (const [about, group] of Map.groupBy(all, (one) => one.about)) {
-      runner.describe(about, () => {
-        for (const { check, name: law } of group) {
-          const broken = except.has(law)
-          test(
-            broken ? `not promised: ${law}` : law,
-            () => Effect.provide(broken ? mustFail(law, check) : check, layer, { local: true }),
-            timeout
-          )
-        }
-      })
-    }
-    // An exception from a law that is not tried would be looked at by nobody.
-    const tried = new Set(all.map((one) => one.name))
-    for (const law of except) {
-      if (!tried.has(law)) test(`not promised: ${law}`, () => untried, timeout)
-    }
+  Suite.register(runner, `background model: ${name}`, {
+    subject: "model",
+    layer,
+    laws: laws(options),
+    except: options.except,
+    live: options.live,
+    timeoutOf: () => timeout,
+    untried: "there is no request for it in the options"
   })
 }
 
@@ -247,33 +235,3 @@ const termsOf = (options: Options): Bench.Terms => {
     patience: patienceOf(options)
   }
 }
-
-const untried = Effect.fail(
-  new ContractViolation({ message: "This law was not tried: there is no request for it in the options." })
-)
-
-// Whatever goes wrong, the model broke a promise; but to be interrupted is no failure of its.
-const judged = <R>(check: Effect.Effect<unknown, unknown, R>): Effect.Effect<void, ContractViolation, R> =>
-  Effect.matchCauseEffect(check, {
-    onSuccess: () => Effect.void,
-    onFailure: (cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(violationOf(Cause.squash(cause)))
-  })
-
-const violationOf = (cause: unknown): ContractViolation =>
-  cause instanceof ContractViolation
-    ? cause
-    : new ContractViolation({
-        message: `The model failed though it must answer: ${nameOf(cause)}`,
-        cause
-      })
-
-// Some errors have a name and no message.
-const nameOf = (cause: unknown): string => (Predicate.isError(cause) ? cause.message || cause.name : String(cause))
-
-const mustFail = <R>(name: LawName, check: Effect.Effect<void, ContractViolation, R>) =>
-  Effect.matchEffect(check, {
-    onFailure: () => Effect.void,
-    onSuccess: () =>
-      Effect.fail(new ContractViolation({ message: `The model keeps "${name}": take it out of \`except\`.` }))
-  })

@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import { type RunRecord, TokenStore } from "@effect-baton/core"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,6 +26,7 @@ import { removal } from "./internal/contract/removal.ts"
 import { repetition } from "./internal/contract/repetition.ts"
 import { scale } from "./internal/contract/scale.ts"
 import { stealing } from "./internal/contract/stealing.ts"
+import * as Suite from "./internal/contract/suite.ts"
 import * as Violation from "./internal/contract/violation.ts"
 
 const themed = <Name extends string, Subject>(
@@ -127,13 +127,7 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export interface Runner {
-  readonly describe: (name: string, body: () => void) => void
-  readonly it: {
-    readonly effect: (name: string, body: () => Effect.Effect<void, unknown>, timeout: number) => void
-    readonly live: (name: string, body: () => Effect.Effect<void, unknown>, timeout: number) => void
-  }
-}
+export type Runner = Suite.Runner
 
 /**
  * The laws, as values: all of the store, and those of durability if `options` say how to `reopen` it.
@@ -201,27 +195,14 @@ export const suite = <E>(
   layer: Layer.Layer<TokenStore.TokenStore, E>,
   options: Options = {}
 ): void => {
-  const test = options.live === true ? runner.it.live : runner.it.effect
-  const all = laws(options)
-  const except = new Set(options.except)
-  runner.describe(`token store: ${name}`, () => {
-    for (const [about, group] of Map.groupBy(all, (one) => one.about)) {
-      runner.describe(about, () => {
-        for (const { check, name: law } of group) {
-          const broken = except.has(law)
-          test(
-            broken ? `not promised: ${law}` : law,
-            () => Effect.provide(broken ? mustFail(law, check) : check, layer, { local: true }),
-            about === "many runs" ? 300_000 : 60_000
-          )
-        }
-      })
-    }
-    // An exception from a law that is not tried would be looked at by nobody.
-    const tried = new Set(all.map((one) => one.name))
-    for (const law of except) {
-      if (!tried.has(law)) test(`not promised: ${law}`, () => unopened, 60_000)
-    }
+  Suite.register(runner, `token store: ${name}`, {
+    subject: "store",
+    layer,
+    laws: laws(options),
+    except: options.except,
+    live: options.live,
+    timeoutOf: (about) => (about === "many runs" ? 300_000 : 60_000),
+    untried: "say how to open the place again, with `reopen`"
   })
 }
 
@@ -259,31 +240,4 @@ const placeOf = (layer: Layer.Layer<TokenStore.TokenStore, unknown>, terms: Benc
   )
 })
 
-const unopened = Effect.fail(
-  new ContractViolation({ message: "This law was not tried: say how to open the place again, with `reopen`." })
-)
-
-// Whatever goes wrong, the store broke a promise; but to be interrupted is no failure of its.
-const judged = <R>(
-  check: Effect.Effect<unknown, unknown, R>
-): Effect.Effect<void, ContractViolation, Exclude<R, Scope.Scope>> =>
-  Effect.matchCauseEffect(Effect.scoped(check), {
-    onSuccess: () => Effect.void,
-    onFailure: (cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(violationOf(Cause.squash(cause)))
-  })
-
-const violationOf = (cause: unknown): ContractViolation =>
-  cause instanceof ContractViolation
-    ? cause
-    : new ContractViolation({
-        message: `The store failed though it must answer: ${cause instanceof Error ? cause.message : String(cause)}`,
-        cause
-      })
-
-const mustFail = <R>(name: LawName, check: Effect.Effect<void, ContractViolation, R>) =>
-  Effect.matchEffect(check, {
-    onFailure: () => Effect.void,
-    onSuccess: () =>
-      Effect.fail(new ContractViolation({ message: `The store keeps "${name}": take it out of \`except\`.` }))
-  })
+const judged = <R>(check: Effect.Effect<unknown, unknown, R>) => Suite.judged("store", Effect.scoped(check))

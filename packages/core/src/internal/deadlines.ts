@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { monotonicMillis } from "./monotonic.ts"
 
 // The deadlines of all runs of a process are kept here, one watch for each Clock: a heap, and one sleeping fiber for the
 // earliest. So a waiting run holds no timer, and a run that is left leaves nothing behind.
@@ -13,7 +14,7 @@ export abstract class Deadline {
   at = Number.POSITIVE_INFINITY
   /** Its place in the heap; -1 outside of it. */
   slot = -1
-  /** It is due, and out of the watch. Must not throw. */
+  /** It is due, and out of the watch. What it throws is logged, and keeps no other from being told. */
   abstract due(now: number): void
 }
 
@@ -30,7 +31,7 @@ export class Deadlines {
 
   /** The clock's monotonic time, in milliseconds. */
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    return monotonicMillis(this.clock)
   }
 
   /** Watches for this time at the latest: what is due sooner stays so, and looks again when it is. */
@@ -106,12 +107,12 @@ export class Deadlines {
     this.sleeper = Effect.runForkWith(Context.make(Clock.Clock, this.clock))(
       Effect.andThen(
         this.clock.sleep(wait),
-        Effect.sync(() => this.fire())
+        Effect.suspend(() => this.fire())
       )
     )
   }
 
-  private fire(): void {
+  private fire(): Effect.Effect<void> {
     this.sleeper = undefined
     this.armed = Number.POSITIVE_INFINITY
     const now = this.now()
@@ -120,10 +121,27 @@ export class Deadlines {
       this.remove(first)
       due.push(first)
     }
-    for (const deadline of due) deadline.due(now)
-    this.arm()
+    let told = 0
+    const thrown: Array<unknown> = []
+    // A wake-up can run on to whatever a user has called when a fiber ends.
+    const tell: Effect.Effect<void> = Effect.catchDefect(
+      Effect.sync(() => {
+        while (told < due.length) due[told++]!.due(now)
+      }),
+      (defect) => {
+        thrown.push(defect)
+        return tell
+      }
+    )
+    return tell.pipe(
+      Effect.ensuring(Effect.sync(() => this.arm())),
+      Effect.andThen(Effect.suspend(() => logged(thrown)))
+    )
   }
 }
+
+const logged = (thrown: ReadonlyArray<unknown>): Effect.Effect<void> =>
+  Effect.forEach(thrown, (defect) => Effect.logError("baton: what was due at a time threw", defect), { discard: true })
 
 const watches = new WeakMap<Clock.Clock, Deadlines>()
 

@@ -25,12 +25,13 @@ import * as RunEngine from "../RunEngine.ts"
 import type { RunRecord } from "../RunRecord.ts"
 import * as RunState from "../RunState.ts"
 import { RunPolicy } from "../RunPolicy.ts"
-import { TokenStore } from "../TokenStore.ts"
+import type { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
 import type { Agent, RunInput, RunRef } from "./agent.ts"
 import { freshId } from "./freshId.ts"
 import { timeOf } from "./hold/lease.ts"
 import { isMinted, minted, plainCodec } from "./minted.ts"
+import { typedStore } from "./typedStore.ts"
 
 /** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
 const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
@@ -179,7 +180,7 @@ const utf8 = new TextEncoder()
 /** What runs are worked on with, of any agent. */
 const services = Effect.gen(function* () {
   const model = yield* BackgroundModel
-  const store = yield* TokenStore
+  const store = yield* typedStore
   const policy = yield* RunPolicy
   const isExternal = yield* ExternalCalls
   const sealed = (yield* TokenCodec) !== plainCodec

@@ -62,6 +62,17 @@ export const unforeseen = (place: string, cause: Cause.Cause<unknown>): TokenSto
     cause: Cause.squash(cause)
   })
 
+/** What an operation of a store comes to that died: like one that is away, it may work again. */
+export const died = (operation: string, cause: Cause.Cause<unknown>): TokenStoreError => {
+  const defect = Cause.squash(cause)
+  return new TokenStoreError({
+    operation,
+    kind: "unavailable",
+    description: `the store died, which is a defect of it: ${Predicate.isError(defect) ? defect.message : String(defect)}`,
+    cause: defect
+  })
+}
+
 /** The same failure, for who asked for another operation. */
 export const renamed =
   (operation: string) =>

@@ -1,8 +1,9 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as AiError from "effect/ai/AiError"
+import * as AiError from "effect/ai/AiError"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
+import { monotonicMillis } from "../monotonic.ts"
 
 // All looks at one provider share one pace: when it refuses one of them for now, all wait as it says, and come one after
 // another then.
@@ -59,31 +60,27 @@ const paceOf = (model: BackgroundModel["Service"]): Pace => {
 }
 
 const isRefusal = (error: unknown): error is AiError.AiError =>
-  typeof error === "object" &&
-  error !== null &&
-  "_tag" in error &&
-  error._tag === "AiError" &&
-  (error as AiError.AiError).reason._tag === "RateLimitError"
+  AiError.isAiError(error) && error.reason._tag === "RateLimitError"
 
 /** Makes a request to the provider when it is its turn. */
 export const paced = <A, E>(model: BackgroundModel["Service"], request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.flatMap(Clock.Clock, (clock) => {
     const pace = paceOf(model)
-    const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
     const turn: Effect.Effect<void> = Effect.suspend(() => {
-      const wait = pace.turn(millis())
+      const wait = pace.turn(monotonicMillis(clock))
       return wait <= 0
         ? Effect.void
         : Effect.andThen(
             Effect.sleep(wait),
-            Effect.suspend(() => (pace.isEarly(millis()) ? turn : Effect.void))
+            Effect.suspend(() => (pace.isEarly(monotonicMillis(clock)) ? turn : Effect.void))
           )
     })
     return Effect.andThen(turn, request).pipe(
       Effect.tap(() => Effect.sync(() => pace.answered())),
       Effect.tapError((error) =>
         Effect.sync(() => {
-          if (isRefusal(error)) pace.refused(millis(), Duration.toMillis(error.retryAfter ?? Duration.zero))
+          if (isRefusal(error))
+            pace.refused(monotonicMillis(clock), Duration.toMillis(error.retryAfter ?? Duration.zero))
         })
       )
     )

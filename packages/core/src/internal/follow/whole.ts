@@ -35,17 +35,18 @@ const beginsWith = (lane: Lane, [, , kind, count, hash]: Rows.Open): boolean => 
   return text.length >= count && Rows.fold(Rows.emptyHash, text.slice(0, count)) === hash
 }
 
-const isHeld = (lane: Lane): boolean => {
+/** What a lane holds, if it holds something. */
+const heldBy = (lane: Lane): Rows.Content | undefined => {
   const content = Rows.contentOf(lane)
-  return content !== undefined && Rows.holds(content)
+  return content !== undefined && Rows.holds(content) ? content : undefined
 }
 
 /** How many texts, calls and files these lanes hold, and the sum of them. */
 const heldIn = (lanes: ReadonlyArray<Lane>): readonly [count: number, sum: number] => {
   let [count, sum] = [0, 0]
   for (const lane of lanes) {
-    const content = Rows.contentOf(lane)
-    if (content === undefined || !Rows.holds(content) || Rows.isReasoning(content)) continue
+    const content = heldBy(lane)
+    if (content === undefined || Rows.isReasoning(content)) continue
     count += 1
     sum = (sum + Rows.contentSum(content)) >>> 0
   }
@@ -145,7 +146,7 @@ const fitsInto = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane
       of !== place ||
       kind === Rows.sources ||
       lanes.some((own) => own.lane === lane && "text" in own && Rows.kindOf(own.kind) === kind)
-  ) && lanes.every((lane) => !isHeld(lane) || !Rows.isLaneFinished(delivered, place, lane.lane))
+  ) && lanes.every((lane) => heldBy(lane) === undefined || !Rows.isLaneFinished(delivered, place, lane.lane))
 
 /** The place of an unfinished item of which just these lanes are finished. */
 const begunWith = (
@@ -166,8 +167,8 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
   if (whole.some(isUnread)) return undefined
   const all = whole.flatMap(({ lanes }, item) =>
     lanes.flatMap((lane): ReadonlyArray<Numbered> => {
-      const content = Rows.contentOf(lane)
-      return content !== undefined && Rows.holds(content) ? [{ item, lane, content }] : []
+      const content = heldBy(lane)
+      return content === undefined ? [] : [{ item, lane, content }]
     })
   )
   // A server that keeps reasoning to itself shows none of it.
@@ -195,7 +196,7 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
   let { next } = delivered
   const plans: Array<Plan> = []
   for (const [item, { lanes }] of whole.entries()) {
-    const isNew = lanes.some((lane) => !old.has(lane) && isHeld(lane))
+    const isNew = lanes.some((lane) => !old.has(lane) && heldBy(lane) !== undefined)
     const known = places.get(item)
     const at = known === undefined && isNew ? free.findIndex((of) => fitsInto(delivered, of, lanes)) : -1
     const [place = isNew ? next++ : undefined] = known === undefined && at >= 0 ? free.splice(at, 1) : [known]

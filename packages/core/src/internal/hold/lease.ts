@@ -105,7 +105,8 @@ export const acquire = Effect.fnUntraced(function* (options: {
     return lostBy
   }
 
-  const trouble = Trouble.make({ runId, agent: record.agent })
+  const annotations = { runId, agent: record.agent }
+  const trouble = Trouble.make(annotations)
   const third = Duration.toMillis(ttl) / 3
   const soon = Math.min(1000, Duration.toMillis(ttl) / 10)
   /** Renews the lease, and answers after how many milliseconds to do so again. */
@@ -143,7 +144,7 @@ export const acquire = Effect.fnUntraced(function* (options: {
     )
     return Math.min(Number(left) / 1e6, soon)
   })
-  yield* Repeated.make(renew, third)
+  yield* Repeated.make(renew, { first: third, annotations })
   return { lease, record, journal, gone, lose, lost, released: trouble.ended }
 })
 

@@ -9,10 +9,12 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { RunId } from "../../Run.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import type { RunRecord } from "../../RunRecord.ts"
-import { type Lease, type Page, TokenStore } from "../../TokenStore.ts"
+import type { Lease, Page, TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../agent.ts"
 import * as Trouble from "../hold/trouble.ts"
+import { monotonicMillis } from "../monotonic.ts"
 import { known } from "../openRun.ts"
+import { typedStore } from "../typedStore.ts"
 import { type Handling, bring } from "./workerRun.ts"
 
 const pageSize = 64
@@ -30,13 +32,12 @@ export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<void, never, BackgroundModel | TokenStore | Scope.Scope> {
   const policy = yield* RunPolicy
-  const store = yield* TokenStore
+  const store = yield* typedStore
   const byName = new Map(agents.map((agent) => [agent.name, agent]))
   const stopping = Latch.makeUnsafe()
   const freed = Latch.makeUnsafe()
-  // Clocks of hosts differ, and jump: what follows is in milliseconds of this worker's monotonic one.
   const clock = yield* Clock.Clock
-  const millis = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  const millis = () => monotonicMillis(clock)
   const leaseMillis = Duration.toMillis(Duration.min(policy.leaseTime, Duration.days(1)))
   // Runs that this worker cannot go on with for now, though another might, and until when.
   const resting = new Map<RunId, number>()

@@ -3,11 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 
 /**
- * A store does not do what every token store promises: what was expected, and what came.
+ * A store or a model does not do what each of its kind promises: what was expected, and what came.
  *
  * **Details**
  *
- * `cause` is what the store itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
+ * `cause` is what the store or the model itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
  * difference.
  *
  * @since 0.1.0

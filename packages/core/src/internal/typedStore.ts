@@ -1,0 +1,43 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { TokenStore } from "../TokenStore.ts"
+import type { TokenStoreError } from "../TokenStoreError.ts"
+import { died } from "./storeFailure.ts"
+
+type Service = TokenStore["Service"]
+
+// What runs in the background, and what asks again, does so because an operation fails. An operation that dies instead
+// would end it without a word.
+const typed = <A, E>(
+  operation: keyof Service,
+  call: () => Effect.Effect<A, E | TokenStoreError>
+): Effect.Effect<A, E | TokenStoreError> =>
+  Effect.catchCause(Effect.suspend(call), (cause): Effect.Effect<never, E | TokenStoreError> =>
+    Cause.hasDies(cause) && !Cause.hasFails(cause) && !Cause.hasInterrupts(cause)
+      ? Effect.fail(died(operation, cause))
+      : Effect.failCause(cause)
+  )
+
+const of = (store: Service): Service => ({
+  create: (run, options) => typed("create", () => store.create(run, options)),
+  read: (id) => typed("read", () => store.read(id)),
+  acquire: (id, options) => typed("acquire", () => store.acquire(id, options)),
+  renew: (lease, ttl, seen) => typed("renew", () => store.renew(lease, ttl, seen)),
+  release: (lease, options) => typed("release", () => store.release(lease, options)),
+  commit: (lease, commit) => typed("commit", () => store.commit(lease, commit)),
+  record: (id, fact, seen) => typed("record", () => store.record(id, fact, seen)),
+  conclude: (id, options) => typed("conclude", () => store.conclude(id, options)),
+  remove: (lease, options) => typed("remove", () => store.remove(lease, options)),
+  list: (filter) => typed("list", () => store.list(filter))
+})
+
+const known = new WeakMap<Service, Service>()
+
+/** The store in force, as Baton uses it: an operation of it that dies fails with a `TokenStoreError` that says so. */
+export const typedStore: Effect.Effect<Service, never, TokenStore> = Effect.map(TokenStore, (store) => {
+  const found = known.get(store)
+  if (found !== undefined) return found
+  const made = of(store)
+  known.set(store, made)
+  return made
+})
