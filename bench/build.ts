@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
 
-/** Where all of it is. */
+/** Where all of it is for the bench. */
 export const place = join(root, ".cache/bench")
 
 // The sources say `./Run.ts`, what is published says `./Run.js`.
@@ -47,22 +47,22 @@ const bySubpath = (source: string) =>
 export type Form = "readme" | "subpath"
 
 /** Where a program of this folder is after the build. */
-export const programAt = (name: string, form: Form = "readme") => join(place, form, `${name}.program.js`)
+export const programAt = (name: string, form: Form = "readme", at = place) => join(at, form, `${name}.program.js`)
 
 /** Builds all packages and programs. */
-export const build = async () => {
-  await rm(place, { recursive: true, force: true })
+export const build = async (at = place) => {
+  await rm(at, { recursive: true, force: true })
   const packages = globSync("packages/*", { cwd: root }).map(async (folder) => {
     const from = join(root, folder)
     const manifest = JSON.parse(await readFile(join(from, "package.json"), "utf8"))
-    const to = join(place, "node_modules", manifest.name)
+    const to = join(at, "node_modules", manifest.name)
     await compileAll(join(from, "src"), join(to, "dist"))
     await writeFile(join(to, "package.json"), JSON.stringify({ ...manifest, ...manifest.publishConfig }))
   })
   await Promise.all([
     ...packages,
-    compileAll(import.meta.dirname, join(place, "readme")),
-    compileAll(import.meta.dirname, join(place, "subpath"), bySubpath)
+    compileAll(import.meta.dirname, join(at, "readme")),
+    compileAll(import.meta.dirname, join(at, "subpath"), bySubpath)
   ])
-  await writeFile(join(place, "package.json"), JSON.stringify({ type: "module" }))
+  await writeFile(join(at, "package.json"), JSON.stringify({ type: "module" }))
 }

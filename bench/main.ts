@@ -1,4 +1,4 @@
-// What Baton costs beside bare `fetch` and the official SDK, against a local server: pnpm bench --row read --rounds 3.
+// What Baton costs beside bare `fetch` and other libraries, against a local server: pnpm bench --row read --rounds 3.
 // Quote ratios: absolute figures are those of one machine in one hour.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Option, Record } from "effect"
@@ -19,7 +19,7 @@ const bench = Effect.fnUntraced(function* (options: {
 }) {
   yield* Effect.addFinalizer(() => Effect.promise(() => stop()))
   yield* Effect.tryPromise({
-    try: build,
+    try: () => build(),
     catch: (error) => new BenchFailed({ message: `The packages were not built: ${String(error)}` })
   })
   const { env, noRedis } = yield* places
@@ -62,7 +62,7 @@ const command = Command.make(
         quick
       })
     )
-).pipe(Command.withDescription("What Baton costs beside bare fetch and the official SDK"))
+).pipe(Command.withDescription("What Baton costs beside bare fetch and other libraries"))
 
 command.pipe(
   Command.run({ version: "0.1.0" }),

@@ -13,7 +13,7 @@ export type Figures = Readonly<Record<string, number>>
 const FiguresJson = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Finite))
 const AddressJson = Schema.fromJsonString(Schema.Struct({ url: Schema.String }))
 
-const limit = Duration.minutes(2)
+const limit = Duration.minutes(5)
 
 const text = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>) => Stream.mkString(Stream.decodeText(bytes))
 

@@ -1,30 +1,38 @@
-/** One subject reads one stream flat out: `read.program.ts SUBJECT DELTAS WARM-UP`. */
+/**
+ * One subject reads one stream: `read.program.ts SUBJECT KIND DELTAS WARM-UP SMALL`. With SMALL it then reads streams of
+ * so many deltas, and tells how much more a delta of the large one cost.
+ */
 import { now } from "./clock.ts"
 import { reader } from "./subjects.ts"
 import { wordLength } from "./words.ts"
 
-const [subject = "", deltas = "", warmUp = ""] = process.argv.slice(2)
+const [subject = "", kind = "", ...numbers] = process.argv.slice(2)
+const [deltas = 0, warmUp = 0, small = 0] = numbers.map(Number)
 process.stdin.resume().once("end", () => process.exit(1))
 
 const read = await reader(subject)
-await read(`flat:${warmUp}`, () => undefined)
+await read(`${kind}:${warmUp}`, () => undefined)
 
-let letters = 0
-const cpu = process.cpuUsage()
-const start = now()
-await read(`flat:${deltas}`, (text) => {
-  letters += text.length
-})
-const ms = now() - start
-const { system, user } = process.cpuUsage(cpu)
+/** Microseconds of the processor for each delta, and deltas per second, in streams one after the other. */
+const measured = async (count: number, streams: number) => {
+  let letters = 0
+  const cpu = process.cpuUsage()
+  const start = now()
+  for (let stream = 0; stream < streams; stream++) {
+    await read(`${kind}:${count}`, (text) => {
+      letters += text.length
+    })
+  }
+  const ms = now() - start
+  const { system, user } = process.cpuUsage(cpu)
+  const all = count * streams
+  // Fast and wrong is no figure.
+  if (letters !== all * wordLength) throw new Error(`${subject} gave ${letters} letters`)
+  return { rate: all / (ms / 1000), cpu: (user + system) / all }
+}
 
-// Fast and wrong is no figure.
-if (letters !== Number(deltas) * wordLength) throw new Error(`${subject} gave ${letters} letters`)
-console.log(
-  JSON.stringify({
-    rate: Number(deltas) / (ms / 1000),
-    cpu: (user + system) / Number(deltas),
-    peak: process.resourceUsage().maxRSS / 1024
-  })
-)
+const large = await measured(deltas, 1)
+const peak = process.resourceUsage().maxRSS / 1024
+const growth = small === 0 ? {} : { growth: large.cpu / (await measured(small, 5)).cpu }
+console.log(JSON.stringify({ ...large, peak, ...growth }))
 process.exit(0)

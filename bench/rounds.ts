@@ -4,6 +4,8 @@ import type { BenchFailed, Figures } from "./processes.ts"
 
 export interface Subject<R> {
   readonly name: string
+  /** Its ratios are to subjects of the same variant. */
+  readonly variant?: string | undefined
   readonly measure: Effect.Effect<Figures, BenchFailed, R>
   /** Why it cannot be measured here. */
   readonly absent?: string | undefined
@@ -11,6 +13,7 @@ export interface Subject<R> {
 
 export interface Measured {
   readonly name: string
+  readonly variant: string | undefined
   /** By round; absent if it failed there. */
   readonly rounds: ReadonlyArray<Figures | undefined>
   readonly notes: ReadonlyArray<string>
@@ -23,8 +26,9 @@ export const inRounds = Effect.fnUntraced(function* <R>(
   subjects: ReadonlyArray<Subject<R>>,
   rounds: number
 ): Effect.fn.Return<ReadonlyArray<Measured>, never, R> {
-  const all = subjects.map(({ absent, name }) => ({
+  const all = subjects.map(({ absent, name, variant }) => ({
     name,
+    variant,
     rounds: new Array<Figures | undefined>(),
     notes: absent === undefined ? [] : [absent],
     failed: false

@@ -2,99 +2,19 @@
  * What the subjects read from: a server that sends what a background stream of the Responses API looks like, and does
  * little else. It runs in a process of its own, so that its work is not counted as theirs.
  *
- * The input of a request says what comes: `flat:N` are N deltas as fast as they are read, `paced:N` are N deltas a second
- * until the reader leaves, each of which tells when it was sent.
+ * The input of a request says what comes: `flat:N` are N deltas as fast as they are read, `each:N` are N deltas each of
+ * which is written alone, `paced:N` are N deltas a second until the reader leaves, each of which tells when it was sent.
+ * The id of a response says it too, so that a stream can be asked for again though nothing is kept here.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { once } from "node:events"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { text } from "node:stream/consumers"
+import { setImmediate } from "node:timers/promises"
 import { now } from "./clock.ts"
+import { deltaOf, headLength, headOf, tailOf } from "./wire.ts"
 import { wordOf } from "./words.ts"
-
-const itemId = "msg_0123456789abcdef0123456789abcdef0123456789abcdef"
-const place = { item_id: itemId, output_index: 0, content_index: 0 }
-const padding = "hQm3ZrT8xKcVb2NwLpJy6GfDs9AeUoRi4tYkMnXvBzCqWlSj7HdFgPa5EuIO1T0q"
-
-const sse = (type: string, sequence: number, fields: object): string =>
-  `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence, ...fields })}\n\n`
-
-const deltaOf = (sequence: number, delta: string): string =>
-  sse("response.output_text.delta", sequence, {
-    ...place,
-    delta,
-    logprobs: [],
-    obfuscation: padding.slice(sequence % 48, (sequence % 48) + 11)
-  })
-
-const contentOf = (words: string) => ({ type: "output_text", annotations: [], logprobs: [], text: words })
-
-const itemOf = (status: string, content: ReadonlyArray<object>) => ({
-  id: itemId,
-  type: "message",
-  status,
-  content,
-  role: "assistant"
-})
-
-const responseOf = (id: string, status: string, output: ReadonlyArray<object>) => ({
-  id,
-  object: "response",
-  created_at: 1_760_000_000,
-  status,
-  background: true,
-  completed_at: status === "completed" ? 1_760_000_060 : null,
-  error: null,
-  incomplete_details: null,
-  instructions: null,
-  max_output_tokens: null,
-  model: "bench",
-  output,
-  parallel_tool_calls: true,
-  previous_response_id: null,
-  reasoning: { effort: null, summary: null },
-  service_tier: "default",
-  store: true,
-  temperature: 1,
-  text: { format: { type: "text" }, verbosity: "medium" },
-  tool_choice: "auto",
-  tools: [],
-  top_p: 1,
-  truncation: "disabled",
-  usage:
-    status === "completed"
-      ? {
-          input_tokens: 8,
-          input_tokens_details: { cached_tokens: 0 },
-          output_tokens: 64,
-          output_tokens_details: { reasoning_tokens: 0 },
-          total_tokens: 72
-        }
-      : null,
-  user: null,
-  metadata: {}
-})
-
-const headLength = 5
-
-const headOf = (id: string): string =>
-  [
-    sse("response.created", 0, { response: responseOf(id, "queued", []) }),
-    sse("response.queued", 1, { response: responseOf(id, "queued", []) }),
-    sse("response.in_progress", 2, { response: responseOf(id, "in_progress", []) }),
-    sse("response.output_item.added", 3, { output_index: 0, item: itemOf("in_progress", []) }),
-    sse("response.content_part.added", 4, { ...place, part: contentOf("") })
-  ].join("")
-
-const tailOf = (id: string, sequence: number, words: string): string => {
-  const item = itemOf("completed", [contentOf(words)])
-  return [
-    sse("response.output_text.done", sequence, { ...place, text: words, logprobs: [] }),
-    sse("response.content_part.done", sequence + 1, { ...place, part: contentOf(words) }),
-    sse("response.output_item.done", sequence + 2, { output_index: 0, item }),
-    sse("response.completed", sequence + 3, { response: responseOf(id, "completed", [item]) })
-  ].join("")
-}
 
 interface Deltas {
   readonly chunks: ReadonlyArray<Buffer>
@@ -102,10 +22,12 @@ interface Deltas {
 }
 
 // Written once and sent many times: nobody waits for the making of events.
-const written = new Map<number, Deltas>()
+const written = new Map<string, Deltas>()
 
-const deltasOf = (count: number): Deltas => {
-  const known = written.get(count)
+/** The deltas from number `from` on, and the words of all. */
+const deltasOf = (count: number, from: number, chunkLength: number): Deltas => {
+  const key = `${count} ${from} ${chunkLength}`
+  const known = written.get(key)
   if (known !== undefined) return known
   const chunks: Array<Buffer> = []
   let words = ""
@@ -113,22 +35,35 @@ const deltasOf = (count: number): Deltas => {
   for (let i = 0; i < count; i++) {
     const word = wordOf(i)
     words += word
+    if (i < from) continue
     chunk += deltaOf(headLength + i, word)
-    if (chunk.length >= 65_536 || i === count - 1) {
+    if (chunk.length >= chunkLength || i === count - 1) {
       chunks.push(Buffer.from(chunk))
       chunk = ""
     }
   }
   const deltas = { chunks, words }
-  written.set(count, deltas)
+  written.set(key, deltas)
   return deltas
 }
 
-const sendFlat = async (id: string, count: number, response: ServerResponse) => {
-  const { chunks, words } = deltasOf(count)
-  const all = [headOf(id), ...chunks, tailOf(id, headLength + count, words)]
+const sendFlat = async (id: string, count: number, from: number, response: ServerResponse) => {
+  const { chunks, words } = deltasOf(count, from, 65_536)
+  const all = [...(from === 0 ? [headOf(id)] : []), ...chunks, tailOf(id, headLength + count, words)]
   // A reader that has enough leaves in the middle.
   await pipeline(Readable.from(all), response).catch(() => undefined)
+}
+
+const sendEach = async (id: string, count: number, response: ServerResponse) => {
+  const { chunks, words } = deltasOf(count, 0, 1)
+  response.write(headOf(id))
+  for (const chunk of chunks) {
+    // One that was left is never drained.
+    if (response.destroyed) return
+    if (!response.write(chunk)) await Promise.race([once(response, "drain"), once(response, "close")])
+    await setImmediate()
+  }
+  response.end(tailOf(id, headLength + count, words))
 }
 
 const sendPaced = (id: string, perSecond: number, response: ServerResponse) => {
@@ -142,19 +77,31 @@ const sendPaced = (id: string, perSecond: number, response: ServerResponse) => {
 
 let responses = 0
 
+const begin = (response: ServerResponse) =>
+  response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-request-id": `req_${++responses}` })
+
 const answer = async (request: IncomingMessage, response: ServerResponse) => {
+  const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost")
   const body = await text(request).catch(() => "")
-  const wanted = /(flat|paced):(\d+)/.exec(body)
-  if (request.method !== "POST" || request.url !== "/v1/responses" || wanted === null) {
-    // Nothing is kept here. A subject that must ask again says so by failing.
+  const wanted = /(flat|each|paced):(\d+)/.exec(body)
+  const known = /^\/v1\/responses\/(resp_flat(\d+)x\d+)$/.exec(pathname)
+  const after = Number(searchParams.get("starting_after") ?? Number.NaN)
+  if (request.method === "POST" && pathname === "/v1/responses" && wanted !== null) {
+    const [, kind = "", count = ""] = wanted
+    const id = `resp_${kind}${count}x${String(responses).padStart(40, "0")}`
+    begin(response)
+    if (kind === "flat") await sendFlat(id, Number(count), 0, response)
+    else if (kind === "each") await sendEach(id, Number(count), response)
+    else sendPaced(id, Number(count), response)
+  } else if (request.method === "GET" && known !== null && after >= headLength) {
+    const [, id = "", count = ""] = known
+    begin(response)
+    await sendFlat(id, Number(count), after - headLength + 1, response)
+  } else {
+    // A subject that asks for anything else says so by failing.
     response.writeHead(404, { "content-type": "application/json" })
     response.end(JSON.stringify({ error: { message: "Not found", type: "invalid_request_error", code: null } }))
-    return
   }
-  const id = `resp_${String(++responses).padStart(48, "0")}`
-  response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-request-id": `req_${responses}` })
-  if (wanted[1] === "flat") await sendFlat(id, Number(wanted[2]), response)
-  else sendPaced(id, Number(wanted[2]), response)
 }
 
 // No timeouts: on a busy machine a connection would be closed just as a subject takes it for its next request.
@@ -163,8 +110,8 @@ const server = createServer(
   (request, response) => void answer(request, response)
 )
 
-// A thousand readers connect at once.
-server.listen({ host: "127.0.0.1", port: 0, backlog: 4096 }, () => {
+// Thousands of readers connect at once.
+server.listen({ host: "127.0.0.1", port: 0, backlog: 8192 }, () => {
   const address = server.address()
   const port = typeof address === "object" && address !== null ? address.port : 0
   console.log(JSON.stringify({ url: `http://127.0.0.1:${port}/v1` }))

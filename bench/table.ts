@@ -5,7 +5,7 @@ export interface Column {
   readonly head: string
   /** Which figure. */
   readonly figure: string
-  /** The subject that it is divided by, round by round. */
+  /** The subject that it is divided by, round by round: the one of the same variant. */
   readonly over?: string
   readonly digits: number
 }
@@ -19,7 +19,7 @@ const median = (values: ReadonlyArray<number>): number | undefined => {
 }
 
 const cell = (column: Column, one: Measured, all: ReadonlyArray<Measured>): string => {
-  const base = all.find(({ name }) => name === column.over)
+  const base = all.find(({ name, variant }) => name === column.over && variant === one.variant)
   const values = one.rounds.flatMap((figures, round) => {
     const value = figures?.[column.figure]
     if (column.over === undefined) return value === undefined ? [] : [value]
@@ -35,11 +35,18 @@ const cell = (column: Column, one: Measured, all: ReadonlyArray<Measured>): stri
   )
 }
 
-/** A table of one row of the bench, and below it why something is missing. */
-export const table = (title: string, columns: ReadonlyArray<Column>, all: ReadonlyArray<Measured>): string => {
+const nameOf = ({ name, variant }: Measured): string => (variant === undefined ? name : `${name}, ${variant}`)
+
+export interface Titles {
+  readonly title: string
+  readonly goal?: string | undefined
+}
+
+/** A table of one row of the bench, and below it the goal and why something is missing. */
+export const table = (titles: Titles, columns: ReadonlyArray<Column>, all: ReadonlyArray<Measured>): string => {
   const lines = [
     ["", ...columns.map(({ head }) => head)],
-    ...all.map((one) => [one.name, ...columns.map((column) => cell(column, one, all))])
+    ...all.map((one) => [nameOf(one), ...columns.map((column) => cell(column, one, all))])
   ]
   const widths = lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? []
   const shown = lines.map((line) =>
@@ -47,6 +54,7 @@ export const table = (title: string, columns: ReadonlyArray<Column>, all: Readon
       .map((text, column) => (column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0)))
       .join("  ")
   )
-  const notes = all.flatMap((one) => one.notes.map((note) => `! ${one.name}: ${note}`))
-  return ["", title, ...shown.map((line) => `  ${line}`), ...notes].join("\n")
+  const notes = all.flatMap((one) => one.notes.map((note) => `! ${nameOf(one)}: ${note}`))
+  const goal = titles.goal === undefined ? [] : [`  goal: ${titles.goal}`]
+  return ["", titles.title, ...shown.map((line) => `  ${line}`), ...goal, ...notes].join("\n")
 }
