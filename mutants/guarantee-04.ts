@@ -56,7 +56,7 @@ export default [
     guarantee: 4,
     breaks: "deadlines and idle timers use the monotonic clock",
     file: "packages/core/src/internal/deadlines.ts",
-    find: "Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)",
+    find: "monotonicMillis(this.clock)",
     replace: "this.clock.currentTimeMillisUnsafe()",
     test: "test/core/ClockJump.test.ts",
     title: "a queued run stalls after as long as the policy says"
@@ -181,8 +181,8 @@ export default [
       },
       {
         file: "packages/core/src/internal/follow/pace.ts",
-        find: "pace.refused(millis(), Duration.toMillis(error.retryAfter ?? Duration.zero))",
-        replace: "pace.refused(millis(), 0)"
+        find: "Duration.toMillis(error.retryAfter ?? Duration.zero)",
+        replace: "0"
       }
     ],
     test: "test/core/Refused.test.ts",
@@ -247,5 +247,23 @@ export default [
     replace: "if (false) {",
     test: "test/openai/Waiting.test.ts",
     title: "before its socket was read"
+  },
+  {
+    id: "wake-up-throws",
+    guarantee: 4,
+    breaks: "what one run's wake-up throws keeps no other run from waking up",
+    file: "packages/core/src/internal/deadlines.ts",
+    find: "return tell })",
+    replace: "return Effect.void })",
+    test: "test/core/WatchedTimes.test.ts"
+  },
+  {
+    id: "wake-up-throws-unheard",
+    guarantee: 4,
+    breaks: "what a wake-up throws is logged",
+    file: "packages/core/src/internal/deadlines.ts",
+    find: "thrown.push(defect)",
+    replace: "",
+    test: "test/core/WatchedTimes.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -100,5 +100,44 @@ export default [
     replace: 'store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "keep" })',
     test: "test/core/Runs.test.ts",
     title: "E4c: none counts against a run that is taken six times while the answer of the store's acquire is lost"
+  },
+  {
+    id: "store-dies",
+    guarantee: 14,
+    breaks: "a store that dies is one that is away: its operations are asked for again, and it is named",
+    file: "packages/core/src/internal/typedStore.ts",
+    find: "Cause.hasDies(cause) &&",
+    replace: "Cause.hasInterruptsOnly(cause) &&",
+    test: "test/core/DyingStore.test.ts"
+  },
+  {
+    id: "store-throws",
+    guarantee: 14,
+    breaks: "a store that throws when it is called is one that is away",
+    file: "packages/core/src/internal/typedStore.ts",
+    find: "Effect.suspend(call)",
+    replace: "call()",
+    test: "test/core/DyingStore.test.ts",
+    title: "a store that throws"
+  },
+  {
+    id: "interrupted-store-fails",
+    guarantee: 14,
+    breaks: "an interruption of a store's operation stays one, also if the store dies of it",
+    file: "packages/core/src/internal/typedStore.ts",
+    find: "&& !Cause.hasInterrupts(cause)",
+    replace: "",
+    test: "test/core/DyingStore.test.ts",
+    title: "a store that is interrupted"
+  },
+  {
+    id: "background-work-dies",
+    guarantee: 14,
+    breaks: "what is done for a run again and again is done again if it died",
+    file: "packages/core/src/internal/hold/repeated.ts",
+    find: "return this.wait",
+    replace: "return undefined",
+    test: "test/core/DyingStore.test.ts",
+    title: "a logger that dies"
   }
 ] satisfies ReadonlyArray<Mutant>

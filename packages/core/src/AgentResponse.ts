@@ -11,6 +11,8 @@ import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"
 
+const Part = Response.Part()
+
 /**
  * What a run has come to.
  *
@@ -31,7 +33,7 @@ export const AgentResponse = Schema.Struct({
   status: RunStatus,
   waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
   text: Schema.String,
-  content: Schema.Array(Response.Part()),
+  content: Schema.Array(Part),
   usage: Schema.OptionFromNullOr(Response.Usage),
   finishReason: Schema.OptionFromNullOr(Response.FinishReason),
   continuationToken: Schema.OptionFromNullOr(ContinuationToken),
@@ -48,7 +50,7 @@ export const AgentResponse = Schema.Struct({
  */
 export type AgentResponse = typeof AgentResponse.Type
 
-const decodePart = Schema.decodeUnknownOption(Response.Part())
+const decodePart = Schema.decodeUnknownOption(Part)
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 
 /**

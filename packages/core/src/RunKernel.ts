@@ -9,7 +9,8 @@ import * as Result from "effect/Result"
 import { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import { start } from "./ContinuationToken.ts"
 import type { RunId } from "./Run.ts"
-import { type Fact, keyOf, type NewFact, type NewRun, type RunRecord } from "./RunRecord.ts"
+import type { Fact, NewFact, NewRun, RunRecord } from "./RunRecord.ts"
+import { keyOf } from "./internal/factKey.ts"
 import * as RunState from "./RunState.ts"
 import {
   type AcquireOptions,

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as AiError from "effect/ai/AiError"
 import * as Response from "effect/ai/Response"
 import { ContinuationToken } from "./ContinuationToken.ts"
+import * as FactKey from "./internal/factKey.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"
 
@@ -218,35 +219,7 @@ export const Fact = Schema.TaggedUnion({
  * @since 0.1.0
  * @category getters
  */
-export const keyOf = (fact: NewFact): string => {
-  switch (fact._tag) {
-    case "Accepted":
-    case "ResponseEnded":
-    case "CancelSent":
-      return `${fact._tag} ${fact.responseId}`
-    case "Requested":
-    case "Refused":
-      return `${fact.incarnation} ${fact._tag} ${fact.turn} ${fact.try}`
-    case "ToolStarted":
-      return `${fact.incarnation} ToolStarted ${fact.turn} ${fact.n} ${fact.callId}`
-    case "ToolEnded":
-    case "ToolDeferred":
-    case "ApprovalAsked":
-      return `${fact.incarnation} ${fact._tag} ${fact.turn} ${fact.callId}`
-    case "Approved":
-    case "Rejected":
-      return `${fact.incarnation} decision ${fact.turn} ${fact.callId}`
-    case "LimitsRaised": {
-      const { toolCalls, tokens, turns } = fact.limits
-      return `${fact.incarnation} LimitsRaised ${turns ?? ""} ${toolCalls ?? ""} ${tokens ?? ""}`
-    }
-    case "CancelRequested":
-    case "Ended":
-    case "Delivered":
-    case "Retried":
-      return `${fact.incarnation} ${fact._tag}`
-  }
-}
+export const keyOf: (fact: NewFact) => string = FactKey.keyOf
 
 /**
  * Who holds a run, by the store's clock.

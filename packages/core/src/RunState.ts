@@ -4,8 +4,9 @@
  * @since 0.1.0
  */
 import type { ContinuationToken } from "./ContinuationToken.ts"
+import { keyOf } from "./internal/factKey.ts"
 import type { RunStatus } from "./Run.ts"
-import { type Call, type Fact, type FactOf, keyOf, type Limits, type RunRecord, type Try } from "./RunRecord.ts"
+import type { Call, Fact, FactOf, Limits, RunRecord, Try } from "./RunRecord.ts"
 
 /**
  * A tool call of a turn, and what became of it.

@@ -5,6 +5,7 @@ import * as Struct from "effect/Struct"
 import { Fact, RunRecord } from "../RunRecord.ts"
 import type { RunId } from "../Run.ts"
 import type { Row } from "../RunKernel.ts"
+import { lazily } from "./lazily.ts"
 
 // A line of the log is `[version, run id, what, …]`. Every later version keeps these three, so that a line that this one
 // does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.
@@ -19,15 +20,17 @@ import type { Row } from "../RunKernel.ts"
 
 const version = 2
 
-const encodeFacts = Schema.encodeResult(Schema.toCodecJson(Schema.Array(Fact)))
+const encodeFacts = lazily(() => Schema.encodeResult(Schema.toCodecJson(Schema.Array(Fact))))
 // A field that this version does not know would be lost when the log is rewritten.
-const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord), { onExcessProperty: "error" })
+const decodeRecord = lazily(() =>
+  Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord), { onExcessProperty: "error" })
+)
 
 /** The line that creates a run, or holds all of it. */
 export const whole = (record: RunRecord): Result.Result<string, Schema.SchemaError> =>
   record.journal.length === 0
     ? Result.succeed(JSON.stringify([version, record.runId, "new", record]))
-    : Result.map(encodeFacts(record.journal), (journal) =>
+    : Result.map(encodeFacts()(record.journal), (journal) =>
         JSON.stringify([version, record.runId, "new", { ...record, journal }])
       )
 
@@ -59,7 +62,7 @@ export const difference = (
     if (after.position[key] !== before.position[key]) position[key] = after.position[key]
   }
   if (after.journal.length > before.journal.length) {
-    return Result.map(encodeFacts(after.journal.slice(before.journal.length)), (facts) =>
+    return Result.map(encodeFacts()(after.journal.slice(before.journal.length)), (facts) =>
       JSON.stringify([version, after.runId, "set", fields, position, facts])
     )
   }
@@ -151,7 +154,7 @@ export const replay = (): Replay => {
       for (const [id, { bytes, fields, journal }] of runs) {
         if (newer.has(id)) continue
         // The leases of the process that wrote this ended with it.
-        const record = decodeRecord({ ...fields, journal, lease: null })
+        const record = decodeRecord()({ ...fields, journal, lease: null })
         if (Result.isSuccess(record) && record.success.runId === id) {
           rows.push({ row: { record: record.success, leaseEnd: 0n }, bytes })
         } else {

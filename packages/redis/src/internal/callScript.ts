@@ -1,8 +1,12 @@
 import type { TokenStoreError } from "@effect-baton/core"
-import * as Duration from "effect/Duration"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Digest from "effect/crypto/Digest"
 import type * as Redis from "effect/persistence/Redis"
+import type * as Connection from "./connection.ts"
 import * as RedisFailure from "./redisFailure.ts"
 
 type Reply = ReadonlyArray<unknown>
@@ -14,9 +18,12 @@ export type Script = <A, E>(
   answer: (reply: Reply) => Effect.Effect<A, E>
 ) => Effect.Effect<A, E | TokenStoreError.TokenStoreError>
 
+const isNoScript = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean =>
+  Exit.isFailure(exit) && Option.exists(Exit.findErrorOption(exit), RedisFailure.isNoScript)
+
 /** A script by its digest, so that it is sent only to a server that does not have it: a new one, say. */
 export const make = Effect.fnUntraced(function* (
-  redis: Redis.Redis["Service"],
+  connection: Connection.Connection,
   operation: string,
   lua: string
 ): Effect.fn.Return<Script, never, Digest.Digest> {
@@ -34,21 +41,30 @@ export const make = Effect.fnUntraced(function* (
       if (!Array.isArray(reply)) return Effect.fail(RedisFailure.corrupt(operation, command[1]))
       return reply[0] === "newer" ? Effect.fail(RedisFailure.newer(operation, command[1])) : answer(reply)
     }
-    return redis.send<unknown>("EVALSHA", sha, ...command).pipe(
-      Effect.matchEffect({
-        onFailure: (error) =>
-          RedisFailure.isNoScript(error)
-            ? Effect.matchEffect(redis.send<unknown>("EVAL", lua, ...command), {
-                onFailure: failed,
-                onSuccess: answered
-              })
-            : failed(error),
-        onSuccess: answered
-      }),
-      Effect.timeoutOrElse({
-        duration: Duration.millis(limit),
-        orElse: () => Effect.fail(RedisFailure.late(operation, limit))
+    const call = (context: Context.Context<never>): Answered =>
+      Effect.callback((resume) => {
+        const underWay: Connection.Operation = { name: operation, limit, resume, since: 0, fiber: undefined }
+        const end = (exit: Exit.Exit<unknown, Redis.RedisError>): void => {
+          connection.leave(underWay)
+          resume(
+            Exit.isSuccess(exit)
+              ? answered(exit.value)
+              : Effect.matchEffect(exit, { onFailure: failed, onSuccess: answered })
+          )
+        }
+        const isSent = connection.begin(underWay, () => {
+          underWay.fiber = connection.send(["EVALSHA", sha, ...command], context, (exit) => {
+            if (!isNoScript(exit)) return end(exit)
+            if (connection.has(underWay)) underWay.fiber = connection.send(["EVAL", lua, ...command], context, end)
+          })
+        })
+        // What a client itself has sent cannot be called back.
+        if (isSent && underWay.fiber === undefined) return undefined
+        return Effect.suspend(() => {
+          connection.leave(underWay)
+          return underWay.fiber === undefined ? Effect.void : Fiber.interrupt(underWay.fiber)
+        })
       })
-    )
+    return connection.lendsContext ? Effect.contextWith(call) : call(Context.empty())
   }
 })

@@ -13,8 +13,8 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import * as Redis from "effect/persistence/Redis"
 import * as CallScript from "./callScript.ts"
+import type * as Connection from "./connection.ts"
 import * as Keys from "./keys.ts"
 import * as Listing from "./listing.ts"
 import * as RedisFailure from "./redisFailure.ts"
@@ -26,6 +26,7 @@ import * as StoredRun from "./storedRun.ts"
 
 type Store = TokenStore.TokenStore["Service"]
 type Acquired = { readonly lease: TokenStore.Lease; readonly shown: unknown }
+const noFacts = Effect.succeed<ReadonlyArray<RunRecord.Fact>>([])
 type RemoveError = Effect.Error<ReturnType<Store["remove"]>>
 
 /** The writing operations, each a step that a crash test can stop at. */
@@ -46,21 +47,22 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly shards: number
   readonly retention: Duration.Duration
   readonly timeout: Duration.Duration
+  readonly connection: Connection.Connection
 }) {
-  const redis = yield* Redis.Redis
+  const { connection } = options
   const scripts = yield* Effect.all({
-    create: CallScript.make(redis, "create", Existing.create),
-    read: CallScript.make(redis, "read", Looking.read),
-    find: CallScript.make(redis, "read", Looking.find),
-    acquire: CallScript.make(redis, "acquire", Holding.acquire),
-    renew: CallScript.make(redis, "renew", Holding.renew),
-    release: CallScript.make(redis, "release", Holding.release),
-    commit: CallScript.make(redis, "commit", Recording.commit),
-    record: CallScript.make(redis, "record", Recording.record),
-    conclude: CallScript.make(redis, "conclude", Recording.conclude),
-    remove: CallScript.make(redis, "remove", Existing.remove),
-    list: CallScript.make(redis, "list", Looking.list),
-    layout: CallScript.make(redis, "create", Existing.layout)
+    create: CallScript.make(connection, "create", Existing.create),
+    read: CallScript.make(connection, "read", Looking.read),
+    find: CallScript.make(connection, "read", Looking.find),
+    acquire: CallScript.make(connection, "acquire", Holding.acquire),
+    renew: CallScript.make(connection, "renew", Holding.renew),
+    release: CallScript.make(connection, "release", Holding.release),
+    commit: CallScript.make(connection, "commit", Recording.commit),
+    record: CallScript.make(connection, "record", Recording.record),
+    conclude: CallScript.make(connection, "conclude", Recording.conclude),
+    remove: CallScript.make(connection, "remove", Existing.remove),
+    list: CallScript.make(connection, "list", Looking.list),
+    layout: CallScript.make(connection, "create", Existing.layout)
   })
   const shards = Keys.shardsOf(options.prefix, options.shards)
   const retention = Duration.isFinite(options.retention) ? String(Math.ceil(Duration.toMillis(options.retention))) : ""
@@ -83,9 +85,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const recordOf = (operation: string, id: Run.RunId, shown: unknown) =>
     readable(operation, id, StoredRun.decode(id, shown))
   const factsOf = (operation: string, id: Run.RunId, list: unknown) =>
-    Array.isArray(list) && list.length > 0
-      ? readable(operation, id, StoredRun.decodeFacts(list))
-      : Effect.succeed<ReadonlyArray<RunRecord.Fact>>([])
+    Array.isArray(list) && list.length > 0 ? readable(operation, id, StoredRun.decodeFacts(list)) : noFacts
   const writable = (
     operation: string,
     id: Run.RunId,
@@ -232,25 +232,29 @@ export const make = Effect.fnUntraced(function* (options: {
       ),
     release: (lease, { attempt, due, parked, seen }) =>
       steps.take("release", release(lease, seen, after(due), parked, attempt)),
-    commit: (lease, { facts = [], guard, position, seen }) =>
-      steps.take(
-        "commit",
-        Effect.flatMap(writable("commit", lease.runId, StoredRun.encodeFacts(facts)), (texts) =>
-          scripts.commit(
-            command(
-              lease.runId,
-              String(lease.fence),
-              String(seen),
-              position === undefined ? "" : String(position.ordinal),
-              position === undefined ? "" : JSON.stringify(position.token),
-              ...(texts.length === 0 && guard !== true ? [] : [guard === true ? "1" : "0", retention, ...texts])
-            ),
-            limit,
-            ([answer, since]): ReturnType<Store["commit"]> =>
-              answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, since) : lost(lease)
-          )
+    commit: (lease, { facts = [], guard, position, seen }) => {
+      const write = (texts: ReadonlyArray<string>): ReturnType<Store["commit"]> =>
+        scripts.commit(
+          command(
+            lease.runId,
+            String(lease.fence),
+            String(seen),
+            position === undefined ? "" : String(position.ordinal),
+            position === undefined ? "" : JSON.stringify(position.token),
+            ...(texts.length === 0 && guard !== true ? [] : [guard === true ? "1" : "0", retention, ...texts])
+          ),
+          limit,
+          ([answer, since]): ReturnType<Store["commit"]> =>
+            answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, since) : lost(lease)
         )
-      ),
+      return steps.take(
+        "commit",
+        // Most commits only write a position.
+        facts.length === 0
+          ? Effect.suspend(() => write([]))
+          : Effect.flatMap(writable("commit", lease.runId, StoredRun.encodeFacts(facts)), write)
+      )
+    },
     record: (id, fact, seen) =>
       steps.take(
         "record",
