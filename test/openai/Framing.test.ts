@@ -110,14 +110,31 @@ describe("a body's framing", () => {
     })
   )
 
-  it.effect("one network read comes out as one array", () =>
+  const sizesOf = Effect.fnUntraced(function* (...numbers: ReadonlyArray<number>) {
+    const many = numbers.map((number) => sse(delta(number, "x"))).join("")
+    const sizes: Array<number> = []
+    yield* Stream.runForEachArray(create(), (some) => Effect.sync(() => sizes.push(some.length))).pipe(
+      Effect.provide(over(chunks(sse(created()), many, sse(completed(numbers.length + 1)))))
+    )
+    return sizes
+  })
+
+  it.effect("one network read comes out a few events at a time", () =>
     Effect.gen(function* () {
-      const many = Array.from({ length: 50 }, (_, i) => sse(delta(i + 1, "x"))).join("")
-      const sizes: Array<number> = []
-      yield* Stream.runForEachArray(create(), (some) => Effect.sync(() => sizes.push(some.length))).pipe(
-        Effect.provide(over(chunks(sse(created()), many, sse(completed(51)))))
-      )
-      assert.deepEqual(sizes, [1, 50, 1])
+      const numbers = Array.from({ length: 50 }, (_, i) => i + 1)
+      assert.deepEqual(yield* sizesOf(...numbers), [1, 16, 16, 16, 2, 1])
+    })
+  )
+
+  it.effect("neighbours that a replay swapped come out together", () =>
+    Effect.gen(function* () {
+      const numbers = Array.from({ length: 50 }, (_, i) => i + 1)
+      for (let first = 0; first < 49; first++) {
+        const swapped = numbers.with(first, numbers[first + 1]!).with(first + 1, numbers[first]!)
+        const sizes = yield* sizesOf(...swapped)
+        const ends = sizes.map((_, i) => sizes.slice(1, i + 1).reduce((sum, size) => sum + size, 0))
+        assert.isFalse(ends.includes(first + 1), `cut between ${swapped[first]} and ${swapped[first + 1]}`)
+      }
     })
   )
 })

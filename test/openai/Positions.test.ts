@@ -118,7 +118,11 @@ const wellFormed = (updates: ReadonlyArray<AgentUpdate>) => {
   for (const { part } of updates) if (part !== undefined && "delta" in part) assert.isTrue(part.delta.isWellFormed())
 }
 
-const plain = (updates: ReadonlyArray<AgentUpdate>) => updates.map(Struct.omit(["origin"]))
+const plain = (updates: ReadonlyArray<AgentUpdate>) =>
+  updates.map((update) => ({
+    ...Struct.omit(update, ["origin", "continuationToken"]),
+    token: Option.getOrUndefined(update.continuationToken)
+  }))
 
 describe("positions of made-up responses", () => {
   law(

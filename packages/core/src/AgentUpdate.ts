@@ -21,7 +21,8 @@ import { RunId, RunStatus } from "./Run.ts"
  * - `waitingFor`: what a run with status `waiting` waits for.
  * - `retried`: true on the first update after `Agent.retry`: what was delivered of the turn before is told again.
  * - `sequenceNumber`: the provider's number of the event; absent in updates from polling.
- * - `continuationToken`: the position right after this update; none on the last one, and none in a foreground run.
+ * - `continuationToken`: the position right after this update; none on the last one, and none in a foreground run. It is
+ *   made when it is read, so that it costs nothing otherwise: compare updates by `Equal.equals`.
  * - `origin`: `"live"` from the request that opened the response, `"replay"` from a later attachment to its stream (which
  *   goes on live once it caught up: the provider does not mark where), `"snapshot"` from polling.
  * - `raw`: the provider's event as it came.

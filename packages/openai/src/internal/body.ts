@@ -27,31 +27,61 @@ interface Batch {
 const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "OpenAiBackgroundModel", method: reading.method, reason })
 
+const damaged = (description: string, reading: Reading): AiError.AiError =>
+  fail(reading, Failures.fromDamage(description, reading))
+
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
 
-// An event that is no JSON is damage, never something to pass over: it may have had a number. What came before it in
-// the same read is delivered first. The caller can go on from there as after any broken connection.
-const decodeAll = (texts: ReadonlyArray<string>, reading: Reading): Batch => {
-  const events: Array<ModelEvent> = []
-  const damage = Result.try(() => {
-    for (const text of texts) {
-      // Some servers that speak this API end their streams so. OpenAI does not.
-      if (text === "[DONE]") continue
-      const raw: unknown = JSON.parse(text)
-      if (!isObject(raw)) return fail(reading, Failures.fromDamage("an event of the body is no object", reading))
-      events.push(Events.decode(raw, reading))
-    }
-    return undefined
-  })
-  const failure = Result.getOrElse(damage, () =>
-    fail(reading, Failures.fromDamage("an event of the body is damaged", reading))
-  )
-  return failure === undefined ? { events } : { events, failure }
+// So many events are decoded at once: the first update of a read does not wait for the decoding of all of it.
+const few = 16
+
+const numberOf = (event: ModelEvent | undefined): number => event?.sequenceNumber ?? Number.NaN
+
+/** The texts of the events of one read, which are decoded a few at a time. */
+class Texts {
+  private readonly texts: ReadonlyArray<string>
+  private readonly reading: Reading
+  private next = 0
+
+  constructor(texts: ReadonlyArray<string>, reading: Reading) {
+    this.texts = texts
+    this.reading = reading
+  }
+
+  get isEmpty(): boolean {
+    return this.next === this.texts.length
+  }
+
+  // An event that is no JSON is damage, never something to pass over: it may have had a number. What came before it in
+  // the same read is delivered first. The caller can go on from there as after any broken connection.
+  decode(): Batch {
+    const events: Array<ModelEvent> = []
+    const damage = Result.try(() => {
+      while (!this.isEmpty && !this.isEnough(events)) {
+        const text = this.texts[this.next++]!
+        // Some servers that speak this API end their streams so. OpenAI does not.
+        if (text === "[DONE]") continue
+        const raw: unknown = JSON.parse(text)
+        if (!isObject(raw)) return damaged("an event of the body is no object", this.reading)
+        events.push(Events.decode(raw, this.reading))
+      }
+      return undefined
+    })
+    const failure = Result.getOrElse(damage, () => damaged("an event of the body is damaged", this.reading))
+    return failure === undefined ? { events } : { events, failure }
+  }
+
+  // Some replays come with neighbours swapped. Who sorts them needs both.
+  private isEnough(events: ReadonlyArray<ModelEvent>): boolean {
+    if (events.length < few) return false
+    const last = numberOf(events.at(-1))
+    return last === numberOf(events.at(-2)) + 1 && events.every((event) => !(numberOf(event) > last))
+  }
 }
 
 // A last event without its blank line counts where it is whole. Half an event does not: it will come again.
 const decodeLast = (text: string | undefined, reading: Reading): ReadonlyArray<ModelEvent> =>
-  text === undefined ? [] : decodeAll([text], reading).events
+  text === undefined ? [] : new Texts([text], reading).decode().events
 
 /** Whether an answer is a stream of events, and not one JSON text, say. */
 export const isEventStream = (response: Response): boolean =>
@@ -73,6 +103,7 @@ export const pull = (
   if (reader === undefined) return Cause.done()
   const source = staysOpen(response.headers) ? reader : readAhead(reader)
   const splitter = Sse.make()
+  let texts = new Texts([], reading)
   let failure: AiError.AiError | undefined
   let ended = false
 
@@ -82,8 +113,15 @@ export const pull = (
   })
 
   type Next = Pull.Pull<Array.NonEmptyReadonlyArray<ModelEvent>, AiError.AiError>
+  const decoded = (): Next => {
+    const batch = texts.decode()
+    failure = batch.failure
+    if (Array.isReadonlyArrayNonEmpty(batch.events)) return Effect.succeed(batch.events)
+    return failure === undefined ? Effect.succeed(Array.of(alive)) : Effect.fail(failure)
+  }
   return Effect.suspend((): Next => {
     if (failure !== undefined) return Effect.fail(failure)
+    if (!texts.isEmpty) return decoded()
     if (ended) return Cause.done()
     return Effect.flatMap(read, (result): Next => {
       if (result.done) {
@@ -91,10 +129,8 @@ export const pull = (
         const events = decodeLast(splitter.end(), reading)
         return Array.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : Cause.done()
       }
-      const batch = decodeAll(splitter.push(result.value), reading)
-      failure = batch.failure
-      if (Array.isReadonlyArrayNonEmpty(batch.events)) return Effect.succeed(batch.events)
-      return failure === undefined ? Effect.succeed(Array.of(alive)) : Effect.fail(failure)
+      texts = new Texts(splitter.push(result.value), reading)
+      return decoded()
     })
   })
 }

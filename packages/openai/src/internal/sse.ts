@@ -27,8 +27,19 @@ const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
 }
 
 /** How many of these bytes are whole lines. */
-const wholeLines = (bytes: Uint8Array): number =>
-  Math.max(bytes.lastIndexOf(lineFeed), bytes.lastIndexOf(carriageReturn)) + 1
+const wholeLines = (bytes: Uint8Array): number => {
+  const feed = bytes.lastIndexOf(lineFeed)
+  // Most bodies have no carriage return: behind the last line feed there is little to look through.
+  for (let last = bytes.length - 1; last > feed; last--) if (bytes[last] === carriageReturn) return last + 1
+  return feed + 1
+}
+
+/** Where the first line ends. There is one. */
+const firstLine = (bytes: Uint8Array): number => {
+  const feed = bytes.indexOf(lineFeed)
+  const other = (feed === -1 ? bytes : bytes.subarray(0, feed)).indexOf(carriageReturn)
+  return (other === -1 ? feed : other) + 1
+}
 
 /**
  * A splitter for one body.
@@ -89,11 +100,11 @@ export const make = (): Splitter => {
         return []
       }
       const events: Array<string> = []
-      const whole = bytes.subarray(0, end)
-      const text = decoded(pieces.length === 0 ? whole : joined([...pieces, whole]))
+      const begun = pieces.length === 0 ? 0 : firstLine(bytes)
+      if (begun > 0) lines(decoded(joined([...pieces, bytes.subarray(0, begun)])), events)
+      if (begun < end) lines(decoded(bytes.subarray(begun, end)), events)
       // A view of it would keep the whole read alive.
       pieces = end < bytes.length ? [bytes.slice(end)] : []
-      lines(text, events)
       return events
     },
     end: () => {

@@ -1,15 +1,16 @@
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import type * as AiError from "effect/ai/AiError"
 import type { AgentError } from "../../AgentError.ts"
 import type { ModelEvent, ReplayUnavailable, ResponseGone } from "../../BackgroundModel.ts"
 import * as Telemetry from "../telemetry.ts"
-import type { Connection, Events, Failure, Following } from "./following.ts"
+import type { Connection, Events, Failure, Following, Fork } from "./following.ts"
+import type { Listener } from "./stallWatch.ts"
 
 // One attachment to a response's stream: the connection that opened it, or a replay of it. It has read something new or
 // not, and ends in one of a few ways; what comes next is for Reconnect to say.
@@ -20,22 +21,38 @@ export type Loss =
   | { readonly _tag: "Refused"; readonly error: AiError.AiError | ReplayUnavailable | ResponseGone }
   | { readonly _tag: "Stopped" }
 
+/** Forks what reads a connection, as a part of the span of its attachment. */
+export const forkIn = (span: Tracer.Span): Effect.Effect<Fork> =>
+  Effect.map(Effect.withParentSpan(Effect.context<never>(), span), Effect.runForkWith)
+
 /** What came of one read. */
 export type Read = { readonly _tag: "Events"; readonly events: ReadonlyArray<ModelEvent> } | Loss
 
-/** An attachment that lasts until it is closed. */
-export class Attachment {
+/**
+ * An attachment that lasts until it is closed.
+ *
+ * One fiber pulls the events of its connection, one batch whenever the follower asks for one. A batch stays here until the
+ * follower takes it, and waking the follower carries nothing: so no event is lost if the follower is interrupted.
+ */
+export class Attachment implements Listener {
   readonly origin: "live" | "replay"
   /** Whether something new came over it. */
   progressed = false
+  /** Its silence is limited. */
+  readonly idle = true
   private readonly scope: Scope.Closeable
   private readonly watch: Following["watch"]
-  private readonly fork: (events: Events) => Fiber.Fiber<ReadonlyArray<ModelEvent>, Failure | Cause.Done>
+  private readonly fork: Fork
   private readonly events: Events
-  private first: ReadonlyArray<ModelEvent> | undefined
-  /** How it ended from outside, if it did. */
-  private over: Effect.Effect<Loss, AgentError> | undefined
-  private pending: ((over: Effect.Effect<Loss, AgentError>) => void) | undefined
+  private fiber: Fiber.Fiber<void, Failure | Cause.Done> | undefined
+  private batch: ReadonlyArray<ModelEvent> | undefined
+  private isAsked = false
+  /** Lets the fiber go on. */
+  private ask: ((pull: Effect.Effect<void>) => void) | undefined
+  /** How it ended, if it did. */
+  private ended: Effect.Effect<Loss, AgentError> | undefined
+  /** Lets the follower go on. */
+  private wake: ((read: Effect.Effect<Read, AgentError>) => void) | undefined
   private readonly offs: ReadonlyArray<() => void>
 
   constructor(
@@ -45,15 +62,15 @@ export class Attachment {
       readonly scope: Scope.Closeable
       readonly events: Events
       readonly first?: ReadonlyArray<ModelEvent>
-      readonly context: Context.Context<never>
+      readonly fork: Fork
     }
   ) {
     this.origin = options.origin
     this.scope = options.scope
     this.events = options.events
-    this.first = options.first
+    this.fork = options.fork
     this.watch = watch
-    this.fork = Effect.runForkWith(options.context)
+    if (options.first !== undefined && options.first.length > 0) this.batch = options.first
     watch.attached()
     this.offs = [
       lost.on((error) => this.end(Effect.fail(error))),
@@ -63,57 +80,85 @@ export class Attachment {
 
   close(exit: Exit.Exit<void, unknown>): Effect.Effect<void> {
     for (const off of this.offs) off()
+    this.fiber?.interruptUnsafe()
     return Scope.close(this.scope, exit)
   }
 
   /** Reads what came; fails if this process may not go on, or the run has stalled. */
-  readonly read: Effect.Effect<Read, AgentError> = Effect.suspend((): Effect.Effect<Read, AgentError> => {
-    const { first } = this
-    this.first = undefined
-    if (first !== undefined && first.length > 0) return Effect.succeed<Read>({ _tag: "Events", events: first })
-    if (this.over !== undefined) return this.over
-    const fiber = this.fork(this.events)
-    const exit = fiber.pollUnsafe()
-    return exit === undefined ? this.wait(fiber) : this.answer(exit)
+  readonly read: Effect.Effect<Read, AgentError> = Effect.suspend(() => {
+    if (this.batch === undefined && this.ended === undefined) this.pull()
+    return this.taken() ?? this.wait
   })
 
-  /** Waits for a read that is under way: for its end, or for that of the attachment. */
-  private wait(fiber: Fiber.Fiber<ReadonlyArray<ModelEvent>, Failure | Cause.Done>): Effect.Effect<Read, AgentError> {
-    return Effect.callback<Read, AgentError>((resume) => {
-      const off = this.watch.listen(true, (over) =>
-        this.end(over === "idle" ? Effect.succeed<Loss>({ _tag: "Broken", error: undefined }) : Effect.fail(over))
-      )
-      const done = (answer: Effect.Effect<Read, AgentError>) => {
-        if (this.pending === undefined) return
-        this.pending = undefined
-        off()
-        resume(answer)
-      }
-      this.pending = (over) => {
-        done(over)
-        fiber.interruptUnsafe()
-      }
-      fiber.addObserver((exit) => done(this.answer(exit)))
-      return Effect.suspend(() => {
-        this.pending = undefined
-        off()
-        return Fiber.interrupt(fiber)
-      })
+  private taken(): Effect.Effect<Read, AgentError> | undefined {
+    const { batch } = this
+    if (batch === undefined) return this.ended
+    this.batch = undefined
+    return Effect.succeed<Read>({ _tag: "Events", events: batch })
+  }
+
+  private readonly wait: Effect.Effect<Read, AgentError> = Effect.callback<Read, AgentError>((resume) => {
+    this.wake = resume
+    this.watch.listen(this)
+    return Effect.sync(() => {
+      this.wake = undefined
+      this.watch.unlisten(this)
     })
+  })
+
+  private wakeUp(): void {
+    const { wake } = this
+    if (wake === undefined) return
+    this.wake = undefined
+    this.watch.unlisten(this)
+    wake(this.read)
   }
 
-  private end(over: Effect.Effect<Loss, AgentError>): void {
-    if (this.over !== undefined) return
-    this.over = over
-    this.pending?.(over)
+  /** A limit of the policy is over. */
+  over(reason: "idle" | AgentError): void {
+    this.end(reason === "idle" ? Effect.succeed<Loss>({ _tag: "Broken", error: undefined }) : Effect.fail(reason))
   }
 
-  private answer(exit: Exit.Exit<ReadonlyArray<ModelEvent>, Failure | Cause.Done>): Effect.Effect<Read, AgentError> {
-    if (exit._tag === "Success") return Effect.succeed<Read>({ _tag: "Events", events: exit.value })
+  private end(ended: Effect.Effect<Loss, AgentError>): void {
+    if (this.ended !== undefined) return
+    this.ended = ended
+    this.wakeUp()
+  }
+
+  private pull(): void {
+    this.isAsked = true
+    const { ask, fiber } = this
+    this.ask = undefined
+    if (ask !== undefined) ask(Effect.void)
+    if (fiber !== undefined) return
+    this.fiber = this.fork(this.pulls)
+    this.fiber.addObserver((exit) => this.end(this.endOf(exit)))
+  }
+
+  private readonly asked: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    this.ask = resume
+  })
+
+  private readonly next: Events = Effect.suspend(() =>
+    this.isAsked ? this.events : Effect.flatMap(this.asked, () => this.events)
+  )
+
+  private readonly pulls = Effect.whileLoop({
+    while: () => true,
+    body: () => this.next,
+    step: (events) => {
+      this.isAsked = false
+      this.batch = events
+      this.wakeUp()
+    }
+  })
+
+  private endOf(exit: Exit.Exit<void, Failure | Cause.Done>): Effect.Effect<Loss, AgentError> {
+    if (exit._tag === "Success") return Effect.succeed<Loss>({ _tag: "Broken", error: undefined })
     const failed = exit.cause.reasons.find(Cause.isFailReason)
     return failed === undefined
       ? Effect.failCause(exit.cause as Cause.Cause<never>)
-      : Effect.succeed<Read>(lossOf(failed.error, this.origin))
+      : Effect.succeed(lossOf(failed.error, this.origin))
   }
 }
 
@@ -133,16 +178,14 @@ const lossOf = (error: Failure | Cause.Done, origin: "live" | "replay"): Loss =>
 }
 
 /** Goes on reading the connection over which the response was opened. */
-export const live = (following: Following, { first, rest, scope }: Connection): Effect.Effect<Attachment> =>
-  Effect.map(
-    Effect.context<never>(),
-    (context) => new Attachment(following, { origin: "live", scope, events: rest, first, context })
-  )
+export const live = (following: Following, { first, fork, rest, scope }: Connection): Attachment =>
+  new Attachment(following, { origin: "live", scope, events: rest, first, fork })
 
 /** Opens a scope and a span for an attachment, or for a look. */
 export const announce = Effect.fnUntraced(function* (following: Following, how: "replay" | "poll") {
   const { reader, scope, telemetry } = following
-  const { agent, runId, sequenceNumber } = reader.position
+  const { head, sequenceNumber } = reader.position
+  const { agent, runId } = head
   const child = yield* Scope.fork(scope)
   const span = yield* Scope.provide(telemetry.attached({ agent, runId, how, sequenceNumber }, reader.responseId), child)
   return { child, span }
@@ -157,13 +200,7 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
     Scope.provide(child),
     Effect.withParentSpan(span)
   )
-  const context = yield* Effect.context<never>()
-  return new Attachment(following, {
-    origin: "replay",
-    scope: child,
-    events: Effect.withParentSpan(events, span),
-    context
-  })
+  return new Attachment(following, { origin: "replay", scope: child, events, fork: yield* forkIn(span) })
 })
 
 /** How the span of an attachment ends that ended so. */

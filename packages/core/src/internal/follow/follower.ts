@@ -138,13 +138,14 @@ export class Follower {
   private attach(): Effect.Effect<ReadonlyArray<Followed>> {
     const { connection } = this
     this.connection = undefined
-    return Effect.map(
-      this.mode === "live" && connection !== undefined ? live(this.following, connection) : replay(this.following),
-      (attachment) => {
-        this.attachment = attachment
-        return []
-      }
-    )
+    if (this.mode === "live" && connection !== undefined) {
+      this.attachment = live(this.following, connection)
+      return Effect.succeed([])
+    }
+    return Effect.map(replay(this.following), (attachment) => {
+      this.attachment = attachment
+      return []
+    })
   }
 
   private detach(exit: Exit.Exit<void, unknown>): Effect.Effect<void> {
@@ -253,7 +254,7 @@ export class Follower {
       ...(snapshot === undefined ? undefined : { snapshot }),
       shows,
       ...(calls === undefined ? undefined : { calls }),
-      position: reader.position
+      position: reader.position.token
     }
   }
 

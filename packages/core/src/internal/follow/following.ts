@@ -1,5 +1,7 @@
+import type * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import type * as AiError from "effect/ai/AiError"
@@ -23,6 +25,9 @@ export type Failure = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | 
 
 /** The events of a connection. */
 export type Events = Pull.Pull<ReadonlyArray<ModelEvent>, Failure>
+
+/** Forks what reads a connection. */
+export type Fork = (pulls: Effect.Effect<void, Failure | Cause.Done>) => Fiber.Fiber<void, Failure | Cause.Done>
 
 /** A response that is being followed, as the rooms of this folder see it. */
 export interface Following {
@@ -49,4 +54,5 @@ export interface Connection {
   readonly scope: Scope.Closeable
   readonly first: ReadonlyArray<ModelEvent>
   readonly rest: Events
+  readonly fork: Fork
 }

@@ -56,7 +56,11 @@ export const makePull = Effect.fnUntraced(function* (
     watch: yield* StallWatch.make({
       policy,
       errorOf,
-      seen: () => ({ ...reader.position, responseId: reader.responseId }),
+      seen: () => ({
+        status: reader.position.status,
+        sequenceNumber: reader.position.sequenceNumber,
+        responseId: reader.responseId
+      }),
       acceptedAt: isOpen ? undefined : source.acceptedAt,
       window
     }),

@@ -1,19 +1,19 @@
 import * as Option from "effect/Option"
+import type * as Types from "effect/Types"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
-import type { ModelEvent, ModelSnapshot, Statement } from "../../BackgroundModel.ts"
+import type { ModelEvent, ModelSnapshot } from "../../BackgroundModel.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import { isOver, type RunStatus } from "../../Run.ts"
-import { minted } from "../minted.ts"
+import { type Head, Position, tokenAt } from "./position.ts"
 import * as TokenRows from "../tokenRows.ts"
-import { decodePart } from "./streamPart.ts"
+import { decodePart, deltaPart } from "./streamPart.ts"
 import * as Rows from "./rows.ts"
-import { deltaOf, type Part, Telling, type Told } from "./telling.ts"
+import { type Part, Telling, type Told } from "./telling.ts"
 import * as Whole from "./whole.ts"
 
 type Origin = AgentUpdate["origin"]
-type Delta = Extract<Statement, { readonly _tag: "Delta" }>
 
 /** How a response ended. */
 export interface Ending {
@@ -43,7 +43,7 @@ const maxGaps = 16
 const utf8 = new TextEncoder()
 
 /** How long the rows may be, for the token to stay below a kilobyte. */
-const roomOf = ({ agent, responseId, runId }: ContinuationToken): number => {
+const roomOf = ({ agent, responseId, runId }: Head): number => {
   const head = utf8.encode(JSON.stringify([agent, runId, responseId ?? ""])).length + 72
   return longestToken - Math.ceil((head * 4) / 3)
 }
@@ -56,7 +56,7 @@ const sizeOf = (text: string): number => utf8.encode(JSON.stringify(text)).lengt
 
 /** Turns what the provider says of one response into updates, and moves the position with them. */
 export class Reader {
-  position: ContinuationToken
+  position: Position
   responseId: string | undefined
   ending: Ending | undefined
   /** Why nothing can follow what was delivered, once something contradicted it. */
@@ -74,7 +74,6 @@ export class Reader {
     TokenRows.lengthOf(delivered) <= this.room
 
   private readonly background: boolean
-  private readonly sealed: boolean
 
   constructor(options: {
     readonly from: ContinuationToken
@@ -85,10 +84,9 @@ export class Reader {
   }) {
     const { from, responseId } = options
     this.background = options.background
-    this.sealed = options.sealed
-    this.position = from
+    this.position = Position.of(from, options.sealed)
     this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream"
-    this.room = roomOf(from)
+    this.room = roomOf(this.position.head)
     if (responseId !== undefined) this.name(responseId)
   }
 
@@ -96,9 +94,9 @@ export class Reader {
   name(responseId: string): void {
     if (this.responseId !== undefined) return
     this.responseId = responseId
-    if (sizeOf(responseId) > longestResponseId || this.position.responseId === responseId) return
-    this.position = { ...this.position, responseId }
-    this.room = roomOf(this.position)
+    if (sizeOf(responseId) > longestResponseId || this.position.head.responseId === responseId) return
+    this.position = this.position.named(responseId)
+    this.room = roomOf(this.position.head)
   }
 
   /** The number after which events are still to come: -1 for all. */
@@ -143,15 +141,45 @@ export class Reader {
   private readDelta(event: ModelEvent, number: number, origin: Origin, updates: Array<AgentUpdate>): boolean {
     const statement = event.statements[0]
     if (statement?._tag !== "Delta" || event.statements.length !== 1 || event.sequenceNumber === undefined) return false
-    const { delivered, sequenceNumber, skip } = this.position
-    if (delivered.at.length > 0 || (skip > 0 && number === sequenceNumber)) return false
-    const known = isPlain(statement) ? Rows.find(delivered, statement.index!, statement.lane) : undefined
-    if (known === undefined || known[2] !== Rows.kindOf(statement.kind) || known[5] !== 0) return false
-    const { delta } = statement
-    const [place, lane, kind, count, hash] = known
-    const grown = Rows.grow(delivered, known, [place, lane, kind, count + delta.length, Rows.fold(hash, delta), 0])
-    this.move(number, 0, event.status ?? this.position.status, "stream", grown)
-    updates.push(this.update(deltaOf(this.idOf(place, lane), kind, delta), origin, event.raw, false))
+    const { position } = this
+    if (position.rows.at.length > 0 || (position.skip > 0 && number === position.sequenceNumber)) return false
+    const { delta, index, kind, lane } = statement
+    let { count, growing, hash, rows } = position
+    if (growing === undefined || growing[0] !== index || growing[1] !== lane) {
+      rows = position.delivered
+      growing = index === undefined ? undefined : Rows.find(rows, index, lane)
+      if (growing === undefined) return false
+      count = growing[3]
+      hash = growing[4]
+    }
+    if (growing[2] !== Rows.kindOf(kind) || growing[5] !== 0 || !isPlain(delta)) return false
+    const status = event.status ?? position.status
+    const next = new Position(
+      position.head,
+      position.offset + 1,
+      number,
+      0,
+      status,
+      "stream",
+      rows,
+      growing,
+      count + delta.length,
+      Rows.foldSigned(hash, delta)
+    )
+    this.position = next
+    const update: Types.Mutable<AgentUpdate> = {
+      _tag: "Update",
+      part: deltaPart(this.idOf(growing[0], lane), kind, delta),
+      text: kind === "text" ? delta : "",
+      status,
+      runId: position.head.runId,
+      responseId: this.responseId ?? "",
+      sequenceNumber: number,
+      continuationToken: this.background ? tokenAt(next) : Option.none(),
+      origin
+    }
+    if (event.raw !== undefined) update.raw = event.raw
+    updates.push(update)
     return true
   }
 
@@ -271,22 +299,8 @@ export class Reader {
     origin: ContinuationToken["origin"],
     delivered: ContinuationToken["delivered"]
   ): void {
-    const { agent, epoch, incarnation, offset, responseId, runId, turn } = this.position
-    this.position = {
-      version: 2,
-      agent,
-      runId,
-      incarnation,
-      turn,
-      ...(responseId === undefined ? undefined : { responseId }),
-      offset: offset + 1,
-      ...(epoch === undefined ? undefined : { epoch }),
-      sequenceNumber,
-      skip,
-      status,
-      origin,
-      delivered
-    }
+    const { head, offset } = this.position
+    this.position = new Position(head, offset + 1, sequenceNumber, skip, status, origin, delivered)
   }
 
   private update(part: Part | undefined, origin: Origin, raw: unknown, isLast: boolean): AgentUpdate {
@@ -297,13 +311,12 @@ export class Reader {
       ...(decoded === undefined ? undefined : { part: decoded }),
       text: decoded !== undefined && decoded.type === "text-delta" ? decoded.delta : "",
       status: position.status,
-      runId: position.runId,
+      runId: position.head.runId,
       responseId: this.responseId ?? "",
       ...(origin === "snapshot" || position.sequenceNumber < 0
         ? undefined
         : { sequenceNumber: position.sequenceNumber }),
-      continuationToken:
-        isLast || !this.background ? Option.none() : Option.some(this.sealed ? minted(position) : position),
+      continuationToken: isLast || !this.background ? Option.none() : tokenAt(position),
       origin,
       ...(raw === undefined ? undefined : { raw })
     }
@@ -315,8 +328,8 @@ const finishOf = ({ finish }: ModelSnapshot, calls: boolean): ModelSnapshot["fin
   calls && finish?.reason === "stop" ? { ...finish, reason: "tool-calls" } : finish
 
 /** Whether a delta can be delivered as it is. */
-const isPlain = ({ delta, index }: Delta): boolean => {
-  if (index === undefined || delta.length === 0) return false
+const isPlain = (delta: string): boolean => {
+  if (delta.length === 0) return false
   const last = delta.charCodeAt(delta.length - 1)
   return (last < 0xd800 || last > 0xdbff) && delta.isWellFormed()
 }

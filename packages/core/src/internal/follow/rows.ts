@@ -30,12 +30,15 @@ const single = 4
 
 export const emptyHash = 0x811c9dc5
 
-/** 32 bits of FNV-1a: goes on from the hash of what came before. */
-export const fold = (hash: number, text: string): number => {
+/** 32 bits of FNV-1a as a signed number: goes on from the hash of what came before. */
+export const foldSigned = (hash: number, text: string): number => {
   let h = hash | 0
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
-  return h >>> 0
+  return h
 }
+
+/** 32 bits of FNV-1a: goes on from the hash of what came before. */
+export const fold = (hash: number, text: string): number => foldSigned(hash, text) >>> 0
 
 const mix = (a: number, b: number): number => {
   let h = Math.imul(a ^ ((b + 0x9e3779b9) | 0), 0x85ebca6b)

@@ -24,8 +24,15 @@ interface Options {
   readonly window?: Duration.Duration | undefined
 }
 
-/** Who waits is told of this: the connection was silent for too long, or the run has stalled. */
+/** A limit that is over: the connection was silent for too long, or the run has stalled. */
 export type Over = "idle" | AgentError
+
+/** Who waits, and is told once if a limit is over. */
+export interface Listener {
+  /** Whether the silence of a connection is limited too. */
+  readonly idle: boolean
+  readonly over: (reason: Over) => void
+}
 
 /** A limit of the policy that is over, or when it will be. */
 type Verdict = { readonly over: Over } | { readonly at: number }
@@ -46,7 +53,7 @@ export class StallWatch extends Deadline {
   private lastHeard: number
   /** When this process first heard of the run. */
   private known: number | undefined
-  private listener: { readonly idle: boolean; readonly on: (over: Over) => void } | undefined
+  private listener: Listener | undefined
   /** A limit was found over. What ends it may lie in the socket, which is read after the timers. */
   private doubted = false
 
@@ -94,23 +101,27 @@ export class StallWatch extends Deadline {
     this.doubted = false
   }
 
-  /** Calls once a limit is over, until this is taken back; with `idle` also once the connection was silent for too long. */
-  listen(idle: boolean, on: (over: Over) => void): () => void {
-    const listener = { idle, on }
+  /** Tells this one, and nobody else. */
+  listen(listener: Listener): void {
     this.listener = listener
     // Limits only move away while the run is waited for: what is watched for already looks again when it is due.
     if (this.slot === -1) this.look(this.watch.now())
-    return () => {
-      if (this.listener === listener) this.listener = undefined
-    }
+  }
+
+  unlisten(listener: Listener): void {
+    if (this.listener === listener) this.listener = undefined
   }
 
   /** Fails when one of the policy's times is over. */
   readonly stalled: Effect.Effect<never, AgentError> = Effect.callback<never, AgentError>((resume) => {
-    const off = this.listen(false, (over) => {
-      if (over !== "idle") resume(Effect.fail(over))
-    })
-    return Effect.sync(off)
+    const listener: Listener = {
+      idle: false,
+      over: (reason) => {
+        if (reason !== "idle") resume(Effect.fail(reason))
+      }
+    }
+    this.listen(listener)
+    return Effect.sync(() => this.unlisten(listener))
   })
 
   override due(now: number): void {
@@ -131,7 +142,7 @@ export class StallWatch extends Deadline {
       return
     }
     this.listener = undefined
-    listener.on(verdict.over)
+    listener.over(verdict.over)
   }
 
   private verdict(now: number, idle: boolean): Verdict {

@@ -1,21 +1,25 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
-import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
+import { whereOf } from "../follow/position.ts"
 import type { HeldRun } from "./heldRun.ts"
 
 /** Whether an update is the last one of its run. */
 export type IsLast = (update: AgentUpdate) => boolean
 
 const finishWith = (held: HeldRun, isLast: IsLast, update: AgentUpdate): void => {
-  if (isLast(update)) held.note({ _tag: "Delivered" })
-  else if (Option.isSome(update.continuationToken)) held.acknowledge(update.continuationToken.value)
+  if (isLast(update)) {
+    held.note({ _tag: "Delivered" })
+    return
+  }
+  const position = whereOf(update.continuationToken)
+  if (position !== undefined) held.acknowledge(position)
 }
 
 type One = Pull.Pull<readonly [AgentUpdate], AgentError>

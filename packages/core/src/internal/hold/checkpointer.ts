@@ -11,6 +11,7 @@ import type { RunPolicy } from "../../RunPolicy.ts"
 import type { Answer, TokenStore } from "../../TokenStore.ts"
 import { reaches } from "../follow/order.ts"
 import * as Instruments from "../instruments.ts"
+import { type Position, tokenOf } from "../follow/position.ts"
 import * as CheckpointMetrics from "./checkpointMetrics.ts"
 import type { HeldLease } from "./lease.ts"
 import * as Repeated from "./repeated.ts"
@@ -23,7 +24,7 @@ export interface Checkpointer {
   /** The last position that is acknowledged. */
   readonly position: () => ContinuationToken
   /** The consumer finished with everything up to this position. */
-  readonly acknowledge: (token: ContinuationToken) => void
+  readonly acknowledge: (position: Position | ContinuationToken) => void
   /** Writes a fact with the next position, or by `flush`. */
   readonly note: (fact: NewFact) => void
   /** Writes decisions now, and with them another position, if nothing came that this process had not seen. */
@@ -50,7 +51,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const metrics = CheckpointMetrics.make(options.clock, { "gen_ai.agent.name": record.agent })
   const trouble = Trouble.make({ runId: record.runId, agent: record.agent })
   const one = Semaphore.makeUnsafe(1)
-  let token = record.position
+  let last: Position | ContinuationToken = record.position
   let { ordinal } = record
   let isMoved = false
   let notes: ReadonlyArray<NewFact> = []
@@ -65,13 +66,13 @@ export const make = Effect.fnUntraced(function* (options: {
       const withPosition = isMoved && other === undefined
       if (withPosition) isMoved = false
       metrics.taken()
-      const written = withPosition ? token : other
+      const written = withPosition ? tokenOf(last) : other
       const position = written === undefined ? {} : { position: { ordinal: ++ordinal, token: written } }
       return metrics
         .written(store.commit(lease, { seen, ...(facts.length === 0 ? {} : { facts, guard: true }), ...position }))
         .pipe(
           Effect.tap(({ facts: since, outcome }) => {
-            if (outcome === "written" && other !== undefined) token = other
+            if (outcome === "written" && other !== undefined) last = other
             if (outcome === "moved" && withPosition) {
               isMoved = true
             }
@@ -136,11 +137,11 @@ export const make = Effect.fnUntraced(function* (options: {
   )
 
   return {
-    position: () => token,
+    position: () => tokenOf(last),
     acknowledge: (next) => {
       // A view from an early token never takes the stored position back.
-      if (next === token || !reaches(next, token)) return
-      token = next
+      if (next === last || !reaches(next, last)) return
+      last = next
       isMoved = true
       metrics.acknowledged()
       writer.within(every)

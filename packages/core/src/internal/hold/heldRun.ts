@@ -10,6 +10,7 @@ import { decide, type Step } from "../../RunEngine.ts"
 import type { RunState } from "../../RunState.ts"
 import type { Answer, Lease as LeaseOf, ReleaseOptions } from "../../TokenStore.ts"
 import { contextOf, errorOf, type OpenRun, restOf } from "../openRun.ts"
+import type { Position } from "../follow/position.ts"
 import type { Signal } from "../signal.ts"
 import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
@@ -138,8 +139,8 @@ export class HeldRun {
     return this.checkpointer.position()
   }
 
-  acknowledge(token: ContinuationToken): void {
-    this.checkpointer.acknowledge(token)
+  acknowledge(position: Position | ContinuationToken): void {
+    this.checkpointer.acknowledge(position)
   }
 
   /** Writes a fact with the next position, or by `flush`. */
