@@ -16,7 +16,7 @@ import type * as Acknowledge from "./hold/acknowledge.ts"
 import { endedBy, type HeldRun } from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
 import { requestCancel } from "./hold/requestCancel.ts"
-import * as Trouble from "./hold/trouble.ts"
+import { Trouble } from "./hold/trouble.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
 import * as Opening from "./opening.ts"
 import * as ResponseEnd from "./responseEnd.ts"
@@ -209,7 +209,7 @@ class Advancing implements Advance {
   private lookAtForeground(turn: number, responseId: string): Effect.Effect<void, AgentError> {
     const { held, run } = this.parts
     const state = held.state()
-    const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId })
+    const trouble = new Trouble({ runId: run.runId, agent: run.agent.name, responseId })
     return look(run.model, responseId, { schedule: run.policy.reconnect, trouble }).pipe(
       Effect.catch((error) => this.fail(error)),
       Effect.flatMap((seen): Effect.Effect<void, AgentError> => {

@@ -5,7 +5,7 @@ import * as AiError from "effect/ai/AiError"
 import { isOver } from "../Run.ts"
 import type { FactOf, NewFact } from "../RunRecord.ts"
 import * as Backoff from "./follow/backoff.ts"
-import * as Trouble from "./hold/trouble.ts"
+import { Trouble } from "./hold/trouble.ts"
 import type { OpenRun } from "./openRun.ts"
 import * as ResponseEnd from "./responseEnd.ts"
 
@@ -29,7 +29,7 @@ export const sendCancel = (
 ): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
   const { incarnation, responseId } = response
   const { model } = run
-  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId })
+  const trouble = new Trouble({ runId: run.runId, agent: run.agent.name, responseId })
   const sent: NewFact = { _tag: "CancelSent", incarnation, by, responseId }
 
   // What is over cannot be cancelled, and providers have many words for that.
@@ -60,6 +60,6 @@ export const sendCancel = (
       trouble.began("the provider did not take the cancel of a response, and this is tried again", error.message)
     ),
     Effect.retry(schedule === undefined ? untilTaken : Backoff.patiently(schedule)),
-    Effect.tap(() => trouble.ended)
+    Effect.tap(() => trouble.ended())
   )
 }

@@ -14,7 +14,7 @@ import type { Pulled } from "./follow/follower.ts"
 import { makePull } from "./follow/makePull.ts"
 import type { HeldRun } from "./hold/heldRun.ts"
 import { persistently } from "./hold/lease.ts"
-import * as Trouble from "./hold/trouble.ts"
+import { Trouble } from "./hold/trouble.ts"
 import { errorOf, type OpenRun } from "./openRun.ts"
 import type { Telemetry } from "./telemetry.ts"
 
@@ -233,9 +233,9 @@ export interface Patience {
 /** The patience of one caller with one run. */
 export const patience = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun): Effect.fn.Return<Patience> {
   const pace = new Backoff.Backoff(run.policy.requestRetry)
-  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name })
+  const trouble = new Trouble({ runId: run.runId, agent: run.agent.name })
   return {
-    accepted: trouble.ended,
+    accepted: trouble.ended(),
     wait: Effect.fnUntraced(function* (error) {
       yield* trouble.began("the request that opens a run was refused, and is sent again", error.message)
       // What others record may leave nothing to open.

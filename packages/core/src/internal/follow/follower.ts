@@ -196,7 +196,7 @@ export class Follower {
       return this.deliver([], () => Effect.void)
     }
     watch.heard()
-    return Effect.andThen(trouble.ended, this.deliver(reader.fill(shown.snapshot), close))
+    return Effect.andThen(trouble.ended(), this.deliver(reader.fill(shown.snapshot), close))
   }
 
   /** The response ended with its connection, or is over: one look tells. */

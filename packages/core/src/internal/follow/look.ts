@@ -30,7 +30,7 @@ export const look = Effect.fnUntraced(function* (
   while (true) {
     const answer = yield* Effect.result(paced(model, model.retrieve(responseId)))
     if (answer._tag === "Success") {
-      yield* trouble.ended
+      yield* trouble.ended()
       return { _tag: "Shown", ...answer.success }
     }
     const error = answer.failure

@@ -5,7 +5,7 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { Source } from "../../Followed.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
-import * as Trouble from "../hold/trouble.ts"
+import { Trouble } from "../hold/trouble.ts"
 import type { Signal } from "../signal.ts"
 import type { Telemetry } from "../telemetry.ts"
 import * as Backoff from "./backoff.ts"
@@ -64,7 +64,7 @@ export const makePull = Effect.fnUntraced(function* (
       acceptedAt: isOpen ? undefined : source.acceptedAt,
       window
     }),
-    trouble: Trouble.make({ runId, agent, ...(isOpen ? {} : { responseId: source.responseId }) }),
+    trouble: new Trouble({ runId, agent, ...(isOpen ? {} : { responseId: source.responseId }) }),
     scope,
     window,
     lost,

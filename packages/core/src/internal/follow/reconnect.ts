@@ -51,7 +51,7 @@ export class Reconnect {
     this.isAlive = false
     this.shortest = Duration.zero
     this.backoff.reset()
-    return this.following.trouble.ended
+    return this.following.trouble.ended()
   })
 
   /** What comes after this attachment. */

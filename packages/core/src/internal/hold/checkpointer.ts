@@ -1,6 +1,7 @@
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
 import type * as Scope from "effect/Scope"
 import { type AgentError, StoreFailed } from "../../AgentError.ts"
@@ -9,155 +10,213 @@ import type { NewFact } from "../../RunRecord.ts"
 import type { RunState } from "../../RunState.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import type { Answer, TokenStore } from "../../TokenStore.ts"
+import type { TokenStoreError } from "../../TokenStoreError.ts"
+import type { LeaseLost } from "../../AgentErrorReason.ts"
 import { reaches } from "../follow/order.ts"
-import * as Instruments from "../instruments.ts"
 import { type Position, tokenOf } from "../follow/position.ts"
-import * as CheckpointMetrics from "./checkpointMetrics.ts"
+import * as Instruments from "../instruments.ts"
+import { CheckpointMetrics } from "./checkpointMetrics.ts"
 import type { HeldLease } from "./lease.ts"
 import * as Repeated from "./repeated.ts"
-import * as Trouble from "./trouble.ts"
+import { Trouble } from "./trouble.ts"
 
-// What a held run has to write: the last acknowledged position, and facts. There is one writer and one write at a time; a
-// write takes the latest position and all facts that wait. What could not be written waits on.
-
-export interface Checkpointer {
-  /** The last position that is acknowledged. */
-  readonly position: () => ContinuationToken
-  /** The consumer finished with everything up to this position. */
-  readonly acknowledge: (position: Position | ContinuationToken) => void
-  /** Writes a fact with the next position, or by `flush`. */
-  readonly note: (fact: NewFact) => void
-  /** Writes decisions now, and with them another position, if nothing came that this process had not seen. */
-  readonly decide: (
-    facts: ReadonlyArray<NewFact>,
-    position?: ContinuationToken
-  ) => Effect.Effect<Answer["outcome"], AgentError>
-  /** Writes at once what is not written yet. */
-  readonly flush: Effect.Effect<void, AgentError>
-}
-
-export const make = Effect.fnUntraced(function* (options: {
+interface Options {
   readonly store: TokenStore["Service"]
   readonly policy: RunPolicy
-  readonly clock: Clock.Clock
   readonly held: HeldLease
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly onFacts: () => void
   /** The end of the run, if this state has come to it. */
   readonly endOf: (state: RunState) => NewFact | undefined
-}): Effect.fn.Return<Checkpointer, never, Scope.Scope> {
-  const { errorOf, held, policy, store } = options
-  const { journal, lease, record } = held
-  const metrics = CheckpointMetrics.make(options.clock, { "gen_ai.agent.name": record.agent })
-  const trouble = Trouble.make({ runId: record.runId, agent: record.agent })
-  const one = Semaphore.makeUnsafe(1)
-  let last: Position | ContinuationToken = record.position
-  let { ordinal } = record
-  let isMoved = false
-  let notes: ReadonlyArray<NewFact> = []
-  // Facts that the store refused for good must not keep positions from being written.
-  let refused = 0
+}
 
-  const send = (facts: ReadonlyArray<NewFact>, other?: ContinuationToken): Effect.Effect<Answer, AgentError> =>
-    Effect.suspend(() => {
-      const gone = held.gone()
-      if (gone !== undefined) return Effect.fail(gone)
-      const { seen } = journal
-      const withPosition = isMoved && other === undefined
-      if (withPosition) isMoved = false
-      metrics.taken()
-      const written = withPosition ? tokenOf(last) : other
-      const position = written === undefined ? {} : { position: { ordinal: ++ordinal, token: written } }
-      return metrics
-        .written(store.commit(lease, { seen, ...(facts.length === 0 ? {} : { facts, guard: true }), ...position }))
-        .pipe(
-          Effect.tap(({ facts: since, outcome }) => {
-            if (outcome === "written" && other !== undefined) last = other
-            if (outcome === "moved" && withPosition) {
-              isMoved = true
-            }
-            if (journal.merge(seen, since)) options.onFacts()
-            return trouble.ended
-          }),
-          Effect.onError(() =>
-            Effect.sync(() => {
-              isMoved ||= withPosition
-            })
-          ),
-          Effect.mapError((error) =>
-            error._tag === "LeaseLost" ? held.lose(errorOf(error)) : errorOf(new StoreFailed({ error }))
-          )
-        )
-    })
+/**
+ * What a held run has to write: the last acknowledged position, and facts. There is one writer and one write at a time; a
+ * write takes the latest position and all facts that wait. What could not be written waits on.
+ */
+export class Checkpointer {
+  private readonly options: Options
+  private readonly metrics: CheckpointMetrics
+  private readonly trouble: Trouble
+  private readonly one = Semaphore.makeUnsafe(1)
+  private readonly every: number
+  private last: Position | ContinuationToken
+  private ordinal: number
+  private isMoved = false
+  private notes: ReadonlyArray<NewFact> = []
+  /** Facts that the store refused for good must not keep positions from being written. */
+  private refused = 0
+  private writer: Repeated.Repeated | undefined
 
-  const counted = (facts: ReadonlyArray<NewFact>) => {
-    const end = facts.find((fact) => fact._tag === "Ended")
-    return end?._tag === "Ended" ? Instruments.counted(record.agent, end.status) : Effect.void
+  constructor(options: Options, clock: Clock.Clock) {
+    const { held, policy } = options
+    this.options = options
+    this.metrics = new CheckpointMetrics(clock, held.record.agent)
+    this.trouble = new Trouble(held.annotations)
+    this.every = Duration.toMillis(policy.checkpointEvery)
+    this.last = held.record.position
+    this.ordinal = held.record.ordinal
   }
 
-  const isBehind = () => isMoved || notes.length > refused
+  /** Begins to write, until the scope closes. */
+  begin(): Effect.Effect<void, never, Scope.Scope> {
+    const { held } = this.options
+    return Effect.map(
+      Repeated.make(
+        Effect.suspend(() => this.write()),
+        { annotations: held.annotations }
+      ),
+      (writer) => {
+        this.writer = writer
+      }
+    )
+  }
 
-  const flush: Effect.Effect<void, AgentError> = Effect.gen(function* () {
-    while (isBehind()) {
-      const waiting = notes.slice(refused)
-      const end = waiting.length === 0 ? undefined : options.endOf(journal.stateWith(waiting))
-      // What the consumer is done with comes after the end that it is done with.
-      const facts =
-        end === undefined
-          ? waiting
-          : [
-              ...waiting.filter(({ _tag }) => _tag !== "Delivered"),
-              end,
-              ...waiting.filter(({ _tag }) => _tag === "Delivered")
-            ]
-      const answer = yield* send(facts).pipe(
-        Effect.tapError((error) => {
-          if (facts.length === 0 || error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void
-          refused = notes.length
-          // A run that is being left has no later flush for its position.
-          return isMoved ? Effect.ignore(send([])) : Effect.void
-        })
-      )
-      if (answer.outcome !== "written") continue
-      notes = notes.filter((fact) => !waiting.includes(fact))
-      yield* counted(facts)
-    }
-  })
+  /** The last position that is acknowledged. */
+  position(): ContinuationToken {
+    return tokenOf(this.last)
+  }
 
-  const every = Duration.toMillis(policy.checkpointEvery)
-  const writer = yield* Repeated.make(
-    Effect.suspend(() => one.withPermit(flush)).pipe(
+  /** The consumer finished with everything up to this position. */
+  acknowledge(next: Position | ContinuationToken): void {
+    // A view from an early token never takes the stored position back.
+    if (next === this.last || !reaches(next, this.last)) return
+    this.last = next
+    this.isMoved = true
+    this.metrics.acknowledged()
+    this.writer?.within(this.every)
+  }
+
+  /** Writes a fact with the next position, or by `flush`. */
+  note(fact: NewFact): void {
+    this.notes = [...this.notes, fact]
+    this.writer?.within(this.every)
+  }
+
+  /** Writes decisions now, and with them another position, if nothing came that this process had not seen. */
+  decide(
+    facts: ReadonlyArray<NewFact>,
+    position?: ContinuationToken
+  ): Effect.Effect<Answer["outcome"], AgentError> {
+    return this.one.withPermit(this.send(facts, position)).pipe(
+      Effect.tap(({ outcome }) => (outcome === "written" ? this.counted(facts) : Effect.void)),
+      Effect.map(({ outcome }) => outcome)
+    )
+  }
+
+  /** Writes at once what is not written yet. */
+  get flush(): Effect.Effect<void, AgentError> {
+    return Effect.suspend(() => {
+      this.refused = 0
+      return this.one.withPermit(this.writeAll())
+    })
+  }
+
+  /** Writes what is behind, and answers after how many milliseconds to do so again. */
+  private write(): Effect.Effect<number | undefined> {
+    const { held } = this.options
+    return this.one.withPermit(this.writeAll()).pipe(
       Effect.catch((error) =>
         held.gone() === undefined
-          ? trouble.began("the position of a run could not be written, and this is tried again", error.reason.message)
+          ? this.trouble.began(
+              "the position of a run could not be written, and this is tried again",
+              error.reason.message
+            )
           : Effect.void
       ),
-      Effect.map(() => (held.gone() === undefined && isBehind() ? every : undefined))
+      Effect.map(() => (held.gone() === undefined && this.isBehind() ? this.every : undefined))
     )
-  )
+  }
 
-  return {
-    position: () => tokenOf(last),
-    acknowledge: (next) => {
-      // A view from an early token never takes the stored position back.
-      if (next === last || !reaches(next, last)) return
-      last = next
-      isMoved = true
-      metrics.acknowledged()
-      writer.within(every)
-    },
-    note: (fact) => {
-      notes = [...notes, fact]
-      writer.within(every)
-    },
-    decide: (facts, position) =>
-      one.withPermit(send(facts, position)).pipe(
-        Effect.tap(({ outcome }) => (outcome === "written" ? counted(facts) : Effect.void)),
-        Effect.map(({ outcome }) => outcome)
-      ),
-    flush: Effect.suspend(() => {
-      refused = 0
-      return one.withPermit(flush)
+  private isBehind(): boolean {
+    return this.isMoved || this.notes.length > this.refused
+  }
+
+  private writeAll(): Effect.Effect<void, AgentError> {
+    return Effect.suspend(() =>
+      this.isBehind() ? Effect.flatMap(this.writeOnce(), () => this.writeAll()) : Effect.void
+    )
+  }
+
+  private writeOnce(): Effect.Effect<void, AgentError> {
+    if (this.notes.length === this.refused) return Effect.asVoid(this.send([]))
+    const waiting = this.notes.slice(this.refused)
+    const end = this.options.endOf(this.options.held.journal.stateWith(waiting))
+    // What the consumer is done with comes after the end that it is done with.
+    const facts =
+      end === undefined
+        ? waiting
+        : [
+            ...waiting.filter(({ _tag }) => _tag !== "Delivered"),
+            end,
+            ...waiting.filter(({ _tag }) => _tag === "Delivered")
+          ]
+    return this.send(facts).pipe(
+      Effect.tapError((error) => {
+        if (error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void
+        this.refused = this.notes.length
+        // A run that is being left has no later flush for its position.
+        return this.isMoved ? Effect.ignore(this.send([])) : Effect.void
+      }),
+      Effect.flatMap(({ outcome }) => {
+        if (outcome !== "written") return Effect.void
+        this.notes = this.notes.filter((fact) => !waiting.includes(fact))
+        return this.counted(facts)
+      })
+    )
+  }
+
+  private send(facts: ReadonlyArray<NewFact>, other?: ContinuationToken): Effect.Effect<Answer, AgentError> {
+    return Effect.suspend(() => {
+      const { held, store } = this.options
+      const gone = held.gone()
+      if (gone !== undefined) return Effect.fail(gone)
+      const { seen } = held.journal
+      const withPosition = this.isMoved && other === undefined
+      if (withPosition) this.isMoved = false
+      this.metrics.taken()
+      const begun = this.metrics.now()
+      const written = withPosition ? tokenOf(this.last) : other
+      const position = written === undefined ? {} : { position: { ordinal: ++this.ordinal, token: written } }
+      return store
+        .commit(held.lease, { seen, ...(facts.length === 0 ? {} : { facts, guard: true }), ...position })
+        .pipe(
+          Effect.onExit((exit) => this.sent(begun, exit, withPosition)),
+          Effect.mapError((error) => this.failed(error)),
+          Effect.flatMap((answer) => {
+            if (answer.outcome === "written" && other !== undefined) this.last = other
+            if (held.journal.merge(seen, answer.facts)) this.options.onFacts()
+            return Effect.as(this.trouble.ended(), answer)
+          })
+        )
     })
   }
+
+  private sent(
+    begun: bigint,
+    exit: Exit.Exit<Answer, LeaseLost | TokenStoreError>,
+    withPosition: boolean
+  ): Effect.Effect<void> {
+    // What was not written is to be written again.
+    if (exit._tag === "Failure" || exit.value.outcome === "moved") this.isMoved ||= withPosition
+    return this.metrics.written(begun, exit)
+  }
+
+  private failed(error: LeaseLost | TokenStoreError): AgentError {
+    const { errorOf, held } = this.options
+    return error._tag === "LeaseLost" ? held.lose(errorOf(error)) : errorOf(new StoreFailed({ error }))
+  }
+
+  private counted(facts: ReadonlyArray<NewFact>): Effect.Effect<void> {
+    const end = facts.find((fact) => fact._tag === "Ended")
+    return end?._tag === "Ended" ? Instruments.counted(this.options.held.record.agent, end.status) : Effect.void
+  }
+}
+
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Checkpointer, never, Scope.Scope> {
+  const checkpointer = new Checkpointer(options, yield* Clock.Clock)
+  yield* checkpointer.begin()
+  return checkpointer
 })

@@ -1,4 +1,3 @@
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
@@ -63,7 +62,6 @@ export class HeldRun {
       this.checkpointer = yield* Checkpointer.make({
         store: run.store,
         policy: run.policy,
-        clock: yield* Clock.Clock,
         held,
         errorOf: errorOf(run),
         onFacts: () => this.moves(),
@@ -206,7 +204,7 @@ export class HeldRun {
 
   /** Ends when no cancel is being sent. */
   get cancelled(): Effect.Effect<void> {
-    return this.cancels.ended
+    return this.cancels.ended()
   }
 
   /** Fires when the run must stop here: a cancel was recorded of a response that only this process can stop. */

@@ -16,23 +16,7 @@ import { ProcessProbe } from "../processProbe.ts"
 import { Signal } from "../signal.ts"
 import { Journal } from "./journal.ts"
 import * as Repeated from "./repeated.ts"
-import * as Trouble from "./trouble.ts"
-
-/** The right of this process to advance a run: acquired, renewed, and at some time released or lost. */
-export interface HeldLease {
-  readonly lease: Lease
-  /** The record as it was when the lease was acquired. */
-  readonly record: RunRecord
-  readonly journal: Journal
-  /** Why this process may not go on, if it may not. */
-  readonly gone: () => AgentError | undefined
-  /** Says that the lease is lost, for the first reason that is given. */
-  readonly lose: (error: AgentError) => AgentError
-  /** Fires when the lease is lost. */
-  readonly lost: Signal<AgentError>
-  /** The store took the lease back. */
-  readonly released: Effect.Effect<void>
-}
+import { Trouble } from "./trouble.ts"
 
 const longest = Duration.days(1)
 const shortest = Duration.millis(10)
@@ -47,8 +31,7 @@ export const persistently = Schedule.spaced("100 millis")
 /** How a run is left: see `ReleaseOptions`. */
 export type Rest = Pick<ReleaseOptions, "due" | "parked">
 
-/** Acquires a lease and renews it until the scope closes. Whoever holds it releases it. */
-export const acquire = Effect.fnUntraced(function* (options: {
+interface Options {
   readonly store: TokenStore["Service"]
   readonly runId: RunId
   readonly policy: RunPolicy
@@ -59,17 +42,141 @@ export const acquire = Effect.fnUntraced(function* (options: {
   /** Facts came that this process had not seen. */
   readonly onFacts: () => void
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
-}): Effect.fn.Return<HeldLease, AgentError, Scope.Scope> {
-  const { attempt, errorOf, policy, rest, runId, steal, store } = options
+}
+
+/** The right of this process to advance a run: acquired, renewed, and at some time released or lost. */
+export class HeldLease {
+  readonly lease: Lease
+  /** The record as it was when the lease was acquired. */
+  readonly record: RunRecord
+  readonly journal: Journal
+  /** Fires when the lease is lost. */
+  readonly lost = new Signal<AgentError>()
+  private readonly options: Options
+  private readonly clock: Clock.Clock
+  private readonly trouble: Trouble
+  private leaseEnd: bigint
+  private lostBy: AgentError | undefined
+  /** What the last renewal failed with, if it did. */
+  private failure: TokenStoreError | undefined
+
+  constructor(
+    options: Options,
+    clock: Clock.Clock,
+    leaseEnd: bigint,
+    { lease, record }: { readonly lease: Lease; readonly record: RunRecord }
+  ) {
+    this.options = options
+    this.clock = clock
+    this.leaseEnd = leaseEnd
+    this.lease = lease
+    this.record = record
+    this.journal = new Journal(record)
+    this.trouble = new Trouble(this.annotations)
+  }
+
+  get annotations() {
+    return { runId: this.record.runId, agent: this.record.agent }
+  }
+
+  /** Why this process may not go on, if it may not. */
+  gone(): AgentError | undefined {
+    if (this.lostBy === undefined && this.clock.monotonicTimeNanosUnsafe() >= this.leaseEnd) this.runOut()
+    return this.lostBy
+  }
+
+  /** Says that the lease is lost, for the first reason that is given. */
+  lose(error: AgentError): AgentError {
+    const lostBy = (this.lostBy ??= error)
+    this.lost.fire(lostBy)
+    return lostBy
+  }
+
+  /** The store took the lease back. */
+  released(): Effect.Effect<void> {
+    return this.trouble.ended()
+  }
+
+  private runOut(): void {
+    const { failure, options } = this
+    const { errorOf, runId } = options
+    this.lose(errorOf(failure === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error: failure })))
+  }
+
+  /** Renews the lease, and answers after how many milliseconds to do so again. */
+  renew(): Effect.Effect<number | undefined> {
+    const { clock, journal, lease, leaseEnd, options } = this
+    const ttl = timeOf(options.policy)
+    const before = clock.monotonicTimeNanosUnsafe()
+    const { seen } = journal
+    return options.store.renew(lease, ttl, seen).pipe(
+      Effect.timeoutOrElse({
+        duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
+        orElse: () => Effect.fail(undefined)
+      }),
+      Effect.matchEffect({
+        onSuccess: (facts) => {
+          this.leaseEnd = before + Duration.toNanosUnsafe(ttl)
+          this.failure = undefined
+          if (journal.merge(seen, facts)) options.onFacts()
+          return Effect.as(this.trouble.ended(), Duration.toMillis(ttl) / 3)
+        },
+        onFailure: (error) => this.notRenewed(error, Duration.toMillis(ttl))
+      })
+    )
+  }
+
+  private notRenewed(error: LeaseLost | TokenStoreError | undefined, ttl: number): Effect.Effect<number | undefined> {
+    if (error?._tag === "LeaseLost") {
+      this.lose(this.options.errorOf(error))
+      return Effect.undefined
+    }
+    this.failure = error
+    const left = this.leaseEnd - this.clock.monotonicTimeNanosUnsafe()
+    if (left <= 0n) {
+      this.runOut()
+      return Effect.undefined
+    }
+    return Effect.as(
+      this.trouble.began(
+        "the lease of a run could not be renewed, and this is tried again until the lease ends",
+        error?.message ?? "the store did not answer in time"
+      ),
+      Math.min(Number(left) / 1e6, 1000, ttl / 10)
+    )
+  }
+}
+
+/** Acquires a lease and renews it until the scope closes. Whoever holds it releases it. */
+export const acquire = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<HeldLease, AgentError, Scope.Scope> {
+  const { attempt, errorOf, policy, runId, steal, store } = options
   const { host, pid } = yield* ProcessProbe
   // Two leases are never one, though the worker is the same: acquiring again is for the same owner.
   const owner = `${policy.workerName ?? `${host}:${pid}`}/${yield* freshId}`
   const clock = yield* Clock.Clock
   const ttl = timeOf(policy)
-  const ttlNanos = Duration.toNanosUnsafe(ttl)
+  // The lease runs from before the request: the store may have granted it long before the answer came.
+  const leaseEnd = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(ttl)
+  const acquired = yield* store.acquire(runId, { owner, ttl, steal, attempt }).pipe(
+    Effect.onExit((exit) => {
+      const isKnown = Exit.isSuccess(exit) || exit.cause.reasons.some(isRefusal)
+      return isKnown ? Effect.void : giveBack(options, owner)
+    }),
+    Effect.mapError((error) => errorOf(error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error))
+  )
+  const held = new HeldLease(options, clock, leaseEnd, acquired)
+  yield* Repeated.make(
+    Effect.suspend(() => held.renew()),
+    { first: Duration.toMillis(ttl) / 3, annotations: held.annotations }
+  )
+  return held
+})
 
-  // Whether the store gave the lease is not known: it would stand there until its time is over.
-  const giveBack = store.acquire(runId, { owner, ttl, attempt }).pipe(
+/** Whether the store gave the lease is not known: it would stand there until its time is over. */
+const giveBack = ({ attempt, policy, rest, runId, store }: Options, owner: string): Effect.Effect<void> =>
+  store.acquire(runId, { owner, ttl: timeOf(policy), attempt }).pipe(
     Effect.flatMap(({ lease, record }) =>
       store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "back" })
     ),
@@ -78,75 +185,6 @@ export const acquire = Effect.fnUntraced(function* (options: {
     Effect.timeoutOption(policy.closeTimeout),
     Effect.ignore
   )
-  // The lease runs from before the request: the store may have granted it long before the answer came.
-  let leaseEnd = clock.monotonicTimeNanosUnsafe() + ttlNanos
-  const { lease, record } = yield* store.acquire(runId, { owner, ttl, steal, attempt }).pipe(
-    Effect.onExit((exit) => {
-      const isKnown = Exit.isSuccess(exit) || exit.cause.reasons.some(isRefusal)
-      return isKnown ? Effect.void : giveBack
-    }),
-    Effect.mapError((error) => errorOf(error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error))
-  )
-
-  const journal = new Journal(record)
-  const lost = new Signal<AgentError>()
-  let lostBy: AgentError | undefined
-  const lose = (error: AgentError): AgentError => {
-    lostBy ??= error
-    lost.fire(lostBy)
-    return lostBy
-  }
-  // What the last renewal failed with, if it did.
-  let failure: TokenStoreError | undefined
-  const runOut = () =>
-    lose(errorOf(failure === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error: failure })))
-  const gone = () => {
-    if (lostBy === undefined && clock.monotonicTimeNanosUnsafe() >= leaseEnd) runOut()
-    return lostBy
-  }
-
-  const annotations = { runId, agent: record.agent }
-  const trouble = Trouble.make(annotations)
-  const third = Duration.toMillis(ttl) / 3
-  const soon = Math.min(1000, Duration.toMillis(ttl) / 10)
-  /** Renews the lease, and answers after how many milliseconds to do so again. */
-  const renew = Effect.gen(function* () {
-    const before = clock.monotonicTimeNanosUnsafe()
-    const { seen } = journal
-    const renewed = yield* Effect.result(
-      store.renew(lease, ttl, seen).pipe(
-        Effect.timeoutOrElse({
-          duration: Duration.nanos(leaseEnd > before ? leaseEnd - before : 0n),
-          orElse: () => Effect.fail(undefined)
-        })
-      )
-    )
-    if (renewed._tag === "Success") {
-      leaseEnd = before + ttlNanos
-      failure = undefined
-      yield* trouble.ended
-      if (journal.merge(seen, renewed.success)) options.onFacts()
-      return third
-    }
-    if (renewed.failure?._tag === "LeaseLost") {
-      lose(errorOf(renewed.failure))
-      return undefined
-    }
-    failure = renewed.failure
-    const left = leaseEnd - clock.monotonicTimeNanosUnsafe()
-    if (left <= 0n) {
-      runOut()
-      return undefined
-    }
-    yield* trouble.began(
-      "the lease of a run could not be renewed, and this is tried again until the lease ends",
-      failure?.message ?? "the store did not answer in time"
-    )
-    return Math.min(Number(left) / 1e6, soon)
-  })
-  yield* Repeated.make(renew, { first: third, annotations })
-  return { lease, record, journal, gone, lose, lost, released: trouble.ended }
-})
 
 /** Whether the store said that it did not give the lease. */
 const isRefusal = (reason: Cause.Reason<{ readonly _tag: string }>): boolean =>

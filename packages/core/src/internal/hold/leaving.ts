@@ -52,7 +52,7 @@ export class Leaving {
     const { closeTimeout } = run.policy
     return this.lastWrite().pipe(
       // A cancel that is being sent gets some of the time, and the release what is left.
-      Effect.andThen(Effect.timeoutOption(cancels.ended, Duration.times(closeTimeout, 0.5))),
+      Effect.andThen(Effect.timeoutOption(cancels.ended(), Duration.times(closeTimeout, 0.5))),
       Effect.andThen(Effect.suspend(() => this.giveBack())),
       Effect.interruptible,
       Effect.timeoutOrElse({
@@ -129,7 +129,7 @@ export class Leaving {
       Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),
       Effect.tap(() => {
         this.isReleased = true
-        return held.released
+        return held.released()
       }),
       Effect.catch((error) => this.warn("the lease of a run could not be released, and ends by itself", error))
     )

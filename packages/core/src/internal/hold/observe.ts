@@ -4,7 +4,7 @@ import type { Gone } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import type { OpenRun } from "../openRun.ts"
 import { persistently } from "./lease.ts"
-import * as Trouble from "./trouble.ts"
+import { Trouble } from "./trouble.ts"
 
 /** Why something that was seen could not be recorded. */
 export type ObserveError = Gone | TokenStoreError
@@ -19,7 +19,7 @@ export const record = (
   seen: number
 ): Effect.Effect<ReadonlyArray<Fact>, ObserveError> =>
   Effect.suspend(() => {
-    const trouble = Trouble.make({ runId, agent: agent.name })
+    const trouble = new Trouble({ runId, agent: agent.name })
     return store.record(runId, fact, seen).pipe(
       Effect.tapError((error) =>
         error.isRetryable
@@ -27,6 +27,6 @@ export const record = (
           : Effect.void
       ),
       Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),
-      Effect.tap(() => trouble.ended)
+      Effect.tap(() => trouble.ended())
     )
   })

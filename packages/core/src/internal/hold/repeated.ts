@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { Deadline, type Deadlines, deadlines } from "../deadlines.ts"
-import * as Trouble from "./trouble.ts"
+import { Trouble } from "./trouble.ts"
 
 /** Work that is done again and again, without a fiber between the times. */
 export interface Repeated {
@@ -26,7 +26,7 @@ class Repetition extends Deadline implements Repeated {
   private wait = Number.POSITIVE_INFINITY
   /** The same, for the time after the one that is under way. */
   private again = Number.POSITIVE_INFINITY
-  private trouble: Trouble.Trouble | undefined
+  private trouble: Trouble | undefined
 
   constructor(watch: Deadlines, work: Work, annotations: Readonly<Record<string, string>>, fork: Fork) {
     super()
@@ -60,11 +60,11 @@ class Repetition extends Deadline implements Repeated {
   /** What died is done again as if it had been done. */
   private after(exit: Exit.Exit<number | undefined>): number | undefined {
     if (Exit.isSuccess(exit)) {
-      if (this.trouble !== undefined) this.fork(this.trouble.ended)
+      if (this.trouble !== undefined) this.fork(this.trouble.ended())
       return exit.value
     }
     if (!this.isClosed) {
-      this.trouble ??= Trouble.make(this.annotations)
+      this.trouble ??= new Trouble(this.annotations)
       this.fork(
         this.trouble.began("work in the background of a run died, and this is tried again", Cause.pretty(exit.cause))
       )

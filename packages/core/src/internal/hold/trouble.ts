@@ -1,27 +1,34 @@
 import * as Effect from "effect/Effect"
 
 /** Trouble that comes and goes: one line in the log when it starts, and one when it is over. */
-export interface Trouble {
-  /** Something failed. Only the first time since the last success is told. */
-  readonly began: (what: string, why: string) => Effect.Effect<void>
-  /** It works again. */
-  readonly ended: Effect.Effect<void>
-}
+export class Trouble {
+  private readonly annotations: Readonly<Record<string, string>>
+  private current: string | undefined
 
-export const make = (annotations: Readonly<Record<string, string>>): Trouble => {
-  let current: string | undefined
-  return {
-    began: (what, why) =>
-      Effect.suspend(() => {
-        if (current !== undefined) return Effect.void
-        current = what
-        return Effect.annotateLogs(Effect.logWarning(`baton: ${what}`, why), annotations)
-      }),
-    ended: Effect.suspend(() => {
-      if (current === undefined) return Effect.void
-      const what = current
-      current = undefined
-      return Effect.annotateLogs(Effect.logInfo(`baton: over: ${what}`), annotations)
+  constructor(annotations: Readonly<Record<string, string>>) {
+    this.annotations = annotations
+  }
+
+  /** Something failed. Only the first time since the last success is told. */
+  began(what: string, why: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.current !== undefined) return Effect.void
+      this.current = what
+      return this.told(Effect.logWarning(`baton: ${what}`, why))
     })
+  }
+
+  /** It works again. */
+  ended(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.current === undefined) return Effect.void
+      const what = this.current
+      this.current = undefined
+      return this.told(Effect.logInfo(`baton: over: ${what}`))
+    })
+  }
+
+  private told(line: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.annotateLogs(line, this.annotations)
   }
 }

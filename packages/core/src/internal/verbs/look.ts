@@ -14,7 +14,7 @@ import * as RunState from "../../RunState.ts"
 import { extend, type Session } from "../../Session.ts"
 import * as Backoff from "../follow/backoff.ts"
 import { acquire } from "../hold/heldRun.ts"
-import * as Trouble from "../hold/trouble.ts"
+import { Trouble } from "../hold/trouble.ts"
 import { persistently } from "../hold/lease.ts"
 import { learn } from "../learn.ts"
 import { minted } from "../minted.ts"
@@ -133,7 +133,7 @@ export const glance = Effect.fnUntraced(function* (
     counts: () => turn?.end === undefined,
     attempt: attempt - 1
   })
-  const trouble = Trouble.make({ runId: run.runId, agent: run.agent.name, responseId })
+  const trouble = new Trouble({ runId: run.runId, agent: run.agent.name, responseId })
   const seen = yield* telemetry
     .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, responseId)
     .pipe(

@@ -11,7 +11,7 @@ import { RunPolicy } from "../../RunPolicy.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import type { Lease, Page, TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../agent.ts"
-import * as Trouble from "../hold/trouble.ts"
+import { Trouble } from "../hold/trouble.ts"
 import { monotonicMillis } from "../monotonic.ts"
 import { known } from "../openRun.ts"
 import { typedStore } from "../typedStore.ts"
@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   }
 
-  const trouble = Trouble.make({ agents: agents.map(({ name }) => name).join(", ") })
+  const trouble = new Trouble({ agents: agents.map(({ name }) => name).join(", ") })
   const look = Effect.gen(function* () {
     freed.closeUnsafe()
     const now = millis()
@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function* <E>(
       }
       cursor = page.cursor
     } while (cursor !== undefined)
-    yield* trouble.ended
+    yield* trouble.ended()
   }).pipe(
     Effect.catch((error) => trouble.began("a worker cannot look for runs, and this is tried again", error.message)),
     // A store that does not keep to its types must not end the worker.
