@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type * as AiError from "effect/ai/AiError"
@@ -25,7 +24,6 @@ import type { Telemetry } from "./telemetry.ts"
 /** A response that this process opened, and what follows it, for as long as the scope that it was opened in lasts. */
 interface Opened extends Accepted {
   readonly pull: Pulled
-  readonly scope: Scope.Closeable
 }
 
 /** What became of a request. */
@@ -53,7 +51,6 @@ export const open = Effect.fnUntraced(function* (
   turn: number,
   options: OpeningOptions
 ): Effect.fn.Return<Result, AgentError, Scope.Scope> {
-  const scope = yield* Scope.Scope
   const name = held.nextTry()
   const incarnation = held.state().incarnation
   const refuse = (error?: AiError.AiError) =>
@@ -87,43 +84,37 @@ export const open = Effect.fnUntraced(function* (
   held.underWay.add(name)
   // An error tells the response that was bought, not one of an earlier turn.
   run.known.responseId = undefined
-  const connection = yield* Scope.fork(scope)
-  const opening = yield* Scope.make()
-  const work = exchange(run, held, options, connection).pipe(
+  const work = exchange(run, held, options).pipe(
     Effect.flatMap((answer) => recorded(run, held, turn, incarnation, name, answer, refuse)),
     Effect.ensuring(Effect.sync(() => void held.underWay.delete(name)))
   )
-  const fiber = yield* Effect.forkIn(work, opening)
-  const answered = Effect.andThen(
-    Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout),
-    Scope.close(opening, Exit.void)
+  const fiber = yield* Effect.forkDetach(work)
+  const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.untilLost)).pipe(
+    Effect.ensuring(
+      Effect.andThen(Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout), Fiber.interrupt(fiber))
+    )
   )
-  yield* Scope.addFinalizer(scope, answered)
-  const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.untilLost))
-  if (first._tag !== "AgentError") return yield* first
-  // The error tells what was bought, if the answer comes in time.
-  yield* answered
-  return yield* errorOf(run)(first.reason)
+  // The error tells what was bought, if the answer came in time.
+  return yield* first._tag === "AgentError" ? errorOf(run)(first.reason) : first
 })
 
 /** Sends the request, and waits until the provider has named the response. */
 const exchange = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun,
-  { from, request, streamed, telemetry }: OpeningOptions,
-  scope: Scope.Closeable
-): Effect.fn.Return<Outcome> {
+  { from, request, streamed, telemetry }: OpeningOptions
+): Effect.fn.Return<Outcome, never, Scope.Scope> {
   const pull = yield* makePull(run, { request, streamed }, from, {
     lost: held.lost,
     stopped: held.stopped,
     telemetry
-  }).pipe(Scope.provide(scope))
+  })
   return yield* pull.pipe(
     Effect.map(([answer]): Outcome => {
       if (answer._tag === "Refused") return answer
       if (answer._tag !== "Accepted") return { _tag: "Unknown" }
       run.known.responseId = answer.responseId
-      return { ...answer, pull, scope }
+      return { ...answer, pull }
     }),
     Effect.catch((error) =>
       Effect.succeed<Outcome>(
@@ -197,13 +188,12 @@ const won = (run: OpenRun, held: HeldRun, turn: number, opened: Opened): Effect.
   }
   // Another response is the turn's, or the run is over: nobody waits for this one.
   held.sendCancels()
-  return Effect.as(Scope.close(opened.scope, Exit.void), { _tag: "Moved" })
+  return Effect.succeed({ _tag: "Moved" })
 }
 
 /** The provider ran the response in the foreground, though it was asked for the background: it ends with its connection. */
 const unsupported = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, turn: number, opened: Opened) {
   const { responseId } = opened
-  yield* Scope.close(opened.scope, Exit.void)
   held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
   yield* Effect.ignore(held.flush)
   const provider = `${run.model.provider} ${run.model.model}`

@@ -4,7 +4,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import * as AiError from "effect/ai/AiError"
 import * as GenAi from "effect/ai/Telemetry"
@@ -27,22 +27,6 @@ export class Disconnected extends Data.TaggedError("Disconnected") {
   override readonly message = "The connection ended before the response did"
 }
 
-/** What is told of one stream of a run. */
-export interface Telemetry {
-  /**
-   * Tells the policy's hook, and opens a span: one of the whole run would be lost with the process. The span ends with
-   * the scope, and as it does.
-   */
-  readonly attached: (
-    attachment: Omit<Attachment, "attempt">,
-    responseId?: string
-  ) => Effect.Effect<Tracer.Span, never, Scope.Scope>
-  readonly named: (responseId: string) => void
-  readonly delivered: (batch: ReadonlyArray<AgentUpdate>) => Effect.Effect<void>
-  /** The run is over; called while the attachment that showed it lasts. */
-  readonly ended: (ending: { readonly status: RunStatus; readonly snapshot?: ModelSnapshot }) => Effect.Effect<void>
-}
-
 const attributesOf = ({ model, provider }: BackgroundModel["Service"], agent: string) => ({
   "gen_ai.operation.name": "invoke_agent",
   "gen_ai.provider.name": provider,
@@ -50,7 +34,7 @@ const attributesOf = ({ model, provider }: BackgroundModel["Service"], agent: st
   "gen_ai.agent.name": agent
 })
 
-export const make = Effect.fnUntraced(function* (run: {
+interface Options {
   readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
   readonly agent: string
@@ -58,74 +42,120 @@ export const make = Effect.fnUntraced(function* (run: {
   readonly counts: (responseId: string) => boolean
   /** How many attachments there were before. */
   readonly attempt?: number
-}): Effect.fn.Return<Telemetry> {
-  const { agent, model, policy } = run
-  const clock = yield* Clock.Clock
-  const secondsSince = (begun: bigint) => Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e9
-  const attributes = attributesOf(model, agent)
-  const updates = Instruments.updates(attributes)
-  let attempt = run.attempt ?? 0
-  let span: Tracer.Span | undefined
-  let last: Attachment["how"] | undefined
+}
+
+/** What is told of one stream of a run. */
+export class Telemetry {
+  private readonly options: Options
+  private readonly clock: Clock.Clock
+  private readonly updates: ReturnType<typeof Instruments.updates>
+  private attempt: number
+  private span: Tracer.Span | undefined
+  private last: Attachment["how"] | undefined
   /** When the response was asked for of which nothing came yet. */
-  let asked: bigint | undefined
+  private asked: bigint | undefined
 
-  const attached = Effect.fnUntraced(function* (attachment: Omit<Attachment, "attempt">, responseId?: string) {
-    const { how, runId, sequenceNumber } = attachment
-    attempt++
-    yield* policy.onAttach({ ...attachment, attempt })
-    if (last !== undefined && how === "replay") yield* Metric.update(Instruments.reconnects(attributes), 1)
-    if (last !== undefined && last !== how && how === "poll") {
-      yield* Metric.update(Instruments.fallbacks(attributes), 1)
-    }
-    last = how
-    const begun = clock.monotonicTimeNanosUnsafe()
-    asked = how === "create" ? begun : undefined
-    const opened = yield* Effect.makeSpanScoped(`invoke_agent ${agent}`, {
-      kind: "client",
-      attributes: {
-        ...attributes,
-        "baton.run.id": runId,
-        "baton.attach.how": how,
-        "baton.attach.attempt": attempt,
-        "baton.attach.position": sequenceNumber
-      }
-    })
-    span = opened
-    GenAi.addGenAIAnnotations(opened, { response: { id: responseId } })
-    yield* Effect.addFinalizer((exit) => {
-      const error = errorType(exit)
-      if (error !== undefined) opened.attribute("error.type", error)
-      const duration = Instruments.operationDuration({
-        ...attributes,
-        "baton.attach.how": how,
-        ...(error === undefined ? {} : { "error.type": error })
-      })
-      return Metric.update(duration, secondsSince(begun))
-    })
-    return opened
-  })
-
-  return {
-    attached,
-    named: (responseId) => {
-      if (span !== undefined) GenAi.addGenAIAnnotations(span, { response: { id: responseId } })
-    },
-    delivered: (batch) => {
-      const count = Metric.update(updates, batch.length)
-      if (asked === undefined) return count
-      const waited = secondsSince(asked)
-      asked = undefined
-      span?.attribute("gen_ai.response.time_to_first_chunk", waited)
-      return Effect.andThen(count, Metric.update(Instruments.timeToFirstChunk(attributes), waited))
-    },
-    ended: ({ snapshot, status }) => {
-      span?.attribute("baton.run.status", status)
-      if (span !== undefined && snapshot !== undefined) describe(span, snapshot)
-      return snapshot !== undefined && run.counts(snapshot.responseId) ? used(model, agent, snapshot) : Effect.void
-    }
+  constructor(options: Options, clock: Clock.Clock) {
+    this.options = options
+    this.clock = clock
+    this.updates = Instruments.updates(this.attributes())
+    this.attempt = options.attempt ?? 0
   }
-})
+
+  private attributes() {
+    return attributesOf(this.options.model, this.options.agent)
+  }
+
+  /**
+   * Tells the policy's hook, and opens a span: one of the whole run would be lost with the process. The span ends with
+   * the scope, and as it does.
+   */
+  attached(
+    attachment: Omit<Attachment, "attempt">,
+    responseId?: string
+  ): Effect.Effect<Tracer.Span, never, Scope.Scope> {
+    const { how, runId, sequenceNumber } = attachment
+    const { agent, policy } = this.options
+    const attributes = this.attributes()
+    return Effect.gen({ self: this }, function* () {
+      const attempt = ++this.attempt
+      yield* policy.onAttach({ ...attachment, attempt })
+      if (this.last !== undefined && how === "replay") yield* Metric.update(Instruments.reconnects(attributes), 1)
+      if (this.last !== undefined && this.last !== how && how === "poll") {
+        yield* Metric.update(Instruments.fallbacks(attributes), 1)
+      }
+      this.last = how
+      const begun = this.clock.monotonicTimeNanosUnsafe()
+      this.asked = how === "create" ? begun : undefined
+      const span = yield* Effect.makeSpanScoped(`invoke_agent ${agent}`, {
+        kind: "client",
+        attributes: {
+          ...attributes,
+          "baton.run.id": runId,
+          "baton.attach.how": how,
+          "baton.attach.attempt": attempt,
+          "baton.attach.position": sequenceNumber
+        }
+      })
+      this.span = span
+      GenAi.addGenAIAnnotations(span, { response: { id: responseId } })
+      yield* Scope.addFinalizerExit(yield* Effect.scope, (exit) => this.detached(span, how, begun, exit))
+      return span
+    })
+  }
+
+  private detached(
+    span: Tracer.Span,
+    how: Attachment["how"],
+    begun: bigint,
+    exit: Exit.Exit<unknown, unknown>
+  ): Effect.Effect<void> {
+    const error = errorType(exit)
+    if (error !== undefined) span.attribute("error.type", error)
+    const duration = Instruments.operationDuration({
+      ...this.attributes(),
+      "baton.attach.how": how,
+      ...(error === undefined ? {} : { "error.type": error })
+    })
+    return Metric.update(duration, this.secondsSince(begun))
+  }
+
+  private secondsSince(begun: bigint): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() - begun) / 1e9
+  }
+
+  named(responseId: string): void {
+    if (this.span !== undefined) GenAi.addGenAIAnnotations(this.span, { response: { id: responseId } })
+  }
+
+  delivered(batch: ReadonlyArray<AgentUpdate>): Effect.Effect<void> {
+    const count = Metric.update(this.updates, batch.length)
+    const { asked } = this
+    if (asked === undefined) return count
+    const waited = this.secondsSince(asked)
+    this.asked = undefined
+    this.span?.attribute("gen_ai.response.time_to_first_chunk", waited)
+    return Effect.andThen(count, Metric.update(Instruments.timeToFirstChunk(this.attributes()), waited))
+  }
+
+  /** The run is over; called while the attachment that showed it lasts. */
+  ended({
+    snapshot,
+    status
+  }: {
+    readonly status: RunStatus
+    readonly snapshot?: ModelSnapshot
+  }): Effect.Effect<void> {
+    const { agent, counts, model } = this.options
+    const { span } = this
+    span?.attribute("baton.run.status", status)
+    if (span !== undefined && snapshot !== undefined) describe(span, snapshot)
+    return snapshot !== undefined && counts(snapshot.responseId) ? used(model, agent, snapshot) : Effect.void
+  }
+}
+
+export const make = (options: Options): Effect.Effect<Telemetry> =>
+  Effect.map(Clock.Clock, (clock) => new Telemetry(options, clock))
 
 const describe = (span: Tracer.Span, { finish, model, responseId }: ModelSnapshot) => {
   GenAi.addGenAIAnnotations(span, {

@@ -3,7 +3,7 @@ import { isOver } from "@effect-baton/core/Run"
 import type * as Array from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Pull from "effect/Pull"
+import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as AiError from "effect/ai/AiError"
 import type { Reading } from "./body.ts"
@@ -61,33 +61,30 @@ export const untilNamed = (
 ): Pull.Pull<Events, AiError.AiError | CreateUnconfirmed> => {
   let named = false
   let refusal: AiError.AiError | CreateUnconfirmed | undefined
-
-  const endedEarly = Effect.suspend(() =>
-    Effect.fail(
-      refusal ??
-        unconfirmed(
-          AiError.make({
-            module,
-            method: reading.method,
-            reason: Failures.fromDamage("the body ended before it named the response", reading)
-          })
-        )
-    )
-  )
-
-  const first = pull.pipe(
-    Effect.tap((events) =>
-      Effect.sync(() => {
+  // Nothing of this is kept once the response is named: most of the time of a stream comes after that.
+  const first = () =>
+    Effect.matchCauseEffect(pull, {
+      onSuccess: (events) => {
         named = events.some(names)
         if (!named) refusal = refusalIn(events, reading) ?? refusal
-      })
-    ),
-    // What the provider said counts, also if the connection breaks after it.
-    Effect.mapError((error) => (Cause.isDone(error) ? error : (refusal ?? unconfirmed(error)))),
-    Pull.catchDone(() => endedEarly)
-  )
-  return Effect.suspend((): Pull.Pull<Events, AiError.AiError | CreateUnconfirmed> => (named ? pull : first))
+        return Effect.succeed(events)
+      },
+      onFailure: (cause) => {
+        const failed = cause.reasons.find(Cause.isFailReason)
+        if (failed === undefined) return Effect.failCause(cause as Cause.Cause<never>)
+        // What the provider said counts, also if the connection breaks after it.
+        return Effect.fail(refusal ?? unconfirmed(Cause.isDone(failed.error) ? endedEarly(reading) : failed.error))
+      }
+    })
+  return Effect.suspend((): Pull.Pull<Events, AiError.AiError | CreateUnconfirmed> => (named ? pull : first()))
 }
+
+const endedEarly = (reading: Reading): AiError.AiError =>
+  AiError.make({
+    module,
+    method: reading.method,
+    reason: Failures.fromDamage("the body ended before it named the response", reading)
+  })
 
 /**
  * The response of an answer without a stream. One that names no response leaves open whether there is one, unless it is

@@ -1,6 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as AiError from "effect/ai/AiError"
 import type { OpenAiClient } from "../OpenAiClient.ts"
 import * as Failures from "./failures.ts"
@@ -35,11 +35,12 @@ export const surroundings = (exchange: Exchange): Effect.Effect<Failures.Surroun
  */
 export const open = (exchange: Exchange): Effect.Effect<Response, Failures.RequestFailure, Scope.Scope> =>
   Effect.gen(function* () {
-    const { signal } = yield* Effect.acquireRelease(
-      Effect.sync(() => new AbortController()),
-      (controller) => Effect.sync(() => controller.abort())
+    const controller = new AbortController()
+    yield* Scope.addFinalizer(
+      yield* Effect.scope,
+      Effect.sync(() => controller.abort())
     )
-    return yield* Effect.tryPromise({ try: () => exchange.call(signal), catch: (error) => error })
+    return yield* Effect.tryPromise({ try: () => exchange.call(controller.signal), catch: (error) => error })
   }).pipe(
     Effect.catch((error) => Effect.flatMap(surroundings(exchange), (at) => Effect.fail(Failures.fromSdk(error, at))))
   )

@@ -1,5 +1,5 @@
 /** The outcome of one network read. */
-type Read = ReadableStreamReadResult<Uint8Array<ArrayBuffer>>
+export type Read = ReadableStreamReadResult<Uint8Array<ArrayBuffer>>
 
 /** What gives the reads of a body, one after the other. A read that failed rejects. */
 export interface Source {

@@ -21,9 +21,14 @@ export type Loss =
   | { readonly _tag: "Refused"; readonly error: AiError.AiError | ReplayUnavailable | ResponseGone }
   | { readonly _tag: "Stopped" }
 
-/** Forks what reads a connection, as a part of the span of its attachment. */
-export const forkIn = (span: Tracer.Span): Effect.Effect<Fork> =>
-  Effect.map(Effect.withParentSpan(Effect.context<never>(), span), Effect.runForkWith)
+/** Forks what reads a connection, as a part of the span in force. */
+export const forkIn: Effect.Effect<Fork> = Effect.map(Effect.context<never>(), Effect.runForkWith)
+
+/** Does something as a part of the span of an attachment. */
+export const within =
+  (span: Tracer.Span) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
+    Effect.withParentSpan(effect, span, { captureStackTrace: false })
 
 /** What came of one read. */
 export type Read = { readonly _tag: "Events"; readonly events: ReadonlyArray<ModelEvent> } | Loss
@@ -196,11 +201,12 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
   const { model, reader } = following
   const after = reader.after()
   const { child, span } = yield* announce(following, "replay")
-  const events = yield* Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })).pipe(
-    Scope.provide(child),
-    Effect.withParentSpan(span)
-  )
-  return new Attachment(following, { origin: "replay", scope: child, events, fork: yield* forkIn(span) })
+  const opened = Effect.all([
+    Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })),
+    forkIn
+  ])
+  const [events, fork] = yield* opened.pipe(Scope.provide(child), within(span))
+  return new Attachment(following, { origin: "replay", scope: child, events, fork })
 })
 
 /** How the span of an attachment ends that ended so. */

@@ -98,7 +98,7 @@ export class Follower {
       case "replay":
         return this.attachment === undefined ? this.attach() : this.read(this.attachment)
       case "poll":
-        return Effect.flatMap(this.poll.next, (looked) => this.seen(looked))
+        return Effect.flatMap(this.poll.next(), (looked) => this.seen(looked))
       case "stop":
         return this.lastLook()
       case "over":
@@ -164,7 +164,7 @@ export class Follower {
       if (progressed) attachment.progressed = true
       const delivered = this.deliver(updates, (exit) => this.detach(exit))
       const told = doubted ? Effect.andThen(this.detach(Exit.void), delivered) : delivered
-      return isFirst ? Effect.andThen(this.reconnect.progressed, told) : told
+      return isFirst ? Effect.andThen(this.reconnect.progressed(), told) : told
     })
   }
 
@@ -278,11 +278,11 @@ export class Follower {
    * The connection of a foreground response keeps it alive, and its consumer may be busy with an update for long. Who
    * waits for the next update is told by the attachment.
    */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+  stop(): Effect.Effect<void> {
     if (this.isPulled || this.background || this.mode === "over" || this.mode === "request") return Effect.void
     this.mode = "stop"
     const { connection } = this
     this.connection = undefined
     return connection === undefined ? this.detach(Exit.void) : Scope.close(connection.scope, Exit.void)
-  })
+  }
 }

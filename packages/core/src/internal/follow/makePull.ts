@@ -76,7 +76,7 @@ export const makePull = Effect.fnUntraced(function* (
   const follower = new Follower(following, source, backoff, new Backoff.Backoff(policy.pollEvery))
   if (!background) {
     const stop = Effect.runForkWith(yield* Effect.context<never>())
-    const off = stopped.on(() => void stop(follower.stop))
+    const off = stopped.on(() => void stop(follower.stop()))
     yield* Scope.addFinalizer(scope, Effect.sync(off))
   }
   return follower.pull

@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { type AgentError, RunExpired } from "../../AgentError.ts"
 import { isOver } from "../../Run.ts"
-import { announce } from "./attachment.ts"
+import { announce, within } from "./attachment.ts"
 import * as Backoff from "./backoff.ts"
 import type { Following } from "./following.ts"
 import { type Look, look } from "./look.ts"
@@ -25,7 +25,7 @@ export const lookNow = Effect.fnUntraced(function* (following: Following): Effec
   const close = (exit: Exit.Exit<void, unknown>) => Scope.close(child, exit)
   const responseId = reader.responseId ?? ""
   const seen = yield* look(model, responseId, { schedule: policy.reconnect, trouble }).pipe(
-    Effect.withParentSpan(span),
+    within(span),
     Effect.onError((cause) => close(Exit.failCause(cause))),
     Effect.catch(fail)
   )
@@ -51,17 +51,14 @@ export class Poll {
   }
 
   /** The next look. A run may be polled for hours without anything new. */
-  readonly next: Effect.Effect<Looked, AgentError> = Effect.suspend(() =>
-    guarded(this.following, Effect.andThen(this.pause, lookNow(this.following)))
-  ).pipe(
-    Effect.tap(({ look: seen }) =>
-      Effect.sync(() => {
-        this.pollAfter = seen._tag === "Shown" ? seen.pollAfter : undefined
-      })
-    )
-  )
+  next(): Effect.Effect<Looked, AgentError> {
+    return Effect.map(guarded(this.following, Effect.andThen(this.pause(), lookNow(this.following))), (looked) => {
+      this.pollAfter = looked.look._tag === "Shown" ? looked.look.pollAfter : undefined
+      return looked
+    })
+  }
 
-  private readonly pause: Effect.Effect<void, AgentError> = Effect.suspend(() => {
+  private pause(): Effect.Effect<void, AgentError> {
     if (!this.looked) {
       this.looked = true
       return Effect.void
@@ -74,5 +71,5 @@ export class Poll {
     return Effect.flatMap(this.backoff.wait(undefined, atLeast), (goesOn) =>
       goesOn ? Effect.void : fail(watch.reason("it was polled as often as the policy says"))
     )
-  })
+  }
 }

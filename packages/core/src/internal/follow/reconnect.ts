@@ -45,14 +45,14 @@ export class Reconnect {
   }
 
   /** Something new came. */
-  readonly progressed: Effect.Effect<void> = Effect.suspend(() => {
+  progressed(): Effect.Effect<void> {
     this.fruitless = 0
     this.refused = 0
     this.isAlive = false
     this.shortest = Duration.zero
     this.backoff.reset()
     return this.following.trouble.ended()
-  })
+  }
 
   /** What comes after this attachment. */
   next({ origin, progressed }: Attachment, loss: Exclude<Loss, { readonly _tag: "Stopped" }>) {

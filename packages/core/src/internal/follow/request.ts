@@ -5,12 +5,11 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Tracer from "effect/Tracer"
 import type * as AiError from "effect/ai/AiError"
 import { CreateUnconfirmed, type ModelEvent, type ModelRequest } from "../../BackgroundModel.ts"
 import type { RunStatus } from "../../Run.ts"
 import { Disconnected } from "../telemetry.ts"
-import { forkIn } from "./attachment.ts"
+import { forkIn, within } from "./attachment.ts"
 import type { Connection, Events, Following } from "./following.ts"
 
 // Sends the request that opens a response, once, and reads until the provider has named it.
@@ -53,8 +52,7 @@ const exitOf = (outcome: Exclude<Outcome, { readonly _tag: "Named" }>): Exit.Exi
 const untilNamed = Effect.fnUntraced(function* (
   { policy, telemetry }: Following,
   events: Events,
-  scope: Scope.Closeable,
-  span: Tracer.Span
+  scope: Scope.Closeable
 ): Effect.fn.Return<Outcome> {
   const first: Array<ModelEvent> = []
   while (true) {
@@ -82,7 +80,7 @@ const untilNamed = Effect.fnUntraced(function* (
       responseId: name.responseId,
       status: first.findLast(({ status }) => status === "in_progress") === undefined ? "queued" : "in_progress",
       background: name.background,
-      connection: { scope, first, rest: events, fork: yield* forkIn(span) }
+      connection: { scope, first, rest: events, fork: yield* forkIn }
     }
   }
 })
@@ -100,7 +98,7 @@ export const send = Effect.fnUntraced(function* (
     .pipe(Scope.provide(scope))
 
   const submitted = model.submit(request).pipe(
-    Effect.withParentSpan(span),
+    within(span),
     Effect.match({
       onFailure: failed,
       onSuccess: ({ background, responseId, status }): Outcome => {
@@ -111,8 +109,8 @@ export const send = Effect.fnUntraced(function* (
   )
   const opened = Stream.toPull(model.create(request)).pipe(
     Scope.provide(scope),
-    Effect.withParentSpan(span),
-    Effect.flatMap((pull) => Effect.withParentSpan(untilNamed(following, pull, scope, span), span))
+    Effect.flatMap((pull) => untilNamed(following, pull, scope)),
+    within(span)
   )
   const outcome = yield* (streamed ? opened : submitted).pipe(
     // Signs of life alone do not keep a request waiting for ever.

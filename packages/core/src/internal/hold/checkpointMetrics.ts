@@ -8,14 +8,18 @@ import { errorType } from "../telemetry.ts"
 /** What is told of a held run: its writes, and how far they are behind. */
 export class CheckpointMetrics {
   private readonly clock: Clock.Clock
-  private readonly agent: string
+  private readonly attributes: Readonly<Record<string, string>>
+  private readonly duration: ReturnType<typeof Instruments.checkpointDuration>
+  private readonly lag: ReturnType<typeof Instruments.checkpointLag>
   /** When the oldest position was acknowledged that waits, and the oldest of those that are being written. */
   private waiting: bigint | undefined
   private underway: bigint | undefined
 
   constructor(clock: Clock.Clock, agent: string) {
     this.clock = clock
-    this.agent = agent
+    this.attributes = { "gen_ai.agent.name": agent }
+    this.duration = Instruments.checkpointDuration(this.attributes)
+    this.lag = Instruments.checkpointLag(this.attributes)
   }
 
   now(): bigint {
@@ -39,15 +43,13 @@ export class CheckpointMetrics {
     if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return Effect.void
     return Effect.contextWith((context) => {
       const error = errorType(exit)
-      const attributes = { "gen_ai.agent.name": this.agent }
-      const duration = Instruments.checkpointDuration(
-        error === undefined ? attributes : { ...attributes, "error.type": error }
-      )
+      const duration =
+        error === undefined
+          ? this.duration
+          : Instruments.checkpointDuration({ ...this.attributes, "error.type": error })
       const now = this.now()
       duration.updateUnsafe(secondsBetween(begun, now), context)
-      if (this.underway !== undefined) {
-        Instruments.checkpointLag(attributes).updateUnsafe(secondsBetween(this.underway, now), context)
-      }
+      if (this.underway !== undefined) this.lag.updateUnsafe(secondsBetween(this.underway, now), context)
       if (Exit.isSuccess(exit)) this.underway = undefined
       return Effect.void
     })

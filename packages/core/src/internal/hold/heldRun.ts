@@ -42,7 +42,8 @@ export class HeldRun {
   readonly lost: Signal<AgentError>
   private readonly run: OpenRun
   private readonly held: Lease.HeldLease
-  private readonly changed = Latch.makeUnsafe(false)
+  /** Opened once others recorded something, for whoever waits for that. */
+  private changed: Latch.Latch | undefined
   private checkpointer!: Checkpointer.Checkpointer
   private cancels!: Cancels.Cancels
   private leaving!: Leaving
@@ -88,8 +89,8 @@ export class HeldRun {
 
   /** Others recorded something. */
   moves(): void {
-    this.changed.openUnsafe()
-    this.changed.closeUnsafe()
+    this.changed?.openUnsafe()
+    this.changed = undefined
     this.cancels.send()
   }
 
@@ -224,7 +225,7 @@ export class HeldRun {
 
   /** Ends when others recorded something. */
   get moved(): Effect.Effect<void> {
-    return this.changed.await
+    return Effect.suspend(() => (this.changed ??= Latch.makeUnsafe(false)).await)
   }
 
   /** False while the run is held; when it is being left, waits until it was, and is true then. */

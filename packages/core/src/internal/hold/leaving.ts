@@ -1,13 +1,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import type { AgentError } from "../../AgentError.ts"
 import type { Lease as LeaseOf, ReleaseOptions } from "../../TokenStore.ts"
 import * as Instruments from "../instruments.ts"
 import { type OpenRun, restOf } from "../openRun.ts"
+import { Signal } from "../signal.ts"
 import type { Cancels } from "./cancels.ts"
 import type { Checkpointer } from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
@@ -27,7 +27,7 @@ interface Options {
 /** How a held run is left: the last write, the release, and what becomes of them if the store is away. */
 export class Leaving {
   private readonly options: Options
-  private readonly hasLeft = Latch.makeUnsafe(false)
+  private readonly hasLeft = new Signal<void>()
   private how: Partial<ReleaseOptions> = {}
   private isLeaving = false
   private isReleased = false
@@ -43,7 +43,7 @@ export class Leaving {
 
   /** False while the run is held; when it is being left, waits until it was, and is true then. */
   left(): Effect.Effect<boolean> {
-    return this.isLeaving ? Effect.as(this.hasLeft.await, true) : Effect.succeed(false)
+    return this.isLeaving ? this.hasLeft.whenFired(() => Effect.succeed(true)) : Effect.succeed(false)
   }
 
   /** Writes what is not written yet, and gives the run back, within the time that leaving may take. */
@@ -72,7 +72,7 @@ export class Leaving {
       Effect.ensuring(
         Effect.sync(() => {
           if (!this.isReleased && attempt && this.how.attempt !== "keep") onOwed?.(held.lease)
-          this.hasLeft.openUnsafe()
+          this.hasLeft.fire()
         })
       )
     )

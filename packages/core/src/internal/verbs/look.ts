@@ -21,6 +21,7 @@ import { minted } from "../minted.ts"
 import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../openRun.ts"
 import * as ResponseEnd from "../responseEnd.ts"
 import { reasonOf } from "../runReason.ts"
+import { within } from "../follow/attachment.ts"
 import { look } from "../follow/look.ts"
 import { holdsOutput } from "../follow/rows.ts"
 import * as StallWatch from "../follow/stallWatch.ts"
@@ -137,7 +138,7 @@ export const glance = Effect.fnUntraced(function* (
   const seen = yield* telemetry
     .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, responseId)
     .pipe(
-      Effect.flatMap((span) => Effect.withParentSpan(look(run.model, responseId, { schedule, trouble }), span)),
+      Effect.flatMap((span) => within(span)(look(run.model, responseId, { schedule, trouble }))),
       Effect.tap((shown) =>
         shown._tag === "Shown" && isOver(shown.snapshot.status)
           ? telemetry.ended({ status: shown.snapshot.status, snapshot: shown.snapshot })
