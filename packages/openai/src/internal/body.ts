@@ -23,14 +23,16 @@ const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError 
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
 
-// So many events are decoded at once: the first update of a read does not wait for the decoding of all of it.
+// The first update of a read does not wait for the decoding of all of it: so many events are decoded first, then as many
+// as were before, up to this.
 const few = 16
+const many = 256
 
 const numberOf = (event: ModelEvent | undefined): number => event?.sequenceNumber ?? Number.NaN
 
 // Some replays come with neighbours swapped. Who sorts them needs both.
-const isEnough = (events: ReadonlyArray<ModelEvent>): boolean => {
-  if (events.length < few) return false
+const isEnough = (events: ReadonlyArray<ModelEvent>, size: number): boolean => {
+  if (events.length < size) return false
   const last = numberOf(events.at(-1))
   return last === numberOf(events.at(-2)) + 1 && events.every((event) => !(numberOf(event) > last))
 }
@@ -104,8 +106,9 @@ class Body {
   private decode(): ReadonlyArray<ModelEvent> {
     const events: Array<ModelEvent> = []
     const { reading, texts } = this
+    const size = Math.min(many, Math.max(few, this.decoded))
     const whole = Result.try(() => {
-      while (this.decoded < texts.length && !isEnough(events)) {
+      while (this.decoded < texts.length && !isEnough(events, size)) {
         const text = texts[this.decoded++]!
         // Some servers that speak this API end their streams so. OpenAI does not.
         if (text === "[DONE]") continue

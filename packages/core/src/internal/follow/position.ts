@@ -20,45 +20,48 @@ export interface Head {
 
 type Delivered = ContinuationToken["delivered"]
 
-/** The lane that deltas add to, with how much of it was delivered when `rows` were made. */
-type Growing = Rows.Open | undefined
-
-/** Where a reader stands. */
-export class Position {
+/** What positions have in common while one text grows. */
+export class Place {
   readonly head: Head
-  readonly offset: number
-  readonly sequenceNumber: number
   readonly skip: number
   readonly status: ContinuationToken["status"]
   readonly origin: ContinuationToken["origin"]
-  /** What was delivered, but for what came of the growing lane since. */
+  /** What was delivered when the text began to grow here. */
   readonly rows: Delivered
-  readonly growing: Growing
-  /** How much of the growing lane was delivered, and its hash as a signed number: that one takes no memory of its own. */
-  readonly count: number
-  readonly hash: number
-  private made: ContinuationToken | undefined
+  /** The row of the text that grows, if one does. */
+  readonly growing: Rows.Open | undefined
 
   constructor(
     head: Head,
-    offset: number,
-    sequenceNumber: number,
     skip: number,
     status: ContinuationToken["status"],
     origin: ContinuationToken["origin"],
     rows: Delivered,
-    growing: Growing = undefined,
-    count = 0,
-    hash = 0
+    growing: Rows.Open | undefined
   ) {
     this.head = head
-    this.offset = offset
-    this.sequenceNumber = sequenceNumber
     this.skip = skip
     this.status = status
     this.origin = origin
     this.rows = rows
     this.growing = growing
+  }
+}
+
+/** Where a reader stands. */
+export class Position {
+  readonly place: Place
+  readonly offset: number
+  readonly sequenceNumber: number
+  /** How much of the growing text was delivered, and its hash as a signed number: that one takes no memory of its own. */
+  readonly count: number
+  readonly hash: number
+  private made: ContinuationToken | undefined
+
+  constructor(place: Place, offset: number, sequenceNumber: number, count: number, hash: number) {
+    this.place = place
+    this.offset = offset
+    this.sequenceNumber = sequenceNumber
     this.count = count
     this.hash = hash
     this.made = undefined
@@ -69,13 +72,69 @@ export class Position {
     const { agent, delivered, epoch, incarnation, offset, origin, responseId, runId, sequenceNumber, skip, status, turn } =
       token
     const head: Head = { agent, runId, incarnation, turn, responseId, epoch, sealed }
-    return new Position(head, offset, sequenceNumber, skip, status, origin, delivered)
+    return new Position(new Place(head, skip, status, origin, delivered, undefined), offset, sequenceNumber, 0, 0)
   }
 
   /** The same position, of a response that has a name now. */
   named(responseId: string): Position {
     const { delivered, head, offset, origin, sequenceNumber, skip, status } = this
-    return new Position({ ...head, responseId }, offset, sequenceNumber, skip, status, origin, delivered)
+    const place = new Place({ ...head, responseId }, skip, status, origin, delivered, undefined)
+    return new Position(place, offset, sequenceNumber, 0, 0)
+  }
+
+  /** The position after one more update. */
+  next(
+    sequenceNumber: number,
+    skip: number,
+    status: ContinuationToken["status"],
+    origin: ContinuationToken["origin"],
+    delivered: Delivered
+  ): Position {
+    return new Position(
+      new Place(this.head, skip, status, origin, delivered, undefined),
+      this.offset + 1,
+      sequenceNumber,
+      0,
+      0
+    )
+  }
+
+  /** The position after one more piece of this lane; undefined if that is no open text that goes on with whole characters. */
+  grown(
+    sequenceNumber: number,
+    status: ContinuationToken["status"],
+    index: number | undefined,
+    lane: number,
+    delta: string
+  ): Position | undefined {
+    const { offset, place } = this
+    let { count, hash } = this
+    let on = place
+    if (place.growing?.[0] !== index || place.growing?.[1] !== lane || place.status !== status || place.skip !== 0) {
+      const rows = this.delivered
+      const growing = index === undefined ? undefined : Rows.find(rows, index, lane)
+      if (growing === undefined || growing[5] !== 0) return undefined
+      on = new Place(place.head, 0, status, "stream", rows, growing)
+      count = growing[3]
+      hash = growing[4]
+    }
+    return new Position(on, offset + 1, sequenceNumber, count + delta.length, Rows.foldSigned(hash, delta))
+  }
+
+  get head(): Head {
+    return this.place.head
+  }
+
+  get skip(): number {
+    return this.place.skip
+  }
+
+  get status(): ContinuationToken["status"] {
+    return this.place.status
+  }
+
+  get origin(): ContinuationToken["origin"] {
+    return this.place.origin
   }
 
   get incarnation(): number {
@@ -87,7 +146,8 @@ export class Position {
   }
 
   get delivered(): Delivered {
-    const { count, growing, hash, rows } = this
+    const { count, hash } = this
+    const { growing, rows } = this.place
     if (growing === undefined) return rows
     const [place, lane, kind] = growing
     return Rows.grow(rows, growing, [place, lane, kind, count, hash >>> 0, 0])

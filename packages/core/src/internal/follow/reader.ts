@@ -142,34 +142,17 @@ export class Reader {
     const statement = event.statements[0]
     if (statement?._tag !== "Delta" || event.statements.length !== 1 || event.sequenceNumber === undefined) return false
     const { position } = this
-    if (position.rows.at.length > 0 || (position.skip > 0 && number === position.sequenceNumber)) return false
+    if (position.place.rows.at.length > 0 || (position.skip > 0 && number === position.sequenceNumber)) return false
     const { delta, index, kind, lane } = statement
-    let { count, growing, hash, rows } = position
-    if (growing === undefined || growing[0] !== index || growing[1] !== lane) {
-      rows = position.delivered
-      growing = index === undefined ? undefined : Rows.find(rows, index, lane)
-      if (growing === undefined) return false
-      count = growing[3]
-      hash = growing[4]
-    }
-    if (growing[2] !== Rows.kindOf(kind) || growing[5] !== 0 || !isPlain(delta)) return false
+    if (delta.length === 0 || !delta.isWellFormed()) return false
     const status = event.status ?? position.status
-    const next = new Position(
-      position.head,
-      position.offset + 1,
-      number,
-      0,
-      status,
-      "stream",
-      rows,
-      growing,
-      count + delta.length,
-      Rows.foldSigned(hash, delta)
-    )
+    const next = position.grown(number, status, index, lane, delta)
+    const row = next?.place.growing
+    if (next === undefined || row === undefined || row[2] !== Rows.kindOf(kind)) return false
     this.position = next
     const update: Types.Mutable<AgentUpdate> = {
       _tag: "Update",
-      part: deltaPart(this.idOf(growing[0], lane), kind, delta),
+      part: deltaPart(this.idOf(row[0], lane), kind, delta),
       text: kind === "text" ? delta : "",
       status,
       runId: position.head.runId,
@@ -299,8 +282,7 @@ export class Reader {
     origin: ContinuationToken["origin"],
     delivered: ContinuationToken["delivered"]
   ): void {
-    const { head, offset } = this.position
-    this.position = new Position(head, offset + 1, sequenceNumber, skip, status, origin, delivered)
+    this.position = this.position.next(sequenceNumber, skip, status, origin, delivered)
   }
 
   private update(part: Part | undefined, origin: Origin, raw: unknown, isLast: boolean): AgentUpdate {
@@ -326,13 +308,6 @@ export class Reader {
 /** How a response finished; one that asked for calls did not just stop, whatever its end shows. */
 const finishOf = ({ finish }: ModelSnapshot, calls: boolean): ModelSnapshot["finish"] =>
   calls && finish?.reason === "stop" ? { ...finish, reason: "tool-calls" } : finish
-
-/** Whether a delta can be delivered as it is. */
-const isPlain = (delta: string): boolean => {
-  if (delta.length === 0) return false
-  const last = delta.charCodeAt(delta.length - 1)
-  return (last < 0xd800 || last > 0xdbff) && delta.isWellFormed()
-}
 
 // Some replays come with neighbours swapped.
 const inOrder = (events: ReadonlyArray<ModelEvent>): ReadonlyArray<ModelEvent> => {
