@@ -6,6 +6,7 @@ import { transform } from "esbuild"
 import { globSync } from "node:fs"
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
+import { bundle } from "../scripts/bundle.ts"
 
 const root = resolve(import.meta.dirname, "..")
 
@@ -56,7 +57,7 @@ export const build = async (at = place) => {
     const from = join(root, folder)
     const manifest = JSON.parse(await readFile(join(from, "package.json"), "utf8"))
     const to = join(at, "node_modules", manifest.name)
-    await compileAll(join(from, "src"), join(to, "dist"))
+    await bundle(join(from, "src"), join(to, "dist"))
     await writeFile(join(to, "package.json"), JSON.stringify({ ...manifest, ...manifest.publishConfig }))
   })
   await Promise.all([

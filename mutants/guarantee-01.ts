@@ -36,7 +36,7 @@ export default [
     guarantee: 1,
     breaks: "an early token is a view, and takes nothing back",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: "|| !reaches(next, token)",
+    find: "|| !reaches(next, this.last)",
     replace: "",
     test: "test/core/Prefix.test.ts",
     title: "an early token is a view: it reads again, and never takes the stored position back"

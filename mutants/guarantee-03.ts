@@ -6,8 +6,8 @@ export default [
     guarantee: 3,
     breaks: "the position is written once per cadence",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: "writer.within(every) },\n    note:",
-    replace: "writer.within(1) },\n    note:",
+    find: "this.metrics.acknowledged()\n    this.writer?.within(this.every)",
+    replace: "this.metrics.acknowledged()\n    this.writer?.within(1)",
     test: "test/core/Lease.test.ts",
     title: "the cadence"
   },
@@ -87,8 +87,8 @@ export default [
     guarantee: 3,
     breaks: "a position counts as behind until it is written, not until a write was tried",
     file: "packages/core/src/internal/hold/checkpointMetrics.ts",
-    find: "if (Exit.isSuccess(exit)) underway = undefined",
-    replace: "underway = undefined",
+    find: "if (Exit.isSuccess(exit)) this.underway = undefined",
+    replace: "this.underway = undefined",
     test: "test/core/Telemetry.test.ts",
     title: "of writes: how long they took, which failed, and how far they were behind"
   },
@@ -127,7 +127,7 @@ export default [
     guarantee: 3,
     breaks: "the position of a run that is left is written beside a fact that the store refuses",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: "return isMoved ? Effect.ignore(send([])) : Effect.void",
+    find: "return this.isMoved ? Effect.ignore(this.send([])) : Effect.void",
     replace: "return Effect.void",
     test: "test/core/Leftovers.test.ts",
     title: "E17: the position of a consumer that ends early is written beside a fact that is refused"
@@ -137,8 +137,8 @@ export default [
     guarantee: 3,
     breaks: "a fact that the store refuses does not block later positions",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: 'if (facts.length === 0 || error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void',
-    replace: "if (facts.length >= 0) return Effect.void",
+    find: 'if (error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void',
+    replace: "if (error !== undefined) return Effect.void",
     test: "test/core/Leftovers.test.ts",
     title: "E17: a fact that it refuses does not block positions"
   }

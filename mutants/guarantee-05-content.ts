@@ -271,8 +271,8 @@ export default [
     guarantee: 5,
     breaks: "half of a character waits for its other half, also if its text is open",
     file: "packages/core/src/internal/follow/reader.ts",
-    find: "return (last < 0xd800 || last > 0xdbff) && delta.isWellFormed()",
-    replace: "return last >= 0",
+    find: "if (delta.length === 0 || !delta.isWellFormed()) return false",
+    replace: "if (delta.length === 0) return false",
     test: "test/openai/PositionRules.test.ts",
     title: "also if the text is open already"
   },
@@ -280,9 +280,9 @@ export default [
     id: "C13-forgotten",
     guarantee: 5,
     breaks: "half of a character whose other half does not come is replaced",
-    file: "packages/core/src/internal/follow/reader.ts",
-    find: "|| known[5] !== 0) return false",
-    replace: ") return false",
+    file: "packages/core/src/internal/follow/position.ts",
+    find: "if (growing === undefined || growing[5] !== 0) return undefined",
+    replace: "if (growing === undefined) return undefined",
     test: "test/openai/PositionRules.test.ts",
     title: "a first half without a second is replaced"
   },

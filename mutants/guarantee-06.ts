@@ -16,8 +16,8 @@ export default [
     guarantee: 6,
     breaks: "a worker that stood still past its lease delivers nothing more",
     file: "packages/core/src/internal/hold/lease.ts",
-    find: "clock.monotonicTimeNanosUnsafe() >= leaseEnd",
-    replace: "leaseEnd === 0n",
+    find: "this.clock.monotonicTimeNanosUnsafe() >= this.leaseEnd",
+    replace: "this.leaseEnd === 0n",
     test: "test/core/Lease.test.ts",
     title: "over while the process stood still: noticed before the next update is delivered"
   },
@@ -215,8 +215,8 @@ export default [
     guarantee: 6,
     breaks: "what is given back is not stolen from its holder",
     file: "packages/core/src/internal/hold/lease.ts",
-    find: "const giveBack = store.acquire(runId, { owner, ttl, attempt })",
-    replace: "const giveBack = store.acquire(runId, { owner, ttl, attempt, steal: true })",
+    find: "store.acquire(runId, { owner, ttl: timeOf(policy), attempt })",
+    replace: "store.acquire(runId, { owner, ttl: timeOf(policy), attempt, steal: true })",
     test: "test/core/Holding.test.ts",
     title: "E6: stays with who holds it"
   },

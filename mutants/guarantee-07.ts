@@ -66,8 +66,8 @@ export default [
     guarantee: 7,
     breaks: "a body that ends before it names the response leaves open whether the work was bought",
     file: "packages/openai/src/internal/create.ts",
-    find: "Pull.catchDone(() => endedEarly)",
-    replace: "Pull.catchDone(() => (named ? endedEarly : Cause.done()))",
+    find: "Cause.isDone(reason.error) ? endedEarly(reading)",
+    replace: "Cause.isDone(reason.error) ? ({} as never)",
     test: "test/openai/Create.test.ts",
     title: "a create stream that is cut"
   },
@@ -275,8 +275,8 @@ export default [
     guarantee: 7,
     breaks: "who lost its run while its request was under way tells what was bought",
     file: "packages/core/src/internal/opening.ts",
-    find: "return yield* errorOf(run)(first.reason)",
-    replace: "return yield* first",
+    find: "errorOf(run)(first.reason) : first",
+    replace: "first : first",
     test: "test/core/Outcomes.test.ts",
     title: "the error tells it"
   },
@@ -386,7 +386,7 @@ export default [
     breaks: "a refusal in the first event of a stream is one",
     file: "packages/openai/src/internal/create.ts",
     find: "isRefusal(said) ? error : unconfirmed(error)",
-    replace: "unconfirmed(error)",
+    replace: "Effect.fail(",
     test: "test/openai/Refusals.test.ts"
   },
   {
@@ -394,8 +394,8 @@ export default [
     guarantee: 7,
     breaks: "a refusal counts also if the connection breaks after it",
     file: "packages/openai/src/internal/create.ts",
-    find: "(refusal ?? unconfirmed(error))",
-    replace: "unconfirmed(error)",
+    find: "Effect.fail(refusal ??",
+    replace: "Effect.fail(",
     test: "test/openai/Refusals.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

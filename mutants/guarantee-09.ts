@@ -16,8 +16,8 @@ export default [
     guarantee: 9,
     breaks: "a cancel that comes while the request is under way is passed on",
     file: "packages/core/src/internal/hold/cancels.ts",
-    find: "const fiber = fork(cancelOf(response))",
-    replace: "const fiber = fork(Effect.void)",
+    find: "const fiber = this.fork(this.cancel(response))",
+    replace: "const fiber = this.fork(Effect.void)",
     test: "test/core/Ends.test.ts",
     title: "while the request is under way: passed on as soon as there is something to cancel"
   },
@@ -77,7 +77,7 @@ export default [
     guarantee: 9,
     breaks: "who follows a silent run learns of a cancel by renewing the lease",
     file: "packages/core/src/internal/hold/lease.ts",
-    find: "if (journal.merge(seen, renewed.success)) options.onFacts()",
+    find: "if (journal.merge(seen, facts)) options.onFacts()",
     replace: "",
     test: "test/core/Schedules.test.ts",
     title: "X8: who follows a silent run learns of a cancel from its next renewal"
@@ -147,8 +147,8 @@ export default [
     guarantee: 9,
     breaks: "a checkpoint tells of a cancel that others recorded",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: "if (journal.merge(seen, since)) options.onFacts()",
-    replace: "journal.merge(seen, since)",
+    find: "if (held.journal.merge(seen, answer.facts)) this.options.onFacts()",
+    replace: "held.journal.merge(seen, answer.facts)",
     test: "test/core/Schedules.test.ts",
     title: "X23: a checkpoint tells of what others recorded"
   },
@@ -229,8 +229,8 @@ export default [
     guarantee: 9,
     breaks: "the holder of a run sends a cancel for as long as the provider refuses it",
     file: "packages/core/src/internal/hold/cancels.ts",
-    find: "sendCancel(run, response, { by: lease.owner })",
-    replace: "sendCancel(run, response, { by: lease.owner, schedule: run.policy.requestRetry })",
+    find: "sendCancel(run, response, { by: held.lease.owner })",
+    replace: "sendCancel(run, response, { by: held.lease.owner, schedule: run.policy.requestRetry })",
     test: "test/core/Outcomes.test.ts",
     title: "E3a: is refused with 503 for minutes"
   },
@@ -239,7 +239,7 @@ export default [
     guarantee: 9,
     breaks: "a cancel under way has the time that is left when its run is left",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: "Effect.andThen(Effect.timeoutOption(cancels.ended, Duration.times(closeTimeout, 0.5))),",
+    find: "Effect.andThen(Effect.timeoutOption(cancels.ended(), Duration.times(closeTimeout, 0.5))),",
     replace: "",
     test: "test/core/Outcomes.test.ts",
     title: "E3d: of a run that stalled is refused with 503: it is sent again"
@@ -279,7 +279,7 @@ export default [
     guarantee: 9,
     breaks: "a foreground run is stopped though its consumer is busy with an update",
     file: "packages/core/src/internal/follow/makePull.ts",
-    find: "const off = stopped.on(() => void stop(follower.stop))",
+    find: "const off = stopped.on(() => void stop(follower.stop()))",
     replace: "const off = stopped.on(() => {})",
     test: "test/core/Stops.test.ts",
     title: "E13: while its consumer is busy with an update"

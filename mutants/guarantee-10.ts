@@ -235,8 +235,8 @@ export default [
     guarantee: 10,
     breaks: "trouble that is over is told in the log",
     file: "packages/core/src/internal/hold/trouble.ts",
-    find: "return Effect.annotateLogs(Effect.logInfo(`baton: over: ${what}`), annotations)",
-    replace: "return Effect.annotateLogs(Effect.logTrace(what), annotations)",
+    find: "return this.told(Effect.logInfo(`baton: over: ${what}`))",
+    replace: "return this.told(Effect.logTrace(what))",
     test: "test/core/Saying.test.ts",
     title: "N5: a first request that is refused for now"
   },

@@ -97,7 +97,7 @@ export default [
     guarantee: 11,
     breaks: "a token names its response",
     file: "packages/core/src/internal/follow/reader.ts",
-    find: "if (sizeOf(responseId) > longestResponseId || this.position.responseId === responseId) return",
+    find: "if (sizeOf(responseId) > longestResponseId || this.position.head.responseId === responseId) return",
     replace: 'if (responseId !== "") return',
     test: "test/openai/PositionRules.test.ts",
     title: "its response's id, if that is not too long"
@@ -107,8 +107,8 @@ export default [
     guarantee: 11,
     breaks: "a response's id that is too long is left out of the token",
     file: "packages/core/src/internal/follow/reader.ts",
-    find: "if (sizeOf(responseId) > longestResponseId || this.position.responseId === responseId) return",
-    replace: "if (this.position.responseId === responseId) return",
+    find: "if (sizeOf(responseId) > longestResponseId || this.position.head.responseId === responseId) return",
+    replace: "if (this.position.head.responseId === responseId) return",
     test: "test/openai/PositionRules.test.ts",
     title: "its response's id, if that is not too long"
   }

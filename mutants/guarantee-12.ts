@@ -6,9 +6,9 @@ export default [
     guarantee: 12,
     breaks: "memory is flat, however long a run is polled",
     file: "packages/core/src/internal/follow/follower.ts",
-    find: "return Effect.flatMap(this.poll.next, (looked) => this.seen(looked))",
+    find: "return Effect.flatMap(this.poll.next(), (looked) => this.seen(looked))",
     replace:
-      "return guarded(this.following, Effect.flatMap(this.poll.next, (looked) => Effect.flatMap(this.seen(looked), (batch) => batch.length === 0 ? this.step() : Effect.succeed(batch))))",
+      "return guarded(this.following, Effect.flatMap(this.poll.next(), (looked) => Effect.flatMap(this.seen(looked), (batch) => batch.length === 0 ? this.step() : Effect.succeed(batch))))",
     test: "test/core/Flat.test.ts",
     title: "holds no more fibers after thousands of looks than after one"
   },
@@ -67,7 +67,7 @@ export default [
     guarantee: 12,
     breaks: "a store that is away costs a line for each run, and not one for each failure",
     file: "packages/core/src/internal/hold/trouble.ts",
-    find: "if (current !== undefined) return Effect.void",
+    find: "if (this.current !== undefined) return Effect.void",
     replace: "",
     test: "test/core/Leftovers.test.ts",
     title: "E17: for 3 s log a line each"

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type * as AiError from "effect/ai/AiError"
 import { type AgentError, BackgroundUnsupported, RunNotFound, StoreFailed, Unconfirmed } from "../AgentError.ts"
 import type { ModelRequest } from "../BackgroundModel.ts"

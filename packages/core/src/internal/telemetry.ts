@@ -139,13 +139,7 @@ export class Telemetry {
   }
 
   /** The run is over; called while the attachment that showed it lasts. */
-  ended({
-    snapshot,
-    status
-  }: {
-    readonly status: RunStatus
-    readonly snapshot?: ModelSnapshot
-  }): Effect.Effect<void> {
+  ended({ snapshot, status }: { readonly status: RunStatus; readonly snapshot?: ModelSnapshot }): Effect.Effect<void> {
     const { agent, counts, model } = this.options
     const { span } = this
     span?.attribute("baton.run.status", status)

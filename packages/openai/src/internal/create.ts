@@ -70,10 +70,10 @@ export const untilNamed = (
         return Effect.succeed(events)
       },
       onFailure: (cause) => {
-        const failed = cause.reasons.find(Cause.isFailReason)
-        if (failed === undefined) return Effect.failCause(cause as Cause.Cause<never>)
+        const reason = cause.reasons.find(Cause.isFailReason)
+        if (reason === undefined) return Effect.failCause(cause as Cause.Cause<never>)
         // What the provider said counts, also if the connection breaks after it.
-        return Effect.fail(refusal ?? unconfirmed(Cause.isDone(failed.error) ? endedEarly(reading) : failed.error))
+        return Effect.fail(refusal ?? unconfirmed(Cause.isDone(reason.error) ? endedEarly(reading) : reason.error))
       }
     })
   return Effect.suspend((): Pull.Pull<Events, AiError.AiError | CreateUnconfirmed> => (named ? pull : first()))

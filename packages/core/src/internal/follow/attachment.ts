@@ -201,10 +201,7 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
   const { model, reader } = following
   const after = reader.after()
   const { child, span } = yield* announce(following, "replay")
-  const opened = Effect.all([
-    Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })),
-    forkIn
-  ])
+  const opened = Effect.all([Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })), forkIn])
   const [events, fork] = yield* opened.pipe(Scope.provide(child), within(span))
   return new Attachment(following, { origin: "replay", scope: child, events, fork })
 })

@@ -69,8 +69,20 @@ export class Position {
 
   /** The position that a token says. */
   static of(token: ContinuationToken, sealed: boolean): Position {
-    const { agent, delivered, epoch, incarnation, offset, origin, responseId, runId, sequenceNumber, skip, status, turn } =
-      token
+    const {
+      agent,
+      delivered,
+      epoch,
+      incarnation,
+      offset,
+      origin,
+      responseId,
+      runId,
+      sequenceNumber,
+      skip,
+      status,
+      turn
+    } = token
     const head: Head = { agent, runId, incarnation, turn, responseId, epoch, sealed }
     return new Position(new Place(head, skip, status, origin, delivered, undefined), offset, sequenceNumber, 0, 0)
   }

@@ -211,7 +211,7 @@ export class Reader {
     if (finish !== undefined) telling.tell(finish, telling.delivered)
     this.ending = {
       status,
-      ...(status === "failed" ? { error: snapshot.error ?? unexplained } : undefined),
+      ...(status === "failed" ? { error: snapshot.error ?? unexplained() } : undefined),
       snapshot: finish === undefined ? snapshot : { ...snapshot, finish },
       shows: match === "found"
     }
@@ -317,8 +317,9 @@ const inOrder = (events: ReadonlyArray<ModelEvent>): ReadonlyArray<ModelEvent> =
     : events
 }
 
-const unexplained = AiError.make({
-  module: "BackgroundModel",
-  method: "retrieve",
-  reason: new AiError.UnknownError({ description: "The provider gave no reason" })
-})
+const unexplained = () =>
+  AiError.make({
+    module: "BackgroundModel",
+    method: "retrieve",
+    reason: new AiError.UnknownError({ description: "The provider gave no reason" })
+  })

@@ -25,7 +25,7 @@ interface Options {
 }
 
 /** A limit that is over: the connection was silent for too long, or the run has stalled. */
-export type Over = "idle" | AgentError
+type Over = "idle" | AgentError
 
 /** Who waits, and is told once if a limit is over. */
 export interface Listener {

@@ -17,7 +17,11 @@ const templates = {
 }
 
 /** A piece of a text. They come by the hundred thousand, and are built without the Schema. */
-export const deltaPart = (id: string, kind: TextLane["kind"], delta: string): Part => ({ ...templates[kind], id, delta })
+export const deltaPart = (id: string, kind: TextLane["kind"], delta: string): Part => ({
+  ...templates[kind],
+  id,
+  delta
+})
 
 /** The decoded form of a stream part; a part that does not decode is none, and its update still has the raw event. */
 export const decodePart = (part: Response.StreamPartEncoded): Part | undefined => {
@@ -28,6 +32,11 @@ export const decodePart = (part: Response.StreamPartEncoded): Part | undefined =
       return deltaPart(part.id, "reasoning", part.delta)
     case "tool-params-delta":
       return deltaPart(part.id, "params", part.delta)
+    case "text-start":
+    case "text-end":
+    case "reasoning-start":
+    case "reasoning-end":
+      return Response.makePart(part.type, part)
     default:
       return Option.getOrUndefined(decodeOther(part))
   }

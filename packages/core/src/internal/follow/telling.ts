@@ -26,7 +26,7 @@ const startOf = (id: string, kind: number, name: string | undefined, metadata: M
     ? { type: "tool-params-start", id, name: name ?? "", ...defined(metadata) }
     : { type: kind === 0 ? "text-start" : "reasoning-start", id, ...defined(metadata) }
 
-export const deltaOf = (id: string, kind: number, delta: string): Part => ({
+const deltaOf = (id: string, kind: number, delta: string): Part => ({
   type: `${names[kind as 0 | 1 | 2]}-delta`,
   id,
   delta

@@ -94,10 +94,7 @@ export class Checkpointer {
   }
 
   /** Writes decisions now, and with them another position, if nothing came that this process had not seen. */
-  decide(
-    facts: ReadonlyArray<NewFact>,
-    position?: ContinuationToken
-  ): Effect.Effect<Answer["outcome"], AgentError> {
+  decide(facts: ReadonlyArray<NewFact>, position?: ContinuationToken): Effect.Effect<Answer["outcome"], AgentError> {
     return this.one.withPermit(this.send(facts, position)).pipe(
       Effect.tap(({ outcome }) => (outcome === "written" ? this.counted(facts) : Effect.void)),
       Effect.map(({ outcome }) => outcome)
@@ -213,9 +210,7 @@ export class Checkpointer {
   }
 }
 
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Checkpointer, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Checkpointer, never, Scope.Scope> {
   const checkpointer = new Checkpointer(options, yield* Clock.Clock)
   yield* checkpointer.begin()
   return checkpointer

@@ -29,7 +29,7 @@ export const timeOf = ({ leaseTime }: Pick<RunPolicy, "leaseTime">): Duration.Du
 export const persistently = Schedule.spaced("100 millis")
 
 /** How a run is left: see `ReleaseOptions`. */
-export type Rest = Pick<ReleaseOptions, "due" | "parked">
+type Rest = Pick<ReleaseOptions, "due" | "parked">
 
 interface Options {
   readonly store: TokenStore["Service"]
