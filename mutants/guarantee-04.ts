@@ -265,5 +265,23 @@ export default [
     find: "thrown.push(defect)",
     replace: "",
     test: "test/core/WatchedTimes.test.ts"
+  },
+  {
+    id: "redis-late-process",
+    guarantee: 4,
+    breaks: "a process that was late does not give up what Redis has answered",
+    file: "packages/redis/src/internal/connection.ts",
+    find: "yield* Effect.yieldNow",
+    replace: "",
+    test: "test/redis/Limits.test.ts"
+  },
+  {
+    id: "redis-unbounded",
+    guarantee: 4,
+    breaks: "no more commands are under way at once than Redis answers in time",
+    file: "packages/redis/src/internal/connection.ts",
+    find: "const most = 1000",
+    replace: "const most = 2000",
+    test: "test/redis/Limits.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -224,5 +224,32 @@ export default [
     replace: "if (this.delivered.overflow || this.isUnannounced(statement)) return",
     test: "test/openai/PositionRules.test.ts",
     title: "is dropped if a token has no room for it"
+  },
+  {
+    id: "given-up-pull-loses",
+    guarantee: 5,
+    breaks: "what comes after a pull was given up is there for the next one",
+    file: "packages/core/src/internal/follow/attachment.ts",
+    find: "this.batch = events",
+    replace: "if (this.wake !== undefined) this.batch = events",
+    test: "test/core/Pulls.test.ts"
+  },
+  {
+    id: "swapped-neighbours-parted",
+    guarantee: 5,
+    breaks: "neighbours that a replay swapped come together, so that they can be put in order",
+    file: "packages/openai/src/internal/body.ts",
+    find: "last === numberOf(events.at(-2)) + 1 &&",
+    replace: "",
+    test: "test/openai/Framing.test.ts"
+  },
+  {
+    id: "growing-text-forgotten",
+    guarantee: 5,
+    breaks: "the token of a position says how much of the text that grows was delivered",
+    file: "packages/core/src/internal/follow/position.ts",
+    find: "return Rows.grow(rows, growing, [place, lane, kind, count, hash >>> 0, 0])",
+    replace: "return rows",
+    test: "test/openai/Positions.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>
