@@ -29,6 +29,7 @@ import type { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
 import type { Agent, RunInput, RunRef } from "./agent.ts"
 import { freshId } from "./freshId.ts"
+import { lazily } from "./lazily.ts"
 import { timeOf } from "./hold/lease.ts"
 import { isMinted, minted, plainCodec } from "./minted.ts"
 import { typedStore } from "./typedStore.ts"
@@ -58,6 +59,8 @@ export interface OpenRun {
 }
 
 const maxNameBytes = 64
+
+const utf8 = new TextEncoder()
 
 const invalid = (description: string) => new AgentError({ reason: new InvalidInput({ description }) })
 
@@ -134,10 +137,8 @@ const encodePrompt = Schema.encodeEffect(Schema.toCodecJson(Prompt.Prompt))
 
 // MD5 tells two inputs apart, which is all that is asked, and is not asynchronous as WebCrypto's digests are: under a
 // TestClock a run stands at its next sleep when the clock is adjusted.
-const hash = (text: string) =>
-  Digest.Digest.use((service) => service.digestHex(Digest.md5, new TextEncoder().encode(text))).pipe(
-    Effect.provide(Digest.layerWebCrypto)
-  )
+const digests = lazily(() => Effect.runSync(Effect.provide(Digest.Digest, Digest.layerWebCrypto)))
+const hash = (text: string) => digests().digestHex(Digest.md5, utf8.encode(text))
 
 const digest = Effect.fnUntraced(function* (agent: Agent, prompt: Prompt.Prompt, session: RunInput["session"]) {
   const encoded = yield* Effect.orDie(encodePrompt(prompt))
@@ -174,8 +175,6 @@ export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> => {
         errorOf(run)(new AgentChanged({ started: record.agentVersion ?? "none", now: agent.version ?? "none" }))
       )
 }
-
-const utf8 = new TextEncoder()
 
 /** What runs are worked on with, of any agent. */
 const services = Effect.gen(function* () {
