@@ -135,7 +135,7 @@ export const start = (
   skip: 0,
   status: turn === 0 ? "queued" : "in_progress",
   origin: "stream",
-  delivered: { items: [], lanes: [], open: [], ids: [], at: [], next: 0, calls: false, overflow: false }
+  delivered: TokenRows.nothing
 })
 
 /**

@@ -87,7 +87,7 @@ interface Parts {
 class Advancing implements Advance {
   private readonly parts: Parts
   private position: ContinuationToken.ContinuationToken
-  private current: { readonly pull: Pulled; readonly scope: Scope.Closeable } | undefined
+  private current: { readonly pull: Updates; readonly scope: Scope.Closeable } | undefined
   private last: AgentUpdate | undefined
   private isWaiting = false
   private isTold: boolean
@@ -106,9 +106,7 @@ class Advancing implements Advance {
 
   readonly pull: Updates = Effect.suspend(() => {
     const { current } = this
-    if (current !== undefined) {
-      return Effect.flatMap(Effect.catch(current.pull, this.stalled), (batch) => this.delivered(batch))
-    }
+    if (current !== undefined) return current.pull
     return this.end === undefined && !this.isWaiting ? this.step() : this.overNow
   })
 
@@ -172,9 +170,15 @@ class Advancing implements Advance {
     const engine = { lost: held.lost, stopped: held.stopped, telemetry }
     return Effect.flatMap(Scope.fork(scope), (child) =>
       Effect.map(Scope.provide(makePull(run, source, this.position, engine), child), (pull) => {
-        this.current = { pull, scope: child }
+        this.goesOn(pull, child)
       })
     )
+  }
+
+  /** The updates of the turn's response are pulled from here on. */
+  private goesOn(pull: Pulled, scope: Scope.Closeable): void {
+    const updates = Effect.flatMap(Effect.catch(pull, this.stalled), (batch) => this.delivered(batch))
+    this.current = { pull: updates, scope }
   }
 
   /** The turn's response is read to its end. */
@@ -194,7 +198,7 @@ class Advancing implements Advance {
         Scope.provide(child),
         Effect.flatMap((result): Effect.Effect<void, AgentError> => {
           if (result._tag === "Opened") {
-            this.current = { pull: result.opened.pull, scope: child }
+            this.goesOn(result.opened.pull, child)
             return patience.accepted
           }
           const closed = Scope.close(child, Exit.void)

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,7 +10,6 @@ import type * as Tracer from "effect/Tracer"
 import * as AiError from "effect/ai/AiError"
 import * as GenAi from "effect/ai/Telemetry"
 import { AgentError, LeaseLost } from "../AgentError.ts"
-import type { AgentUpdate } from "../AgentUpdate.ts"
 import {
   type BackgroundModel,
   CreateUnconfirmed,
@@ -48,6 +48,7 @@ interface Options {
 export class Telemetry {
   private readonly options: Options
   private readonly clock: Clock.Clock
+  private readonly context: Context.Context<never>
   private readonly updates: ReturnType<typeof Instruments.updates>
   private attempt: number
   private span: Tracer.Span | undefined
@@ -55,9 +56,10 @@ export class Telemetry {
   /** When the response was asked for of which nothing came yet. */
   private asked: bigint | undefined
 
-  constructor(options: Options, clock: Clock.Clock) {
+  constructor(options: Options, clock: Clock.Clock, context: Context.Context<never>) {
     this.options = options
     this.clock = clock
+    this.context = context
     this.updates = Instruments.updates(this.attributes())
     this.attempt = options.attempt ?? 0
   }
@@ -128,14 +130,15 @@ export class Telemetry {
     if (this.span !== undefined) GenAi.addGenAIAnnotations(this.span, { response: { id: responseId } })
   }
 
-  delivered(batch: ReadonlyArray<AgentUpdate>): Effect.Effect<void> {
-    const count = Metric.update(this.updates, batch.length)
+  /** So many updates were delivered. It is told for each read, and takes no effect for that. */
+  delivered(count: number): void {
+    this.updates.updateUnsafe(count, this.context)
     const { asked } = this
-    if (asked === undefined) return count
+    if (asked === undefined) return
     const waited = this.secondsSince(asked)
     this.asked = undefined
     this.span?.attribute("gen_ai.response.time_to_first_chunk", waited)
-    return Effect.andThen(count, Metric.update(Instruments.timeToFirstChunk(this.attributes()), waited))
+    Instruments.timeToFirstChunk(this.attributes()).updateUnsafe(waited, this.context)
   }
 
   /** The run is over; called while the attachment that showed it lasts. */
@@ -149,7 +152,9 @@ export class Telemetry {
 }
 
 export const make = (options: Options): Effect.Effect<Telemetry> =>
-  Effect.map(Clock.Clock, (clock) => new Telemetry(options, clock))
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.map(Clock.Clock, (clock) => new Telemetry(options, clock, context))
+  )
 
 const describe = (span: Tracer.Span, { finish, model, responseId }: ModelSnapshot) => {
   GenAi.addGenAIAnnotations(span, {

@@ -9,6 +9,18 @@ interface Delivered extends Readonly<Record<"items" | "lanes" | "open" | "ids" |
   readonly overflow: boolean
 }
 
+/** Nothing was delivered. It is shared, so that nobody may change it. */
+export const nothing = Object.freeze({
+  items: Object.freeze([]),
+  lanes: Object.freeze([]),
+  open: Object.freeze([]),
+  ids: Object.freeze([]),
+  at: Object.freeze([]),
+  next: 0,
+  calls: false,
+  overflow: false
+})
+
 const packRows = (rows: ReadonlyArray<Row>): string =>
   rows.map((row) => row.map((n) => n.toString(36)).join(".")).join("_")
 

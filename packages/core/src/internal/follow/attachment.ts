@@ -30,9 +30,6 @@ export const within =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
     Effect.withParentSpan(effect, span, { captureStackTrace: false })
 
-/** What came of one read. */
-export type Read = { readonly _tag: "Events"; readonly events: ReadonlyArray<ModelEvent> } | Loss
-
 /**
  * An attachment that lasts until it is closed.
  *
@@ -57,7 +54,7 @@ export class Attachment implements Listener {
   /** How it ended, if it did. */
   private ended: Effect.Effect<Loss, AgentError> | undefined
   /** Lets the follower go on. */
-  private wake: ((read: Effect.Effect<Read, AgentError>) => void) | undefined
+  private wake: ((came: Effect.Effect<undefined>) => void) | undefined
   private readonly offs: ReadonlyArray<() => void>
 
   constructor(
@@ -89,26 +86,29 @@ export class Attachment implements Listener {
     return Scope.close(this.scope, exit)
   }
 
-  /** Reads what came; fails if this process may not go on, or the run has stalled. */
-  readonly read: Effect.Effect<Read, AgentError> = Effect.suspend(() => {
+  /** Takes the events that came, if some did; asks for more otherwise. */
+  take(): ReadonlyArray<ModelEvent> | undefined {
     if (this.batch === undefined && this.ended === undefined) this.pull()
-    return this.taken() ?? this.wait
-  })
-
-  private taken(): Effect.Effect<Read, AgentError> | undefined {
     const { batch } = this
-    if (batch === undefined) return this.ended
     this.batch = undefined
-    return Effect.succeed<Read>({ _tag: "Events", events: batch })
+    return batch
   }
 
-  private readonly wait: Effect.Effect<Read, AgentError> = Effect.callback<Read, AgentError>((resume) => {
+  /**
+   * Waits until there is something to take; answers how the attachment ended if it did. Fails if this process may not go
+   * on, or the run has stalled.
+   */
+  readonly wait: Effect.Effect<Loss | undefined, AgentError> = Effect.suspend(() => this.ended ?? this.came)
+
+  private readonly came = Effect.callback<undefined, AgentError>((resume) => {
     this.wake = resume
     this.watch.listen(this)
-    return Effect.sync(() => {
-      this.wake = undefined
-      this.watch.unlisten(this)
-    })
+    return this.left
+  })
+
+  private readonly left = Effect.sync(() => {
+    this.wake = undefined
+    this.watch.unlisten(this)
   })
 
   private wakeUp(): void {
@@ -116,7 +116,7 @@ export class Attachment implements Listener {
     if (wake === undefined) return
     this.wake = undefined
     this.watch.unlisten(this)
-    wake(this.read)
+    wake(Effect.undefined)
   }
 
   /** A limit of the policy is over. */

@@ -74,16 +74,16 @@ export class Follower {
   readonly pull: Pulled = Effect.suspend(() => {
     this.following.watch.waits()
     this.isPulled = true
-    return this.next
+    return this.next()
   })
 
-  private readonly next: Pulled = Effect.suspend(() =>
-    Effect.flatMap(this.step(), (batch): Pulled => {
-      if (batch.length === 0) return this.next
+  private next(): Pulled {
+    return Effect.flatMap(this.step(), (batch): Pulled => {
+      if (batch.length === 0) return this.next()
       this.isPulled = false
       return Effect.succeed(batch as Batch)
     })
-  )
+  }
 
   private step(): Effect.Effect<ReadonlyArray<Followed>, AgentError | Cause.Done> {
     const { fail, reader } = this.following
@@ -155,17 +155,20 @@ export class Follower {
   }
 
   private read(attachment: Attachment): Effect.Effect<ReadonlyArray<Followed>, AgentError> {
-    return Effect.flatMap(attachment.read, (read) => {
-      if (read._tag !== "Events") return this.lose(attachment, read)
-      const { reader, watch } = this.following
-      watch.heard()
-      const { doubted, progressed, updates } = reader.read(read.events, attachment.origin)
-      const isFirst = progressed && !attachment.progressed
-      if (progressed) attachment.progressed = true
-      const delivered = this.deliver(updates, (exit) => this.detach(exit))
-      const told = doubted ? Effect.andThen(this.detach(Exit.void), delivered) : delivered
-      return isFirst ? Effect.andThen(this.reconnect.progressed(), told) : told
-    })
+    const events = attachment.take()
+    if (events === undefined) {
+      return Effect.flatMap(attachment.wait, (loss) =>
+        loss === undefined ? this.read(attachment) : this.lose(attachment, loss)
+      )
+    }
+    const { reader, watch } = this.following
+    watch.heard()
+    const { doubted, progressed, updates } = reader.read(events, attachment.origin)
+    const isFirst = progressed && !attachment.progressed
+    if (progressed) attachment.progressed = true
+    const delivered = this.deliver(updates, (exit) => this.detach(exit))
+    const told = doubted ? Effect.andThen(this.detach(Exit.void), delivered) : delivered
+    return isFirst ? Effect.andThen(this.reconnect.progressed(), told) : told
   }
 
   private lose(attachment: Attachment, loss: Loss): Effect.Effect<ReadonlyArray<Followed>, AgentError> {
@@ -225,13 +228,12 @@ export class Follower {
   ): Effect.Effect<ReadonlyArray<Followed>, AgentError> {
     const { reader, telemetry } = this.following
     const { ending } = reader
-    const told = updates.length === 0 ? Effect.void : telemetry.delivered(updates)
-    if (ending === undefined) return Effect.as(told, updates)
+    if (updates.length > 0) telemetry.delivered(updates.length)
+    if (ending === undefined) return Effect.succeed(updates)
     this.mode = "over"
     const reason = reasonOf({ turns: [], ended: ending })
     const exit = reason === undefined ? Exit.void : Exit.fail(this.following.errorOf(reason))
-    return told.pipe(
-      Effect.andThen(telemetry.ended(ending)),
+    return telemetry.ended(ending).pipe(
       Effect.andThen(close(exit)),
       Effect.andThen(ending.shows || reader.isFromStart ? Effect.succeed(ending.snapshot) : this.lookAgain()),
       Effect.map((snapshot) => [...updates, this.endedWith(ending, snapshot)])

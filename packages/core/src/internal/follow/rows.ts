@@ -1,21 +1,11 @@
 import type { Lane, TextLane } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
+import { nothing } from "../tokenRows.ts"
 
 // The rows of a position (see ContinuationToken.Delivered) and what is added to them, as pure functions.
 
 export type Open = Delivered["open"][number]
 type Witness = readonly [placed: number, texts: number, textSum: number, reasonings: number, reasoningSum: number]
-
-const nothing: Delivered = {
-  items: [],
-  lanes: [],
-  open: [],
-  ids: [],
-  at: [],
-  next: 0,
-  calls: false,
-  overflow: false
-}
 
 /** More than a position can hold: what it knows is of no use any more, and is dropped. */
 export const overflowed = (delivered: Delivered): Delivered => ({
