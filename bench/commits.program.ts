@@ -1,23 +1,32 @@
 /**
  * Commits of positions to Redis, one after the other and 64 at once: `commits.program.ts SUBJECT MILLISECONDS`. `store` is
- * Baton's; `bare` and `timer` send the same script with the same arguments by the client, without and with its own timer.
+ * Baton's, and `client` is it over the client itself; `bare` and `timer` send the same script with the same arguments by the client, without and with its own timer.
  */
 import { ContinuationToken, Run, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
 import { NodeRedis } from "@effect/platform-node"
 import { Duration, Effect, Layer, ManagedRuntime, Option } from "effect"
+import type { Redis } from "effect/persistence"
 import { now } from "./clock.ts"
 import { setting } from "./stores.ts"
 
 const [subject = "", milliseconds = ""] = process.argv.slice(2)
 process.stdin.resume().once("end", () => process.exit(1))
 
-const Redis = NodeRedis.layer({
+const Client = NodeRedis.layer({
   url: setting("BENCH_REDIS"),
   disableOfflineQueue: true,
   ...(subject === "timer" ? {} : { commandOptions: { timeout: 0 } })
 })
-const Live = Layer.provideMerge(RedisTokenStore.layer({ prefix: setting("BENCH_PREFIX") }), Redis)
+const prefix = setting("BENCH_PREFIX")
+const Store: Layer.Layer<TokenStore.TokenStore, never, NodeRedis.NodeRedis | Redis.Redis> =
+  subject === "client"
+    ? RedisTokenStore.layerClient(
+        Effect.map(NodeRedis.NodeRedis, (redis) => redis.client),
+        { prefix }
+      )
+    : RedisTokenStore.layer({ prefix })
+const Live = Layer.provideMerge(Store, Client)
 const runtime = ManagedRuntime.make(Live)
 const { client } = await runtime.runPromise(NodeRedis.NodeRedis)
 
@@ -67,7 +76,7 @@ const measured = async (atOnce: number, ms: number) => {
   const begin = now()
   const end = begin + ms
   const used = lanes.slice(0, atOnce)
-  if (subject === "store") {
+  if (subject === "store" || subject === "client") {
     const loop = (lane: (typeof used)[number]) =>
       Effect.whileLoop({ while: () => now() < end, body: lane.commit, step: () => void count++ })
     await runtime.runPromise(Effect.forEach(used, loop, { concurrency: "unbounded", discard: true }))

@@ -111,7 +111,8 @@ export const redis = (setting: Setting) =>
     [
       { name: "EVALSHA", program: "bare" },
       { name: "EVALSHA, client's timer on", program: "timer" },
-      { name: "Baton", program: "store" }
+      { name: "Baton", program: "store" },
+      { name: "Baton, over the client itself", program: "client" }
     ].map(({ name, program }) => ({
       name,
       absent: setting.noRedis,

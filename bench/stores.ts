@@ -31,8 +31,17 @@ export const storeOf = async (kind: string): Promise<Layer.Layer<TokenStore.Toke
     default: {
       const { NodeRedis } = await import("@effect/platform-node")
       const { RedisTokenStore } = await import("@effect-baton/redis")
-      return RedisTokenStore.layer({ prefix: setting("BENCH_PREFIX") }).pipe(
-        Layer.provide(Layer.orDie(NodeRedis.layer({ url: setting("BENCH_REDIS"), disableOfflineQueue: true })))
+      const client = Effect.map(NodeRedis.NodeRedis, (redis) => redis.client)
+      return RedisTokenStore.layerClient(client, { prefix: setting("BENCH_PREFIX") }).pipe(
+        Layer.provide(
+          Layer.orDie(
+            NodeRedis.layer({
+              url: setting("BENCH_REDIS"),
+              disableOfflineQueue: true,
+              commandOptions: { timeout: 0 }
+            })
+          )
+        )
       )
     }
   }

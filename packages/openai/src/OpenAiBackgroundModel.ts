@@ -134,7 +134,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
         const reading = yield* Http.surroundings(exchange)
         if (Body.isJson(response)) return Stream.fromEffect(Create.unstreamed(response, reading))
         return Stream.fromPull(Effect.succeed(Create.untilNamed(Body.pull(response, reading), reading)))
-      }).pipe(Effect.withSpan("OpenAiBackgroundModel.create"))
+      }).pipe(Effect.withSpan("OpenAiBackgroundModel.create", {}, { captureStackTrace: false }))
     )
 
   const submit = Effect.fn("OpenAiBackgroundModel.submit")(function* (
@@ -165,7 +165,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
         }
         const reading = yield* Http.surroundings(exchange)
         return Stream.fromPull(Effect.succeed(Body.pull(response, reading)))
-      }).pipe(Effect.withSpan("OpenAiBackgroundModel.resume"))
+      }).pipe(Effect.withSpan("OpenAiBackgroundModel.resume", {}, { captureStackTrace: false }))
     )
 
   const retrieve = Effect.fn("OpenAiBackgroundModel.retrieve")(function* (responseId: string) {
