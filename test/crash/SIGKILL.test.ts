@@ -81,7 +81,7 @@ describe("kill -9", () => {
 const judge = (killed: Effect.Success<ReturnType<typeof run>>, again: ReadonlyArray<string>) => {
   const died = killed.said.at(-1)?.at ?? 0
   const written = killed.said.findLastIndex(({ did }) => did === "written")
-  const write = killed.said.slice(0, written).findLastIndex(({ did }) => did === "write")
+  const write = killed.said.slice(0, Math.max(0, written)).findLastIndex(({ did }) => did === "write")
   // Who died before the first write was whole promised nothing.
   const before = killed.said.slice(0, Math.max(0, write)).filter((line) => line.did === "update")
   const oldest = killed.updates.findIndex(({ position }) => again.includes(position))
