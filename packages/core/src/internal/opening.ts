@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type * as AiError from "effect/ai/AiError"
@@ -89,14 +90,26 @@ export const open = Effect.fnUntraced(function* (
     Effect.ensuring(Effect.sync(() => void held.underWay.delete(name)))
   )
   const fiber = yield* Effect.forkDetach(work)
-  const first = yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), Effect.flip(held.untilLost)).pipe(
-    Effect.ensuring(
-      Effect.andThen(Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout), Fiber.interrupt(fiber))
-    )
+  const answered = Effect.suspend(() =>
+    fiber.pollUnsafe() === undefined
+      ? Effect.andThen(Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout), Fiber.interrupt(fiber))
+      : Effect.void
   )
+  const first = yield* Effect.ensuring(endOf(fiber, held), answered)
   // The error tells what was bought, if the answer came in time.
   return yield* first._tag === "AgentError" ? errorOf(run)(first.reason) : first
 })
+
+/** Waits until the work is over, or the run is lost. */
+const endOf = <A, E>(fiber: Fiber.Fiber<A, E>, held: HeldRun): Effect.Effect<Exit.Exit<A, E> | AgentError> =>
+  Effect.callback((resume) => {
+    const off = held.lost.on((error) => resume(Effect.succeed(error)))
+    fiber.addObserver((exit) => {
+      off()
+      resume(Effect.succeed(exit))
+    })
+    return Effect.sync(off)
+  })
 
 /** Sends the request, and waits until the provider has named the response. */
 const exchange = Effect.fnUntraced(function* (

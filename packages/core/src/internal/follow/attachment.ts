@@ -31,7 +31,7 @@ export const within =
     Effect.withParentSpan(effect, span, { captureStackTrace: false })
 
 /**
- * An attachment that lasts until it is closed.
+ * An attachment that lasts as long as its scope.
  *
  * One fiber pulls the events of its connection, one batch whenever the follower asks for one. A batch stays here until the
  * follower takes it, and waking the follower carries nothing: so no event is lost if the follower is interrupted.
@@ -80,9 +80,16 @@ export class Attachment implements Listener {
     ]
   }
 
+  /** Goes on until the scope closes: by `close`, or as the scope of whoever follows does. */
+  begin(): Effect.Effect<this> {
+    const left = Effect.sync(() => {
+      for (const off of this.offs) off()
+      this.fiber?.interruptUnsafe()
+    })
+    return Effect.as(Scope.addFinalizer(this.scope, left), this)
+  }
+
   close(exit: Exit.Exit<void, unknown>): Effect.Effect<void> {
-    for (const off of this.offs) off()
-    this.fiber?.interruptUnsafe()
     return Scope.close(this.scope, exit)
   }
 
@@ -183,8 +190,8 @@ const lossOf = (error: Failure | Cause.Done, origin: "live" | "replay"): Loss =>
 }
 
 /** Goes on reading the connection over which the response was opened. */
-export const live = (following: Following, { first, fork, rest, scope }: Connection): Attachment =>
-  new Attachment(following, { origin: "live", scope, events: rest, first, fork })
+export const live = (following: Following, { first, fork, rest, scope }: Connection): Effect.Effect<Attachment> =>
+  new Attachment(following, { origin: "live", scope, events: rest, first, fork }).begin()
 
 /** Opens a scope and a span for an attachment, or for a look. */
 export const announce = Effect.fnUntraced(function* (following: Following, how: "replay" | "poll") {
@@ -203,7 +210,7 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
   const { child, span } = yield* announce(following, "replay")
   const opened = Effect.all([Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })), forkIn])
   const [events, fork] = yield* opened.pipe(Scope.provide(child), within(span))
-  return new Attachment(following, { origin: "replay", scope: child, events, fork })
+  return yield* new Attachment(following, { origin: "replay", scope: child, events, fork }).begin()
 })
 
 /** How the span of an attachment ends that ended so. */

@@ -138,14 +138,13 @@ export class Follower {
   private attach(): Effect.Effect<ReadonlyArray<Followed>> {
     const { connection } = this
     this.connection = undefined
-    if (this.mode === "live" && connection !== undefined) {
-      this.attachment = live(this.following, connection)
-      return Effect.succeed([])
-    }
-    return Effect.map(replay(this.following), (attachment) => {
-      this.attachment = attachment
-      return []
-    })
+    return Effect.map(
+      this.mode === "live" && connection !== undefined ? live(this.following, connection) : replay(this.following),
+      (attachment) => {
+        this.attachment = attachment
+        return []
+      }
+    )
   }
 
   private detach(exit: Exit.Exit<void, unknown>): Effect.Effect<void> {
