@@ -120,5 +120,15 @@ export default [
     replace: "",
     test: "test/openai/Waiting.test.ts",
     title: "leaves no timer behind"
+  },
+  {
+    id: "left-fiber",
+    guarantee: 12,
+    breaks: "a run that is left between two reads leaves no fiber behind",
+    file: "packages/core/src/internal/follow/attachment.ts",
+    find: "this.fiber?.interruptUnsafe()",
+    replace: "",
+    test: "test/core/Flat.test.ts",
+    title: "leaves no fiber behind when it is left"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -95,4 +95,27 @@ describe("a run that takes its time", () => {
       assert.isAtMost(yield* cut(200), few + 5)
     })
   )
+
+  it.effect("leaves no fiber behind when it is left, between two reads too", () =>
+    Effect.suspend(() => {
+      let live = 0
+      const counting: Metric.FiberRuntimeMetricsService = {
+        recordFiberStart: () => void live++,
+        recordFiberEnd: () => void live--
+      }
+      const left = (runId: string) =>
+        Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId }), 2)).pipe(passing)
+      return Effect.gen(function* () {
+        yield* left("first")
+        const before = live
+        for (let run = 0; run < 20; run++) yield* left(`r-${run}`)
+        assert.strictEqual(live, before)
+      }).pipe(
+        Effect.provideService(Metric.FiberRuntimeMetrics, counting),
+        Effect.provide(
+          Layer.merge(ScriptedModel.layer([text("a"), pause("1 second"), text("b"), completed]), TokenStore.layerMemory)
+        )
+      )
+    })
+  )
 })
