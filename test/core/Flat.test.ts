@@ -104,7 +104,11 @@ describe("a run that takes its time", () => {
         recordFiberEnd: () => void live--
       }
       const left = (runId: string) =>
-        Stream.runDrain(Stream.take(Agent.stream(analyst, { input: "Hello", runId }), 2)).pipe(passing)
+        Agent.stream(analyst, { input: "Hello", runId }).pipe(
+          Stream.takeUntil((update) => update.text === "b"),
+          Stream.runDrain,
+          passing
+        )
       return Effect.gen(function* () {
         yield* left("first")
         const before = live
@@ -113,7 +117,10 @@ describe("a run that takes its time", () => {
       }).pipe(
         Effect.provideService(Metric.FiberRuntimeMetrics, counting),
         Effect.provide(
-          Layer.merge(ScriptedModel.layer([text("a"), pause("1 second"), text("b"), completed]), TokenStore.layerMemory)
+          Layer.merge(
+            ScriptedModel.layer([text("a"), pause("1 second"), text("b"), pause("1 second"), text("c"), completed]),
+            TokenStore.layerMemory
+          )
         )
       )
     })
