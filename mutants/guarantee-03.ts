@@ -36,8 +36,8 @@ export default [
     guarantee: 3,
     breaks: "a write that failed, or whose answer did not come, is made again",
     file: "packages/core/src/internal/hold/checkpointer.ts",
-    find: "isMoved ||= withPosition",
-    replace: "",
+    find: "this.isMoved ||= withPosition",
+    replace: "this.isMoved ||= false",
     test: "test/core/Telemetry.test.ts",
     title: "of writes: how long they took, which failed, and how far they were behind"
   },
