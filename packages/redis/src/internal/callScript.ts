@@ -43,7 +43,7 @@ export const make = Effect.fnUntraced(function* (
     }
     const call = (context: Context.Context<never>): Answered =>
       Effect.callback((resume) => {
-        const underWay: Connection.Operation = { name: operation, limit, resume, since: 0, fiber: undefined }
+        const underWay: Connection.Operation = { name: operation, limit, resume, since: 0, again: 0, fiber: undefined }
         const end = (exit: Exit.Exit<unknown, Redis.RedisError>): void => {
           connection.leave(underWay)
           resume(

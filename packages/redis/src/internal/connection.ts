@@ -24,6 +24,8 @@ export interface Operation {
   readonly resume: (late: Effect.Effect<never, TokenStoreError.TokenStoreError>) => void
   /** From when its limit counts: when it was written, or if it waits for its turn, when that began. */
   since: number
+  /** How often its limit began again because the process was late. */
+  again: number
   fiber: Fiber.Fiber<unknown, Redis.RedisError> | undefined
 }
 
@@ -149,10 +151,22 @@ export class Connection {
     return Array.from(operations).filter(({ limit, since }) => since + limit <= now)
   }
 
+  // A process that stood still may only now write what its limit counts for, and Redis has not seen it: the limit begins
+  // again. Not for ever, or a process that is always late would never give up.
+  private isExcused({ again, limit }: Operation, late: number): boolean {
+    return late > Math.max(50, limit / 10) && again < 5
+  }
+
   // A timer fires before the socket is read: if the process was late, answers lie there. So an operation is over if it is
   // found so twice, with a turn of the event loop between. If the oldest was answered in it, Redis answers, and has another
   // limit of time for the rest: much of it may only be written now.
   private readonly look: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    const late = this.now() - this.wakesAt
+    for (const operation of this.over(this.sent)) {
+      if (!this.isExcused(operation, late)) continue
+      operation.since = this.now()
+      operation.again++
+    }
     if (this.over(this.sent).length > 0) {
       const [oldest] = this.sent
       yield* Effect.yieldNow
