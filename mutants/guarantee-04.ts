@@ -270,9 +270,14 @@ export default [
     id: "redis-late-process",
     guarantee: 4,
     breaks: "a process that was late does not give up what Redis has answered",
-    file: "packages/redis/src/internal/connection.ts",
-    find: "yield* Effect.yieldNow",
-    replace: "",
+    edits: [
+      { file: "packages/redis/src/internal/connection.ts", find: "yield* Effect.yieldNow", replace: "" },
+      {
+        file: "packages/redis/src/internal/connection.ts",
+        find: "if (!this.isExcused(operation, late)) continue",
+        replace: "continue"
+      }
+    ],
     test: "test/redis/Limits.test.ts"
   },
   {
