@@ -386,7 +386,7 @@ export default [
     breaks: "a refusal in the first event of a stream is one",
     file: "packages/openai/src/internal/create.ts",
     find: "isRefusal(said) ? error : unconfirmed(error)",
-    replace: "Effect.fail(",
+    replace: "unconfirmed(error)",
     test: "test/openai/Refusals.test.ts"
   },
   {
