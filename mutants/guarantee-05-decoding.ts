@@ -135,5 +135,25 @@ export default [
     find: 'status: "cancelled", finish: finishOf("other") }',
     replace: 'status: "cancelled" }',
     test: "test/testing/ScriptedModel.test.ts"
+  },
+  {
+    id: "moved-call-twice",
+    guarantee: 5,
+    breaks: "a call whose item is shown at another place does not come twice",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "&& (isExact || !bringsSingles(delivered, whole))",
+    replace: "",
+    test: "test/openai/Wholes.test.ts",
+    title: "a call whose item moved up"
+  },
+  {
+    id: "end-asked-again",
+    guarantee: 5,
+    breaks: "what cannot be put together ends alike, wherever its end was cut",
+    file: "packages/core/src/internal/follow/whole.ts",
+    find: "telling.statement++",
+    replace: "",
+    test: "test/openai/Wholes.test.ts",
+    title: "ends alike, wherever its end was cut"
   }
 ] satisfies ReadonlyArray<Mutant>

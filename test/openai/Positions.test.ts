@@ -3,10 +3,10 @@
 import { BackgroundModel, ContinuationToken, Follow, Run } from "@effect-baton/core"
 import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
 import { assert, describe } from "@effect/vitest"
-import { Effect, Option, Stream, Struct } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { law } from "../support/law.ts"
 import { type Json, MadeUp, record } from "./madeUp.ts"
-import { provider } from "./statements.ts"
+import { plain, provider } from "./statements.ts"
 import { answers, over, read, sse } from "./support.ts"
 
 interface Told {
@@ -117,12 +117,6 @@ const bounded = (updates: ReadonlyArray<AgentUpdate>) => {
 const wellFormed = (updates: ReadonlyArray<AgentUpdate>) => {
   for (const { part } of updates) if (part !== undefined && "delta" in part) assert.isTrue(part.delta.isWellFormed())
 }
-
-const plain = (updates: ReadonlyArray<AgentUpdate>) =>
-  updates.map((update) => ({
-    ...Struct.omit(update, ["origin", "continuationToken"]),
-    token: Option.getOrUndefined(update.continuationToken)
-  }))
 
 describe("positions of made-up responses", () => {
   law(

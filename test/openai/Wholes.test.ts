@@ -205,6 +205,33 @@ describe("C2: a whole response is matched by what it holds", () => {
       assert.strictEqual((yield* look(tokenAfter(updates, 2), shown([]))).failure, "RunDiverged")
     })
   )
+
+  it.effect("a call whose item moved up, as a server hides what was before it, does not come twice", () =>
+    Effect.gen(function* () {
+      // An item before the call was announced, and is not shown; behind it is one that is empty.
+      const said = [added(0), added(1), added(2), done([callLane], 2), added(3)]
+      for (const hidden of [[], [message("More")]]) {
+        const { updates } = yield* stream(told(said, shown([item(), item(callLane), item(), ...hidden])))
+        const calls = partsOf(updates).filter((part) => part.includes("<tool-call>"))
+        assert.strictEqual(calls.length, 1)
+      }
+    })
+  )
+
+  it.effect("what cannot be put together ends alike, wherever its end was cut", () =>
+    Effect.gen(function* () {
+      const begins: Statement = {
+        _tag: "LaneStarted",
+        index: 0,
+        itemId: undefined,
+        lane: { lane: 1, kind: "text", text: "" }
+      }
+      const said = [added(0), delta("é", 0), begins, added(1), done([], 1), added(2), delta("b", 2), done(undefined, 2)]
+      const items = [item(textLane("é"), textLane("more", 1)), message("b")]
+      const updates = yield* readEverywhere(told(said, shown(items, "failed")))
+      assert.notInclude(partsOf(updates).join(), "more")
+    })
+  )
 })
 
 describe("C5: an end that shows nothing", () => {

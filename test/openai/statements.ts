@@ -182,6 +182,13 @@ export const joined = (updates: ReadonlyArray<AgentUpdate>): Readonly<Record<str
 /** A text with its start and its end, as `joined` tells it. */
 export const whole = (said: string, kind = "text") => `<${kind}-start>${said}<${kind}-end>`
 
+/** Updates without what tells where they came from. A token is made when it is read, and compared by what it is then. */
+export const plain = (updates: ReadonlyArray<AgentUpdate>) =>
+  updates.map((update) => ({
+    ...Struct.omit(update, ["origin", "raw", "continuationToken"]),
+    token: Option.getOrUndefined(update.continuationToken)
+  }))
+
 /** Reads a response as a stream; cut after each update, a replay is the rest, and a look fills the rest in. */
 export const readEverywhere = Effect.fnUntraced(function* (
   events: ReadonlyArray<Event>,
@@ -193,7 +200,6 @@ export const readEverywhere = Effect.fnUntraced(function* (
     const from = tokenAfter(updates, k)
     const replayed = yield* stream(events, from)
     assert.isUndefined(replayed.failure)
-    const plain = (some: ReadonlyArray<AgentUpdate>) => some.map(Struct.omit(["origin", "raw"]))
     assert.deepStrictEqual(plain(replayed.updates), plain(updates.slice(k)), `replayed after ${k}`)
     if (snapshot === undefined) continue
     const filled = yield* look(from, snapshot)

@@ -1,8 +1,8 @@
-import type { Where } from "./position.ts"
+import type { Compared } from "./position.ts"
 import { covers } from "./rows.ts"
 
 /** Whether position `a` lies at or beyond position `b` of the same run. */
-export const reaches = (a: Where, b: Where): boolean => {
+export const reaches = (a: Compared, b: Compared): boolean => {
   if (a.incarnation !== b.incarnation) return a.incarnation > b.incarnation
   if (a.turn !== b.turn) return a.turn > b.turn
   // A look fills in more at once than a stream, so that offsets of the two do not compare.

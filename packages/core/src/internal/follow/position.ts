@@ -21,7 +21,7 @@ export interface Head {
 type Delivered = ContinuationToken["delivered"]
 
 /** What positions have in common while one text grows. */
-export class Place {
+class Common {
   readonly head: Head
   readonly skip: number
   readonly status: ContinuationToken["status"]
@@ -50,7 +50,7 @@ export class Place {
 
 /** Where a reader stands. */
 export class Position {
-  readonly place: Place
+  readonly common: Common
   readonly offset: number
   readonly sequenceNumber: number
   /** How much of the growing text was delivered, and its hash as a signed number: that one takes no memory of its own. */
@@ -58,8 +58,8 @@ export class Position {
   readonly hash: number
   private made: ContinuationToken | undefined
 
-  constructor(place: Place, offset: number, sequenceNumber: number, count: number, hash: number) {
-    this.place = place
+  constructor(common: Common, offset: number, sequenceNumber: number, count: number, hash: number) {
+    this.common = common
     this.offset = offset
     this.sequenceNumber = sequenceNumber
     this.count = count
@@ -84,14 +84,14 @@ export class Position {
       turn
     } = token
     const head: Head = { agent, runId, incarnation, turn, responseId, epoch, sealed }
-    return new Position(new Place(head, skip, status, origin, delivered, undefined), offset, sequenceNumber, 0, 0)
+    return new Position(new Common(head, skip, status, origin, delivered, undefined), offset, sequenceNumber, 0, 0)
   }
 
   /** The same position, of a response that has a name now. */
   named(responseId: string): Position {
     const { delivered, head, offset, origin, sequenceNumber, skip, status } = this
-    const place = new Place({ ...head, responseId }, skip, status, origin, delivered, undefined)
-    return new Position(place, offset, sequenceNumber, 0, 0)
+    const common = new Common({ ...head, responseId }, skip, status, origin, delivered, undefined)
+    return new Position(common, offset, sequenceNumber, 0, 0)
   }
 
   /** The position after one more update. */
@@ -103,7 +103,7 @@ export class Position {
     delivered: Delivered
   ): Position {
     return new Position(
-      new Place(this.head, skip, status, origin, delivered, undefined),
+      new Common(this.head, skip, status, origin, delivered, undefined),
       this.offset + 1,
       sequenceNumber,
       0,
@@ -119,34 +119,34 @@ export class Position {
     lane: number,
     delta: string
   ): Position | undefined {
-    const { offset, place } = this
-    let { count, hash } = this
-    let on = place
-    if (place.growing?.[0] !== index || place.growing?.[1] !== lane || place.status !== status || place.skip !== 0) {
+    const { offset } = this
+    let { common, count, hash } = this
+    const [ofIndex, ofLane] = common.growing ?? []
+    if (ofIndex !== index || ofLane !== lane || common.status !== status || common.skip !== 0) {
       const rows = this.delivered
       const growing = index === undefined ? undefined : Rows.find(rows, index, lane)
       if (growing === undefined || growing[5] !== 0) return undefined
-      on = new Place(place.head, 0, status, "stream", rows, growing)
+      common = new Common(common.head, 0, status, "stream", rows, growing)
       count = growing[3]
       hash = growing[4]
     }
-    return new Position(on, offset + 1, sequenceNumber, count + delta.length, Rows.foldSigned(hash, delta))
+    return new Position(common, offset + 1, sequenceNumber, count + delta.length, Rows.foldSigned(hash, delta))
   }
 
   get head(): Head {
-    return this.place.head
+    return this.common.head
   }
 
   get skip(): number {
-    return this.place.skip
+    return this.common.skip
   }
 
   get status(): ContinuationToken["status"] {
-    return this.place.status
+    return this.common.status
   }
 
   get origin(): ContinuationToken["origin"] {
-    return this.place.origin
+    return this.common.origin
   }
 
   get incarnation(): number {
@@ -159,7 +159,7 @@ export class Position {
 
   get delivered(): Delivered {
     const { count, hash } = this
-    const { growing, rows } = this.place
+    const { growing, rows } = this.common
     if (growing === undefined) return rows
     const [place, lane, kind] = growing
     return Rows.grow(rows, growing, [place, lane, kind, count, hash >>> 0, 0])
@@ -192,7 +192,7 @@ export class Position {
 }
 
 /** What two positions of a run are compared by. */
-export type Where = Pick<
+export type Compared = Pick<
   ContinuationToken,
   "incarnation" | "turn" | "origin" | "delivered" | "sequenceNumber" | "skip" | "offset"
 >
@@ -217,9 +217,9 @@ export const tokenAt = (position: Position): Option.Option<ContinuationToken> =>
   new SomeToken(position) as unknown as Option.Option<ContinuationToken>
 
 /** The position that a token was given for, or the token itself; nothing is made for it. */
-export const whereOf = (token: Option.Option<ContinuationToken>): Position | ContinuationToken | undefined =>
+export const positionOf = (token: Option.Option<ContinuationToken>): Position | ContinuationToken | undefined =>
   token instanceof SomeToken ? token.position : Option.getOrUndefined(token)
 
 /** The token of a position. */
-export const tokenOf = (where: Position | ContinuationToken): ContinuationToken =>
-  where instanceof Position ? where.token : where
+export const tokenOf = (position: Position | ContinuationToken): ContinuationToken =>
+  position instanceof Position ? position.token : position

@@ -142,12 +142,12 @@ export class Reader {
     const statement = event.statements[0]
     if (statement?._tag !== "Delta" || event.statements.length !== 1 || event.sequenceNumber === undefined) return false
     const { position } = this
-    if (position.place.rows.at.length > 0 || (position.skip > 0 && number === position.sequenceNumber)) return false
+    if (position.common.rows.at.length > 0 || (position.skip > 0 && number === position.sequenceNumber)) return false
     const { delta, index, kind, lane } = statement
     if (delta.length === 0 || !delta.isWellFormed()) return false
     const status = event.status ?? position.status
     const next = position.grown(number, status, index, lane, delta)
-    const row = next?.place.growing
+    const row = next?.common.growing
     if (next === undefined || row === undefined || row[2] !== Rows.kindOf(kind)) return false
     this.position = next
     const update: Types.Mutable<AgentUpdate> = {
@@ -186,7 +186,7 @@ export class Reader {
       telling.say(statements[k - 1]!, k === first && skip > 0 && number === sequenceNumber)
     }
     const status = event.status ?? this.position.status
-    if (terminal !== undefined) this.tellEnd(telling, statements.length + 1, { ...terminal, status }, origin)
+    if (terminal !== undefined) this.tellEnd(telling, first, statements.length + 1, { ...terminal, status }, origin)
     // A position that is not numbered cannot be replayed.
     const how = event.sequenceNumber === undefined ? "snapshot" : this.position.origin
     const underWay = terminal === undefined ? status : "in_progress"
@@ -199,13 +199,13 @@ export class Reader {
   }
 
   /** Tells the end of the response: what is missing of it, and how it finished. */
-  private tellEnd(telling: Telling, statement: number, snapshot: ModelSnapshot, origin: Origin): void {
+  private tellEnd(telling: Telling, first: number, statement: number, snapshot: ModelSnapshot, origin: Origin): void {
     if (telling.divergence !== undefined) return
     telling.statement = statement
     const seen = origin !== "snapshot" && this.position.origin === "stream"
-    const match = Whole.tellEnd(telling, snapshot, seen)
+    const match = Whole.tellEnd(telling, snapshot, { seen, isTold: first > statement })
     if (telling.divergence !== undefined) return
-    telling.statement = statement + 1
+    telling.statement = statement + 2
     const { status } = snapshot
     const finish = finishOf(snapshot, telling.delivered.calls)
     if (finish !== undefined) telling.tell(finish, telling.delivered)
@@ -252,7 +252,7 @@ export class Reader {
     const telling = new Telling(delivered, turn, this.fits)
     const updates: Array<AgentUpdate> = []
     if (isOver(snapshot.status)) {
-      this.tellEnd(telling, 1, snapshot, "snapshot")
+      this.tellEnd(telling, 1, 1, snapshot, "snapshot")
     } else {
       Whole.tellProgress(telling, snapshot)
       // What cannot be continued yet may be by the end.

@@ -98,12 +98,18 @@ const agreesByPlace = (
   )
 }
 
+/** Whether a call or a file is new at its place. Where others are not at theirs, it may be one of those. */
+const bringsSingles = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): boolean =>
+  whole.some(({ lanes }, place) =>
+    lanes.some(({ kind, lane }) => kind === "single" && !Rows.isLaneFinished(delivered, place, lane))
+  )
+
 const byPlace = (
   delivered: Delivered,
   whole: ReadonlyArray<SnapshotItem>,
   isExact: boolean
 ): ReadonlyArray<Plan> | undefined =>
-  agreesByPlace(delivered, whole, isExact)
+  agreesByPlace(delivered, whole, isExact) && (isExact || !bringsSingles(delivered, whole))
     ? whole.map(({ lanes }, place) => ({ place, lanes: lanes.map((lane) => ({ place, lane })) }))
     : undefined
 
@@ -231,9 +237,14 @@ const isTaken = (delivered: Delivered, place: number, lane: Lane): boolean => {
 export const tellEnd = (
   telling: Telling,
   snapshot: Pick<ModelSnapshot, "items" | "status">,
-  /** It is the last event of a stream that was read from its beginning. */
-  seen: boolean
+  how: {
+    /** It is the last event of a stream that was read from its beginning. */
+    readonly seen: boolean
+    /** What it has beyond was told already: what is open ends. */
+    readonly isTold: boolean
+  }
 ): Match => {
+  const { isTold, seen } = how
   const { delivered } = telling
   const { items, status } = snapshot
   const isWhole = status === "completed" || status === "incomplete"
@@ -248,7 +259,7 @@ export const tellEnd = (
   if (plans === undefined) {
     match = shows ? "unlike" : "nothing"
     const isMissing = isUnknown ? !seen : shows || !seen
-    if (isWhole && isMissing) {
+    if (isWhole && isMissing && !isTold) {
       telling.divergence ??= isUnknown
         ? "more parts of it were open at once than a position can hold, and its stream cannot be read any more"
         : shows
@@ -256,13 +267,15 @@ export const tellEnd = (
           : "it shows no output, and some was delivered"
       return match
     }
-  } else {
+  } else if (!isTold) {
     for (const { lanes, place } of plans) {
       for (const assigned of lanes) telling.rest(assigned.place, assigned.lane, true)
       if (telling.divergence !== undefined) return match
       if (place !== undefined && !Rows.isFinished(telling.delivered, place)) telling.close(place)
     }
   }
+  // Each text that ends tells more of where the whole belongs: who goes on from here must not ask that again.
+  telling.statement++
   for (const place of Rows.unfinished(telling.delivered)) telling.close(place)
   return match
 }

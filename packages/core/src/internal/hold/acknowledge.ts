@@ -7,7 +7,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
-import { whereOf } from "../follow/position.ts"
+import { positionOf } from "../follow/position.ts"
 import type { HeldRun } from "./heldRun.ts"
 
 /** Whether an update is the last one of its run. */
@@ -18,7 +18,7 @@ const finishWith = (held: HeldRun, isLast: IsLast, update: AgentUpdate): void =>
     held.note({ _tag: "Delivered" })
     return
   }
-  const position = whereOf(update.continuationToken)
+  const position = positionOf(update.continuationToken)
   if (position !== undefined) held.acknowledge(position)
 }
 
