@@ -45,7 +45,7 @@ export default [
     guarantee: 5,
     breaks: "a place is believed only if what it holds agrees with what was delivered",
     file: "packages/core/src/internal/follow/whole.ts",
-    find: "=> agreesByPlace(delivered, whole, isExact) ?",
+    find: "=> agreesByPlace(delivered, whole, isExact) && (isExact || !bringsSingles(delivered, whole)) ?",
     replace: "=> delivered !== undefined ?",
     test: "test/openai/Wholes.test.ts",
     title: "if it keeps an earlier item to itself"

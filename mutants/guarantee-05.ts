@@ -76,7 +76,7 @@ export default [
     guarantee: 5,
     breaks: "a response whose end differs from what was delivered is RunDiverged",
     file: "packages/core/src/internal/follow/whole.ts",
-    find: "if (isWhole && isMissing) {",
+    find: "if (isWhole && isMissing && !isTold) {",
     replace: "if (isWhole && isMissing && isUnknown) {",
     test: "test/openai/Fallback.test.ts",
     title: "cut in its middle"
