@@ -1,6 +1,6 @@
 /**
  * Writes the JavaScript of every package to its `dist`, beside the declarations of `tsc`: a file for each public module,
- * and what they share in few others, as Node takes a third of a millisecond for every file. Calls that run when a module
+ * and what they share in few others, as Node takes its time for every file. Calls that run when a module
  * is loaded are marked as pure, so that a user's bundler can leave out what is not used.
  */
 import { globSync } from "node:fs"

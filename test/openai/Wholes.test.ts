@@ -210,9 +210,9 @@ describe("C2: a whole response is matched by what it holds", () => {
     Effect.gen(function* () {
       // Of two items before the call one is not shown, and the other is a file that only the end tells.
       const file: Lane = { lane: 0, kind: "single", part: { type: "file", mediaType: "image/png", data: "aGk=" } }
-      const said = [added(0), added(1), added(2), done([callLane], 2), added(3)]
+      const events = [added(0), added(1), added(2), done([callLane], 2), added(3)]
       for (const hidden of [[], [message("More")]]) {
-        const { updates } = yield* stream(told(said, shown([item(file), item(callLane), item(), ...hidden])))
+        const { updates } = yield* stream(told(events, shown([item(file), item(callLane), item(), ...hidden])))
         const calls = partsOf(updates).filter((part) => part.includes("<tool-call>"))
         assert.strictEqual(calls.length, 1)
       }
@@ -227,9 +227,18 @@ describe("C2: a whole response is matched by what it holds", () => {
         itemId: undefined,
         lane: { lane: 1, kind: "text", text: "" }
       }
-      const said = [added(0), delta("é", 0), begins, added(1), done([], 1), added(2), delta("b", 2), done(undefined, 2)]
+      const events = [
+        added(0),
+        delta("é", 0),
+        begins,
+        added(1),
+        done([], 1),
+        added(2),
+        delta("b", 2),
+        done(undefined, 2)
+      ]
       const items = [item(textLane("é"), textLane("", 1)), message("b"), message("more")]
-      const updates = yield* readEverywhere(told(said, shown(items, "failed")))
+      const updates = yield* readEverywhere(told(events, shown(items, "failed")))
       assert.notInclude(partsOf(updates).join(), "more")
     })
   )

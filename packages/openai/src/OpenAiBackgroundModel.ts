@@ -241,7 +241,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
  * - Of a response everything that can be read counts. What cannot is in `raw`, and named as unread in a snapshot.
  * - `resume` replays for about five minutes after the creation of a response that was made as a stream in the background;
  *   later it fails with `ReplayUnavailable`, and `retrieve` goes on working.
- * - Bodies are read in batches, one network read at a time. A body that breaks, or holds a damaged event, fails with a
+ * - Events come out a few at a time. A body that breaks, or holds a damaged event, fails with a
  *   retryable `NetworkError` after the events before it; half an event at its end is dropped.
  * - `AiError` reasons: 401 and 403 `AuthenticationError`; `insufficient_quota` and billing codes `QuotaExhaustedError`;
  *   other 429 `RateLimitError` with the provider's wait, of any length; flagged content `ContentPolicyError`; other 4xx

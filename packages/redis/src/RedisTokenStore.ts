@@ -77,7 +77,7 @@ const overRedis = (options?: Options) =>
  * A position costs one short script. What was bought for a run is found by the id of its response: `read` asks all shards
  * for that.
  *
- * A limit of time counts from when a command is written, and how late the process itself is counts towards none. A
+ * A limit of time counts from when a command is written, and begins again, five times at most, if the process stood still. A
  * thousand operations are sent at once; the others wait for their turn, which counts towards their limit only if Redis
  * does not answer those before them.
  *
@@ -150,8 +150,8 @@ export interface Client {
  * **When to use**
  *
  * With `NodeRedis`, if positions are written often: a command over the service `Redis` takes a fiber of its own, so that it
- * has a limit of time, and half of the time of the process that a commit costs is for that. Commands go past the service
- * `Redis`, and past whatever was put around it.
+ * has a limit of time, and `pnpm bench --row redis` shows what that costs. Commands go past the service `Redis`, and past
+ * whatever was put around it.
  *
  * **Example** (A server, over node-redis)
  *

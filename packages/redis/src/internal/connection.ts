@@ -16,7 +16,7 @@ import * as RedisFailure from "./redisFailure.ts"
 /** How many operations are sent at once. The others wait for their turn, so that no limit counts the work before it. */
 const most = 1000
 
-/** An operation that is under way. A plain record: an object with methods for each command was measured, and is dear. */
+/** An operation that is under way. A plain record: there is one for each command. */
 export interface Operation {
   readonly name: string
   readonly limit: number

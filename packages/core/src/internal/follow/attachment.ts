@@ -22,7 +22,7 @@ export type Loss =
   | { readonly _tag: "Stopped" }
 
 /** Forks what reads a connection, as a part of the span in force. */
-export const forkIn: Effect.Effect<Fork> = Effect.map(Effect.context<never>(), Effect.runForkWith)
+export const forkHere: Effect.Effect<Fork> = Effect.map(Effect.context<never>(), Effect.runForkWith)
 
 /** Does something as a part of the span of an attachment. */
 export const within =
@@ -208,7 +208,10 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
   const { model, reader } = following
   const after = reader.after()
   const { child, span } = yield* announce(following, "replay")
-  const opened = Effect.all([Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })), forkIn])
+  const opened = Effect.all([
+    Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })),
+    forkHere
+  ])
   const [events, fork] = yield* opened.pipe(Scope.provide(child), within(span))
   return yield* new Attachment(following, { origin: "replay", scope: child, events, fork }).begin()
 })

@@ -9,7 +9,7 @@ import type * as AiError from "effect/ai/AiError"
 import { CreateUnconfirmed, type ModelEvent, type ModelRequest } from "../../BackgroundModel.ts"
 import type { RunStatus } from "../../Run.ts"
 import { Disconnected } from "../telemetry.ts"
-import { forkIn, within } from "./attachment.ts"
+import { forkHere, within } from "./attachment.ts"
 import type { Connection, Events, Following } from "./following.ts"
 
 // Sends the request that opens a response, once, and reads until the provider has named it.
@@ -80,7 +80,7 @@ const untilNamed = Effect.fnUntraced(function* (
       responseId: name.responseId,
       status: first.findLast(({ status }) => status === "in_progress") === undefined ? "queued" : "in_progress",
       background: name.background,
-      connection: { scope, first, rest: events, fork: yield* forkIn }
+      connection: { scope, first, rest: events, fork: yield* forkHere }
     }
   }
 })
