@@ -4,10 +4,17 @@ import { TokenStoreContract } from "@effect-baton/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer } from "effect"
 
-const reopen = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
-  return Layer.provide(TokenStore.layerFile({ directory }), NodeServices.layer)
-}).pipe(Effect.provide(NodeServices.layer))
+const placeOf = (options: TokenStore.RetentionOptions) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
+    return Layer.provide(TokenStore.layerFile({ directory, ...options }), NodeServices.layer)
+  }).pipe(Effect.provide(NodeServices.layer))
 
-TokenStoreContract.suite({ describe, it }, "file", Layer.unwrap(reopen), { reopen })
+const reopen = placeOf({})
+const times = { retention: "10 minutes", abandonedAfter: "30 minutes" } as const
+
+TokenStoreContract.suite({ describe, it }, "file", Layer.unwrap(reopen), {
+  reopen,
+  retention: { ...times, layer: placeOf(times) }
+})

@@ -109,6 +109,63 @@ describe("file store: one process per directory", () => {
   )
 
   test(
+    "S2: a process that was killed and whose parent does not ask for it is dead",
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      if (!(yield* fs.exists("/proc/self/stat"))) return yield* Effect.logWarning("This system has no /proc")
+      const directory = yield* temporary
+      const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+      // The shell becomes a program that knows nothing of the child that it has.
+      const parent = yield* spawner.spawn(
+        ChildProcess.make(
+          "sh",
+          ["-c", `"$0" "$1" "$2" 600000 & exec sleep 600`, process.execPath, yield* fileStore, directory],
+          { stderr: "inherit" }
+        )
+      )
+      const line = yield* parent.stdout.pipe(Stream.decodeText(), Stream.splitLines, Stream.runHead)
+      const pid = Number(/^open (\d+)$/.exec(Option.getOrThrow(line))?.[1])
+      assert.strictEqual((yield* Effect.flip(open(directory))).kind, "locked")
+      process.kill(pid, "SIGKILL")
+      yield* Effect.repeat(fs.readFileString(`/proc/${pid}/stat`), {
+        until: (stat) => stat.includes(") Z "),
+        schedule: Schedule.spaced("1 millis")
+      })
+      yield* (yield* open(directory)).close
+    })
+  )
+
+  test(
+    "S2: what became of an owner is read behind the name of its program; a stopped one lives",
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const directory = yield* temporary
+      const probe: Probe = { pid: 8_000_001, host: "here", isAlive: () => true }
+      for (const [state, isDead] of [
+        ["Z", true],
+        ["X", true],
+        ["T", false],
+        ["S", false]
+      ] as const) {
+        const told = Layer.succeed(FileSystem.FileSystem, {
+          ...fs,
+          readFileString: (path, encoding) =>
+            path === "/proc/8000001/stat"
+              ? Effect.succeed(`8000001 (a) ${isDead ? "S" : "Z"} 1) ${state} 1`)
+              : fs.readFileString(path, encoding)
+        })
+        const first = yield* open(`${directory}/${state}`, { probe })
+        const second = yield* Effect.result(
+          Effect.provide(open(`${directory}/${state}`, { probe: { ...probe, pid: 8_000_002 } }), told)
+        )
+        assert.strictEqual(Result.isSuccess(second), isDead, state)
+        if (Result.isSuccess(second)) yield* second.success.close
+        yield* first.close
+      }
+    })
+  )
+
+  test(
     "a process that ends well leaves the place free",
     Effect.gen(function* () {
       const directory = yield* temporary

@@ -1,6 +1,7 @@
 import { BackgroundModel, TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Cause, Effect, Layer, Stream } from "effect"
 import { AiError } from "effect/ai"
+import { passed } from "./stores.ts"
 
 /** Numbers from 0 to 1 that follow from a seed. */
 export const random = (seed: number) => {
@@ -55,20 +56,12 @@ const away = (operation: string) => () =>
 
 /** A store as one process sees it. */
 const storeOf = (inner: TokenStore.TokenStore["Service"], chaos: Chaos, process: Process) => {
-  const through = <A, E>(operation: string, effect: Effect.Effect<A, E>) =>
+  const store = passed(inner, (operation, effect) =>
     disturbed(chaos, process, effect, { before: away(operation), after: away(operation) })
-  return TokenStore.TokenStore.of({
-    create: (run, options) => through("create", inner.create(run, options)),
-    read: (id) => through("read", inner.read(id)),
-    acquire: (id, options) => through("acquire", inner.acquire(id, options)),
-    renew: (lease, ttl, seen) => through("renew", inner.renew(lease, ttl, seen)),
-    release: (lease, options) => through("release", inner.release(lease, options)),
-    commit: (lease, commit) => through("commit", inner.commit(lease, commit)),
-    record: (id, fact, seen) => through("record", inner.record(id, fact, seen)),
-    conclude: (id, options) => through("conclude", inner.conclude(id, options)),
-    remove: (lease, options) => through("remove", inner.remove(lease, options)),
-    list: (filter) => through("list", inner.list(filter))
-  })
+  )
+  // Hints may be lost.
+  const isHeard = () => !process.dead && !(chaos.on && chaos.next() < 0.3)
+  return TokenStore.TokenStore.of({ ...store, wakeups: Stream.filter(inner.wakeups, isHeard) })
 }
 
 const refusal = () =>

@@ -23,6 +23,8 @@ export class Disk extends Context.Service<
     refuses: (method: string, path: string) => Failure | undefined
     /** What every sync waits for. */
     waits: Effect.Effect<void>
+    /** What happens right before a change. */
+    before: (method: string, path: string) => Effect.Effect<void>
     /** The changes that were made. */
     readonly log: Array<string>
   }
@@ -32,7 +34,14 @@ export class Disk extends Context.Service<
 export const layer: Layer.Layer<Disk | FileSystem.FileSystem, never, FileSystem.FileSystem> = Layer.effectContext(
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
-    const disk = Disk.of({ room: Infinity, steps: Infinity, refuses: () => undefined, waits: Effect.void, log: [] })
+    const disk = Disk.of({
+      room: Infinity,
+      steps: Infinity,
+      refuses: () => undefined,
+      waits: Effect.void,
+      before: () => Effect.void,
+      log: []
+    })
 
     const change = <A>(
       method: string,
@@ -45,7 +54,7 @@ export const layer: Layer.Layer<Disk | FileSystem.FileSystem, never, FileSystem.
         if (disk.steps <= 0) return Effect.fail(failure("EIO", method, path))
         disk.steps--
         disk.log.push(`${method} ${path.slice(path.lastIndexOf("/") + 1)}`)
-        return effect
+        return Effect.andThen(disk.before(method, path), effect)
       })
     const writing = (
       path: string,

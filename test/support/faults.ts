@@ -1,6 +1,6 @@
 import { BackgroundModel, type TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Effect, Layer, Logger, References, Stream } from "effect"
-import { changing } from "./stores.ts"
+import { changing, passed } from "./stores.ts"
 
 type Store = TokenStore.TokenStore["Service"]
 type Model = BackgroundModel.BackgroundModel["Service"]
@@ -26,16 +26,8 @@ export const outage = (layer: Layer.Layer<TokenStore.TokenStore>, operations?: R
       return state.store === "is away" ? Effect.fail(error) : Effect.andThen(effect, Effect.fail(error))
     })
   const faulty = changing(layer, (inner) => ({
-    create: (run, options) => through("create", inner.create(run, options)),
-    read: (id) => through("read", inner.read(id)),
-    acquire: (id, options) => through("acquire", inner.acquire(id, options)),
-    renew: (lease, ttl, seen) => through("renew", inner.renew(lease, ttl, seen)),
-    release: (lease, options) => through("release", inner.release(lease, options)),
-    commit: (lease, commit) => through("commit", inner.commit(lease, commit)),
-    record: (id, fact, seen) => through("record", inner.record(id, fact, seen)),
-    conclude: (id, options) => through("conclude", inner.conclude(id, options)),
-    remove: (lease, options) => through("remove", inner.remove(lease, options)),
-    list: (filter) => through("list", inner.list(filter))
+    ...passed(inner, through),
+    wakeups: Stream.filter(inner.wakeups, () => state.store === "works")
   }))
   /** From now on, for so long by the clock of the test. */
   const lasting = (millis: number, store: Exclude<Condition, "works"> = "is away") =>

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { AgentError, RunRecord, TokenStore } from "@effect-baton/core"
-import { Duration, Effect, FileSystem, Layer, Option } from "effect"
+import { ByteSize, Duration, Effect, FileSystem, Layer, Option } from "effect"
 import { changing } from "./stores.ts"
 
 const ttl = Duration.minutes(1)
@@ -114,32 +114,42 @@ export const removesAll = changing(TokenStore.layerMemory, (inner) => ({
   remove: (lease) => inner.remove(lease, { force: true })
 }))
 
-// Reports each write as done when it has it, and makes it when the next one comes.
+// Reports each write as done when it has it, also to who asks how long the file is, and makes it when the next one comes.
 const forgetful = Layer.effect(
   FileSystem.FileSystem,
-  Effect.map(FileSystem.FileSystem, (fs) => ({
-    ...fs,
-    open: (path, flags) =>
-      Effect.map(fs.open(path, flags), (file) => {
-        let last: ReturnType<typeof file.writeAll> = Effect.void
-        return {
-          [FileSystem.FileTypeId]: FileSystem.FileTypeId,
-          stat: file.stat,
-          sync: file.sync,
-          seek: (offset, from) => file.seek(offset, from),
-          read: (buffer, options) => file.read(buffer, options),
-          readAlloc: (size, options) => file.readAlloc(size, options),
-          truncate: (length) => file.truncate(length),
-          write: (buffer) => file.write(buffer),
-          writeAll: (bytes) =>
-            Effect.suspend(() => {
-              const before = last
-              last = file.writeAll(bytes)
-              return before
-            })
-        } satisfies FileSystem.File
-      })
-  }))
+  Effect.map(FileSystem.FileSystem, (fs) => {
+    const owed = new Map<string, number>()
+    const claiming = (path: string, info: FileSystem.File.Info): FileSystem.File.Info => ({
+      ...info,
+      size: ByteSize.bytes(info.size + BigInt(owed.get(path) ?? 0))
+    })
+    return {
+      ...fs,
+      stat: (path) => Effect.map(fs.stat(path), (info) => claiming(path, info)),
+      open: (path, flags) =>
+        Effect.map(fs.open(path, flags), (file) => {
+          let last: ReturnType<typeof file.writeAll> = Effect.void
+          owed.delete(path)
+          return {
+            [FileSystem.FileTypeId]: FileSystem.FileTypeId,
+            stat: Effect.map(file.stat, (info) => claiming(path, info)),
+            sync: file.sync,
+            seek: (offset, from) => file.seek(offset, from),
+            read: (buffer, options) => file.read(buffer, options),
+            readAlloc: (size, options) => file.readAlloc(size, options),
+            truncate: (length) => file.truncate(length),
+            write: (buffer) => file.write(buffer),
+            writeAll: (bytes) =>
+              Effect.suspend(() => {
+                const before = last
+                last = file.writeAll(bytes)
+                owed.set(path, bytes.length)
+                return before
+              })
+          } satisfies FileSystem.File
+        })
+    }
+  })
 ).pipe(Layer.provideMerge(NodeServices.layer))
 
 /** A file store on a disk that loses the last write. */

@@ -10,7 +10,7 @@ import {
 import { Context, Duration, Effect, Latch, type Layer, Option, Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { assert } from "@effect/vitest"
-import { changing } from "./stores.ts"
+import { changing, passed } from "./stores.ts"
 import { disk, elapse } from "./time.ts"
 
 // Schedules: several processes over one store and one provider, each of which can be made to stand still between two
@@ -158,24 +158,13 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
           return Effect.andThen(made, Effect.andThen(still(rule), answered))
       }
     })
-  const stored = <A, E>(
-    operation: keyof Store,
-    effect: Effect<A, E>,
-    facts: ReadonlyArray<{ readonly _tag: string }> = []
-  ): Effect<A, E | TokenStoreError.TokenStoreError> =>
+  const stored = passed(store, (operation, effect, facts = []) =>
     step([operation, ...facts.map(({ _tag }) => `${operation} ${_tag}`)], effect, { lost: away(operation) })
-
+  )
   const ownStore = TokenStore.TokenStore.of({
-    create: (run, options) => stored("create", store.create(run, options), options?.facts),
-    read: (id) => stored("read", store.read(id)),
-    acquire: (id, options) => stored("acquire", store.acquire(id, options)),
-    renew: (lease, ttl, seen) => (isStalled ? Effect.never : stored("renew", store.renew(lease, ttl, seen))),
-    release: (lease, options) => stored("release", store.release(lease, options)),
-    commit: (lease, commit) => stored("commit", store.commit(lease, commit), commit.facts),
-    record: (id, fact, seen) => stored("record", store.record(id, fact, seen), [fact]),
-    conclude: (id, options) => stored("conclude", store.conclude(id, options), options.facts),
-    remove: (lease, options) => stored("remove", store.remove(lease, options)),
-    list: (filter) => stored("list", store.list(filter))
+    ...stored,
+    renew: (lease, ttl, seen) => (isStalled ? Effect.never : stored.renew(lease, ttl, seen)),
+    wakeups: Stream.filter(store.wakeups, () => !isDead)
   })
 
   const opened = (request: BackgroundModel.ModelRequest) =>
@@ -271,16 +260,5 @@ export const awaited = (layer: Layer.Layer<TokenStore.TokenStore>): Layer.Layer<
       () => effect,
       () => Effect.sync(() => void disk.busy--)
     )
-  return changing(layer, (inner) => ({
-    create: (run, options) => timed(inner.create(run, options)),
-    read: (id) => timed(inner.read(id)),
-    acquire: (id, options) => timed(inner.acquire(id, options)),
-    renew: (lease, ttl, seen) => timed(inner.renew(lease, ttl, seen)),
-    release: (lease, options) => timed(inner.release(lease, options)),
-    commit: (lease, commit) => timed(inner.commit(lease, commit)),
-    record: (id, fact, seen) => timed(inner.record(id, fact, seen)),
-    conclude: (id, options) => timed(inner.conclude(id, options)),
-    remove: (lease, options) => timed(inner.remove(lease, options)),
-    list: (filter) => timed(inner.list(filter))
-  }))
+  return changing(layer, (inner) => passed(inner, (_, effect) => timed(effect)))
 }

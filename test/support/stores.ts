@@ -1,5 +1,5 @@
 import { NodeServices } from "@effect/platform-node"
-import { TokenStore } from "@effect-baton/core"
+import { TokenStore, type TokenStoreError } from "@effect-baton/core"
 import { Context, Effect, FileSystem, Layer } from "effect"
 import { disk } from "./time.ts"
 
@@ -12,6 +12,32 @@ export const changing = (store: Store, change: (inner: Service) => Partial<Servi
     TokenStore.TokenStore,
     Effect.map(TokenStore.TokenStore, (inner) => ({ ...inner, ...change(inner) }))
   ).pipe(Layer.provide(store))
+
+/** What an operation of a store is passed through: with the facts that it writes. */
+export type Passing = <A, E>(
+  operation: keyof Service,
+  effect: Effect.Effect<A, E>,
+  facts?: ReadonlyArray<{ readonly _tag: string }>
+) => Effect.Effect<A, E | TokenStoreError.TokenStoreError>
+
+/** A store whose operations pass through something each. Its hints are those of the store. */
+export const passed = (inner: Service, through: Passing): Service => ({
+  create: (run, options) => through("create", inner.create(run, options), options?.facts),
+  read: (id) => through("read", inner.read(id)),
+  acquire: (id, options) => through("acquire", inner.acquire(id, options)),
+  claim: (options) => through("claim", inner.claim(options)),
+  renew: (lease, ttl, seen) => through("renew", inner.renew(lease, ttl, seen)),
+  release: (lease, options) => through("release", inner.release(lease, options)),
+  commit: (lease, commit) => through("commit", inner.commit(lease, commit), commit.facts),
+  record: (id, fact, seen) => through("record", inner.record(id, fact, seen), [fact]),
+  conclude: (id, options) => through("conclude", inner.conclude(id, options), options.facts),
+  remove: (lease, options) => through("remove", inner.remove(lease, options)),
+  list: (filter) => through("list", inner.list(filter)),
+  count: (filter) => through("count", inner.count(filter)),
+  shards: inner.shards,
+  wakeups: inner.wakeups,
+  wake: (id) => through("wake", inner.wake(id))
+})
 
 // A real disk takes real time, for which the test clock waits.
 const timed = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -33,18 +59,7 @@ const file: Store = changing(
       return TokenStore.layerFile({ directory: yield* fs.makeTempDirectoryScoped({ prefix: "baton-" }) })
     })
   ).pipe(Layer.provide(NodeServices.layer), Layer.orDie),
-  (inner) => ({
-    create: (run, options) => timed(inner.create(run, options)),
-    read: (id) => timed(inner.read(id)),
-    acquire: (id, options) => timed(inner.acquire(id, options)),
-    renew: (lease, ttl, seen) => timed(inner.renew(lease, ttl, seen)),
-    release: (lease, options) => timed(inner.release(lease, options)),
-    commit: (lease, commit) => timed(inner.commit(lease, commit)),
-    record: (id, fact, seen) => timed(inner.record(id, fact, seen)),
-    conclude: (id, options) => timed(inner.conclude(id, options)),
-    remove: (lease, options) => timed(inner.remove(lease, options)),
-    list: (filter) => timed(inner.list(filter))
-  })
+  (inner) => passed(inner, (_, effect) => timed(effect))
 )
 
 /** Every store that the guarantees hold over. */
@@ -78,31 +93,18 @@ export const recording = (store: Store): Layer.Layer<TokenStore.TokenStore | Rec
     Effect.gen(function* () {
       const inner = yield* TokenStore.TokenStore
       const recorder = yield* Recorder
-      const note = <A, E>(operation: keyof Service, effect: Effect.Effect<A, E>) =>
+      const committing: Service["commit"] = (lease, commit) =>
+        Effect.clockWith((clock) => {
+          recorder.commits.push({ at: clock.currentTimeMillisUnsafe(), lease, commit })
+          recorder.onCommit(commit)
+          return inner.commit(lease, commit)
+        })
+      return passed({ ...inner, commit: committing }, (operation, effect) =>
         Effect.suspend(() => {
           recorder.operations.push(operation)
           return effect
         })
-      return {
-        create: (run, options) => note("create", inner.create(run, options)),
-        read: (id) => note("read", inner.read(id)),
-        acquire: (id, options) => note("acquire", inner.acquire(id, options)),
-        renew: (lease, ttl, seen) => note("renew", inner.renew(lease, ttl, seen)),
-        release: (lease, options) => note("release", inner.release(lease, options)),
-        commit: (lease, commit) =>
-          note(
-            "commit",
-            Effect.clockWith((clock) => {
-              recorder.commits.push({ at: clock.currentTimeMillisUnsafe(), lease, commit })
-              recorder.onCommit(commit)
-              return inner.commit(lease, commit)
-            })
-          ),
-        record: (id, fact, seen) => note("record", inner.record(id, fact, seen)),
-        conclude: (id, options) => note("conclude", inner.conclude(id, options)),
-        remove: (lease, options) => note("remove", inner.remove(lease, options)),
-        list: (filter) => note("list", inner.list(filter))
-      }
+      )
     })
   ).pipe(
     Layer.provide(store),

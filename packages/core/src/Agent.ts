@@ -10,7 +10,7 @@ import type { AgentError } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentResponse.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import type { Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
+import type { AdoptOptions, Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
 import * as Adopt from "./internal/verbs/adopt.ts"
 import * as Cancel from "./internal/verbs/cancel.ts"
 import * as Complete from "./internal/verbs/complete.ts"
@@ -22,7 +22,8 @@ import * as Start from "./internal/verbs/start.ts"
 import * as Streaming from "./internal/verbs/stream.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
-export type { Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
+export type * from "./internal/agent.ts"
+export { enqueue } from "./internal/verbs/enqueue.ts"
 
 type Requirements = BackgroundModel | TokenStore
 
@@ -309,7 +310,7 @@ export const cancel: (
  *
  * **Details**
  *
- * A run whose first turn failed needs its input again, as it is not kept: another input is `RunInputMismatch`. If a
+ * A run whose first turn failed needs its input again, unless `Agent.enqueue` kept it: another is `RunInputMismatch`. If a
  * request of the run was never answered it may have been bought already: then this fails with `Unconfirmed` unless
  * `mayBuyTwice` is true. The first update of the run says `retried` then. Tokens of before are `TokenInvalid`. Fails with
  * `InvalidInput` if the run is under way, ended well, or runs in the foreground, where it would end as it is left.
@@ -365,10 +366,8 @@ export const retry: (
  * @since 0.1.0
  * @category verbs
  */
-export const adopt: (
-  agent: Agent,
-  options: { readonly responseId: string; readonly runId?: string }
-) => Effect.Effect<AgentResponse, AgentError, Requirements> = Adopt.adopt
+export const adopt: (agent: Agent, options: AdoptOptions) => Effect.Effect<AgentResponse, AgentError, Requirements> =
+  Adopt.adopt
 
 /**
  * Forgets a run, at the provider and in the store.

@@ -330,6 +330,23 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /**
+ * The input is larger than `RunPolicy.maxInput`, in bytes of UTF-8 as a store keeps it. Nothing was recorded. Not retryable.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class InputTooLarge extends Schema.TaggedError<InputTooLarge>()("InputTooLarge", {
+  bytes: Schema.Number,
+  limit: Schema.Number
+}) {
+  /** Whether the same call again can help. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return `Its input is ${this.bytes} bytes, and RunPolicy.maxInput is ${this.limit}: name files by URL, or use Agent.start.`
+  }
+}
+
+/**
  * The token store could not do what the run needs. Retryable when the store's error is.
  *
  * @since 0.1.0
@@ -369,6 +386,7 @@ export const AgentErrorReason = Schema.Union([
   TokenInvalid,
   BackgroundUnsupported,
   InvalidInput,
+  InputTooLarge,
   StoreFailed,
   AiError.AiError
 ])

@@ -6,22 +6,24 @@
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import { start } from "./ContinuationToken.ts"
 import type { RunId } from "./Run.ts"
-import type { Fact, NewFact, NewRun, RunRecord } from "./RunRecord.ts"
+import { type Fact, type NewFact, type NewRun, RunRecord } from "./RunRecord.ts"
 import { keyOf } from "./internal/factKey.ts"
 import * as RunState from "./RunState.ts"
 import {
   type AcquireOptions,
   type Answer,
+  type ClaimOptions,
   type Commit,
+  type CreateOptions,
   Gone,
   type Lease,
-  type Page,
   type ReleaseOptions,
-  type RunFilter,
-  type Unborn
+  type Taken
 } from "./StoreOperations.ts"
 
 /**
@@ -36,31 +38,55 @@ export interface Moment {
 }
 
 /**
- * One run: its record, and when its lease ends by the monotonic clock of this process.
+ * The moment of a clock that knows the time of the day only: for stores whose place outlives the process.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const momentOf = (millis: number): Moment => ({ millis, nanos: BigInt(Math.floor(millis)) * 1_000_000n })
+
+/**
+ * One run as a store keeps it: its record, when its lease ends by the monotonic clock, and its input if it is kept.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Row {
-  readonly record: RunRecord
-  readonly leaseEnd: bigint
-}
+export const Row = Schema.Struct({
+  record: RunRecord,
+  leaseEnd: Schema.BigInt,
+  input: Schema.optionalKey(Schema.String)
+})
 
 /**
- * What an operation answers, and the row it leaves behind: the same one if it changed nothing.
+ * The type of `Row`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Row = typeof Row.Type
+
+/**
+ * What an operation answers, and the row it leaves behind: the same one if it changed nothing, and undefined if the run is
+ * gone.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Step<A> {
   readonly value: A
-  readonly row: Row
+  readonly row: Row | undefined
 }
 
-const holds = (row: Row, now: Moment): boolean => row.record.lease !== null && now.nanos < row.leaseEnd
+/**
+ * Whether somebody holds the run: its lease has not ended.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isHeld = (row: Row, now: Moment): boolean => row.record.lease !== null && now.nanos < row.leaseEnd
 
 const shown = (row: Row, now: Moment): RunRecord =>
-  row.record.lease !== null && !holds(row, now) ? { ...row.record, lease: null } : row.record
+  row.record.lease !== null && !isHeld(row, now) ? { ...row.record, lease: null } : row.record
 
 const changed = (row: Row, change: Partial<RunRecord>, now: Moment): Row => ({
   ...row,
@@ -85,8 +111,21 @@ const unknownTo = (journal: ReadonlyArray<Fact>, facts: ReadonlyArray<NewFact>):
   })
 }
 
+/** The row with these facts: what it keeps of the input may end with them. */
+const grown = (row: Row, facts: ReadonlyArray<NewFact>, change: Partial<RunRecord>, now: Moment): Row => {
+  const added = facts.map((fact) => stamped(fact, now))
+  const next = changed(row, { ...change, journal: [...row.record.journal, ...added] }, now)
+  return added.some((fact) => endsInput(row.record, fact)) ? withoutInput(next) : next
+}
+
+const endsInput = ({ input }: RunRecord, fact: Fact): boolean =>
+  (input === "accepted" && fact._tag === "Accepted" && fact.turn === 0) ||
+  (input !== undefined && fact._tag === "Ended" && (fact.status === "completed" || fact.status === "incomplete"))
+
+const withoutInput = ({ leaseEnd, record }: Row): Row => ({ leaseEnd, record: Struct.omit(record, ["input"]) })
+
 /**
- * Creates a run, unless `row` is one: see `Operations.create`. `nextFence` becomes its incarnation.
+ * Creates a run, unless `row` is one: see `Operations.create`. `fence` becomes its incarnation.
  *
  * @since 0.1.0
  * @category operations
@@ -94,28 +133,30 @@ const unknownTo = (journal: ReadonlyArray<Fact>, facts: ReadonlyArray<NewFact>):
 export const create = (
   row: Row | undefined,
   run: NewRun,
-  options: { readonly facts?: ReadonlyArray<Unborn>; readonly due?: Duration.Duration; readonly nextFence: number },
+  { due = Duration.zero, facts = [], fence, handled = false, input }: CreateOptions & { readonly fence: number },
   now: Moment
 ): Step<{ readonly record: RunRecord; readonly created: boolean }> => {
   if (row !== undefined) return { value: { record: shown(row, now), created: false }, row }
-  const incarnation = options.nextFence
-  const first = (options.facts ?? []).map((fact) => ({ ...fact, incarnation }) as NewFact)
+  const first = facts.map((fact) => ({ ...fact, incarnation: fence }) as NewFact)
   const record: RunRecord = {
     version: 2,
     ...run,
-    incarnation,
-    journal: unknownTo([], first).map((fact) => stamped(fact, now)),
-    position: start(run.agent, run.runId, incarnation),
+    incarnation: fence,
+    journal: [],
+    position: start(run.agent, run.runId, fence),
     ordinal: 0,
-    handled: false,
+    handled,
     attempts: [],
     parked: null,
-    due: dueAt(options.due ?? Duration.zero, now),
+    due: dueAt(due, now),
     lease: null,
+    ...(input === undefined ? {} : { input: input.until }),
     createdAt: now.millis,
     updatedAt: now.millis
   }
-  return { value: { record, created: true }, row: { record, leaseEnd: 0n } }
+  const empty: Row = { record, leaseEnd: 0n, ...(input === undefined ? {} : { input: input.text }) }
+  const next = first.length === 0 ? empty : grown(empty, unknownTo([], first), {}, now)
+  return { value: { record: next.record, created: true }, row: next }
 }
 
 /**
@@ -126,8 +167,14 @@ export const create = (
  */
 export const read = (row: Row, now: Moment): RunRecord => shown(row, now)
 
+const taken = (row: Row, lease: Lease): Taken => ({
+  lease,
+  record: row.record,
+  ...(row.input === undefined ? {} : { input: row.input })
+})
+
 /**
- * Takes a run: see `Operations.acquire`. `nextFence` becomes the fence of a new holder, and must be above all before it.
+ * Takes a run: see `Operations.acquire`. `fence` becomes the fence of a new holder, and must be above all before it.
  *
  * @since 0.1.0
  * @category operations
@@ -135,31 +182,44 @@ export const read = (row: Row, now: Moment): RunRecord => shown(row, now)
 export const acquire = (
   row: Row | undefined,
   id: RunId,
-  options: AcquireOptions & { readonly nextFence: number },
+  options: AcquireOptions & { readonly fence: number },
   now: Moment
-): Result.Result<Step<{ readonly lease: Lease; readonly record: RunRecord }>, RunNotFound | RunLeased> => {
+): Result.Result<Step<Taken>, RunNotFound | RunLeased> => {
   if (row === undefined) return Result.fail(new RunNotFound({ runId: id }))
   const { record } = row
-  const current = holds(row, now) ? record.lease : null
+  const current = isHeld(row, now) ? record.lease : null
   const own = current?.owner === options.owner
   if (current !== null && !own && options.steal !== true) {
     return Result.fail(new RunLeased({ runId: id, owner: current.owner, until: current.expiresAt }))
   }
-  const fence = current !== null && own ? current.fence : options.nextFence
-  const lease = { runId: id, owner: options.owner, fence }
-  const isAttempt = options.attempt === true && !record.attempts.includes(fence)
-  const taken: Row = {
-    ...row,
-    record: {
-      ...record,
-      due: record.due === null || record.due > now.millis ? now.millis : record.due,
-      parked: null,
-      handled: record.handled || options.attempt === true,
-      attempts: isAttempt ? [...record.attempts, fence] : record.attempts
-    }
-  }
-  const next = leased(taken, lease, options.ttl, now)
-  return Result.succeed({ value: { lease, record: next.record }, row: next })
+  const lease = { runId: id, owner: options.owner, fence: current !== null && own ? current.fence : options.fence }
+  const due = record.due === null || record.due > now.millis ? now.millis : record.due
+  const next = leased({ ...row, record: { ...record, due, parked: null } }, lease, options.ttl, now)
+  return Result.succeed({ value: taken(next, lease), row: next })
+}
+
+/**
+ * Takes a run for a worker, if it is due and free, or is the owner's already: see `Operations.claim`. Answers nothing
+ * otherwise. `fence` becomes the fence of a new holder.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const claim = (
+  row: Row | undefined,
+  { fence, owner, ttl }: Pick<ClaimOptions, "owner" | "ttl"> & { readonly fence: number },
+  now: Moment
+): Step<Taken | undefined> => {
+  if (row === undefined) return { value: undefined, row }
+  const { record } = row
+  const isTaken = isHeld(row, now)
+  const current = isTaken && record.lease?.owner === owner ? record.lease.fence : undefined
+  const isFree = !isTaken && record.parked === null && record.due !== null && record.due <= now.millis
+  if (current === undefined && !isFree) return { value: undefined, row }
+  const lease = { runId: record.runId, owner, fence: current ?? fence }
+  const attempts = record.attempts.includes(lease.fence) ? record.attempts : [...record.attempts, lease.fence]
+  const next = leased({ ...row, record: { ...record, handled: true, attempts } }, lease, ttl, now)
+  return { value: taken(next, lease), row: next }
 }
 
 /**
@@ -181,7 +241,7 @@ export const renew = (
   }))
 
 /**
- * Gives up a lease: see `Operations.release`. Undefined if nothing changes.
+ * Gives up a lease: see `Operations.release`.
  *
  * @since 0.1.0
  * @category operations
@@ -191,25 +251,24 @@ export const release = (
   lease: Lease,
   { attempt, due, parked, seen }: ReleaseOptions,
   now: Moment
-): Step<void> | undefined => {
-  if (row === undefined) return undefined
+): Step<void> => {
+  if (row === undefined) return { value: undefined, row }
   const { record } = row
-  const isHeld = record.lease?.fence === lease.fence
+  const isLast = record.lease?.fence === lease.fence
   const attempts =
-    attempt === "keep" || (!isHeld && !record.attempts.includes(lease.fence))
+    attempt === "keep" || (!isLast && !record.attempts.includes(lease.fence))
       ? record.attempts
-      : attempt === "reset" && isHeld
+      : attempt === "reset" && isLast
         ? []
         : record.attempts.filter((fence) => fence !== lease.fence)
-  if (!isHeld) {
-    return attempts === record.attempts
-      ? undefined
-      : { value: undefined, row: { ...row, record: { ...record, attempts } } }
+  if (!isLast) {
+    return { value: undefined, row: attempts === record.attempts ? row : { ...row, record: { ...record, attempts } } }
   }
   const isUnseen = record.journal.length > seen
   return {
     value: undefined,
     row: {
+      ...row,
       record: {
         ...record,
         attempts,
@@ -245,22 +304,16 @@ export const commit = (
     if (added.length === 0 && !isFurther) {
       return { value: { outcome: "written", facts: record.journal.slice(seen) }, row }
     }
-    const journal =
-      added.length === 0 ? record.journal : [...record.journal, ...added.map((fact) => stamped(fact, now))]
     const own = record.attempts.filter((fence) => fence === lease.fence)
-    const next = changed(
-      row,
-      isFurther
-        ? {
-            journal,
-            position: position.token,
-            ordinal: position.ordinal,
-            attempts: own.length === record.attempts.length ? record.attempts : own
-          }
-        : { journal },
-      now
-    )
-    return { value: { outcome: "written", facts: journal.slice(seen) }, row: next }
+    const change = isFurther
+      ? {
+          position: position.token,
+          ordinal: position.ordinal,
+          attempts: own.length === record.attempts.length ? record.attempts : own
+        }
+      : {}
+    const next = added.length === 0 ? changed(row, change, now) : grown(row, added, change, now)
+    return { value: { outcome: "written", facts: next.record.journal.slice(seen) }, row: next }
   })
 
 /** Whether a fact of this incarnation belongs to the record. */
@@ -284,11 +337,8 @@ export const record = (
   if (row === undefined || !isOf(row.record, fact)) return Result.fail(new Gone({ runId: id }))
   const [added] = unknownTo(row.record.journal, [fact])
   if (added === undefined) return Result.succeed({ value: row.record.journal.slice(seen), row })
-  const journal = [...row.record.journal, stamped(added, now)]
-  return Result.succeed({
-    value: journal.slice(seen),
-    row: changed(row, { journal, due: now.millis, parked: null }, now)
-  })
+  const next = grown(row, [added], { due: now.millis, parked: null }, now)
+  return Result.succeed({ value: next.record.journal.slice(seen), row: next })
 }
 
 /**
@@ -313,16 +363,16 @@ export const conclude = (
   const answer = (outcome: Answer["outcome"], journal: ReadonlyArray<Fact>, next: Row) =>
     Result.succeed({ value: { outcome, facts: journal.slice(seen) }, row: next })
   if (added.length === 0) return answer("written", known, row)
-  if (holds(row, now)) return answer("held", known, row)
+  if (isHeld(row, now)) return answer("held", known, row)
   if (known.length > seen) return answer("moved", known, row)
-  const written = [...known, ...added.map((fact) => stamped(fact, now))]
   // Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
-  const change = { journal: written, due: handled ? now.millis : dueAt(due, now), parked: null, lease: null }
-  return answer("written", written, { ...changed(row, change, now), leaseEnd: 0n })
+  const change = { due: handled ? now.millis : dueAt(due, now), parked: null, lease: null }
+  const next = { ...grown(row, added, change, now), leaseEnd: 0n }
+  return answer("written", next.record.journal, next)
 }
 
 /**
- * Whether a run may be forgotten: see `Operations.remove`. The caller then drops its row.
+ * Forgets a run: see `Operations.remove`.
  *
  * @since 0.1.0
  * @category operations
@@ -332,10 +382,12 @@ export const remove = (
   lease: Lease,
   options: { readonly force?: boolean },
   now: Moment
-): Result.Result<boolean, LeaseLost> =>
+): Result.Result<Step<boolean>, LeaseLost> =>
   row === undefined
-    ? Result.succeed(true)
-    : Result.map(held(row, lease, now), ({ record: run }) => options.force === true || isRemovable(run))
+    ? Result.succeed({ value: true, row })
+    : Result.map(held(row, lease, now), ({ record: run }) =>
+        options.force === true || isRemovable(run) ? { value: true, row: undefined } : { value: false, row }
+      )
 
 /** Whether nothing that was bought, or may have been, would be forgotten with the record. */
 const isRemovable = (run: Pick<RunRecord, "incarnation" | "journal">): boolean => {
@@ -343,45 +395,13 @@ const isRemovable = (run: Pick<RunRecord, "incarnation" | "journal">): boolean =
   return state.unresolved.length === 0 && state.loose.length === 0
 }
 
-/** Whether a run is one that the filter asks for, by what its record says. */
-const isListed = (run: RunRecord, filter: RunFilter): boolean =>
-  (filter.parked === undefined || filter.parked === (run.parked !== null)) &&
-  (filter.agent === undefined || filter.agent === run.agent) &&
-  (filter.status === undefined || filter.status.includes(RunState.statusOf(RunState.fold(run), run.position)))
-
-/**
- * One page of the runs of a store that keeps all of them at hand: see `Operations.list`.
- *
- * @since 0.1.0
- * @category operations
- */
-export const list = (rows: Iterable<Row>, filter: RunFilter, now: Moment): Page<RunRecord> => {
-  const matching: Array<{ readonly at: string; readonly row: Row }> = []
-  for (const row of rows) {
-    const { record: run } = row
-    if (filter.due === true && (run.due === null || run.due > now.millis || holds(row, now))) continue
-    const at = place(filter.due === true ? (run.due ?? 0) : run.createdAt, run.runId)
-    if (filter.cursor !== undefined && at <= filter.cursor) continue
-    if (isListed(run, filter)) matching.push({ at, row })
-  }
-  matching.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
-  const page = matching.slice(0, Math.max(1, Math.trunc(filter.limit)))
-  const last = page.at(-1)
-  return {
-    items: page.map(({ row }) => shown(row, now)),
-    ...(matching.length > page.length && last !== undefined ? { cursor: last.at } : {})
-  }
-}
-
-// As text, so that the last one's is the cursor.
-const place = (time: number, runId: string): string => `${String(time).padStart(16, "0")}:${runId}`
-
 const held = (row: Row | undefined, lease: Lease, now: Moment): Result.Result<Row, LeaseLost> =>
-  row !== undefined && row.record.lease?.fence === lease.fence && holds(row, now)
+  row !== undefined && row.record.lease?.fence === lease.fence && isHeld(row, now)
     ? Result.succeed(row)
     : Result.fail(new LeaseLost({ runId: lease.runId }))
 
 const leased = (row: Row, lease: Lease, ttl: Duration.Duration, now: Moment): Row => ({
+  ...row,
   record: {
     ...row.record,
     lease: { owner: lease.owner, fence: lease.fence, expiresAt: now.millis + Duration.toMillis(ttl) }

@@ -55,6 +55,7 @@ export interface Attachment {
  * | `onUnconfirmed` | what is done about a request that was sent and never answered: nothing, or it is sent again | `"fail"` |
  * | `onAgentChanged` | what happens to a run that another version of its agent started | `"fail"` |
  * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be out at once | 4,096 |
+ * | `maxInput` | how large the input of `Agent.enqueue` may be, in bytes of UTF-8 as a store keeps it | 1 MiB |
  *
  * @since 0.1.0
  * @category models
@@ -77,6 +78,7 @@ export interface RunPolicy {
   readonly onUnconfirmed: "fail" | "restart"
   readonly onAgentChanged: "fail" | "continue"
   readonly maxUnacknowledged: number
+  readonly maxInput: number
 }
 
 /**
@@ -105,7 +107,8 @@ export const defaults: RunPolicy = {
   pollEvery: Schedule.spaced("2 seconds"),
   onUnconfirmed: "fail",
   onAgentChanged: "fail",
-  maxUnacknowledged: 4096
+  maxUnacknowledged: 4096,
+  maxInput: 1024 * 1024
 }
 
 /**

@@ -183,6 +183,13 @@ export type FactOf<Tag extends NewFact["_tag"]> = Extract<Fact, { readonly _tag:
 
 const at = { at: Schema.Number }
 
+const utf8 = new TextEncoder()
+
+const isWithin = (text: string, least: number, most: number): boolean => {
+  const { length } = utf8.encode(text)
+  return text.isWellFormed() && least <= length && length <= most
+}
+
 /**
  * The schema of `Fact`.
  *
@@ -235,6 +242,53 @@ export const LeaseInfo = Schema.Struct({
 })
 
 /**
+ * What an application calls its runs by: at most eight names, each with a value. They are no content, and listings show them.
+ *
+ * **Details**
+ *
+ * A name is 1 to 64 bytes of UTF-8, and a value at most 256.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Labels = Schema.Record(Schema.String, Schema.String).pipe(
+  Schema.check(
+    Schema.makeFilter(
+      (labels: Readonly<Record<string, string>>) => {
+        const all = Object.entries(labels)
+        return all.length <= 8 && all.every(([name, value]) => isWithin(name, 1, 64) && isWithin(value, 0, 256))
+      },
+      { expected: "at most 8 labels, with names of 1 to 64 bytes and values of at most 256" }
+    )
+  )
+)
+
+/**
+ * The type of `Labels`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Labels = typeof Labels.Type
+
+/**
+ * How long a store keeps a run's input: until the run has ended well, as `Agent.retry` may need it, or only until its first
+ * response is accepted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const KeptUntil = Schema.Literals(["ended", "accepted"])
+
+/**
+ * The type of `KeptUntil`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type KeptUntil = typeof KeptUntil.Type
+
+/**
  * What starts a run's record: everything but what happens later.
  *
  * @since 0.1.0
@@ -247,7 +301,8 @@ export const NewRun = Schema.Struct({
   /** A digest of agent, input and session: the same run id with another one is another task. Absent if adopted. */
   digest: Schema.optionalKey(Schema.String),
   background: Schema.Boolean,
-  session: Session
+  session: Session,
+  labels: Schema.optionalKey(Labels)
 })
 
 /**
@@ -287,6 +342,7 @@ export type Parked = typeof Parked.Type
  *   the attempt back.
  * - `parked`: why workers leave the run alone, if they do.
  * - `due`: when the run is work next, in milliseconds since the epoch by the store's clock; null for never.
+ * - `input`: the store has the run's input, and until when. The input itself is no part of the record.
  *
  * @since 0.1.0
  * @category models
@@ -303,6 +359,7 @@ export const RunRecord = Schema.Struct({
   parked: Schema.NullOr(Parked),
   due: Schema.NullOr(Schema.Number),
   lease: Schema.NullOr(LeaseInfo),
+  input: Schema.optionalKey(KeptUntil),
   /** Milliseconds since the epoch, by the store's clock. */
   createdAt: Schema.Number,
   updatedAt: Schema.Number

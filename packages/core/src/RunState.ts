@@ -334,3 +334,21 @@ export const statusOf = (state: RunState, position: Pick<ContinuationToken, "sta
   if (currentTurn(state) > 0) return "in_progress"
   return turn?.winner !== undefined && position.status === "in_progress" ? "in_progress" : "queued"
 }
+
+/**
+ * Where a run stands by its record alone, as listings and counts have it: `queued` until a response was accepted,
+ * `in_progress` from then on, and `waiting` if nobody holds the run and only a fact makes it work again. It is over once its
+ * end is recorded.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const statusOfRecord = (
+  record: Pick<RunRecord, "due" | "incarnation" | "journal" | "lease" | "parked">
+): RunStatus => {
+  const { ended, turns } = fold(record)
+  if (ended !== undefined) return ended.status
+  const isWaiting = record.due === null && record.lease === null && record.parked === null
+  if (isWaiting) return "waiting"
+  return turns.some(({ winner }) => winner !== undefined) ? "in_progress" : "queued"
+}

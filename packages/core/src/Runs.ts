@@ -1,5 +1,5 @@
 /**
- * All runs of a store: listing them, the workers that share them, and those that are parked.
+ * All runs of a store: looking at them, waiting for them, the workers that share them, and those that are parked.
  *
  * @since 0.1.0
  */
@@ -7,27 +7,33 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
-import { AgentError, InvalidInput, type LeaseLost, type RunLeased, RunNotFound, StoreFailed } from "./AgentError.ts"
+import type * as Stream from "effect/Stream"
+import type { AgentError } from "./AgentError.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
 import type { Agent } from "./internal/agent.ts"
-import { freshId } from "./internal/freshId.ts"
-import { Journal } from "./internal/hold/journal.ts"
-import { timeOf } from "./internal/hold/lease.ts"
-import { decodeRunId } from "./internal/openRun.ts"
-import { typedStore } from "./internal/typedStore.ts"
+import * as Cancelling from "./internal/runs/cancel.ts"
+import * as Find from "./internal/runs/find.ts"
+import * as Parked from "./internal/runs/parked.ts"
+import * as Waiting from "./internal/runs/wait.ts"
 import * as Worker from "./internal/worker/worker.ts"
 import type { WorkerRun } from "./internal/worker/workerRun.ts"
-import { RunPolicy } from "./RunPolicy.ts"
-import type { NewFact, RunRecord } from "./RunRecord.ts"
-import * as RunState from "./RunState.ts"
-import type { Lease, ReleaseOptions, RunFilter, TokenStore } from "./TokenStore.ts"
-import type { TokenStoreError } from "./TokenStoreError.ts"
+import type { RunId } from "./Run.ts"
+import type { RunRecord } from "./RunRecord.ts"
+import type { Counts, RunFilter, TokenStore } from "./TokenStore.ts"
 
 export type { WorkerRun } from "./internal/worker/workerRun.ts"
+
+/**
+ * Which runs: those of an agent, that stand there, that are parked or not, that have all these labels. What is absent does not
+ * matter. See `TokenStore.RunFilter`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Filter = Omit<RunFilter, "cursor" | "limit">
 
 /**
  * Lists runs, the oldest first, a page of the store at a time.
@@ -51,21 +57,139 @@ export type { WorkerRun } from "./internal/worker/workerRun.ts"
  * @since 0.1.0
  * @category verbs
  */
-export const list = (
-  filter: Omit<RunFilter, "cursor" | "limit"> & { readonly pageSize?: number } = {}
-): Stream.Stream<RunRecord, AgentError, TokenStore> => {
-  const { pageSize = 100, ...rest } = filter
-  return Stream.unwrap(
-    Effect.map(typedStore, (store) =>
-      Stream.paginate<string | undefined, RunRecord, AgentError>(undefined, (cursor) =>
-        store.list({ ...rest, limit: pageSize, ...(cursor === undefined ? {} : { cursor }) }).pipe(
-          Effect.map((page) => [page.items, Option.fromUndefinedOr(page.cursor)] as const),
-          Effect.mapError((error) => new AgentError({ reason: new StoreFailed({ error }) }))
-        )
-      )
-    )
-  )
-}
+export const list: (
+  filter?: Filter & { readonly pageSize?: number }
+) => Stream.Stream<RunRecord, AgentError, TokenStore> = (filter = {}) => Find.list(filter)
+
+/**
+ * Reads a run's record: where it stands, who holds it, what its labels are.
+ *
+ * **Details**
+ *
+ * `RunState.statusOfRecord` tells its status. Fails with `RunNotFound`, `InvalidInput` and `StoreFailed`. For its output see
+ * `Agent.poll` and `Agent.result`.
+ *
+ * **Example** (Who has it?)
+ *
+ * ```ts
+ * import { Runs } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.map(Runs.get("report-2026-11"), ({ lease }) => lease?.owner ?? "nobody")
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const get: (runId: string) => Effect.Effect<RunRecord, AgentError, TokenStore> = Find.get
+
+/**
+ * Counts runs by where they stand, all of them or those of one agent, without reading them.
+ *
+ * **Details**
+ *
+ * `parked` counts those that workers leave alone; they are counted by their status too. Fails with `StoreFailed`.
+ *
+ * **Example** (How long is the queue?)
+ *
+ * ```ts
+ * import { Runs } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.map(Runs.count({ agent: "analyst" }), ({ parked, queued }) => queued - parked)
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const count: (filter?: { readonly agent?: string }) => Effect.Effect<Counts, AgentError, TokenStore> = (
+  filter = {}
+) => Find.count(filter)
+
+/**
+ * Waits until a run has ended, or until its record is as `until` wants it, and answers the record.
+ *
+ * **When to use**
+ *
+ * In a process that never talks to the provider. Workers, or whoever else advances the run, bring it there: a run that
+ * nobody advances is waited for without end, so give it a timeout.
+ *
+ * **Details**
+ *
+ * It reads the record when something came for the run, and every second. It goes on while the store is away. Fails with
+ * `RunNotFound` if there is no such run, or none any more, with `InvalidInput`, and with `StoreFailed` if another read cannot
+ * help.
+ *
+ * **Example** (Until a worker is done with it)
+ *
+ * ```ts
+ * import { Runs, RunState } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * export const program = Runs.wait("report-2026-11", { until: (record) => RunState.fold(record).delivered }).pipe(
+ *   Effect.timeout("1 hour")
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const wait = (
+  runId: string,
+  options: { readonly until?: (record: RunRecord) => boolean } = {}
+): Effect.Effect<RunRecord, AgentError, TokenStore> => Waiting.wait(runId, options.until)
+
+/**
+ * Tells all who wait for the run of a response to look at once, and answers its run id: none if no run has this response.
+ *
+ * **When to use**
+ *
+ * When a webhook says that a response ended: `Agent.result` and others look now, not at their next poll.
+ *
+ * **Details**
+ *
+ * It changes nothing, and can be repeated. It may get lost as any hint, and then they look when they would have. Fails with
+ * `StoreFailed`.
+ *
+ * **Example** (A webhook)
+ *
+ * ```ts
+ * import { Runs } from "@effect-baton/core"
+ * import { Effect, Option } from "effect"
+ *
+ * export const ended = (responseId: string) => Effect.map(Runs.wake(responseId), Option.isSome)
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const wake: (responseId: string) => Effect.Effect<Option.Option<RunId>, AgentError, TokenStore> = Find.wake
+
+/**
+ * Asks for the end of all runs of a filter that have not ended, and answers how many they are.
+ *
+ * **When to use**
+ *
+ * To stop many runs, from a process that need not know the provider. `Agent.cancel` stops one, and follows it to its end.
+ *
+ * **Details**
+ *
+ * It records the wish. Whoever holds a run carries it out at once, and a worker those that nobody holds, parked ones too. A
+ * run that nobody has opened ends without buying anything. It may be repeated, and may have recorded some if it fails, which
+ * it does with `StoreFailed`. An empty filter means all runs.
+ *
+ * **Example** (All of one customer)
+ *
+ * ```ts
+ * import { Runs } from "@effect-baton/core"
+ *
+ * export const program = Runs.cancel({ labels: { customer: "c-42" } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const cancel: (filter: Filter) => Effect.Effect<number, AgentError, TokenStore> = Cancelling.cancel
 
 /**
  * How a worker works.
@@ -111,8 +235,8 @@ export interface WorkerOptions<E, R, Element = AgentUpdate> {
  * If `handle` fails, or takes its process along, the run is tried again from its last position, by any worker. After
  * `maxAttempts` in the same place it is parked, with the reason, and workers leave it alone: see `retry` and `discard`. A
  * worker that is stopped, that lost its lease, or whose store or provider failed gives its attempt back. A run that was
- * recorded and never opened at the provider is parked if its starter is gone. If another version of the agent started the
- * run, the worker leaves it to others for a lease's time.
+ * recorded and never opened at the provider is parked if its starter is gone, unless `Agent.enqueue` kept its input: then the
+ * worker opens it. If another version of the agent started the run, the worker leaves it to others for a lease's time.
  *
  * A run that is over before any worker took it, as `Agent.poll` or `Agent.result` saw its end, is no work: `handle` does
  * not get it.
@@ -199,12 +323,7 @@ export function worker<E, R>(
  * @since 0.1.0
  * @category verbs
  */
-export const retry = (runId: string): Effect.Effect<void, AgentError, TokenStore> =>
-  Effect.fn("Runs.retry")(function* () {
-    const record = yield* read(runId)
-    if (record.parked === null) return
-    yield* change(record, (_, __, { journal }) => Effect.succeed({ due: Duration.zero, seen: journal.length }))
-  })()
+export const retry: (runId: string) => Effect.Effect<void, AgentError, TokenStore> = Parked.retry
 
 /**
  * Gives up a run that is parked: nobody reads the rest of it. Its record stays, so that its id buys nothing again, and
@@ -227,74 +346,4 @@ export const retry = (runId: string): Effect.Effect<void, AgentError, TokenStore
  * @since 0.1.0
  * @category verbs
  */
-export const discard = (runId: string): Effect.Effect<void, AgentError, TokenStore> =>
-  Effect.fn("Runs.discard")(function* () {
-    const record = yield* read(runId)
-    const before = RunState.fold(record)
-    if (record.parked === null) {
-      if (before.delivered) return
-      const description = "It is not parked, and a worker may finish it. Cancel it to end it."
-      return yield* new AgentError({ runId, agent: record.agent, reason: new InvalidInput({ description }) })
-    }
-    yield* change(
-      record,
-      Effect.fnUntraced(function* (store, lease, held) {
-        const journal = new Journal(held)
-        while (true) {
-          const { incarnation, unresolved } = journal.state()
-          const own = { incarnation, by: lease.owner }
-          const end: NewFact =
-            unresolved.length > 0
-              ? { _tag: "Ended", ...own, status: "failed", reason: "unconfirmed", unresolved }
-              : { _tag: "Ended", ...own, status: "cancelled" }
-          const facts: ReadonlyArray<NewFact> = [end, { _tag: "Delivered", ...own }]
-          const { seen } = journal
-          const answer = yield* store.commit(lease, { seen, guard: true, facts })
-          journal.merge(seen, answer.facts)
-          if (answer.outcome !== "written") continue
-          const due = journal.state().loose.length > 0 ? Duration.zero : Duration.infinity
-          return { due, seen: journal.seen }
-        }
-      })
-    )
-  })()
-
-const read = Effect.fnUntraced(function* (runId: string) {
-  const store = yield* typedStore
-  const id = yield* decodeRunId(runId)
-  const found = yield* store.read(id).pipe(Effect.mapError((error) => failed(runId)(error)))
-  if (Option.isNone(found)) return yield* new AgentError({ runId, reason: new RunNotFound({ runId }) })
-  return found.value
-})
-
-const failed = (runId: string, agent?: string) => (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound) =>
-  new AgentError({
-    runId,
-    ...(agent === undefined ? {} : { agent }),
-    reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error
-  })
-
-/** Takes a parked run, changes it, and gives it back. */
-const change = Effect.fnUntraced(function* (
-  { agent, parked, runId }: RunRecord,
-  f: (
-    store: TokenStore["Service"],
-    lease: Lease,
-    record: RunRecord
-  ) => Effect.Effect<Pick<ReleaseOptions, "due" | "seen">, LeaseLost | TokenStoreError>
-): Effect.fn.Return<void, AgentError, TokenStore> {
-  const store = yield* typedStore
-  const policy = yield* RunPolicy
-  const owner = `${policy.workerName ?? "Runs"}/${yield* freshId}`
-  yield* Effect.gen(function* () {
-    const { lease, record } = yield* store.acquire(runId, { owner, ttl: timeOf(policy) })
-    const asItWas: ReleaseOptions = {
-      seen: record.journal.length,
-      due: Duration.infinity,
-      ...(parked === null ? {} : { parked: parked.reason }),
-      attempt: "keep"
-    }
-    const rest = yield* Effect.onError(f(store, lease, record), () => Effect.ignore(store.release(lease, asItWas)))
-    yield* store.release(lease, { ...rest, attempt: "reset" })
-  }).pipe(Effect.mapError(failed(runId, agent)))
-})
+export const discard: (runId: string) => Effect.Effect<void, AgentError, TokenStore> = Parked.discard

@@ -5,27 +5,40 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
+import * as Retention from "./Retention.ts"
+import type { Driver } from "./StoreDriver.ts"
 import type { Operations } from "./StoreOperations.ts"
+import * as FileReader from "./internal/fileReader.ts"
 import * as FileSteps from "./internal/fileSteps.ts"
 import * as FileStore from "./internal/fileStore.ts"
 import * as MemoryStore from "./internal/memoryStore.ts"
 import * as Probe from "./internal/processProbe.ts"
+import * as FromDriver from "./internal/store/fromDriver.ts"
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
+export type { Retention } from "./Retention.ts"
+export type { Change, Driver } from "./StoreDriver.ts"
 export { Gone } from "./StoreOperations.ts"
 export type {
   AcquireOptions,
   Answer,
+  Claimed,
+  ClaimOptions,
   Commit,
+  Counts,
+  CreateOptions,
   Lease,
   Operations,
   Page,
   ReleaseOptions,
   RunFilter,
-  Unborn
+  Taken,
+  Unborn,
+  Wakeup
 } from "./StoreOperations.ts"
 
 /**
@@ -46,12 +59,81 @@ export type {
 export class TokenStore extends Context.Service<TokenStore, Operations>()("@effect-baton/core/TokenStore") {}
 
 /**
+ * How long a store keeps runs, both 30 days by default: see `Retention.Retention`. `Duration.infinity` is for ever.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetentionOptions {
+  readonly retention?: Duration.Input | undefined
+  readonly abandonedAfter?: Duration.Input | undefined
+}
+
+const retentionOf = ({ abandonedAfter, retention }: RetentionOptions): Retention.Retention => ({
+  retention: Duration.fromInputUnsafe(retention ?? Retention.defaults.retention),
+  abandonedAfter: Duration.fromInputUnsafe(abandonedAfter ?? Retention.defaults.abandonedAfter)
+})
+
+/**
+ * A token store of a driver: of any place that can change one row at a time, and find rows.
+ *
+ * **When to use**
+ *
+ * For a store of your own. Prove it with `TokenStoreContract.suite` of `@effect-baton/testing`.
+ *
+ * **Details**
+ *
+ * The driver keeps rows; leases, facts, positions, claims, hints and retention are the store's. A claim finds due rows and
+ * takes each in a step of its own, so that of two workers who claim at once each gets some. With each run that is created or
+ * claimed, a few whose time is over are forgotten; they are not shown any more before that.
+ *
+ * **Example** (A store over rows that are kept somewhere)
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-baton/core"
+ * import { Layer } from "effect"
+ *
+ * export const layer = (driver: TokenStore.Driver) =>
+ *   Layer.succeed(TokenStore.TokenStore, TokenStore.fromDriver(driver, { retention: "7 days" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromDriver = (driver: Driver, options: RetentionOptions = {}): Operations =>
+  FromDriver.make(driver, retentionOf(options))
+
+/**
+ * A store in memory that keeps runs for a time of your own.
+ *
+ * **When to use**
+ *
+ * In a process that goes through many runs, and needs none for long once it is over.
+ *
+ * **Example** (An hour is enough)
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-baton/core"
+ *
+ * export const store = TokenStore.memory({ retention: "1 hour" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const memory = (options: RetentionOptions = {}): Layer.Layer<TokenStore> =>
+  Layer.effect(
+    TokenStore,
+    Effect.map(MemoryStore.make, (driver) => fromDriver(driver, options))
+  )
+
+/**
  * A store in memory: for tests, and for programs whose runs need not outlive the process.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<TokenStore> = Layer.effect(TokenStore, MemoryStore.make)
+export const layerMemory: Layer.Layer<TokenStore> = memory()
 
 /**
  * How `layerFile` calls this process, and tells whether the process that left a lock behind is still alive.
@@ -126,19 +208,60 @@ export const ProcessProbe: Context.Reference<{
  * @since 0.1.0
  * @category layers
  */
-export const layerFile = (options: {
-  readonly directory: string
-  readonly heartbeat?: Duration.Input
-}): Layer.Layer<TokenStore, TokenStoreError, FileSystem.FileSystem | Path.Path> =>
+export const layerFile = (
+  options: RetentionOptions & {
+    readonly directory: string
+    readonly heartbeat?: Duration.Input
+  }
+): Layer.Layer<TokenStore, TokenStoreError, FileSystem.FileSystem | Path.Path> =>
   Layer.effect(
     TokenStore,
-    FileStore.make({
-      directory: options.directory,
-      heartbeat: Duration.clamp(Duration.fromInputUnsafe(options.heartbeat ?? Duration.seconds(3)), {
-        minimum: Duration.millis(50),
-        maximum: Duration.minutes(1)
-      })
-    })
+    Effect.map(
+      FileStore.make({
+        directory: options.directory,
+        heartbeat: Duration.clamp(Duration.fromInputUnsafe(options.heartbeat ?? Duration.seconds(3)), {
+          minimum: Duration.millis(50),
+          maximum: Duration.minutes(1)
+        })
+      }),
+      (driver) => fromDriver(driver, options)
+    )
+  )
+
+/**
+ * The runs of a directory that another process has open with `layerFile`, to read only.
+ *
+ * **When to use**
+ *
+ * To list, count and watch runs beside the process that owns them: in a command-line tool of an operator, say.
+ *
+ * **Details**
+ *
+ * It takes no lock and writes nothing, and any number of processes can have it. Each look reads what the log has grown by,
+ * so that it shows what is durable. Leases are not shown, as a file store does not write when they end. Whatever would
+ * change a run fails with kind `denied`; `Agent.watch` needs no change. A directory without runs is empty.
+ *
+ * **Example** (Counting the runs of a program that runs)
+ *
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Runs, TokenStore } from "@effect-baton/core"
+ * import { Effect, Layer } from "effect"
+ *
+ * const store = TokenStore.layerFileReadOnly({ directory: ".baton" }).pipe(Layer.provide(NodeServices.layer))
+ *
+ * export const program = Runs.count().pipe(Effect.provide(store))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFileReadOnly = (
+  options: RetentionOptions & { readonly directory: string }
+): Layer.Layer<TokenStore, never, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(
+    TokenStore,
+    Effect.map(FileReader.make({ directory: options.directory }), (driver) => fromDriver(driver, options))
   )
 
 /**

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { TokenStore } from "@effect-baton/core"
+import { Retention, TokenStore } from "@effect-baton/core"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,6 +24,7 @@ import * as RedisStore from "./internal/redisStore.ts"
  * | `prefix` | the namespace: stores of another one know nothing of these runs | `"baton"` |
  * | `shards` | into how many slots of a cluster the runs are spread, 1 to 1024 | 16 |
  * | `retention` | how long a run is kept after it is over; `Duration.infinity` for ever | 30 days |
+ * | `abandonedAfter` | how long any other run is kept after the last fact came for it, or it was held or due last | 30 days |
  * | `timeout` | how long an operation waits for Redis; those on a lease wait at most 0.3 of its time | 3 s |
  *
  * A run is over if it has ended, and its consumer is done with the last update; or if it has ended, and no worker's consumer
@@ -41,15 +42,18 @@ export interface Options {
   readonly prefix?: string | undefined
   readonly shards?: number | undefined
   readonly retention?: Duration.Input | undefined
+  readonly abandonedAfter?: Duration.Input | undefined
   readonly timeout?: Duration.Input | undefined
 }
 
-const make = (connection: Connection.Connection, options: Options = {}) =>
+const make = (redis: Redis.Redis["Service"], connection: Connection.Connection, options: Options = {}) =>
   RedisStore.make({
     connection,
+    subscribe: redis.subscribe,
     prefix: options.prefix ?? "baton",
     shards: Math.min(1024, Math.max(1, Math.trunc(options.shards ?? 16) || 1)),
-    retention: Duration.fromInputUnsafe(options.retention ?? Duration.days(30)),
+    retention: Duration.fromInputUnsafe(options.retention ?? Retention.defaults.retention),
+    abandonedAfter: Duration.fromInputUnsafe(options.abandonedAfter ?? Retention.defaults.abandonedAfter),
     timeout: Duration.clamp(Duration.fromInputUnsafe(options.timeout ?? Duration.seconds(3)), {
       minimum: Duration.millis(10),
       maximum: Duration.minutes(1)
@@ -57,9 +61,8 @@ const make = (connection: Connection.Connection, options: Options = {}) =>
   }).pipe(Effect.provide(Digest.layerWebCrypto))
 
 const overRedis = (options?: Options) =>
-  Redis.Redis.pipe(
-    Effect.flatMap((redis) => Connection.make(Connection.sendBy(redis), true)),
-    Effect.flatMap((connection) => make(connection, options))
+  Effect.flatMap(Redis.Redis, (redis) =>
+    Effect.flatMap(Connection.make(Connection.sendBy(redis), true), (connection) => make(redis, connection, options))
   )
 
 /**
@@ -70,9 +73,9 @@ const overRedis = (options?: Options) =>
  * Any client's layer of `effect/persistence/Redis` serves. Each operation is one script, and time is the server's. An
  * operation that is not answered in time fails with kind `unavailable`, and can be repeated, as after every failure of
  * that kind: what of it reached the server does no harm. The user needs `EVAL`, `EVALSHA`, and the commands `TIME`,
- * `EXISTS`, `DEL`, `GET`, `SET`, `SETNX`, `PEXPIRE`, `PERSIST`, and those on hashes, lists, sets and sorted sets, for the keys
- * `{prefix:*`: `+eval +evalsha +time +exists +del +get +set +setnx +pexpire +persist +@hash +@list +@set +@sortedset
- * ~{prefix:*`.
+ * `EXISTS`, `DEL`, `GET`, `SET`, `SETNX`, `PEXPIRE`, those on hashes, lists, sets and sorted sets, for the keys `{prefix:*`,
+ * and `PUBLISH` and `SUBSCRIBE` for the channel `prefix:hints`: `+eval +evalsha +time +exists +del +get +set +setnx +pexpire
+ * +publish +subscribe +@hash +@list +@set +@sortedset ~{prefix:* &prefix:hints`.
  *
  * A position costs one short script. What was bought for a run is found by the id of its response: `read` asks all shards
  * for that.
@@ -151,7 +154,7 @@ export interface Client {
  *
  * With `NodeRedis`, if positions are written often: a command over the service `Redis` takes a fiber of its own, so that it
  * has a limit of time, and `pnpm bench --row redis` shows what that costs. Commands go past the service `Redis`, and past
- * whatever was put around it.
+ * whatever was put around it; only hints are heard by it.
  *
  * **Example** (A server, over node-redis)
  *
@@ -179,13 +182,13 @@ export interface Client {
 export const layerClient = <E, R>(
   client: Effect.Effect<Client, E, R>,
   options?: Options
-): Layer.Layer<TokenStore.TokenStore, E, Exclude<R, Scope.Scope>> =>
+): Layer.Layer<TokenStore.TokenStore, E, Exclude<R, Scope.Scope> | Redis.Redis> =>
   Layer.effect(
     TokenStore.TokenStore,
-    client.pipe(
-      Effect.flatMap((made) => Connection.make(Connection.sendDirectly(made), false)),
-      Effect.flatMap((connection) => make(connection, options))
-    )
+    Effect.gen(function* () {
+      const connection = yield* Connection.make(Connection.sendDirectly(yield* client), false)
+      return yield* make(yield* Redis.Redis, connection, options)
+    })
   )
 
 /**

@@ -13,17 +13,21 @@ import * as Struct from "effect/Struct"
 import * as TestClock from "effect/testing/TestClock"
 import { attempts } from "./internal/contract/attempts.ts"
 import * as Bench from "./internal/contract/bench.ts"
+import { claiming } from "./internal/contract/claiming.ts"
 import { commits } from "./internal/contract/commits.ts"
 import { concluding } from "./internal/contract/concluding.ts"
 import { creation } from "./internal/contract/creation.ts"
 import { durability } from "./internal/contract/durability.ts"
 import { guards } from "./internal/contract/guards.ts"
+import { hints } from "./internal/contract/hints.ts"
+import { inputs } from "./internal/contract/inputs.ts"
 import { leases } from "./internal/contract/leases.ts"
 import { leaving } from "./internal/contract/leaving.ts"
 import { listing } from "./internal/contract/listing.ts"
 import { recording } from "./internal/contract/recording.ts"
 import { removal } from "./internal/contract/removal.ts"
 import { repetition } from "./internal/contract/repetition.ts"
+import { type Forgetting, retention, retentionOfPlaces } from "./internal/contract/retention.ts"
 import { scale } from "./internal/contract/scale.ts"
 import { stealing } from "./internal/contract/stealing.ts"
 import * as Suite from "./internal/contract/suite.ts"
@@ -43,7 +47,10 @@ const ofStore = [
   ...themed("recording without a lease", recording),
   ...themed("concluding", concluding),
   ...themed("leaving a run", leaving),
+  ...themed("claims", claiming),
   ...themed("attempts", attempts),
+  ...themed("inputs", inputs),
+  ...themed("hints", hints),
   ...themed("removal", removal),
   ...themed("listing", listing),
   ...themed("repetition after a timeout", repetition),
@@ -51,6 +58,8 @@ const ofStore = [
 ]
 
 const ofPlace = themed("durability", durability)
+const ofRetention = themed("retention", retention)
+const ofKeptPlace = themed("retention over closing", retentionOfPlaces)
 
 /**
  * The name of a law, which is also the title of its test.
@@ -58,7 +67,7 @@ const ofPlace = themed("durability", durability)
  * @since 0.1.0
  * @category models
  */
-export type LawName = (typeof ofStore | typeof ofPlace)[number]["name"]
+export type LawName = (typeof ofStore | typeof ofPlace | typeof ofRetention | typeof ofKeptPlace)[number]["name"]
 
 /**
  * One promise of token stores. `check` uses a store that is empty, and fails if the promise is broken.
@@ -101,6 +110,10 @@ export type ContractViolation = Violation.ContractViolation
  * `reopen` is for stores that outlive the process: every time it is run it makes a new empty place, and gives a layer
  * that opens this place, which the laws build and close again and again. What it acquires is released with its scope.
  *
+ * `retention` is a store of the same kind that forgets soon, and after which times: `abandonedAfter` more than twice as long as
+ * `retention`, and both far above the time of a few hundred operations if the suite is `live`. Its `layer` is as for `reopen`;
+ * that it is opened again is asked only if there is a `reopen` too.
+ *
  * `except` names laws that the store does not promise. Each of these must then fail, so that the exception stays true.
  *
  * @since 0.1.0
@@ -117,6 +130,12 @@ export interface Options {
   readonly runs?: number
   /** Makes a new place, and gives the layer that opens it. */
   readonly reopen?: Effect.Effect<Layer.Layer<TokenStore.TokenStore, unknown>, unknown, Scope.Scope>
+  /** Makes a new place of a store that forgets runs after these times, and gives the layer that opens it. */
+  readonly retention?: {
+    readonly layer: Effect.Effect<Layer.Layer<TokenStore.TokenStore, unknown>, unknown, Scope.Scope>
+    readonly retention: Duration.Input
+    readonly abandonedAfter: Duration.Input
+  }
   /** The laws that the store does not promise, and breaks. */
   readonly except?: ReadonlyArray<LawName>
 }
@@ -130,7 +149,8 @@ export interface Options {
 export type Runner = Suite.Runner
 
 /**
- * The laws, as values: all of the store, and those of durability if `options` say how to `reopen` it.
+ * The laws, as values: all of the store, those of durability if `options` say how to `reopen` it, and those of how long runs are
+ * kept if they have a `retention`.
  *
  * **When to use**
  *
@@ -154,19 +174,23 @@ export type Runner = Suite.Runner
  */
 export const laws = (options: Options = {}): ReadonlyArray<Law> => {
   const terms = termsOf(options)
-  const { reopen } = options
+  const { reopen, retention: kept } = options
   const ofStores = ofStore.map(({ about, law, name }) => ({
     name,
     about,
     check: judged(Effect.flatMap(TokenStore.TokenStore, (store) => law(Bench.make(store, terms))))
   }))
-  if (reopen === undefined) return ofStores
-  const ofPlaces = ofPlace.map(({ about, law, name }) => ({
-    name,
-    about,
-    check: judged(Effect.flatMap(reopen, (layer) => law(placeOf(layer, terms))))
-  }))
-  return [...ofStores, ...ofPlaces]
+  const ofPlaces = ofPlace.flatMap(({ about, law, name }) =>
+    reopen === undefined
+      ? []
+      : [{ name, about, check: judged(Effect.flatMap(reopen, (layer) => law(placeOf(layer, terms)))) }]
+  )
+  const ofKept = [...ofRetention, ...(reopen === undefined ? [] : ofKeptPlace)].flatMap(({ about, law, name }) =>
+    kept === undefined
+      ? []
+      : [{ name, about, check: judged(Effect.flatMap(kept.layer, (layer) => law(forgettingOf(layer, kept, terms)))) }]
+  )
+  return [...ofStores, ...ofPlaces, ...ofKept]
 }
 
 /**
@@ -202,7 +226,7 @@ export const suite = <E>(
     except: options.except,
     live: options.live,
     timeoutOf: (about) => (about === "many runs" ? 300_000 : 60_000),
-    untried: "say how to open the place again, with `reopen`"
+    untried: "say how to open the place again, with `reopen`, or give a store that forgets, with `retention`"
   })
 }
 
@@ -238,6 +262,16 @@ const placeOf = (layer: Layer.Layer<TokenStore.TokenStore, unknown>, terms: Benc
   open: Effect.map(Layer.build(Layer.fresh(layer)), (context) =>
     Bench.make(Context.get(context, TokenStore.TokenStore), terms)
   )
+})
+
+const forgettingOf = (
+  layer: Layer.Layer<TokenStore.TokenStore, unknown>,
+  { abandonedAfter, retention: kept }: NonNullable<Options["retention"]>,
+  terms: Bench.Terms
+): Forgetting => ({
+  ...placeOf(layer, terms),
+  retention: Duration.fromInputUnsafe(kept),
+  abandonedAfter: Duration.fromInputUnsafe(abandonedAfter)
 })
 
 const judged = <R>(check: Effect.Effect<unknown, unknown, R>) => Suite.judged("store", Effect.scoped(check))

@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { type AgentError, RunDiverged, RunExpired, RunNotOpened, Unconfirmed } from "../AgentError.ts"
 import type { AgentUpdate } from "../AgentUpdate.ts"
+import type { ModelRequest } from "../BackgroundModel.ts"
 import * as ContinuationToken from "../ContinuationToken.ts"
 import type { Followed, ResponseEnded, Source } from "../Followed.ts"
 import { isOver, type RunStatus } from "../Run.ts"
@@ -167,7 +168,7 @@ class Advancing implements Advance {
 
   private follow(source: Source): Effect.Effect<void> {
     const { held, run, scope, telemetry } = this.parts
-    const engine = { lost: held.lost, stopped: held.stopped, telemetry }
+    const engine = { lost: held.lost, stopped: held.stopped, woken: held.woken, telemetry }
     return Effect.flatMap(Scope.fork(scope), (child) =>
       Effect.map(Scope.provide(makePull(run, source, this.position, engine), child), (pull) => {
         this.goesOn(pull, child)
@@ -189,9 +190,14 @@ class Advancing implements Advance {
   })
 
   private open(turn: number): Effect.Effect<void, AgentError> {
+    const { held, run } = this.parts
+    return Effect.flatMap(requestOf(run, held, turn), (request) =>
+      request === undefined ? this.fail(new RunNotOpened()) : this.send(turn, request)
+    )
+  }
+
+  private send(turn: number, request: ModelRequest): Effect.Effect<void, AgentError> {
     const { held, patience, run, scope, telemetry } = this.parts
-    const request = requestOf(run, held.state(), turn)
-    if (request === undefined) return this.fail(new RunNotOpened())
     const { streamed } = run.model.demands(request.options)
     return Effect.flatMap(Scope.fork(scope), (child) =>
       Opening.open(run, held, turn, { request, streamed, from: this.position, telemetry }).pipe(

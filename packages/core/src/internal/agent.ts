@@ -1,5 +1,7 @@
+import type * as DateTime from "effect/DateTime"
 import type * as Prompt from "effect/ai/Prompt"
 import type { ContinuationToken } from "../ContinuationToken.ts"
+import type { KeptUntil, Labels } from "../RunRecord.ts"
 import type { Session } from "../Session.ts"
 
 // What agents and calls look like, for the modules that work on runs. `Agent.ts` makes it public.
@@ -42,6 +44,9 @@ export type RunRef =
  * `runId` makes the call repeatable: the same id with the same input continues that run and buys nothing. Without one,
  * each execution starts, and buys, a new run.
  *
+ * `labels` are what your application calls the run by (see `RunRecord.Labels`): listings show them, so keep content out of
+ * them. They are set when the run is recorded first, and never change.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -49,7 +54,37 @@ export interface RunInput {
   readonly input: Prompt.RawInput
   readonly runId?: string
   readonly session?: Session
+  readonly labels?: Labels
   readonly continuationToken?: never
+}
+
+/**
+ * A task for an agent that a worker does.
+ *
+ * **Details**
+ *
+ * - `background`: whether the run goes on at the provider when nobody watches. By default as the agent says, or true.
+ * - `notBefore`: workers leave the run alone until then, by the clock of this process. By default they may take it at once.
+ * - `keepInput`: how long the store keeps the input. With `"ended"`, the default, until the run has ended well, so that
+ *   `Agent.retry` needs no input; with `"accepted"` only until the provider has accepted it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EnqueueInput extends RunInput {
+  readonly background?: boolean
+  readonly notBefore?: DateTime.DateTime | Date
+  readonly keepInput?: KeptUntil
+}
+
+/**
+ * A response that something else opened, and what its run is called.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AdoptOptions extends Pick<RunInput, "labels" | "runId"> {
+  readonly responseId: string
 }
 
 /**

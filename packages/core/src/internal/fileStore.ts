@@ -9,23 +9,23 @@ import * as FileSystem from "effect/FileSystem"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { RunId } from "../Run.ts"
-import type { RunRecord } from "../RunRecord.ts"
 import { TokenStoreError } from "../TokenStoreError.ts"
 import * as AppendLog from "./appendLog.ts"
 import * as DirectoryLock from "./directoryLock.ts"
 import * as LogRecord from "./logRecord.ts"
 import { recover } from "./logRecovery.ts"
-import * as ResponseIndex from "./responseIndex.ts"
-import * as RunKernel from "../RunKernel.ts"
-import type { Operations } from "../StoreOperations.ts"
+import { momentOf } from "./memoryStore.ts"
+import { RunIndex } from "../RunIndex.ts"
+import type * as RunKernel from "../RunKernel.ts"
+import type { Change, Driver } from "../StoreDriver.ts"
 import { fromPlatform, renamed, unforeseen } from "./storeFailure.ts"
 
-const file = "runs.log"
+/** What the log of a directory is called. */
+export const file = "runs.log"
 // A log below this size is not worth a rewrite, nor is one of which a quarter is needed.
 const smallest = 1 << 20
 const dead = 4
@@ -43,13 +43,6 @@ interface Batch {
 
 const emptyBatch = (): Batch => ({ wanted: false, lines: [], changes: new Map(), done: Deferred.makeUnsafe() })
 
-/** What an operation leaves behind, for one run. */
-type Outcome<A, E> = {
-  readonly answer: Result.Result<A, E>
-  /** The row as it is now; null if the run is gone, and absent if nothing changed. */
-  readonly row?: RunKernel.Row | null
-}
-
 /**
  * The runs of a directory: a table in memory, and a log from which it can be built again.
  *
@@ -59,7 +52,7 @@ type Outcome<A, E> = {
 export const make = Effect.fnUntraced(function* (settings: {
   readonly directory: string
   readonly heartbeat: Duration.Duration
-}): Effect.fn.Return<Operations, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+}): Effect.fn.Return<Driver, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const directory = path.resolve(settings.directory)
@@ -92,36 +85,35 @@ export const make = Effect.fnUntraced(function* (settings: {
     newer,
     rows
   } = yield* Effect.interruptible(recover(fs, place)).pipe(Effect.onError(() => release))
-  const log = yield* AppendLog.open(fs, { directory, path: place, length }).pipe(
-    Effect.mapError(failed),
-    Effect.onError(() => release)
-  )
+  const log = yield* AppendLog.open(fs, { directory, path: place, length, lock }).pipe(Effect.onError(() => release))
 
-  const durable = new Map<RunId, Kept>()
+  const durable = new RunIndex()
+  const sizes = new Map<RunId, number>()
   const pending = new Map<RunId, Kept | undefined>()
-  // Of what is durable.
-  const responses = ResponseIndex.make()
   let live = 0
   const settleRun = (id: RunId, kept: Kept | undefined) => {
-    const before = durable.get(id)
-    live += (kept?.bytes ?? 0) - (before?.bytes ?? 0)
-    responses.update(id, before?.row.record, kept?.row.record)
-    if (kept === undefined) durable.delete(id)
-    else durable.set(id, kept)
+    live += (kept?.bytes ?? 0) - (sizes.get(id) ?? 0)
+    durable.set(id, kept?.row)
+    if (kept === undefined) sizes.delete(id)
+    else sizes.set(id, kept.bytes)
+  }
+  const keptOf = (id: RunId): Kept | undefined => {
+    if (pending.has(id)) return pending.get(id)
+    const row = durable.get(id)
+    return row === undefined ? undefined : { row, bytes: sizes.get(id) ?? 0 }
   }
   for (const { bytes, row } of rows) settleRun(row.record.runId, { row, bytes })
   let fence = known
   let batch = emptyBatch()
   let open = true
-  let broken: TokenStoreError | undefined
   let compactAbove = smallest
   const work = Latch.makeUnsafe()
 
   function* image(): Generator<string> {
     yield LogRecord.fence(fence)
     for (const lines of newer.values()) yield* lines
-    for (const { row } of durable.values())
-      yield* Result.match(LogRecord.whole(row.record), { onFailure: () => [], onSuccess: (line) => [line] })
+    for (const row of durable.rows())
+      yield* Result.match(LogRecord.whole(row), { onFailure: () => [], onSuccess: (line) => [line] })
   }
 
   const compact = Effect.suspend(() => {
@@ -134,6 +126,7 @@ export const make = Effect.fnUntraced(function* (settings: {
         }),
       // The old log is as good as before, only long.
       onFailure: (cause) => {
+        if (lock.lost() !== undefined) return Effect.void
         compactAbove = log.length() + smallest
         return Effect.logWarning(`Baton could not rewrite '${place}', and goes on with it as it is`, cause)
       }
@@ -157,17 +150,11 @@ export const make = Effect.fnUntraced(function* (settings: {
   const flush = Effect.suspend(() => {
     const current = batch
     batch = emptyBatch()
-    return lock.check.pipe(
-      Effect.andThen(
-        current.lines.length === 0
-          ? Effect.void
-          : Effect.mapError(log.append(current.lines), fromPlatform("write", place))
-      ),
+    return log.append(current.lines).pipe(
       Effect.matchCause({
         onSuccess: () => settle(current),
         onFailure: (cause) => {
           const error = Option.getOrElse(Cause.findErrorOption(cause), () => unforeseen(place, cause))
-          if (error.kind === "locked") broken = error
           giveUp(current, error)
         }
       }),
@@ -208,7 +195,8 @@ export const make = Effect.fnUntraced(function* (settings: {
   )
 
   const refusal = (operation: string, id?: RunId): TokenStoreError | undefined => {
-    if (broken !== undefined) return renamed(operation)(broken)
+    const lost = lock.lost()
+    if (lost !== undefined) return renamed(operation)(lost)
     if (!open) {
       return new TokenStoreError({
         operation,
@@ -225,12 +213,6 @@ export const make = Effect.fnUntraced(function* (settings: {
     }
     return undefined
   }
-  const moment = (clock: Clock.Clock): RunKernel.Moment => ({
-    // Records hold whole milliseconds, whatever the clock tells.
-    millis: Math.floor(clock.currentTimeMillisUnsafe()),
-    nanos: clock.monotonicTimeNanosUnsafe()
-  })
-
   const lineOf = (
     id: RunId,
     before: RunKernel.Row | undefined,
@@ -238,24 +220,26 @@ export const make = Effect.fnUntraced(function* (settings: {
   ): Result.Result<string | undefined, Schema.SchemaError> =>
     after === undefined
       ? Result.succeed(LogRecord.gone(id))
-      : before === undefined
-        ? LogRecord.whole(after.record)
-        : LogRecord.difference(before.record, after.record)
+      : before === undefined || before.record.incarnation !== after.record.incarnation
+        ? LogRecord.whole(after)
+        : LogRecord.difference(before, after)
 
   // Computes and queues in one step that nothing can interrupt; only waiting can be interrupted.
   const perform = <A, E>(
     operation: string,
     id: RunId,
-    f: (row: RunKernel.Row | undefined, now: RunKernel.Moment) => Outcome<A, E>
+    change: Change<A, E>
   ): Effect.Effect<A, E | TokenStoreError> =>
     Clock.clockWith((clock) => {
       const refused = refusal(operation, id)
       if (refused !== undefined) return Effect.fail(refused)
       const unsettled = pending.has(id)
-      const before = unsettled ? pending.get(id) : durable.get(id)
-      const { answer, row } = f(before?.row, moment(clock))
-      if (row !== undefined && row !== (before?.row ?? null)) {
-        const line = lineOf(id, before?.row, row ?? undefined)
+      const before = keptOf(id)
+      const step = change(before?.row, momentOf(clock))
+      const answer = Result.map(step, ({ value }) => value)
+      const row = Result.isSuccess(step) ? step.success.row : before?.row
+      if (row !== before?.row) {
+        const line = lineOf(id, before?.row, row)
         if (Result.isFailure(line)) {
           return Effect.fail(
             new TokenStoreError({
@@ -266,7 +250,7 @@ export const make = Effect.fnUntraced(function* (settings: {
             })
           )
         }
-        const kept = row === null ? undefined : { row, bytes: bytesOf(before, row, line.success) }
+        const kept = row === undefined ? undefined : { row, bytes: bytesOf(before, row, line.success) }
         if (line.success === undefined && !unsettled && kept !== undefined) {
           settleRun(id, kept)
           return Effect.fromResult(answer)
@@ -284,11 +268,6 @@ export const make = Effect.fnUntraced(function* (settings: {
       return Effect.flatMap(Effect.mapError(Deferred.await(done), renamed(operation)), () => Effect.fromResult(answer))
     })
 
-  const stepped = <A, E>(step: Result.Result<RunKernel.Step<A>, E>): Outcome<A, E> =>
-    Result.match(step, {
-      onFailure: (error) => ({ answer: Result.fail(error) }),
-      onSuccess: ({ row, value }) => ({ answer: Result.succeed(value), row })
-    })
   // Reads show what is durable, so that nobody acts on what a failing disk takes back.
   const look = <A>(
     operation: string,
@@ -297,58 +276,23 @@ export const make = Effect.fnUntraced(function* (settings: {
   ): Effect.Effect<A, TokenStoreError> =>
     Clock.clockWith((clock) => {
       const refused = refusal(operation, id)
-      return refused === undefined ? Effect.succeed(f(moment(clock))) : Effect.fail(refused)
+      return refused === undefined ? Effect.succeed(f(momentOf(clock))) : Effect.fail(refused)
     })
 
-  // From the clock too, so that fences and incarnations go on rising after the directory was emptied.
-  const nextFence = (now: RunKernel.Moment): number => (fence = Math.max(fence + 1, now.millis))
-
   return {
-    create: (run, options) =>
-      perform("create", run.runId, (row, now) =>
-        stepped(Result.succeed(RunKernel.create(row, run, { ...options, nextFence: nextFence(now) }, now)))
-      ),
-    read: (id) =>
-      Effect.suspend(() => {
-        const runId = Predicate.isString(id) ? id : responses.find(id.responseId)
-        return look("read", runId, (now) => {
-          const kept = runId === undefined ? undefined : durable.get(runId)
-          return Option.map(Option.fromUndefinedOr(kept), ({ row }): RunRecord => RunKernel.read(row, now))
-        })
-      }),
-    acquire: (id, options) =>
-      perform("acquire", id, (row, now) =>
-        stepped(RunKernel.acquire(row, id, { ...options, nextFence: nextFence(now) }, now))
-      ),
-    renew: (lease, ttl, seen) =>
-      perform("renew", lease.runId, (row, now) => stepped(RunKernel.renew(row, lease, ttl, seen, now))),
-    release: (lease, options) =>
-      perform("release", lease.runId, (row, now) => {
-        const step = RunKernel.release(row, lease, options, now)
-        return { answer: Result.succeed(undefined), ...(step === undefined ? {} : { row: step.row }) }
-      }),
-    commit: (lease, commit) =>
-      perform("commit", lease.runId, (row, now) => stepped(RunKernel.commit(row, lease, commit, now))),
-    record: (id, fact, seen) =>
-      perform("record", id, (row, now) => stepped(RunKernel.record(row, id, fact, seen, now))),
-    conclude: (id, options) =>
-      perform("conclude", id, (row, now) => stepped(RunKernel.conclude(row, id, options, now))),
-    remove: (lease, options = {}) =>
-      perform("remove", lease.runId, (row, now) => {
-        const answer = RunKernel.remove(row, lease, options, now)
-        return { answer, ...(Result.isSuccess(answer) && answer.success ? { row: null } : {}) }
-      }),
-    list: (filter) => look("list", undefined, (now) => RunKernel.list(rowsOf(durable), filter, now))
-  }
+    modify: perform,
+    read: (id) => look("read", id, () => durable.get(id)),
+    find: (query) => look("list", undefined, (now) => durable.find(query, now)),
+    count: (agent) => look("count", undefined, () => durable.count(agent)),
+    // From the clock too, so that fences and incarnations go on rising after the directory was emptied.
+    draw: Clock.clockWith((clock) => Effect.sync(() => (fence = Math.max(fence + 1, momentOf(clock).millis)))),
+    now: Clock.clockWith((clock) => Effect.succeed(momentOf(clock)))
+  } satisfies Driver
 }, Effect.uninterruptible)
-
-function* rowsOf(kept: Map<RunId, Kept>): Generator<RunKernel.Row> {
-  for (const { row } of kept.values()) yield row
-}
 
 // About how long a run's line is after a rewrite: only its journal grows.
 const bytesOf = (before: Kept | undefined, row: RunKernel.Row, line: string | undefined): number =>
-  before === undefined
+  before === undefined || before.row.record.incarnation !== row.record.incarnation
     ? (line?.length ?? 0)
     : before.row.record.journal === row.record.journal
       ? before.bytes

@@ -10,9 +10,10 @@ import { lazily } from "./lazily.ts"
 // A line of the log is `[version, run id, what, …]`. Every later version keeps these three, so that a line that this one
 // does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.
 //
-//   [2, id, "new", record]                a run is created
+//   [2, id, "new", record, input?]        a run is created
 //   [2, id, "set", fields, position?, facts?]
-//                                         fields of its record changed, fields of its position, and these facts came
+//                                         fields of its record changed, fields of its position, and these facts came. The
+//                                         field `input` is null if the input is not kept any more
 //   [2, id, "gone"]                       it was removed
 //   [2, "", "fence", number]              no fence or incarnation above this one was given
 //
@@ -27,12 +28,16 @@ const decodeRecord = lazily(() =>
 )
 
 /** The line that creates a run, or holds all of it. */
-export const whole = (record: RunRecord): Result.Result<string, Schema.SchemaError> =>
-  record.journal.length === 0
-    ? Result.succeed(JSON.stringify([version, record.runId, "new", record]))
-    : Result.map(encodeFacts()(record.journal), (journal) =>
-        JSON.stringify([version, record.runId, "new", { ...record, journal }])
-      )
+export const whole = ({ input, record }: Row): Result.Result<string, Schema.SchemaError> =>
+  Result.map(record.journal.length === 0 ? Result.succeed([]) : encodeFacts()(record.journal), (journal) =>
+    JSON.stringify([
+      version,
+      record.runId,
+      "new",
+      { ...record, journal },
+      ...(input === undefined ? [] : [input])
+    ])
+  )
 
 /** The line of a removed run. */
 export const gone = (id: RunId): string => JSON.stringify([version, id, "gone"])
@@ -47,8 +52,8 @@ const some = (fields: object): boolean => {
 
 /** The line of what changed; `undefined` if nothing did that outlives the process. */
 export const difference = (
-  before: RunRecord,
-  after: RunRecord
+  { record: before }: Row,
+  { record: after }: Row
 ): Result.Result<string | undefined, Schema.SchemaError> => {
   const fields: Record<string, unknown> = {}
   for (const key of Struct.keys(after)) {
@@ -57,6 +62,7 @@ export const difference = (
     if (key === "lease" && (after.lease === null || after.lease.fence === before.lease?.fence)) continue
     fields[key] = value
   }
+  if (before.input !== undefined && after.input === undefined) fields["input"] = null
   const position: Record<string, unknown> = {}
   for (const key of Struct.keys(after.position)) {
     if (after.position[key] !== before.position[key]) position[key] = after.position[key]
@@ -73,6 +79,8 @@ export const difference = (
 /** What a log says: its runs, the highest fence it speaks of, and of which runs a later version of Baton wrote. */
 export interface Replay {
   readonly visit: (payload: string, bytes: number) => void
+  /** The runs that lines spoke of since this was asked last, and their rows; undefined if a run is gone or not to be read. */
+  readonly changes: () => ReadonlyArray<{ readonly id: RunId; readonly row: Row | undefined }>
   readonly finish: () => {
     readonly rows: ReadonlyArray<{ readonly row: Row; readonly bytes: number }>
     readonly fence: number
@@ -84,6 +92,7 @@ export interface Replay {
 
 interface Stored {
   fields: Record<string, unknown>
+  input: unknown
   journal: Array<unknown>
   bytes: number
 }
@@ -105,6 +114,7 @@ const parse = (payload: string): Result.Result<readonly [number, string, ...Arra
 export const replay = (): Replay => {
   const runs = new Map<string, Stored>()
   const newer = new Set<string>()
+  const touched = new Set<string>()
   let highest = 0
   let foreign = false
 
@@ -112,6 +122,19 @@ export const replay = (): Replay => {
   const raise = ({ incarnation, lease }: Record<string, unknown>) => {
     const leased = Predicate.hasProperty(lease, "fence") ? lease.fence : undefined
     for (const given of [incarnation, leased]) if (Predicate.isNumber(given)) highest = Math.max(highest, given)
+  }
+
+  const rowOf = (id: string): Row | undefined => {
+    const run = runs.get(id)
+    if (run === undefined || newer.has(id)) return undefined
+    // The leases of the process that wrote this ended with it.
+    const record = decodeRecord()({ ...run.fields, journal: run.journal, lease: null })
+    if (Result.isFailure(record) || record.success.runId !== id) {
+      newer.add(id)
+      return undefined
+    }
+    const kept = Predicate.isString(run.input) && record.success.input !== undefined ? { input: run.input } : {}
+    return { record: record.success, leaseEnd: 0n, ...kept }
   }
 
   return {
@@ -122,17 +145,22 @@ export const replay = (): Replay => {
         return
       }
       const [of, id, what, first, second, third] = line.success
+      touched.add(id)
       const run = runs.get(id)
       if (of !== version) {
         newer.add(id)
       } else if (what === "new" && Predicate.isObject(first)) {
         const { journal, ...fields } = { journal: [], ...first }
         raise(fields)
-        runs.set(id, { fields, journal: Array.isArray(journal) ? [...journal] : [journal], bytes })
+        runs.set(id, { fields, input: second, journal: Array.isArray(journal) ? [...journal] : [journal], bytes })
       } else if (what === "set" && Predicate.isObject(first) && run !== undefined) {
         const fields = { ...first }
         raise(fields)
         Object.assign(run.fields, fields)
+        if (fields["input"] === null) {
+          delete run.fields["input"]
+          run.input = undefined
+        }
         if (Predicate.isObject(second) && some(second)) {
           const { position } = run.fields
           run.fields.position = { ...(Predicate.isObject(position) ? position : {}), ...second }
@@ -149,17 +177,16 @@ export const replay = (): Replay => {
         newer.add(id)
       }
     },
+    changes: () => {
+      const changed = Array.from(touched, (id) => ({ id: id as RunId, row: rowOf(id) }))
+      touched.clear()
+      return changed
+    },
     finish: () => {
       const rows: Array<{ readonly row: Row; readonly bytes: number }> = []
-      for (const [id, { bytes, fields, journal }] of runs) {
-        if (newer.has(id)) continue
-        // The leases of the process that wrote this ended with it.
-        const record = decodeRecord()({ ...fields, journal, lease: null })
-        if (Result.isSuccess(record) && record.success.runId === id) {
-          rows.push({ row: { record: record.success, leaseEnd: 0n }, bytes })
-        } else {
-          newer.add(id)
-        }
+      for (const [id, { bytes }] of runs) {
+        const row = rowOf(id)
+        if (row !== undefined) rows.push({ row, bytes })
       }
       return { rows, fence: highest, newer, foreign }
     }

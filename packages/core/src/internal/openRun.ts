@@ -3,17 +3,12 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Prompt from "effect/ai/Prompt"
-import * as Digest from "effect/crypto/Digest"
 import {
   AgentChanged,
   AgentError,
   BackgroundUnsupported,
-  InvalidInput,
-  RunInputMismatch,
   RunNotFound,
   StoreFailed,
   TokenInvalid
@@ -26,12 +21,10 @@ import type { RunRecord } from "../RunRecord.ts"
 import * as RunState from "../RunState.ts"
 import { RunPolicy } from "../RunPolicy.ts"
 import type { TokenStore } from "../TokenStore.ts"
-import type { TokenStoreError } from "../TokenStoreError.ts"
-import type { Agent, RunInput, RunRef } from "./agent.ts"
-import { freshId } from "./freshId.ts"
-import { lazily } from "./lazily.ts"
-import { timeOf } from "./hold/lease.ts"
+import { TokenStoreError } from "../TokenStoreError.ts"
+import type { Agent, RunRef } from "./agent.ts"
 import { isMinted, minted, plainCodec } from "./minted.ts"
+import { bytesOf, firstRequest, invalid, promptOf } from "./task.ts"
 import { typedStore } from "./typedStore.ts"
 
 /** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
@@ -60,12 +53,8 @@ export interface OpenRun {
 
 const maxNameBytes = 64
 
-const utf8 = new TextEncoder()
-
-const invalid = (description: string) => new AgentError({ reason: new InvalidInput({ description }) })
-
 /** Says in an error which agent, and which run if it is known, was asked for. */
-const named = (agent: Agent, runId?: RunId) =>
+export const named = (agent: Agent, runId?: RunId) =>
   Effect.mapError(
     ({ reason }: AgentError) => new AgentError({ ...(runId === undefined ? {} : { runId }), agent: agent.name, reason })
   )
@@ -89,10 +78,10 @@ export const storeFailed =
 /** What the next step of this run depends on. */
 export const contextOf = (
   run: Pick<OpenRun, "policy" | "request">,
-  { background, handled }: Pick<RunRecord, "background" | "handled">
+  { background, handled, input }: Pick<RunRecord, "background" | "handled" | "input">
 ): RunEngine.Context => ({
   onUnconfirmed: run.policy.onUnconfirmed,
-  hasInput: run.request !== undefined,
+  hasInput: run.request !== undefined || input !== undefined,
   handled,
   background
 })
@@ -100,9 +89,9 @@ export const contextOf = (
 /** When a run like this is work again, and why workers must leave it alone if they must. */
 export const restOf = (
   { policy }: Pick<OpenRun, "policy">,
-  record: Pick<RunRecord, "background" | "handled" | "incarnation" | "journal">
+  record: Pick<RunRecord, "background" | "handled" | "incarnation" | "input" | "journal">
 ): { readonly due: Duration.Duration; readonly parked?: string } => {
-  // Whoever comes next does not have the input.
+  // Whoever comes next has the input only if the store keeps it.
   const step = RunEngine.decide(RunState.fold(record), contextOf({ policy }, record))
   if (step._tag === "Over") return { due: Duration.infinity }
   if (step._tag !== "Wait") return { due: Duration.zero }
@@ -133,35 +122,14 @@ export const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
     )
   )
 
-const encodePrompt = Schema.encodeEffect(Schema.toCodecJson(Prompt.Prompt))
-
-// MD5 tells two inputs apart, which is all that is asked, and is not asynchronous as WebCrypto's digests are: under a
-// TestClock a run stands at its next sleep when the clock is adjusted.
-const digests = lazily(() => Effect.runSync(Effect.provide(Digest.Digest, Digest.layerWebCrypto)))
-const hash = (text: string) => digests().digestHex(Digest.md5, utf8.encode(text))
-
-const digest = Effect.fnUntraced(function* (agent: Agent, prompt: Prompt.Prompt, session: RunInput["session"]) {
-  const encoded = yield* Effect.orDie(encodePrompt(prompt))
-  return yield* hash(JSON.stringify([agent.name, encoded, session?.previousResponseId ?? null]))
-})
-
-const readPrompt = (input: Prompt.RawInput): Effect.Effect<Prompt.Prompt, AgentError> =>
-  Effect.try({
-    try: () => Prompt.make(input),
-    catch: (cause) =>
-      invalid(
-        `The input is not a prompt of effect/ai: ${Predicate.isError(cause) ? cause.message : "it cannot be read"}`
-      )
-  }).pipe(
-    Effect.filterOrFail(
-      (prompt) =>
-        Prompt.isPrompt(prompt) &&
-        prompt.content.some(
-          (message) =>
-            message.role !== "system" && message.content.some((part) => part.type !== "text" || part.text.trim() !== "")
-        ),
-      () => invalid("The input is empty, or no prompt. Say what the agent is to do.")
-    )
+/** The request that opens the first turn of a run whose input the store keeps. */
+export const requestFrom = (run: OpenRun, input: string): Effect.Effect<ModelRequest, AgentError> =>
+  promptOf(input).pipe(
+    Effect.map((prompt) => firstRequest(run.agent, run.record, prompt)),
+    Effect.mapError(() => {
+      const description = `the input that it keeps of run '${run.runId}' is no prompt. Start the run again under another id.`
+      return storeFailed(run)(new TokenStoreError({ operation: "claim", kind: "corrupt", description }))
+    })
   )
 
 /** Fails if another version of the agent started the run and the policy forbids to continue it. */
@@ -176,6 +144,21 @@ export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> => {
       )
 }
 
+/** Why a model cannot open responses of a run, if it cannot. */
+export const unableOf = (
+  { capabilities, model, provider }: BackgroundModel["Service"],
+  background: boolean
+): BackgroundUnsupported | undefined =>
+  background && !capabilities.background ? new BackgroundUnsupported({ provider: `${provider} ${model}` }) : undefined
+
+/** Fails if the run is to be opened, and was recorded as one that the model cannot run. */
+export const checkModel = (run: OpenRun): Effect.Effect<void, AgentError> => {
+  const unable = unableOf(run.model, run.record.background)
+  return unable === undefined || RunEngine.decide(RunState.fold(run.record), contextOf(run, run.record))._tag !== "Open"
+    ? Effect.void
+    : Effect.fail(errorOf(run)(unable))
+}
+
 /** What runs are worked on with, of any agent. */
 const services = Effect.gen(function* () {
   const model = yield* BackgroundModel
@@ -187,7 +170,7 @@ const services = Effect.gen(function* () {
 })
 
 /** The response that a run is at, as far as its record tells. */
-const lastResponse = (record: RunRecord): string | undefined =>
+export const lastResponse = (record: RunRecord): string | undefined =>
   RunState.winners(RunState.fold(record)).at(-1)?.responseId
 
 /** Makes runs of records that were read already. */
@@ -199,119 +182,18 @@ export const known = Effect.map(services, (found) => (agent: Agent, record: RunR
   known: { responseId: lastResponse(record) }
 }))
 
-/** What a run of this agent is found and worked on with. */
-const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
+/** Fails if an agent cannot have runs. */
+export const checkAgent = (agent: Agent): Effect.Effect<void, AgentError> =>
   // A name is part of every token, where JSON would write a control character with six bytes.
-  if (agent.name === "" || utf8.encode(agent.name).length > maxNameBytes || /\p{Cc}/u.test(agent.name)) {
-    return yield* invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes without control characters.`)
-  }
+  agent.name === "" || bytesOf(agent.name) > maxNameBytes || /\p{Cc}/u.test(agent.name)
+    ? Effect.fail(invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes without control characters.`))
+    : Effect.void
+
+/** What a run of this agent is found and worked on with. */
+export const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
+  yield* checkAgent(agent)
   const seen: OpenRun["known"] = { responseId: undefined }
   return { ...(yield* services), agent, known: seen }
-})
-
-/** Whether runs of this agent go on in the background, if the caller does not say. */
-const inBackground = (agent: Agent, model: BackgroundModel["Service"], asked: boolean | undefined): boolean =>
-  asked ?? agent.background ?? model.capabilities.background
-
-type Asked = Pick<RunInput, "input" | "session">
-
-/** What names the task that an input is: the prompt, and a digest of it. */
-export const readTask = Effect.fnUntraced(function* (agent: Agent, { input, session }: Asked) {
-  const prompt = yield* readPrompt(input)
-  return { prompt, digest: yield* digest(agent, prompt, session) }
-})
-
-/** The request that opens the first turn of a run. */
-export const firstRequest = (agent: Agent, record: RunRecord, prompt: Prompt.Prompt): ModelRequest => ({
-  runId: record.runId,
-  agent: agent.name,
-  ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
-  prompt,
-  ...(record.session.previousResponseId === undefined ? {} : { previousResponseId: record.session.previousResponseId }),
-  background: record.background,
-  ...(agent.options === undefined ? {} : { options: agent.options })
-})
-
-/** The run that this input names: the one that is known, or a new one, recorded but not opened. */
-export const create = Effect.fnUntraced(function* (
-  agent: Agent,
-  options: RunInput & { readonly background?: boolean }
-): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
-  const found = yield* servicesOf(agent)
-  const { model, policy, store } = found
-  if ("continuationToken" in options && options.continuationToken !== undefined) {
-    const why = "A continued run takes no new input: resume it with its token, or start another with the input."
-    return yield* named(agent)(Effect.fail(invalid(why)))
-  }
-  const runId =
-    options.runId === undefined ? RunId.make(yield* freshId) : yield* named(agent)(decodeRunId(options.runId))
-  const fail = errorOf({ ...found, runId })
-  const task = yield* named(agent, options.runId === undefined ? undefined : runId)(readTask(agent, options))
-  const background = inBackground(agent, model, options.background)
-  if (background && !model.capabilities.background) {
-    return yield* fail(new BackgroundUnsupported({ provider: `${model.provider} ${model.model}` }))
-  }
-  const { record } = yield* store
-    .create(
-      {
-        runId,
-        agent: agent.name,
-        ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
-        digest: task.digest,
-        background,
-        session: options.session ?? {}
-      },
-      // A starter that lives holds its run by then.
-      { due: Duration.times(timeOf(policy), 2) }
-    )
-    .pipe(Effect.mapError(storeFailed({ ...found, runId })))
-  found.known.responseId = lastResponse(record)
-  if (record.agent !== agent.name || (record.digest !== undefined && record.digest !== task.digest)) {
-    return yield* fail(new RunInputMismatch({ runId }))
-  }
-  const run: OpenRun = { ...found, runId, record, request: firstRequest(agent, record, task.prompt) }
-  yield* checkVersion(run)
-  return run
-})
-
-/** A run that something else started at the provider, recorded as this agent's. */
-export const adopt = Effect.fnUntraced(function* (
-  agent: Agent,
-  options: { readonly responseId: string; readonly runId?: string }
-): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
-  const found = yield* servicesOf(agent)
-  const { model, store } = found
-  const { responseId } = options
-  if (responseId === "") {
-    return yield* named(agent)(Effect.fail(invalid("A response id is a text that is not empty: give the provider's.")))
-  }
-  found.known.responseId = responseId
-  const isName = Schema.is(RunId)
-  const name = options.runId ?? responseId
-  const runId =
-    options.runId === undefined && !isName(name)
-      ? RunId.make(`adopted-${yield* hash(responseId)}`)
-      : yield* named(agent)(decodeRunId(name))
-  const run = { ...found, runId }
-  const { record } = yield* store
-    .create(
-      {
-        runId,
-        agent: agent.name,
-        ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
-        background: true,
-        session: {}
-      },
-      {
-        facts: [{ _tag: "Accepted", by: "adopt", turn: 0, responseId, streamed: model.capabilities.resume }]
-      }
-    )
-    .pipe(Effect.mapError(storeFailed(run)))
-  if (record.agent !== agent.name || !RunState.responseIds(record).includes(responseId)) {
-    const description = `Its id is taken by another run. Give response '${responseId}' another run id.`
-    return yield* errorOf(run)(new InvalidInput({ description }))
-  }
-  return { ...run, record }
 })
 
 const isToken = Schema.is(ContinuationToken)

@@ -120,6 +120,7 @@ const exchange = Effect.fnUntraced(function* (
   const pull = yield* makePull(run, { request, streamed }, from, {
     lost: held.lost,
     stopped: held.stopped,
+    woken: held.woken,
     telemetry
   })
   return yield* pull.pipe(

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
 import { died } from "./storeFailure.ts"
@@ -13,10 +14,13 @@ const typed = <A, E>(
   call: () => Effect.Effect<A, E | TokenStoreError>
 ): Effect.Effect<A, E | TokenStoreError> =>
   Effect.catchCause(Effect.suspend(call), (cause): Effect.Effect<never, E | TokenStoreError> =>
-    Cause.hasDies(cause) && !Cause.hasFails(cause) && !Cause.hasInterrupts(cause)
+    isDead(cause)
       ? Effect.fail(died(operation, cause))
       : Effect.failCause(cause)
   )
+
+const isDead = <E>(cause: Cause.Cause<E>): boolean =>
+  Cause.hasDies(cause) && !Cause.hasFails(cause) && !Cause.hasInterrupts(cause)
 
 const of = (store: Service): Service => ({
   create: (run, options) => typed("create", () => store.create(run, options)),
@@ -28,7 +32,14 @@ const of = (store: Service): Service => ({
   record: (id, fact, seen) => typed("record", () => store.record(id, fact, seen)),
   conclude: (id, options) => typed("conclude", () => store.conclude(id, options)),
   remove: (lease, options) => typed("remove", () => store.remove(lease, options)),
-  list: (filter) => typed("list", () => store.list(filter))
+  claim: (options) => typed("claim", () => store.claim(options)),
+  list: (filter) => typed("list", () => store.list(filter)),
+  count: (filter) => typed("count", () => store.count(filter)),
+  shards: store.shards,
+  wakeups: Stream.catchCause(store.wakeups, (cause) =>
+    isDead(cause) ? Stream.fail(died("wakeups", cause)) : Stream.failCause(cause)
+  ),
+  wake: (id) => typed("wake", () => store.wake(id))
 })
 
 const known = new WeakMap<Service, Service>()

@@ -11,6 +11,7 @@ import * as Backoff from "./follow/backoff.ts"
 import type { Followed, ResponseEnded, Source } from "../Followed.ts"
 import type { Pulled } from "./follow/follower.ts"
 import * as Following from "./follow/makePull.ts"
+import * as Hint from "./hold/hint.ts"
 import { learnInTime } from "./learn.ts"
 import { errorOf, now, type OpenRun, readAgain } from "./openRun.ts"
 import * as ResponseEnd from "./responseEnd.ts"
@@ -38,6 +39,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
   let position = run.from ?? ContinuationToken.start(agent.name, runId, RunState.fold(record).incarnation)
   let current: { readonly pull: Pulled; readonly scope: Scope.Closeable } | undefined
   let over: AgentError["reason"] | "well" | undefined
+  let hint: Hint.Hint | undefined
 
   const meaningOf = Effect.fnUntraced(function* (ended: ResponseEnded): Effect.fn.Return<Meaning, AgentError> {
     const { turn } = position
@@ -119,12 +121,13 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
     return Effect.andThen(later, next)
   })
 
-  /** Looks again after a while, unless nothing will come. */
+  /** Looks again after a while, or as soon as something came, unless nothing will come. */
   const later = Effect.gen(function* () {
     const time = yield* now
     const why = stuck(run, record, time)
     if (why !== undefined) return yield* fail(why)
-    yield* pace.wait(undefined)
+    hint ??= yield* Scope.provide(Hint.hear(run.store, runId), scope)
+    yield* hint(pace.wait(undefined), true)
     yield* refreshed
   })
 

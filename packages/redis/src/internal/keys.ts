@@ -10,6 +10,9 @@ const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURI
 export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> =>
   Array.from({ length: count }, (_, i) => `{${nameOf(prefix)}:${i}}:`)
 
+/** Where the stores of a namespace give each other hints. */
+export const hintsOf = (prefix: string): string => `${nameOf(prefix)}:hints`
+
 /** Where a namespace says how many shards it has. */
 export const layoutKey = (prefix: string): string => `{${nameOf(prefix)}:shards}`
 
@@ -23,8 +26,15 @@ export const keysOf = (shard: Shard, id: Run.RunId): readonly [string, string, s
   `${shard}keys:${id}`
 ]
 
-/** The key of an index of a shard. */
-export const indexKey = (shard: Shard, index: "runs" | "work" | "parked" | "responses"): string => `${shard}${index}`
+/** The key of an index of all runs of a shard. */
+export const indexKey = (shard: Shard, index: "runs" | "agents" | "responses"): string => `${shard}${index}`
+
+/** The key of the index of an agent's runs that stand there. */
+export const statusKey = (shard: Shard, status: Run.RunStatus, agent: string): string =>
+  `${shard}status:${status}:${agent}`
+
+/** The key of the index of an agent's parked runs. */
+export const parkedKey = (shard: Shard, agent: string): string => `${shard}parked:${agent}`
 
 /** Which shard a run is in, now and for ever: FNV-1a. */
 export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {

@@ -35,16 +35,16 @@ export type Look<Shard> = (
 export const page = Effect.fnUntraced(function* <Shard>(
   shards: ReadonlyArray<Shard>,
   look: Look<Shard>,
-  filter: Pick<TokenStore.RunFilter, "cursor" | "limit" | "status">,
+  filter: Pick<TokenStore.RunFilter, "cursor" | "labels" | "limit" | "status">,
   unreadable: (shard: Shard, id: Run.RunId) => Effect.Effect<void>
 ): Effect.fn.Return<TokenStore.Page<RunRecord.RunRecord>, TokenStoreError.TokenStoreError> {
   const limit = Math.max(1, Math.trunc(filter.limit))
   const from = placeOf(filter.cursor)
   if (from === "nowhere") return { items: [] }
   // One more than there is room for tells that there is a next page. What a shard finds is likely to be its share.
-  const share = Math.ceil((limit + 1) / shards.length) + 1
+  const share = Math.ceil((limit + 1) / Math.max(1, shards.length)) + 1
   const isWanted = (record: RunRecord.RunRecord): boolean =>
-    filter.status?.includes(RunState.statusOf(RunState.fold(record), record.position)) ?? true
+    filter.status?.includes(RunState.statusOfRecord(record)) ?? true
   const sources = shards.map((shard): Source<Shard> => ({ shard, ahead: [], from, wanted: share, over: false }))
   const ask = Effect.fnUntraced(function* (source: Source<Shard>) {
     const [over, at, last, found] = yield* look(source.shard, source.from, source.wanted)
@@ -84,8 +84,12 @@ export const page = Effect.fnUntraced(function* <Shard>(
     known.add(next.record.runId)
   }
   const last = found[limit - 1]
+  const labels = Object.entries(filter.labels ?? {})
   return {
-    items: found.slice(0, limit).map(({ record }) => record),
+    items: found
+      .slice(0, limit)
+      .map(({ record }) => record)
+      .filter((record) => labels.every(([name, value]) => record.labels?.[name] === value)),
     ...(found.length > limit && last !== undefined ? { cursor: cursorOf(last.place) } : {})
   }
 })

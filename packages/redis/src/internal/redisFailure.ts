@@ -47,7 +47,7 @@ export const corrupt = (operation: string, key: string): TokenStoreError.TokenSt
   new TokenStoreError.TokenStoreError({
     operation,
     kind: "corrupt",
-    description: `what Redis has at '${key}' is not what Baton wrote, and is left as it is. Restore it from a backup, or delete it to forget the run.`
+    description: `what Redis has at '${key}' is not what Baton wrote, or not all of it, and is left as it is. Restore it from a backup, or delete its keys (run, journal, keys and input) to forget the run.`
   })
 
 /** What a run is to be told, and cannot be stored. */

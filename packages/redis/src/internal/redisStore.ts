@@ -1,38 +1,22 @@
-import {
-  AgentError,
-  Failpoint,
-  Run,
-  type RunRecord,
-  RunState,
-  TokenStore,
-  type TokenStoreError
-} from "@effect-baton/core"
+import { AgentError, Failpoint, type Run, RunState, TokenStore } from "@effect-baton/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import type * as Result from "effect/Result"
-import type * as Schema from "effect/Schema"
-import * as CallScript from "./callScript.ts"
-import type * as Connection from "./connection.ts"
+import * as Hints from "./hints.ts"
 import * as Keys from "./keys.ts"
-import * as Listing from "./listing.ts"
+import * as Namespace from "./namespace.ts"
 import * as RedisFailure from "./redisFailure.ts"
-import * as Existing from "./scripts/existing.ts"
-import * as Holding from "./scripts/holding.ts"
-import * as Looking from "./scripts/looking.ts"
-import * as Recording from "./scripts/recording.ts"
 import * as StoredRun from "./storedRun.ts"
+import * as Views from "./views.ts"
 
 type Store = TokenStore.TokenStore["Service"]
-type Acquired = { readonly lease: TokenStore.Lease; readonly shown: unknown }
-const noFacts = Effect.succeed<ReadonlyArray<RunRecord.Fact>>([])
 type RemoveError = Effect.Error<ReturnType<Store["remove"]>>
 
 /** The writing operations, each a step that a crash test can stop at. */
 export const steps = Failpoint.steps("redis", [
   "create",
   "acquire",
+  "claim",
   "renew",
   "release",
   "commit",
@@ -42,62 +26,24 @@ export const steps = Failpoint.steps("redis", [
 ])
 
 /** The runs of a namespace, each operation one script on one shard. */
-export const make = Effect.fnUntraced(function* (options: {
-  readonly prefix: string
-  readonly shards: number
-  readonly retention: Duration.Duration
-  readonly timeout: Duration.Duration
-  readonly connection: Connection.Connection
-}) {
-  const { connection } = options
-  const scripts = yield* Effect.all({
-    create: CallScript.make(connection, "create", Existing.create),
-    read: CallScript.make(connection, "read", Looking.read),
-    find: CallScript.make(connection, "read", Looking.find),
-    acquire: CallScript.make(connection, "acquire", Holding.acquire),
-    renew: CallScript.make(connection, "renew", Holding.renew),
-    release: CallScript.make(connection, "release", Holding.release),
-    commit: CallScript.make(connection, "commit", Recording.commit),
-    record: CallScript.make(connection, "record", Recording.record),
-    conclude: CallScript.make(connection, "conclude", Recording.conclude),
-    remove: CallScript.make(connection, "remove", Existing.remove),
-    list: CallScript.make(connection, "list", Looking.list),
-    layout: CallScript.make(connection, "create", Existing.layout)
-  })
-  const shards = Keys.shardsOf(options.prefix, options.shards)
-  const retention = Duration.isFinite(options.retention) ? String(Math.ceil(Duration.toMillis(options.retention))) : ""
-  const limit = Duration.toMillis(options.timeout)
-  // A worker has to be able to renew in time after an answer that did not come.
-  const within = (ttl: Duration.Duration) => Math.min(limit, Math.ceil(Duration.toMillis(ttl) * 0.3))
-  const millis = (duration: Duration.Duration) => String(Math.max(0, Math.ceil(Duration.toMillis(duration))))
-  const after = (due: Duration.Duration) => (Duration.isFinite(due) ? millis(due) : "")
-
-  const command = (id: Run.RunId, ...args: ReadonlyArray<string>) => {
-    const shard = Keys.shardOf(shards, id)
-    return ["3", ...Keys.keysOf(shard, id), shard, id, ...args] as const
-  }
-  // What keeps the fences of the shards apart.
-  const drawOf = (id: Run.RunId) => [String(shards.indexOf(Keys.shardOf(shards, id))), String(shards.length)]
-  const readable = <A>(operation: string, id: Run.RunId, decoded: Result.Result<A, unknown>) =>
-    Effect.mapError(Effect.fromResult(decoded), () =>
-      RedisFailure.corrupt(operation, Keys.runKey(Keys.shardOf(shards, id), id))
-    )
-  const recordOf = (operation: string, id: Run.RunId, shown: unknown) =>
-    readable(operation, id, StoredRun.decode(id, shown))
-  const factsOf = (operation: string, id: Run.RunId, list: unknown) =>
-    Array.isArray(list) && list.length > 0 ? readable(operation, id, StoredRun.decodeFacts(list)) : noFacts
-  const writable = (
-    operation: string,
-    id: Run.RunId,
-    encoded: Result.Result<ReadonlyArray<string>, Schema.SchemaError>
-  ) => Effect.mapError(Effect.fromResult(encoded), (cause) => RedisFailure.unwritable(operation, id, cause))
-  const answerOf = (
-    operation: string,
-    id: Run.RunId,
-    outcome: TokenStore.Answer["outcome"],
-    list: unknown
-  ): Effect.Effect<TokenStore.Answer, TokenStoreError.TokenStoreError> =>
-    Effect.map(factsOf(operation, id, list), (facts) => ({ outcome, facts }))
+export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
+  const namespace = yield* Namespace.make(options)
+  const {
+    answerOf,
+    command,
+    drawOf,
+    factsOf,
+    kept,
+    limit,
+    millis,
+    recordOf,
+    scripts,
+    shards,
+    takenOf,
+    within,
+    writable
+  } = namespace
+  const { count, list, read, readRun } = Views.make(namespace)
   const lost = (lease: TokenStore.Lease) => Effect.fail(new AgentError.LeaseLost({ runId: lease.runId }))
   const notFound = (id: Run.RunId) => Effect.fail(new AgentError.RunNotFound({ runId: id }))
   const gone = (id: Run.RunId) => Effect.fail(new TokenStore.Gone({ runId: id }))
@@ -115,35 +61,17 @@ export const make = Effect.fnUntraced(function* (options: {
         })
   )
 
-  const readRun = (id: Run.RunId) =>
-    scripts.read(command(id), limit, ([answer, shown]) =>
-      answer === "none" ? Effect.succeedNone : Effect.asSome(recordOf("read", id, shown))
-    )
-
-  const readResponse = Effect.fnUntraced(function* (responseId: string) {
-    const ids = yield* Effect.forEach(
-      shards,
-      (shard) =>
-        scripts.find(["1", Keys.indexKey(shard, "responses"), responseId], limit, ([, found]) =>
-          Effect.succeed(Array.isArray(found) ? found.filter(Predicate.isString) : [])
-        ),
-      { concurrency: "unbounded" }
-    )
-    // Several runs opened it only if it was adopted twice: then it is the first of them.
-    let first: { readonly at: number; readonly record: RunRecord.RunRecord } | undefined
-    for (const id of ids.flat()) {
-      const record = Option.getOrUndefined(yield* readRun(Run.RunId.make(id)))
-      const accepted = record?.journal.find((fact) => fact._tag === "Accepted" && fact.responseId === responseId)
-      if (record !== undefined && accepted !== undefined && (first === undefined || accepted.at < first.at)) {
-        first = { at: accepted.at, record }
-      }
-    }
-    return Option.map(Option.fromUndefinedOr(first), ({ record }) => record)
-  })
-
   const release = (lease: TokenStore.Lease, seen: number, due: string, parked: string | undefined, attempt: string) =>
     scripts.release(
-      command(lease.runId, String(lease.fence), String(seen), due, parked === undefined ? "" : `=${parked}`, attempt),
+      command(
+        lease.runId,
+        ...kept,
+        String(lease.fence),
+        String(seen),
+        due,
+        parked === undefined ? "" : `=${parked}`,
+        attempt
+      ),
       limit,
       () => Effect.void
     )
@@ -169,14 +97,25 @@ export const make = Effect.fnUntraced(function* (options: {
     })
 
   return TokenStore.TokenStore.of({
-    create: (run, { due = Duration.zero, facts = [] } = {}) =>
+    create: (run, { due = Duration.zero, facts = [], handled = false, input } = {}) =>
       Effect.andThen(
         agree,
         steps.take(
           "create",
           Effect.flatMap(writable("create", run.runId, StoredRun.encodeUnborn(facts)), (texts) =>
             scripts.create(
-              command(run.runId, JSON.stringify(run), run.agent, after(due), retention, ...drawOf(run.runId), ...texts),
+              command(
+                run.runId,
+                ...kept,
+                JSON.stringify(run),
+                run.agent,
+                Namespace.after(due),
+                ...drawOf(run.runId),
+                handled ? "1" : "0",
+                input?.until ?? "",
+                input?.text ?? "",
+                ...texts
+              ),
               limit,
               ([answer, shown]) =>
                 Effect.map(recordOf("create", run.runId, shown), (record) => ({
@@ -187,51 +126,77 @@ export const make = Effect.fnUntraced(function* (options: {
           )
         )
       ),
-    read: (id) => (Predicate.isString(id) ? readRun(id) : readResponse(id.responseId)),
-    acquire: (id, { attempt, owner, steal, ttl }) =>
+    read,
+    acquire: (id, { owner, steal, ttl }) =>
       steps.take(
         "acquire",
-        scripts
-          .acquire(
-            command(
-              id,
-              owner,
-              millis(ttl),
-              steal === true ? "1" : "0",
-              attempt === true ? "1" : "0",
-              retention,
-              ...drawOf(id)
-            ),
-            within(ttl),
-            ([answer, first, second]): Effect.Effect<Acquired, AgentError.RunNotFound | AgentError.RunLeased> =>
-              answer === "none"
-                ? notFound(id)
-                : answer === "leased"
-                  ? Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
-                  : Effect.succeed({ lease: { runId: id, owner, fence: Number(first) }, shown: second })
-          )
-          .pipe(
-            Effect.flatMap(({ lease, shown }) =>
-              recordOf("acquire", id, shown).pipe(
-                Effect.map((record) => ({ lease, record })),
-                // Nobody would know of this lease.
-                Effect.tapError(() => Effect.ignore(release(lease, 0, "as it is", undefined, "back")))
-              )
-            )
-          )
+        scripts.acquire(
+          command(id, ...kept, owner, millis(ttl), steal === true ? "1" : "0", ...drawOf(id)),
+          within(ttl),
+          ([answer, first, second]): ReturnType<Store["acquire"]> => {
+            if (answer === "none") return notFound(id)
+            if (answer === "leased") {
+              return Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
+            }
+            const { lease, taken } = takenOf("acquire", owner, first)
+            // Nobody would know of this lease.
+            return Effect.tapError(taken, () => Effect.ignore(release(lease, 0, "as it is", undefined, "back")))
+          }
+        )
       ),
+    claim: ({ agents, limit: most, owner, shard, ttl }) => {
+      const of = shards.indexOf(shard)
+      const many = String(Math.max(0, Math.trunc(most)))
+      if (of === -1) return Effect.succeed({ taken: [] })
+      return steps.take(
+        "claim",
+        scripts.claim(
+          [
+            "1",
+            Keys.indexKey(shard, "runs"),
+            shard,
+            "",
+            ...kept,
+            owner,
+            millis(ttl),
+            many,
+            String(of),
+            String(shards.length),
+            ...agents
+          ],
+          within(ttl),
+          ([, next, found]) =>
+            Effect.map(
+              Effect.forEach(Array.isArray(found) ? found : [], (given: unknown) => {
+                const { lease, taken } = takenOf("claim", owner, given)
+                return Effect.catch(Effect.asSome(taken), (error) =>
+                  // One run that cannot be read keeps no other from being taken, and is looked at again later.
+                  Effect.logWarning("baton: a run cannot be read, and is left alone", error.message).pipe(
+                    Effect.andThen(Effect.ignore(release(lease, 0, "later", undefined, "back"))),
+                    Effect.as(Option.none<TokenStore.Taken>())
+                  )
+                )
+              }),
+              (taken) => ({
+                taken: taken.flatMap(Option.toArray),
+                ...(next === "" ? {} : { next: Duration.millis(Number(next)) })
+              })
+            )
+        )
+      )
+    },
     renew: (lease, ttl, seen) =>
       steps.take(
         "renew",
         scripts.renew(
-          command(lease.runId, String(lease.fence), millis(ttl), String(seen)),
+          command(lease.runId, ...kept, String(lease.fence), millis(ttl), String(seen)),
           within(ttl),
           ([answer, facts]): ReturnType<Store["renew"]> =>
             answer === "done" ? factsOf("renew", lease.runId, facts) : lost(lease)
         )
       ),
     release: (lease, { attempt, due, parked, seen }) =>
-      steps.take("release", release(lease, seen, after(due), parked, attempt)),
+      steps.take("release", release(lease, seen, Namespace.after(due), parked, attempt)),
     commit: (lease, { facts = [], guard, position, seen }) => {
       const write = (texts: ReadonlyArray<string>): ReturnType<Store["commit"]> =>
         scripts.commit(
@@ -241,7 +206,7 @@ export const make = Effect.fnUntraced(function* (options: {
             String(seen),
             position === undefined ? "" : String(position.ordinal),
             position === undefined ? "" : JSON.stringify(position.token),
-            ...(texts.length === 0 && guard !== true ? [] : [guard === true ? "1" : "0", retention, ...texts])
+            ...(texts.length === 0 && guard !== true ? [] : [guard === true ? "1" : "0", ...kept, ...texts])
           ),
           limit,
           ([answer, since]): ReturnType<Store["commit"]> =>
@@ -260,7 +225,7 @@ export const make = Effect.fnUntraced(function* (options: {
         "record",
         Effect.flatMap(writable("record", id, StoredRun.encodeFacts([fact])), (texts) =>
           scripts.record(
-            command(id, String(seen), String(fact.incarnation), retention, ...texts),
+            command(id, ...kept, String(seen), String(fact.incarnation), ...texts),
             limit,
             ([answer, facts]): ReturnType<Store["record"]> =>
               answer === "done" ? factsOf("record", id, facts) : gone(id)
@@ -274,10 +239,10 @@ export const make = Effect.fnUntraced(function* (options: {
           scripts.conclude(
             command(
               id,
+              ...kept,
               String(seen),
-              after(due),
+              Namespace.after(due),
               facts.map(({ incarnation }) => incarnation).join(","),
-              retention,
               ...texts
             ),
             limit,
@@ -289,32 +254,14 @@ export const make = Effect.fnUntraced(function* (options: {
         )
       ),
     remove: (lease, { force = false } = {}) => steps.take("remove", force ? forget(lease, "") : forgetSafely(lease)),
-    list: (filter) => {
-      const index = filter.due === true ? "work" : filter.parked === true ? "parked" : "runs"
-      const parked = filter.parked === undefined ? "" : filter.parked ? "1" : "0"
-      const agent = filter.agent === undefined ? "" : `=${filter.agent}`
-      return Listing.page(
-        shards,
-        (shard, from, wanted) =>
-          scripts.list(
-            [
-              "1",
-              Keys.indexKey(shard, index),
-              shard,
-              from?.at ?? "",
-              from?.id ?? "",
-              String(wanted),
-              filter.due === true ? "1" : "0",
-              parked,
-              agent
-            ],
-            limit,
-            Effect.succeed
-          ),
-        filter,
-        (shard, id) =>
-          Effect.logWarning("baton: a run is not listed", RedisFailure.corrupt("list", Keys.runKey(shard, id)).message)
-      )
-    }
+    list,
+    count,
+    shards,
+    wakeups: yield* Hints.heard({
+      channel: Keys.hintsOf(options.prefix),
+      shards,
+      subscribe: options.subscribe
+    }),
+    wake: (id) => scripts.wake(command(id), limit, () => Effect.void)
   })
 })

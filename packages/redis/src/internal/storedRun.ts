@@ -79,6 +79,7 @@ export const decode = (id: Run.RunId, shown: unknown): Result.Result<RunRecord.R
       due: numberOf("due") ?? null,
       lease:
         held === "1" ? { owner: fields.get("owner"), fence: numberOf("fence"), expiresAt: numberOf("until") } : null,
+      ...(fields.has("input") ? { input: fields.get("input") } : {}),
       createdAt: numberOf("createdAt"),
       updatedAt: numberOf("updatedAt")
     })

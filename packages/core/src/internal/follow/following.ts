@@ -45,6 +45,8 @@ export interface Following {
   readonly lost: Signal<AgentError>
   /** Fires when a response that only this connection keeps alive must stop. */
   readonly stopped: Signal<void>
+  /** Ends when others heard something of the response. */
+  readonly woken: Effect.Effect<void>
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly fail: (reason: AgentError["reason"]) => Effect.Effect<never, AgentError>
 }

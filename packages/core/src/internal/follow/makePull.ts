@@ -28,6 +28,8 @@ export interface Engine {
   readonly lost: Signal<AgentError>
   /** Fires when a response that only this connection keeps alive must stop. */
   readonly stopped: Signal<void>
+  /** Ends when others heard something of the response, so that a look at it may pay. */
+  readonly woken?: Effect.Effect<void>
   readonly telemetry: Telemetry
 }
 
@@ -36,7 +38,7 @@ export const makePull = Effect.fnUntraced(function* (
   { model, policy, sealed }: Services,
   source: Source,
   from: ContinuationToken,
-  { lost, stopped, telemetry }: Engine
+  { lost, stopped, telemetry, woken = Effect.never }: Engine
 ): Effect.fn.Return<Pulled, never, Scope.Scope> {
   const scope = yield* Scope.Scope
   const { agent, runId } = from
@@ -69,6 +71,7 @@ export const makePull = Effect.fnUntraced(function* (
     window,
     lost,
     stopped,
+    woken,
     errorOf,
     fail: (reason) => Effect.fail(errorOf(reason))
   }

@@ -63,12 +63,13 @@ export class Poll {
       this.looked = true
       return Effect.void
     }
-    const { fail, watch, window } = this.following
+    const { fail, watch, window, woken } = this.following
     const atLeast = Duration.max(
       this.pollAfter ?? Duration.zero,
       window === undefined ? Duration.zero : Backoff.paceOf(window)
     )
-    return Effect.flatMap(this.backoff.wait(undefined, atLeast), (goesOn) =>
+    const pause = Effect.raceFirst(this.backoff.wait(undefined, atLeast), Effect.as(woken, true))
+    return Effect.flatMap(pause, (goesOn) =>
       goesOn ? Effect.void : fail(watch.reason("it was polled as often as the policy says"))
     )
   }

@@ -7,14 +7,16 @@ import { type ContinuationToken, start } from "../../ContinuationToken.ts"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import { decide, type Step } from "../../RunEngine.ts"
 import type { RunState } from "../../RunState.ts"
-import type { Answer, Lease as LeaseOf, ReleaseOptions } from "../../TokenStore.ts"
-import { contextOf, errorOf, type OpenRun, restOf } from "../openRun.ts"
+import type { Answer, Lease as LeaseOf, ReleaseOptions, Taken } from "../../TokenStore.ts"
+import type { ModelRequest } from "../../BackgroundModel.ts"
+import { contextOf, errorOf, type OpenRun, requestFrom, restOf } from "../openRun.ts"
 import type { Position } from "../follow/position.ts"
 import type { Signal } from "../signal.ts"
 import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
 import { Leaving } from "./leaving.ts"
+import * as Wakeups from "./wakeups.ts"
 import * as Observe from "./observe.ts"
 
 type EndStep = Extract<Step, { readonly _tag: "End" }>
@@ -27,7 +29,8 @@ export type OwnFact = WithoutWriter<NewFact>
 /** How a run is taken. */
 interface AcquireOptions {
   readonly steal?: boolean
-  readonly attempt?: boolean
+  /** The store gave the run to a worker already: `before` is the clock's monotonic time when it was asked. */
+  readonly claimed?: { readonly taken: Taken; readonly before: bigint }
   /** The attempt that this lease counted could not be given back. */
   readonly onOwed?: (lease: LeaseOf) => void
 }
@@ -81,7 +84,7 @@ export class HeldRun {
         checkpointer: this.checkpointer,
         cancels: this.cancels,
         inner,
-        attempt: options.attempt === true,
+        attempt: options.claimed !== undefined,
         onOwed: options.onOwed
       })
     }).pipe(Scope.provide(inner), Effect.andThen(Effect.addFinalizer(() => this.leaving.leave())))
@@ -126,6 +129,14 @@ export class HeldRun {
   /** How the run ends if this is recorded too; undefined if it goes on. */
   endWith(fact: OwnFact): EndStep | undefined {
     return this.endStep(this.held.journal.stateWith([this.own(fact)]))
+  }
+
+  /** The request that opens the first turn, from the caller's input or the store's: undefined if neither is there. */
+  firstRequest(): Effect.Effect<ModelRequest | undefined, AgentError> {
+    const { held, run } = this
+    return run.request !== undefined || held.input === undefined
+      ? Effect.succeed(run.request)
+      : requestFrom(run, held.input)
   }
 
   /** How this run's attempt, and what is left to do, is released. By default as `next` says. */
@@ -213,6 +224,12 @@ export class HeldRun {
     return this.cancels.stopped
   }
 
+  /** Ends when others heard something of the run. */
+  get woken(): Effect.Effect<void> {
+    const { owner } = this.held.lease
+    return Effect.flatMap(Wakeups.of(this.run.store), (wakeups) => wakeups.woken(this.run.runId, owner))
+  }
+
   /** Why this process may not go on, if it may not. */
   gone(): AgentError | undefined {
     return this.held.gone()
@@ -247,18 +264,21 @@ const make = Effect.fnUntraced(function* (
   // The lease is renewed until the run is left: what runs in its scope ends after the last write.
   const inner = yield* Scope.make()
   let taken: HeldRun | undefined
-  const held = yield* restore(
-    Lease.acquire({
-      store: run.store,
-      runId: run.runId,
-      policy: run.policy,
-      steal: options.steal === true,
-      attempt: options.attempt === true,
-      rest: (record) => restOf(run, record),
-      onFacts: () => taken?.moves(),
-      errorOf: errorOf(run)
-    }).pipe(Scope.provide(inner))
-  ).pipe(Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause))))
+  const { claimed } = options
+  const how: Lease.Options = {
+    store: run.store,
+    runId: run.runId,
+    policy: run.policy,
+    steal: options.steal === true,
+    rest: (record) => restOf(run, record),
+    onFacts: () => taken?.moves(),
+    errorOf: errorOf(run)
+  }
+  const lease = claimed === undefined ? restore(Lease.acquire(how)) : Lease.take(how, claimed.taken, claimed.before)
+  const held = yield* lease.pipe(
+    Scope.provide(inner),
+    Effect.onError((cause) => Scope.close(inner, Exit.failCause(cause)))
+  )
   taken = new HeldRun(run, held)
   yield* taken.begin(options, inner)
   return taken

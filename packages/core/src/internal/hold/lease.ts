@@ -9,7 +9,7 @@ import { type AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
 import type { RunId } from "../../Run.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
-import type { Lease, ReleaseOptions, TokenStore } from "../../TokenStore.ts"
+import type { Lease, ReleaseOptions, Taken, TokenStore } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import { freshId } from "../freshId.ts"
 import { ProcessProbe } from "../processProbe.ts"
@@ -17,6 +17,7 @@ import { Signal } from "../signal.ts"
 import { Journal } from "./journal.ts"
 import * as Repeated from "./repeated.ts"
 import { Trouble } from "./trouble.ts"
+import * as Wakeups from "./wakeups.ts"
 
 const longest = Duration.days(1)
 const shortest = Duration.millis(10)
@@ -31,12 +32,12 @@ export const persistently = Schedule.spaced("100 millis")
 /** How a run is left: see `ReleaseOptions`. */
 type Rest = Pick<ReleaseOptions, "due" | "parked">
 
-interface Options {
+/** How a run is held. */
+export interface Options {
   readonly store: TokenStore["Service"]
   readonly runId: RunId
   readonly policy: RunPolicy
   readonly steal: boolean
-  readonly attempt: boolean
   /** When a run like this is work again, if it is left at once. */
   readonly rest: (record: RunRecord) => Rest
   /** Facts came that this process had not seen. */
@@ -52,7 +53,9 @@ export class HeldLease {
   readonly journal: Journal
   /** Fires when the lease is lost. */
   readonly lost = new Signal<AgentError>()
-  private readonly options: Options
+  /** The run's input, if the store keeps it. */
+  readonly input: string | undefined
+  readonly options: Options
   private readonly clock: Clock.Clock
   private readonly trouble: Trouble
   private leaseEnd: bigint
@@ -64,13 +67,14 @@ export class HeldLease {
     options: Options,
     clock: Clock.Clock,
     leaseEnd: bigint,
-    { lease, record }: { readonly lease: Lease; readonly record: RunRecord }
+    { input, lease, record }: Taken
   ) {
     this.options = options
     this.clock = clock
     this.leaseEnd = leaseEnd
     this.lease = lease
     this.record = record
+    this.input = input
     this.journal = new Journal(record)
     this.trouble = new Trouble(this.annotations)
   }
@@ -151,32 +155,57 @@ export class HeldLease {
 export const acquire = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<HeldLease, AgentError, Scope.Scope> {
-  const { attempt, errorOf, policy, runId, steal, store } = options
-  const { host, pid } = yield* ProcessProbe
-  // Two leases are never one, though the worker is the same: acquiring again is for the same owner.
-  const owner = `${policy.workerName ?? `${host}:${pid}`}/${yield* freshId}`
+  const { errorOf, policy, runId, steal, store } = options
+  const owner = yield* ownerOf(policy)
   const clock = yield* Clock.Clock
   const ttl = timeOf(policy)
   // The lease runs from before the request: the store may have granted it long before the answer came.
   const leaseEnd = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(ttl)
-  const acquired = yield* store.acquire(runId, { owner, ttl, steal, attempt }).pipe(
+  const acquired = yield* store.acquire(runId, { owner, ttl, steal }).pipe(
     Effect.onExit((exit) => {
       const isKnown = Exit.isSuccess(exit) || exit.cause.reasons.some(isRefusal)
       return isKnown ? Effect.void : giveBack(options, owner)
     }),
     Effect.mapError((error) => errorOf(error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error))
   )
-  const held = new HeldLease(options, clock, leaseEnd, acquired)
-  yield* Repeated.make(
+  return yield* keep(new HeldLease(options, clock, leaseEnd, acquired))
+})
+
+/** Holds a lease that was given already, `before` as the clock's monotonic time was when it was asked for. */
+export const take = Effect.fnUntraced(function* (
+  options: Options,
+  taken: Taken,
+  before: bigint
+): Effect.fn.Return<HeldLease, never, Scope.Scope> {
+  const leaseEnd = before + Duration.toNanosUnsafe(timeOf(options.policy))
+  return yield* keep(new HeldLease(options, yield* Clock.Clock, leaseEnd, taken))
+})
+
+/** Renews a lease until the scope closes: in time, and at once if something came for its run. */
+const keep = Effect.fnUntraced(function* (held: HeldLease): Effect.fn.Return<HeldLease, never, Scope.Scope> {
+  const { policy, runId, store } = held.options
+  const renewal = yield* Repeated.make(
     Effect.suspend(() => held.renew()),
-    { first: Duration.toMillis(ttl) / 3, annotations: held.annotations }
+    { first: Duration.toMillis(timeOf(policy)) / 3, annotations: held.annotations }
+  )
+  const wakeups = yield* Wakeups.of(store)
+  const { owner } = held.lease
+  yield* Effect.acquireRelease(
+    Effect.sync(() => wakeups.onRun(runId, (by) => (by === owner ? undefined : renewal.within(0)))),
+    (off) => Effect.sync(off)
   )
   return held
 })
 
+/** A name for the owner of a lease. Two leases are never one, though the worker is the same. */
+export const ownerOf = Effect.fnUntraced(function* ({ workerName }: Pick<RunPolicy, "workerName">) {
+  const { host, pid } = yield* ProcessProbe
+  return `${workerName ?? `${host}:${pid}`}/${yield* freshId}`
+})
+
 /** Whether the store gave the lease is not known: it would stand there until its time is over. */
-const giveBack = ({ attempt, policy, rest, runId, store }: Options, owner: string): Effect.Effect<void> =>
-  store.acquire(runId, { owner, ttl: timeOf(policy), attempt }).pipe(
+const giveBack = ({ policy, rest, runId, store }: Options, owner: string): Effect.Effect<void> =>
+  store.acquire(runId, { owner, ttl: timeOf(policy) }).pipe(
     Effect.flatMap(({ lease, record }) =>
       store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "back" })
     ),

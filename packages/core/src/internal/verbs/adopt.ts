@@ -4,16 +4,16 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { AgentError as AgentFailure } from "../../AgentError.ts"
-import type { Agent } from "../agent.ts"
+import type { AdoptOptions, Agent } from "../agent.ts"
 import * as Backoff from "../follow/backoff.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
-import * as OpenRun from "../openRun.ts"
+import * as NewRun from "../newRun.ts"
 import { glance } from "./look.ts"
 
 /** Records a response that something else opened as a run, and looks at it. */
 export const adopt = Effect.fn("Agent.adopt")(function* (
   agent: Agent,
-  options: { readonly responseId: string; readonly runId?: string }
+  options: AdoptOptions
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
   const model = yield* BackgroundModel
   const policy = yield* RunPolicy
@@ -27,6 +27,6 @@ export const adopt = Effect.fn("Agent.adopt")(function* (
       Effect.retry(Backoff.patiently(policy.requestRetry)),
       Effect.catchTags({ AiError: failed, ResponseGone: () => failed(new RunExpired({ responseId })) })
     )
-  const { response } = yield* glance(yield* OpenRun.adopt(agent, options))
+  const { response } = yield* glance(yield* NewRun.adopt(agent, options))
   return response
 })

@@ -8,6 +8,7 @@ import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { advance } from "../advance.ts"
 import type { Agent, LeaseOptions, RunInput, StreamOptions } from "../agent.ts"
+import * as NewRun from "../newRun.ts"
 import { Output } from "../output.ts"
 import * as OpenRun from "../openRun.ts"
 import { respond } from "./look.ts"
@@ -18,7 +19,7 @@ export const complete = Effect.fn("Agent.run")(function* (
   agent: Agent,
   input: RunInput & LeaseOptions & Pick<StreamOptions, "onInterrupt"> & { readonly background?: boolean }
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
-  const run = yield* OpenRun.create(agent, input)
+  const run = yield* NewRun.create(agent, input)
   let ended: ResponseEnded | undefined
   const isFromStart = run.from === undefined && run.record.position.offset === 0
   const output = new Output()

@@ -14,6 +14,7 @@ import * as RunState from "../../RunState.ts"
 import { extend, type Session } from "../../Session.ts"
 import * as Backoff from "../follow/backoff.ts"
 import { acquire } from "../hold/heldRun.ts"
+import * as Hint from "../hold/hint.ts"
 import { Trouble } from "../hold/trouble.ts"
 import { persistently } from "../hold/lease.ts"
 import { learn } from "../learn.ts"
@@ -46,18 +47,17 @@ const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
   return good?.winner === undefined ? record.session : extend(record.session, good.winner.responseId)
 }
 
-const waitingFor = (
-  run: OpenRun,
-  record: RunRecord,
-  state: RunState.RunState
-): RunWaiting["waitingFor"] | undefined => {
+/** What is needed of a run to say what it has come to. */
+type Told = Pick<OpenRun, "agent" | "from" | "policy" | "request" | "runId">
+
+const waitingFor = (run: Told, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
   const step = decide(state, contextOf(run, record))
   return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
 }
 
 /** What a run has come to, as its journal and its last response show it. */
 export const respond = (
-  run: OpenRun,
+  run: Told,
   record: RunRecord,
   state: RunState.RunState,
   shown: Pick<Shown, "finish" | "items"> & Partial<Pick<Shown, "status">>
@@ -88,7 +88,7 @@ export const respond = (
   )
 }
 
-const positionOf = (run: OpenRun, record: RunRecord, state: RunState.RunState) => {
+const positionOf = (run: Told, record: RunRecord, state: RunState.RunState) => {
   const position = run.from ?? record.position
   return position.incarnation === state.incarnation
     ? position
@@ -216,16 +216,36 @@ const expire = Effect.fnUntraced(function* (
   return held.state()
 })
 
-/** Looks on the policy's schedule until the run is over, waits for somebody, or has stalled. */
+/** Looks on the policy's schedule, and when something came, until the run is over, waits for somebody, or has stalled. */
 export const untilOver = (run: OpenRun): Effect.Effect<Look, AgentError> => Effect.scoped(looking(run))
+
+/** Whether workers leave a run alone until its time has come. */
+const isAhead = ({ record, state }: Look, time: number): boolean =>
+  record.input !== undefined &&
+  record.lease === null &&
+  state.turns.length === 0 &&
+  state.ended === undefined &&
+  record.due !== null &&
+  record.due > time
 
 const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError, Scope.Scope> {
   const { policy } = run
   const schedule = policy.reconnect
+  const hint = yield* Hint.hear(run.store, run.runId)
+  const pace = new Backoff.Backoff(policy.pollEvery)
   let attempt = 1
   let seen = yield* glance(run, { schedule })
+  const again = Effect.suspend(() =>
+    glance(run, { schedule, attempt: ++attempt }).pipe(
+      Effect.retry({
+        while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable,
+        schedule: Schedule.upTo(persistently, { duration: policy.closeTimeout })
+      })
+    )
+  )
+  // Before its time a run does not stall.
+  while (isAhead(seen, yield* now) && (yield* hint(pace.wait(undefined), true))) seen = yield* again
   const { window } = run.model.demands(run.agent.options)
-  const pace = new Backoff.Backoff(policy.pollEvery)
   const watch = yield* StallWatch.make({
     policy,
     errorOf: errorOf(run),
@@ -238,15 +258,11 @@ const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Loo
   const poll = Effect.gen(function* () {
     while (!isOver(seen.response.status) && seen.response.status !== "waiting") {
       const { status } = seen.response
-      if (!(yield* pace.wait(status, Duration.max(seen.pollAfter ?? Duration.zero, slowest)))) {
+      const wait = pace.wait(status, Duration.max(seen.pollAfter ?? Duration.zero, slowest))
+      if (!(yield* hint(wait, true))) {
         return yield* errorOf(run)(watch.reason("it was polled as often as the policy says"))
       }
-      seen = yield* glance(run, { schedule, attempt: ++attempt }).pipe(
-        Effect.retry({
-          while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable,
-          schedule: Schedule.upTo(persistently, { duration: policy.closeTimeout })
-        })
-      )
+      seen = yield* again
       if (seen.response.status !== status) watch.waits()
     }
     return seen

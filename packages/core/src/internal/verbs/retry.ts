@@ -7,7 +7,8 @@ import type * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../agent.ts"
 import { hold } from "../advance.ts"
-import { checkVersion, errorOf, find, firstRequest, type OpenRun, readTask } from "../openRun.ts"
+import { checkVersion, errorOf, find, type OpenRun } from "../openRun.ts"
+import { firstRequest, readTask } from "../task.ts"
 import { leavable, openAndLeave } from "./start.ts"
 
 interface RetryOptions {
@@ -45,7 +46,7 @@ export const retry = Effect.fn("Agent.retry")(function* (
         }
         if (isUnconfirmed && options.mayBuyTwice !== true) return yield* fail(new Unconfirmed({}))
         const turn = failedTurn(state)
-        if (turn === 0 && given.request === undefined) {
+        if (turn === 0 && (yield* held.firstRequest()) === undefined) {
           const description =
             "Its first turn failed, and only its input can open it again: give the input that it was started with."
           return yield* fail(new InvalidInput({ description }))

@@ -11,7 +11,8 @@ import { hold } from "../advance.ts"
 import { requestOf } from "../turnRequest.ts"
 import type { Agent, RunInput } from "../agent.ts"
 import { endedBy, type HeldRun } from "../hold/heldRun.ts"
-import { checkVersion, create, errorOf, type OpenRun } from "../openRun.ts"
+import { create } from "../newRun.ts"
+import { checkVersion, errorOf, type OpenRun, unableOf } from "../openRun.ts"
 import * as Opening from "../opening.ts"
 import { reasonOf } from "../runReason.ts"
 import * as Telemetry from "../telemetry.ts"
@@ -29,18 +30,14 @@ export const start = Effect.fn("Agent.start")(function* (
   return yield* Effect.scoped(Effect.flatMap(hold(run), (held) => openAndLeave(run, held)))
 })
 
-/** Why a run cannot be opened and left, if it cannot: a foreground response ends with its connection. */
-export const leavable = (run: OpenRun): Effect.Effect<void, AgentError> =>
-  run.record.background
-    ? Effect.void
-    : Effect.fail(
-        errorOf(run)(
-          new InvalidInput({
-            description:
-              "It runs in the foreground, and would end as soon as it is left: start another run with background: true."
-          })
-        )
-      )
+/** Fails if a run cannot be opened and left: a foreground response ends with its connection. */
+export const leavable = (run: OpenRun): Effect.Effect<void, AgentError> => {
+  const { background } = run.record
+  const description =
+    "It runs in the foreground, and would end as soon as it is left: start another run with background: true."
+  const why = background ? unableOf(run.model, background) : new InvalidInput({ description })
+  return why === undefined ? Effect.void : Effect.fail(errorOf(run)(why))
+}
 
 /** Does what there is to do about a held run until its turn's response is open. */
 export const openAndLeave = Effect.fnUntraced(function* (
@@ -65,7 +62,7 @@ export const openAndLeave = Effect.fnUntraced(function* (
       }
       case "Open": {
         yield* leavable(run)
-        const request = requestOf(run, held.state(), step.turn)
+        const request = yield* requestOf(run, held, step.turn)
         if (request === undefined) return yield* fail(new RunNotOpened())
         const child = yield* Scope.fork(scope)
         const result = yield* Opening.open(run, held, step.turn, {

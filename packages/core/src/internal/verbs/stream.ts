@@ -7,6 +7,7 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { advance, advanceManually } from "../advance.ts"
 import type { Agent, RunInput, RunRef, StreamOptions } from "../agent.ts"
+import * as NewRun from "../newRun.ts"
 import * as OpenRun from "../openRun.ts"
 import { watch as readAlong } from "../watch.ts"
 
@@ -23,14 +24,19 @@ export const stream = (
   agent: Agent,
   input: RunInput & StreamOptions & { readonly background?: boolean }
 ): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.create(agent, input), (run) => advancing(run, input)))
+  Stream.unwrap(Effect.flatMap(NewRun.create(agent, input), (run) => advancing(run, input)))
 
 /** Streams a run that exists, from its position on. */
 export const resume = (
   agent: Agent,
   ref: RunRef & StreamOptions
 ): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), (run) => advancing(run, ref)))
+  Stream.unwrap(
+    OpenRun.find(agent, ref).pipe(
+      Effect.tap(OpenRun.checkModel),
+      Effect.flatMap((run) => advancing(run, ref))
+    )
+  )
 
 /** Reads along with a run, without its lease. */
 export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>

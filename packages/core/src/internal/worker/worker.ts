@@ -8,16 +8,19 @@ import type * as Scope from "effect/Scope"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { RunId } from "../../Run.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
-import type { RunRecord } from "../../RunRecord.ts"
-import type { Lease, Page, TokenStore } from "../../TokenStore.ts"
+import type { Lease, Taken, TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../agent.ts"
+import { ownerOf, timeOf } from "../hold/lease.ts"
 import { Trouble } from "../hold/trouble.ts"
+import * as Wakeups from "../hold/wakeups.ts"
 import { monotonicMillis } from "../monotonic.ts"
 import { known } from "../openRun.ts"
 import { typedStore } from "../typedStore.ts"
 import { type Handling, bring } from "./workerRun.ts"
+import { Timetable } from "./timetable.ts"
 
-const pageSize = 64
+/** How many runs are claimed at once. */
+const most = 64
 
 /** What a worker does, and how it looks for what to do. */
 export interface Options<E> extends Handling<E> {
@@ -26,21 +29,27 @@ export interface Options<E> extends Handling<E> {
   readonly startJitter: Duration.Duration
 }
 
-/** Takes runs that are work, those that were due first coming first, and brings each on; leaves them when the scope closes. */
+/**
+ * Takes runs that are work, those that were due first coming first, and brings each on; leaves them when the scope closes.
+ *
+ * It looks at a shard when a hint says so, when the last look told that a run is due there, and, as hints may be lost, at one
+ * shard after the other every `claimEvery`.
+ */
 export const make = Effect.fnUntraced(function* <E>(
   agents: ReadonlyArray<Agent>,
   options: Options<E>
 ): Effect.fn.Return<void, never, BackgroundModel | TokenStore | Scope.Scope> {
   const policy = yield* RunPolicy
   const store = yield* typedStore
-  const byName = new Map(agents.map((agent) => [agent.name, agent]))
-  const stopping = Latch.makeUnsafe()
-  const freed = Latch.makeUnsafe()
+  const wakeups = yield* Wakeups.of(store)
   const clock = yield* Clock.Clock
-  const millis = () => monotonicMillis(clock)
-  const leaseMillis = Duration.toMillis(Duration.min(policy.leaseTime, Duration.days(1)))
-  // Runs that this worker cannot go on with for now, though another might, and until when.
-  const resting = new Map<RunId, number>()
+  const byName = new Map(agents.map((agent) => [agent.name, agent]))
+  const names = [...byName.keys()]
+  const stopping = Latch.makeUnsafe()
+  const news = Latch.makeUnsafe()
+  const timetable = new Timetable(store.shards, () => monotonicMillis(clock))
+  const ttl = timeOf(policy)
+  const trouble = new Trouble({ agents: names.join(", ") })
 
   // Leases whose release did not reach the store: this worker lives, so their attempts are no deaths of it.
   const owed = new Set<Lease>()
@@ -51,74 +60,117 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   })
 
-  const taken = yield* FiberMap.make<RunId, void, never>()
-  const size = FiberMap.size(taken)
-  yield* Effect.addFinalizer(() =>
-    Effect.andThen(stopping.open, FiberMap.awaitEmpty(taken)).pipe(
-      Effect.interruptible,
-      Effect.timeoutOption(policy.closeTimeout),
-      Effect.asVoid
+  /** Takes runs of a shard. The same owner asks again until there is an answer, as it may hold some already. */
+  const claim = Effect.fnUntraced(function* (name: string, limit: number) {
+    const owner = (timetable.of(name).owner ??= yield* ownerOf(policy))
+    const before = clock.monotonicTimeNanosUnsafe()
+    const claimed = yield* store.claim({ agents: names, owner, ttl, limit, shard: name })
+    timetable.of(name).owner = undefined
+    return { ...claimed, before }
+  })
+  // Nobody would know of the leases of a claim that was interrupted.
+  const giveUp = Effect.suspend(() =>
+    Effect.forEach(timetable.unanswered(), ({ name }) =>
+      Effect.flatMap(claim(name, 0), ({ taken }) =>
+        Effect.forEach(taken, ({ lease, record }) =>
+          store.release(lease, { seen: record.journal.length, due: Duration.zero, attempt: "back" })
+        )
+      )
     )
   )
 
-  const open = yield* known
-  const rest = (runId: RunId) => Effect.sync(() => void resting.set(runId, millis() + leaseMillis))
+  const taken = yield* FiberMap.make<RunId, void, never>()
+  const size = FiberMap.size(taken)
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(
+      stopping.open,
+      Effect.all([Effect.ignore(giveUp), FiberMap.awaitEmpty(taken)], { concurrency: 2 })
+    ).pipe(Effect.interruptible, Effect.timeoutOption(policy.closeTimeout), Effect.asVoid)
+  )
 
-  const take = (agent: Agent, record: RunRecord) => {
-    const { runId } = record
-    return bring(open(agent, record), options, stopping, (lease) => owed.add(lease)).pipe(
+  const open = yield* known
+  // Runs of another version of their agent.
+  const told = new Set<RunId>()
+  const take = (found: Taken, before: bigint) => {
+    const { agent: name, runId } = found.record
+    const agent = byName.get(name)
+    if (agent === undefined) return Effect.void
+    return bring(open(agent, found.record), { taken: found, before }, options, stopping, (lease) => owed.add(lease)).pipe(
       Effect.scoped,
-      Effect.flatMap((done) => (done ? Effect.void : rest(runId))),
       Effect.catch(({ message, reason }) =>
-        // Another worker was faster, or has it now.
-        reason._tag === "RunLeased" || reason._tag === "LeaseLost"
+        // Another worker has it now, or it was told already.
+        reason._tag === "LeaseLost" || (reason._tag === "AgentChanged" && told.has(runId))
           ? Effect.void
-          : Effect.andThen(rest(runId), Effect.logWarning("baton: a worker cannot go on with a run", message))
+          : Effect.logWarning("baton: a worker cannot go on with a run", message).pipe(
+              Effect.tap(() => (reason._tag === "AgentChanged" ? Effect.sync(() => told.add(runId)) : Effect.void))
+            )
       ),
-      Effect.catchDefect((defect) =>
-        Effect.andThen(rest(runId), Effect.logError("baton: a worker cannot go on with a run", defect))
-      ),
-      Effect.annotateLogs({ runId, agent: agent.name }),
-      Effect.ensuring(freed.open),
+      Effect.catchDefect((defect) => Effect.logError("baton: a worker cannot go on with a run", defect)),
+      Effect.annotateLogs({ runId, agent: name }),
+      Effect.ensuring(news.open),
       FiberMap.run(taken, runId)
     )
   }
 
-  const trouble = new Trouble({ agents: agents.map(({ name }) => name).join(", ") })
-  const look = Effect.gen(function* () {
-    freed.closeUnsafe()
-    const now = millis()
-    for (const [runId, until] of resting) if (until <= now) resting.delete(runId)
-    yield* giveBack
-    let cursor: string | undefined
-    do {
-      if ((yield* size) >= options.concurrency) return
-      const page: Page<RunRecord> = yield* store.list({
-        due: true,
-        limit: pageSize,
-        ...(cursor === undefined ? {} : { cursor })
-      })
-      for (const record of page.items) {
-        const agent = byName.get(record.agent)
-        if (agent === undefined || resting.has(record.runId) || FiberMap.hasUnsafe(taken, record.runId)) continue
-        if ((yield* size) >= options.concurrency) return
-        yield* take(agent, record)
-      }
-      cursor = page.cursor
-    } while (cursor !== undefined)
-    yield* trouble.ended()
-  }).pipe(
-    Effect.catch((error) => trouble.began("a worker cannot look for runs, and this is tried again", error.message)),
-    // A store that does not keep to its types must not end the worker.
-    Effect.catchDefect((defect) => Effect.logError("baton: a worker's look for runs failed", defect))
+  const look = Effect.fnUntraced(
+    function* (name: string, free: number) {
+      const shard = timetable.looks(name)
+      const limit = Math.min(most, free)
+      yield* giveBack
+      // Between the answer and the fibers nothing may come.
+      const claimed = yield* Effect.uninterruptibleMask((restore) =>
+        Effect.tap(restore(claim(name, limit)), ({ before, taken: found }) =>
+          Effect.forEach(found, (one) => take(one, before), { discard: true })
+        )
+      )
+      const next = claimed.next === undefined ? undefined : Duration.toMillis(claimed.next)
+      // What is due and was not taken is taken by others, or is no run that this worker can read.
+      timetable.due(shard, claimed.taken.length === 0 && next !== undefined ? Math.max(next, soonest) : next)
+      yield* trouble.ended()
+    },
+    (effect, name) =>
+      effect.pipe(
+        Effect.catch((error) =>
+          Effect.andThen(
+            Effect.sync(() => timetable.due(timetable.of(name), Duration.toMillis(options.claimEvery))),
+            trouble.began("a worker cannot look for runs, and this is tried again", error.message)
+          )
+        ),
+        // A store that does not keep to its types must not end the worker.
+        Effect.catchDefect((defect) => Effect.logError("baton: a worker's look for runs failed", defect))
+      )
   )
 
+  const pace = Effect.map(Random.nextBetween(0.8, 1.2), (share) => Duration.toMillis(options.claimEvery) * share)
+  const work = Effect.gen(function* () {
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        wakeups.onWork(({ after, agent, shard }) => {
+          if (agent !== undefined && !byName.has(agent)) return
+          timetable.hint(shard, Duration.toMillis(after))
+          news.openUnsafe()
+        })
+      ),
+      (off) => Effect.sync(off)
+    )
+    while (true) {
+      news.closeUnsafe()
+      const free = options.concurrency - (yield* size)
+      const next = free <= 0 ? undefined : timetable.next()
+      if (next !== undefined && next.wait <= 0) {
+        if (next.isRound) timetable.round(yield* pace)
+        yield* look(next.name, free)
+        // Other runs may be done by then, so that their places are filled by one claim.
+        yield* Effect.yieldNow
+      } else {
+        yield* next === undefined ? news.await : Effect.raceFirst(Effect.sleep(Duration.millis(next.wait)), news.await)
+      }
+    }
+  })
   // Apart, so that a fleet that is started again does not ask the store all at once.
   const apart = Effect.flatMap(Random.nextBetween(0, Duration.toMillis(options.startJitter)), Effect.sleep)
-  const pause = Effect.flatMap(Random.nextBetween(0.8, 1.2), (share) =>
-    Effect.raceFirst(Effect.sleep(Duration.times(options.claimEvery, share)), freed.await)
-  )
-  yield* Effect.forkScoped(
-    Effect.raceFirst(Effect.andThen(apart, Effect.forever(Effect.andThen(look, pause))), stopping.await)
-  )
+  yield* Effect.forkScoped(Effect.raceFirst(Effect.andThen(apart, Effect.scoped(work)), stopping.await))
 })
+
+/** How long to wait at least after a look that found nothing to take, in milliseconds. */
+const soonest = 50

@@ -17,9 +17,10 @@ import type { Agent, StreamOptions } from "../agent.ts"
 import * as Backoff from "../follow/backoff.ts"
 import * as Acknowledge from "../hold/acknowledge.ts"
 import { acquire, type HeldRun } from "../hold/heldRun.ts"
+import { timeOf } from "../hold/lease.ts"
 import * as Instruments from "../instruments.ts"
-import { checkVersion, type OpenRun } from "../openRun.ts"
-import type { Lease } from "../../TokenStore.ts"
+import { checkVersion, type OpenRun, unableOf } from "../openRun.ts"
+import type { Lease, Taken } from "../../TokenStore.ts"
 
 /**
  * A run in the hands of a worker.
@@ -54,17 +55,17 @@ type Outcome =
 
 const longestReason = 500
 
-/**
- * Takes a run, and lets its consumer have it. False if this worker cannot go on with it for now, though another might.
- */
+/** Lets the consumer have a run that was claimed. If it cannot go on for now, it is work again after a lease's time. */
 export const bring = Effect.fnUntraced(function* <E>(
   run: OpenRun,
+  claimed: { readonly taken: Taken; readonly before: bigint },
   handling: Handling<E>,
   stopping: Latch.Latch,
   onOwed: (lease: Lease) => void
-): Effect.fn.Return<boolean, AgentError, Scope.Scope> {
-  yield* checkVersion(run)
-  const held = yield* acquire(run, { attempt: true, onOwed })
+): Effect.fn.Return<void, AgentError, Scope.Scope> {
+  const held = yield* acquire(run, { claimed, onOwed })
+  const later = { due: timeOf(run.policy) }
+  yield* Effect.tapError(checkVersion(run), () => Effect.sync(() => held.leaveAs(later)))
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
   const park = (reason: string) => {
     held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })
@@ -75,41 +76,42 @@ export const bring = Effect.fnUntraced(function* <E>(
   if (step._tag === "Over") {
     // What is left of it may be a response that runs on.
     yield* Effect.raceAllFirst([held.cancelled, held.untilLost, stopping.await])
-    return true
+    return
   }
   if (step._tag === "Wait") {
     if (step.for === "unconfirmed" || step.for === "input") {
       yield* annotated(Effect.logWarning("baton: a run is parked: nobody here can open it", step.for))
     }
-    return true
+    return
   }
+  const unable = step._tag === "Open" ? unableOf(run.model, held.record.background) : undefined
+  if (unable !== undefined) return yield* park(unable.message)
   const before = held.record.attempts.length - 1
   if (before >= handling.maxAttempts) {
-    yield* park(`Its worker died ${before} times before its consumer came any further.`)
-    return true
+    return yield* park(`Its worker died ${before} times before its consumer came any further.`)
   }
 
   const start = held.position()
   const outcome = yield* Effect.raceFirst(tryOnce(run, held, handling, stopping), held.untilLost)
   const attributes = { "gen_ai.agent.name": run.agent.name, outcome: outcome._tag.toLowerCase() }
   yield* Metric.update(Instruments.attempts(attributes), 1)
-  if (outcome._tag === "Left") return stopping.isOpen()
+  if (outcome._tag === "Left") {
+    if (!stopping.isOpen()) held.leaveAs(later)
+    return
+  }
   if (outcome._tag === "Finished") {
     held.note({ _tag: "Delivered" })
-    yield* held.flush
-    return true
+    return yield* held.flush
   }
   // A consumer that came further fails for the first time there.
   const attempts = held.position() === start ? before + 1 : 1
   if (outcome.forGood || attempts >= handling.maxAttempts) {
-    yield* park(outcome.reason)
-    return true
+    return yield* park(outcome.reason)
   }
   held.leaveAs({ due: yield* delayOf(handling.retry, attempts), attempt: "keep" })
   yield* annotated(Effect.logWarning("baton: the handle of a run failed, and is tried again", outcome.reason)).pipe(
     Effect.annotateLogs({ attempts })
   )
-  return true
 })
 
 /** The pause after so many attempts. */

@@ -1,60 +1,138 @@
-import { facts, leaseEnd, one, reading, writing } from "./parts.ts"
+import { facts, leaseEnd, placing, reading } from "./parts.ts"
 
-/** ARGV: base, id, owner, ttl, whether to steal, whether it is an attempt, retention or '', which of how many shards this is. */
-export const acquire = `${reading}${one}${facts}${writing}
-local known = redis.call('HMGET', run, 'version', 'owner', 'fence', 'until', 'due', 'handled', 'attempts', 'length',
-  'incarnations')
+const taking = `
+local function hold(owner, fence, ttl)
+  redis.call('HSET', run, 'owner', owner, 'fence', fence, 'until', ${leaseEnd("ttl")})
+end
+
+-- What is given to who took the run.
+local function given(fence)
+  local input = redis.call('HEXISTS', run, 'input') == 1 and redis.call('GET', base .. 'input:' .. id)
+  return { id, fence, shown(), input and { input } or {} }
+end
+`
+
+/**
+ * ARGV: base, id, retention, time for what never ends, owner, ttl, whether to steal, which of how many shards this is.
+ */
+export const acquire = `${reading}${facts}${placing()}${taking}
+local known = redis.call('HMGET', run, 'version', 'owner', 'fence', 'until', 'due', 'length', 'incarnations')
 if known[1] ~= '2' then return unknown(known[1]) end
-sound(known[8], known[9])
-local owner, fence, held, attempts = known[2], known[3], holds(known[4]), known[7] or error('CORRUPT')
-local own = held and owner == ARGV[3]
-if held and not own and ARGV[5] ~= '1' then return { 'leased', owner, known[4] } end
+if forgotten() then return { 'none' } end
+sound(known[6], known[7])
+local owner, fence, held = known[2], known[3], holds(known[4])
+local own = held and owner == ARGV[5]
+if held and not own and ARGV[7] ~= '1' then return { 'leased', owner, known[4] } end
 
 local due = tonumber(known[5] or '')
 if not due or due > now then due = now end
 if not own then fence = draw(ARGV[8], ARGV[9]) end
-local till = ${leaseEnd("ARGV[4]")}
-redis.call('HSET', run, 'owner', ARGV[3], 'fence', fence, 'until', till, 'due', text(due))
-if ARGV[6] == '1' then
-  if not string.find(',' .. attempts .. ',', ',' .. fence .. ',', 1, true) then
-    redis.call('HSET', run, 'attempts', attempts == '' and fence or attempts .. ',' .. fence)
-  end
-  if known[6] ~= '1' then
-    redis.call('HSET', run, 'handled', '1')
-    settle(known[9], ARGV[7])
-  end
-end
-resume()
-place('', till)
-return { 'acquired', fence, shown(run, journal, keys) }
+redis.call('HSET', run, 'due', text(due))
+hold(ARGV[5], fence, ARGV[6])
+redis.call('HDEL', run, 'reason', 'parkedAt')
+place()
+return { 'acquired', given(fence) }
 `
 
-/** ARGV: base, id, fence, ttl, seen. */
-export const renew = `${reading}${one}${facts}
+/**
+ * Takes runs of one shard for a worker. ARGV: base, '', retention, time for what never ends, owner, ttl, how many, which of how
+ * many shards this is, and the agents. Answers in how many milliseconds the next run is due or '', and what was taken.
+ */
+export const claim = `${reading}${facts}${placing()}${taking}
+sweep()
+local owner, ttl, most, taken = ARGV[5], ARGV[6], tonumber(ARGV[7]), {}
+local mine = base .. 'claim:' .. owner
+
+local function attempted(attempts, fence)
+  return string.find(',' .. attempts .. ',', ',' .. fence .. ',', 1, true)
+end
+
+-- Nothing if the run is not to be had.
+local function take(agent)
+  local known = redis.call('HMGET', run, 'version', 'agent', 'owner', 'fence', 'until', 'due', 'attempts', 'length',
+    'incarnations', 'parkedAt')
+  local version, till, due, attempts = known[1], known[5], known[6], known[7]
+  if version and version ~= '2' then return end
+  if known[2] ~= agent then
+    redis.call('ZREM', base .. 'work:' .. agent, id)
+    return
+  end
+  local own = holds(till) and known[3] == owner
+  if not own and (holds(till) or known[10] or not tonumber(due) or tonumber(due) > now or forgotten()) then return end
+  sound(known[8], known[9])
+  shown()
+  local fence = own and known[4] or draw(ARGV[8], ARGV[9])
+  hold(owner, fence, ttl)
+  redis.call('HSET', run, 'handled', '1')
+  if not attempted(attempts, fence) then
+    redis.call('HSET', run, 'attempts', attempts == '' and fence or attempts .. ',' .. fence)
+  end
+  redis.call('SADD', mine, id)
+  redis.call('PEXPIRE', mine, ttl)
+  place()
+  taken[#taken + 1] = given(fence)
+end
+
+local function retake()
+  local known = redis.call('HMGET', run, 'agent', 'owner', 'until')
+  if known[1] and known[2] == owner and holds(known[3]) then take(known[1]) end
+end
+
+for _, name in ipairs(redis.call('SMEMBERS', mine)) do
+  use(name)
+  pcall(retake)
+end
+
+local due, more = {}, false
+for i = 10, #ARGV do
+  -- Some of them may be no run that this version can read.
+  local ids = redis.call('ZRANGEBYSCORE', base .. 'work:' .. ARGV[i], '-inf', now, 'WITHSCORES', 'LIMIT', 0, most + 64)
+  for j = 1, #ids, 2 do due[#due + 1] = { ids[j], tonumber(ids[j + 1]), ARGV[i] } end
+end
+table.sort(due, function(a, b) return a[2] < b[2] or a[2] == b[2] and a[1] < b[1] end)
+for _, one in ipairs(due) do
+  if #taken >= most then
+    more = true
+    break
+  end
+  use(one[1])
+  -- One run that cannot be read keeps no other from being taken.
+  pcall(take, one[3])
+end
+
+local next = more and now
+for i = 10, #ARGV do
+  local first = redis.call('ZRANGEBYSCORE', base .. 'work:' .. ARGV[i], '(' .. text(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if first[2] and (not next or tonumber(first[2]) < next) then next = tonumber(first[2]) end
+end
+return { 'claimed', next and text(math.max(0, next - now)) or '', taken }
+`
+
+/** ARGV: base, id, retention, time for what never ends, fence, ttl, seen. */
+export const renew = `${reading}${facts}${placing()}
 local known = redis.call('HMGET', run, 'version', 'fence', 'until', 'length')
 if known[1] ~= '2' then return unknown(known[1]) end
-if known[2] ~= ARGV[3] or not holds(known[3]) then return { 'lost' } end
-local answer = since(tonumber(ARGV[5]), number(known[4]))
-local till = ${leaseEnd("ARGV[4]")}
-redis.call('HSET', run, 'until', till)
-redis.call('ZADD', base .. 'held', till, id)
+if known[2] ~= ARGV[5] or not holds(known[3]) then return { 'lost' } end
+local answer = since(tonumber(ARGV[7]), number(known[4]))
+redis.call('HSET', run, 'until', ${leaseEnd("ARGV[6]")})
+place()
 return { 'done', answer }
 `
 
 /**
- * ARGV: base, id, fence, seen, after how long it is due or '' or 'as it is', '=' and the reason to park it or '', what becomes
- * of the attempt.
+ * ARGV: base, id, retention, time for what never ends, fence, seen, after how long it is due or '' or 'as it is' or
+ * 'later', '=' and the reason to park it or '', what becomes of the attempt.
  */
-export const release = `${reading}${one}${writing}
-local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'createdAt', 'due')
+export const release = `${reading}${placing()}
+local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'due')
 if known[1] ~= '2' then return unknown(known[1]) end
-local held, attempts = known[2] == ARGV[3], known[3] or ''
-if ARGV[7] == 'reset' and held then
+local held, attempts = known[2] == ARGV[5], known[3] or ''
+if ARGV[9] == 'reset' and held then
   attempts = ''
-elseif ARGV[7] ~= 'keep' then
+elseif ARGV[9] ~= 'keep' then
   local rest = {}
   for fence in string.gmatch(attempts, '%d+') do
-    if fence ~= ARGV[3] then rest[#rest + 1] = fence end
+    if fence ~= ARGV[5] then rest[#rest + 1] = fence end
   end
   attempts = table.concat(rest, ',')
 end
@@ -63,23 +141,22 @@ if not held then
   return { 'done' }
 end
 
-local unseen = number(known[4]) > tonumber(ARGV[4])
-local due = ARGV[5]
+local unseen = number(known[4]) > tonumber(ARGV[6])
+local due = ARGV[7]
 if due == 'as it is' then
-  due = known[6] or ''
+  due = known[5] or ''
+elseif due == 'later' then
+  due = text(now + 60000)
 elseif unseen then
   due = text(now)
 elseif due ~= '' then
   due = text(now + due)
 end
-redis.call('HDEL', run, 'owner', 'fence', 'until')
+redis.call('HDEL', run, 'owner', 'fence', 'until', 'reason', 'parkedAt')
 redis.call('HSET', run, 'attempts', attempts, 'due', due, 'updatedAt', now)
-if ARGV[6] ~= '' and not unseen then
-  redis.call('HSET', run, 'reason', string.sub(ARGV[6], 2), 'parkedAt', now)
-  redis.call('ZADD', base .. 'parked', known[5], id)
-else
-  resume()
+if ARGV[8] ~= '' and not unseen then
+  redis.call('HSET', run, 'reason', string.sub(ARGV[8], 2), 'parkedAt', now)
 end
-place(due, false)
+place(true)
 return { 'done' }
 `

@@ -1,10 +1,11 @@
-import { forgetting, one, reading } from "./parts.ts"
+import { forgetting, reading } from "./parts.ts"
 
 /** ARGV: base, id. */
-export const read = `${reading}${one}
+export const read = `${reading}
 local version = redis.call('HGET', run, 'version')
 if version ~= '2' then return unknown(version) end
-return { 'found', shown(run, journal, keys) }
+if forgotten() then return { 'none' } end
+return { 'found', shown() }
 `
 
 /** KEYS: the index of the responses. ARGV: the response. Answers the runs of this shard that opened it. */
@@ -15,29 +16,13 @@ return { 'found', found }
 `
 
 /**
- * One look at a part of one index. KEYS: the index that is read. ARGV: base; the time and the id after which to begin, or '';
- * how many runs to find; '1' for `work`, of which only runs count that are due now; '1' for parked runs, '0' for others, ''
- * for both; '=' and the agent, or ''. Answers whether the end was reached, how far it came, and the runs, each with its place
- * in the index.
+ * One look at a part of one index. KEYS: the index that is read. ARGV: base, '', the time and the id after which to begin or '';
+ * how many runs to find; '1' for parked runs, '0' for others, '' for both; '=', the status and the agent of the index, or ''.
+ * Answers whether the end was reached, how far it came, and the runs, each with its place in the index.
  */
-export const list = `${reading}
-local index, base = KEYS[1], ARGV[1]
-local from, past, wanted, due = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+export const list = `${reading}${forgetting}
+local index, from, past, wanted = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local most = 1000
-${forgetting}
--- Whoever held these runs did not give them up. On a server that takes no writes they stay where they are.
-if due then
-  local past = redis.call('ZRANGEBYSCORE', base .. 'held', '-inf', now, 'LIMIT', 0, most)
-  local moved = 0
-  for _, id in ipairs(past) do
-    local at = redis.pcall('HGET', base .. 'run:' .. id, 'due')
-    local done = type(at) == 'string' and tonumber(at) and redis.pcall('ZADD', base .. 'work', at, id)
-    if type(done) == 'table' then break end
-    if type(redis.pcall('ZREM', base .. 'held', id)) == 'table' then break end
-    moved = moved + 1
-  end
-  if moved == most then return { '0', '', '', {} } end
-end
 
 -- Lua would compare as the server's language does.
 local function after(a, b)
@@ -49,15 +34,15 @@ local function after(a, b)
 end
 
 -- Nothing if the run is not asked for, false if it is gone.
-local function look(id, score)
-  local run = base .. 'run:' .. id
-  local known = redis.call('HMGET', run, 'version', 'agent', 'parkedAt')
-  if not known[1] and redis.call('EXISTS', run) == 0 then return false end
+local function look(score)
+  local known = redis.call('HMGET', run, 'version', 'agent', 'listed', 'parkedAt')
+  if not known[1] and unknown() then return false end
   if known[1] and known[1] ~= '2' and number(known[1]) > 2 then return end
-  if known[1] ~= '2' or not known[2] then error('CORRUPT') end
-  if ARGV[6] ~= '' and (ARGV[6] == '1') ~= (known[3] and true or false) then return end
-  if ARGV[7] ~= '' and ARGV[7] ~= '=' .. known[2] then return end
-  return { id, score, shown(run, base .. 'journal:' .. id, base .. 'keys:' .. id) }
+  if known[1] ~= '2' or not known[2] or not known[3] then error('CORRUPT') end
+  if ARGV[7] ~= '' and ARGV[7] ~= '=' .. known[3] .. ':' .. known[2] then return end
+  if ARGV[6] ~= '' and (ARGV[6] == '1') ~= (known[4] and true or false) then return end
+  if forgotten() then return end
+  return { id, score, shown() }
 end
 
 local rank = from == '' and 0 or redis.call('ZCOUNT', index, '-inf', '(' .. from)
@@ -68,28 +53,57 @@ while over == '0' and #found < wanted and looked < most do
   if #members == 0 then over = '1' end
   for i = 1, #members, 2 do
     if #found == wanted then break end
-    local id, score = members[i], members[i + 1]
-    if due and tonumber(score) > now then
-      over = '1'
-      break
-    end
+    local name, score = members[i], members[i + 1]
     rank = rank + 1
     looked = looked + 1
-    if from == '' or tonumber(score) > tonumber(from) or after(id, past) then
-      at, last = score, id
+    if from == '' or tonumber(score) > tonumber(from) or after(name, past) then
+      at, last = score, name
+      use(name)
       -- One run that cannot be read hides no other.
-      local sound, run = pcall(look, id, score)
+      local sound, one = pcall(look, score)
       if not sound then
-        found[#found + 1] = { id, score }
-      elseif run then
-        found[#found + 1] = run
-      elseif run == false then
-        gone[#gone + 1] = id
+        found[#found + 1] = { name, score }
+      elseif one then
+        found[#found + 1] = one
+      elseif one == false then
+        gone[#gone + 1] = name
       end
     end
   end
 end
 -- On a server that takes no writes they stay, and are passed over.
-for _, id in ipairs(gone) do forget(id, redis.pcall) end
+for _, name in ipairs(gone) do
+  use(name)
+  forget(redis.pcall)
+  redis.pcall('ZREM', index, name)
+end
 return { over, at, last, found }
+`
+
+/** ARGV: base, id. */
+export const wake = `
+local namespace = string.match(ARGV[1], '^{(.*):%d+}:$')
+redis.call('PUBLISH', namespace .. ':hints', 'run\\n' .. ARGV[2] .. '\\n')
+return { 'done' }
+`
+
+/** KEYS: one of the shard. ARGV: base. Answers the agents that have or had runs. */
+export const agents = `
+return { 'agents', redis.call('SMEMBERS', ARGV[1] .. 'agents') }
+`
+
+/** KEYS: one of the shard. ARGV: base, '=' and the agent or '', and the statuses. Answers how many stand at each, and are parked. */
+export const count = `
+local base = ARGV[1]
+local agents = ARGV[2] == '' and redis.call('SMEMBERS', base .. 'agents') or { string.sub(ARGV[2], 2) }
+local counts = {}
+for i = 3, #ARGV do
+  local sum = 0
+  for _, agent in ipairs(agents) do sum = sum + redis.call('ZCARD', base .. 'status:' .. ARGV[i] .. ':' .. agent) end
+  counts[#counts + 1] = tostring(sum)
+end
+local parked = 0
+for _, agent in ipairs(agents) do parked = parked + redis.call('ZCARD', base .. 'parked:' .. agent) end
+counts[#counts + 1] = tostring(parked)
+return { 'counts', counts }
 `

@@ -1,26 +1,28 @@
-// A run is a hash, a list and a set.
+// A run is a hash, a list, a set and, if its input is kept, a text.
 //
 //   {baton:3}:run:<id>      version, run, agent, incarnation, incarnations, position, ordinal, handled, attempts, reason,
-//                           parkedAt, due, owner, fence, until, length, createdAt, updatedAt
+//                           parkedAt, due, owner, fence, until, length, last, stage, listed, input, createdAt, updatedAt
 //   {baton:3}:journal:<id>  the journal: a fact is `<at>|<JSON>`
 //   {baton:3}:keys:<id>     the keys of the facts in the journal
+//   {baton:3}:input:<id>    the input; the hash says in `input` until when it is kept
 //
 // The hash holds what a record does. `run` and `position` are JSON; an empty `position` is the one before the first update.
 // `incarnations` are all that the run had, between commas, the last one in force. `attempts` are fences between commas.
-// Without `due`, or if it is empty, the run is not work. `length` is that of the journal: if the list or the set has another
-// one, Redis lost it, and the run is not what Baton wrote. A run that was never parked or held lacks those fields.
+// If `due` is empty, the run is not work. `length` is that of the journal: if the list or the set has another one, Redis lost
+// it, and the run is not what Baton wrote. `last` is when the last fact came. `stage` is `queued`, `in_progress` or how the
+// run ended, and `listed` the status under which it is listed. A run that was never parked or held lacks those fields.
 //
-//   {baton:3}:runs       ids by time of creation
-//   {baton:3}:parked     ids of parked runs by time of creation
-//   {baton:3}:work       ids of runs that nobody holds, by when they are due
-//   {baton:3}:held       ids of runs that somebody holds, by when the lease ends: then a look at `work` moves them there
-//   {baton:3}:ends       ids of runs that are over by the time at which they are forgotten
-//   {baton:3}:responses  `<response id>\0<run id>`
-//   {baton:3}:fence      the last fence or incarnation that was given
+//   {baton:3}:runs                    ids by time of creation
+//   {baton:3}:agents                  the agents that have or had runs
+//   {baton:3}:status:<status>:<agent> ids of the runs that stand there, by time of creation
+//   {baton:3}:parked:<agent>          ids of parked runs by time of creation
+//   {baton:3}:work:<agent>            ids of runs by when they can be claimed: when they are due, or when their lease ends
+//   {baton:3}:idle                    ids by when they are forgotten
+//   {baton:3}:responses               `<response id>\0<run id>`
+//   {baton:3}:claim:<owner>           ids of the runs that one claim took
+//   {baton:3}:fence                   the last fence or incarnation that was given
 //
-// Lua knows nothing of facts but three things that their keys tell: which response was accepted, that the run is over, and
-// that it was retried. Redis forgets the hash and the list of a run that is over by itself; its set is there until the
-// indexes are swept, as it tells which responses were the run's.
+// Lua knows little of facts: what their keys tell, and the incarnation, the turn and the status that stand in their JSON.
 //
 // A later version may store what it likes, as long as `version` says so: then nothing of the run is touched. Replies are
 // lists of texts whose first says what they are, as clients differ in what they make of numbers. Where Lua makes a text
@@ -33,26 +35,37 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `
 
+/** ARGV: base, id; what is after them is each script's own. */
 export const reading = `${time}
+local base = ARGV[1]
+local id, run, journal, keys
+local function use(name)
+  id, run, journal, keys = name, base .. 'run:' .. name, base .. 'journal:' .. name, base .. 'keys:' .. name
+end
+use(ARGV[2])
+
 local function text(number) return string.format('%.0f', number) end
 local function number(text) return tonumber(text) or error('CORRUPT') end
 local function holds(till) return till and now < number(till) end
 
-local function shown(run, journal, keys)
+local function unknown(version)
+  if version then return (tonumber(version) or error('CORRUPT')) > 2 and { 'newer' } or error('CORRUPT') end
+  -- All of a run goes at once: what is left of one says that Redis lost the rest.
+  if redis.call('EXISTS', run, journal, keys) > 0 then error('CORRUPT') end
+  return { 'none' }
+end
+
+-- A run whose time is over is gone, though it may not be swept yet.
+local function forgotten()
+  local at = redis.call('ZSCORE', base .. 'idle', id)
+  return at and tonumber(at) <= now
+end
+
+local function shown()
   local known = redis.call('HMGET', run, 'length', 'until')
   local list = redis.call('LRANGE', journal, 0, -1)
   if number(known[1]) ~= #list or redis.call('SCARD', keys) ~= #list then error('CORRUPT') end
   return { holds(known[2]) and '1' or '0', redis.call('HGETALL', run), list }
-end
-`
-
-export const one = `
-local run, journal, keys, base, id = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
-
-local function unknown(version)
-  if version then return (tonumber(version) or error('CORRUPT')) > 2 and { 'newer' } or error('CORRUPT') end
-  if redis.call('EXISTS', run) == 1 then error('CORRUPT') end
-  return { 'none' }
 end
 `
 
@@ -78,29 +91,38 @@ export const leaseEnd = (ttl: string) => `text(time[1] * 1000 + math.ceil(time[2
 
 // `call` is `redis.pcall` if the server may take no writes.
 export const forgetting = `
-local function forget(id, call)
-  local keys = base .. 'keys:' .. id
-  local known = call('SMEMBERS', keys)
-  for _, key in ipairs(known) do
+local function forget(call)
+  local known = call('HMGET', run, 'agent', 'listed')
+  local agent, listed = known[1], known[2]
+  local facts = call('SMEMBERS', keys)
+  for _, key in ipairs(facts) do
     local response = string.match(key, '^Accepted (.*)$')
     if response then call('ZREM', base .. 'responses', response .. '\\0' .. id) end
   end
-  call('DEL', keys)
-  for _, index in ipairs({ 'runs', 'parked', 'work', 'held', 'ends' }) do call('ZREM', base .. index, id) end
+  call('DEL', run, journal, keys, base .. 'input:' .. id)
+  for _, index in ipairs({ 'runs', 'idle' }) do call('ZREM', base .. index, id) end
+  if agent then
+    call('ZREM', base .. 'work:' .. agent, id)
+    call('ZREM', base .. 'parked:' .. agent, id)
+    if listed then call('ZREM', base .. 'status:' .. listed .. ':' .. agent, id) end
+  end
 end
 `
 
-export const writing = `${forgetting}
--- Redis has let go of these runs: a few at a time, so that no operation takes long.
+/** What a script needs that places a run. From `at` on, ARGV has the retention and the time for what never ends, or ''. */
+export const placing = (at = 3) => `${forgetting}
+local retention, abandoned = ARGV[${at}], ARGV[${at + 1}]
+local namespace, part = string.match(base, '^{(.*):(%d+)}:$')
+
+-- A few at a time, so that no operation takes long.
 local function sweep()
-  local past = redis.call('ZRANGEBYSCORE', base .. 'ends', '-inf', now - 1000, 'LIMIT', 0, 16)
-  for _, id in ipairs(past) do
-    if redis.call('EXISTS', base .. 'run:' .. id) == 1 then
-      redis.call('ZREM', base .. 'ends', id)
-    else
-      forget(id, redis.call)
-    end
+  local here = id
+  for _, past in ipairs(redis.call('ZRANGEBYSCORE', base .. 'idle', '-inf', now, 'LIMIT', 0, 16)) do
+    use(past)
+    local version = redis.call('HGET', run, 'version')
+    if version and version ~= '2' then redis.call('ZREM', base .. 'idle', id) else forget(redis.call) end
   end
+  use(here)
 end
 
 -- No other shard gives the same.
@@ -112,42 +134,67 @@ local function draw(shard, shards)
   return fence
 end
 
-local function place(due, till)
-  if till then
-    redis.call('ZADD', base .. 'held', till, id)
-    redis.call('ZREM', base .. 'work', id)
-  elseif due ~= '' then
-    redis.call('ZADD', base .. 'work', due, id)
-    redis.call('ZREM', base .. 'held', id)
-  else
-    redis.call('ZREM', base .. 'work', id)
-    redis.call('ZREM', base .. 'held', id)
-  end
-end
-
-local function resume()
-  if redis.call('HDEL', run, 'reason', 'parkedAt') > 0 then redis.call('ZREM', base .. 'parked', id) end
-end
-
 local function of(incarnations, incarnation)
   return string.find(incarnations or '', ',' .. incarnation .. ',', 1, true)
 end
 
--- A run that is over, and of which its consumer knows that or nobody promised it, is kept for its time from now on.
-local function settle(incarnations, retention)
-  local incarnation = string.match(incarnations, '(%d+),$')
-  local over = redis.call('SISMEMBER', keys, incarnation .. ' Ended') == 1 and
-    (redis.call('HGET', run, 'handled') ~= '1' or redis.call('SISMEMBER', keys, incarnation .. ' Delivered') == 1)
-  if over and retention ~= '' then
-    redis.call('ZADD', base .. 'ends', now + retention, id)
-    redis.call('PEXPIRE', run, retention)
-    redis.call('PEXPIRE', journal, retention)
-  elseif not over then
-    redis.call('ZREM', base .. 'ends', id)
-    redis.call('PERSIST', run)
-    redis.call('PERSIST', journal)
+-- Whether a response may run on that was bought for a run which has ended.
+local function loose()
+  local known = {}
+  for _, key in ipairs(redis.call('SMEMBERS', keys)) do known[key] = true end
+  for key in pairs(known) do
+    local response = string.match(key, '^Accepted (.*)$')
+    if response and not known['ResponseEnded ' .. response] and not known['CancelSent ' .. response] then return true end
   end
-  sweep()
+end
+
+local open = { queued = true, in_progress = true }
+
+-- Puts the run where its fields say. With 'tell', others hear of it if it is work.
+local function place(tell)
+  local known = redis.call('HMGET', run, 'agent', 'stage', 'due', 'until', 'parkedAt', 'createdAt', 'listed', 'handled',
+    'last', 'incarnations')
+  local agent, stage, due, till, parked, created, listed = unpack(known, 1, 7)
+  local isOpen, held = open[stage], holds(till)
+  local at = not parked and (held and till or due ~= '' and due)
+  if at then
+    redis.call('ZADD', base .. 'work:' .. agent, at, id)
+  else
+    redis.call('ZREM', base .. 'work:' .. agent, id)
+  end
+  local status = isOpen and due == '' and not till and not parked and 'waiting' or stage
+  if status ~= listed then
+    if listed then
+      redis.call('ZREM', base .. 'status:' .. listed .. ':' .. agent, id)
+    else
+      redis.call('SADD', base .. 'agents', agent)
+    end
+    redis.call('ZADD', base .. 'status:' .. status .. ':' .. agent, created, id)
+    redis.call('HSET', run, 'listed', status)
+  end
+  if parked then
+    redis.call('ZADD', base .. 'parked:' .. agent, created, id)
+  else
+    redis.call('ZREM', base .. 'parked:' .. agent, id)
+  end
+
+  local over = not isOpen and
+    (known[8] ~= '1' or redis.call('SISMEMBER', keys, string.match(known[10], '(%d+),$') .. ' Delivered') == 1) and
+    not loose()
+  local kept = over and retention or abandoned
+  if kept == '' then
+    redis.call('ZREM', base .. 'idle', id)
+  else
+    local last = math.max(number(known[9]), number(till or '0'), over and 0 or tonumber(due) or 0)
+    redis.call('ZADD', base .. 'idle', last + kept, id)
+  end
+  if tell and at and not held then
+    redis.call('PUBLISH', namespace .. ':hints', 'work\\n' .. part .. '\\n' .. text(math.max(0, at - now)) .. '\\n' .. agent)
+  end
+end
+
+local function tellRun(by)
+  redis.call('PUBLISH', namespace .. ':hints', 'run\\n' .. id .. '\\n' .. by)
 end
 
 -- The facts of the arguments from here on that the journal does not have.
@@ -161,21 +208,39 @@ local function unheard(first)
   return fresh
 end
 
-local function add(fresh, length, incarnations, retention)
-  local known, settles = incarnations, false
+local function dropInput()
+  redis.call('HDEL', run, 'input')
+  redis.call('DEL', base .. 'input:' .. id)
+end
+
+-- Adds facts, and says whether the run ended with them.
+local function add(fresh, length, incarnations)
+  local known, ends = incarnations, false
+  local fields = redis.call('HMGET', run, 'stage', 'input')
+  local stage, input = fields[1], fields[2]
   for _, fact in ipairs(fresh) do
-    local key = fact[1]
+    local key, json = fact[1], fact[2]
     redis.call('SADD', keys, key)
-    redis.call('RPUSH', journal, text(now) .. '|' .. fact[2])
+    redis.call('RPUSH', journal, text(now) .. '|' .. json)
+    local current = string.match(known, '(%d+),$')
     local response = string.match(key, '^Accepted (.*)$')
-    if response then redis.call('ZADD', base .. 'responses', 0, response .. '\\0' .. id) end
+    if response then
+      redis.call('ZADD', base .. 'responses', 0, response .. '\\0' .. id)
+      local isCurrent = string.match(json, '"incarnation":(%d+)') == current
+      if isCurrent and stage == 'queued' then stage = 'in_progress' end
+      if input == 'accepted' and string.match(json, '"turn":(%d+)') == '0' then dropInput() end
+    end
     local incarnation, kind = string.match(key, '^(%d+) (%a+)$')
-    if kind == 'Retried' then known = known .. incarnation .. ',' end
-    settles = settles or kind == 'Retried' or kind == 'Ended' or kind == 'Delivered'
+    if kind == 'Retried' then
+      known = known .. incarnation .. ','
+      stage = string.match(json, '"turn":(%d+)') == '0' and 'queued' or 'in_progress'
+    elseif kind == 'Ended' and incarnation == current then
+      stage, ends = string.match(json, '"status":"([%a_]+)"'), true
+      if input and (stage == 'completed' or stage == 'incomplete') then dropInput() end
+    end
   end
-  redis.call('HSET', run, 'length', length + #fresh, 'updatedAt', now)
+  redis.call('HSET', run, 'length', length + #fresh, 'updatedAt', now, 'last', now, 'stage', stage)
   if known ~= incarnations then redis.call('HSET', run, 'incarnations', known) end
-  if settles then settle(known, retention) end
-  return length + #fresh
+  return length + #fresh, ends
 end
 `

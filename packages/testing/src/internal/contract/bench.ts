@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
-import { equal } from "./violation.ts"
+import { ContractViolation, equal } from "./violation.ts"
 
 export type Store = TokenStore.TokenStore["Service"]
 
@@ -46,8 +46,21 @@ export interface Bench extends Terms {
   readonly recordOf: (id: string) => Effect.Effect<RunRecord.RunRecord, unknown>
   /** The ids of a listing, page by page. */
   readonly pages: (filter: TokenStore.RunFilter) => Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, unknown>
-  /** The runs that are work now, in order. */
+  /** The runs that are work now, those that were due first coming first, as their records tell. Nobody takes them. */
   readonly work: Effect.Effect<ReadonlyArray<string>, unknown>
+  /** Claims in one shard after the other, until there are as many runs as wanted. */
+  readonly claim: (options?: Partial<Omit<TokenStore.ClaimOptions, "shard">>) => Effect.Effect<Found, unknown>
+  /** Claims the only run that is to be work. */
+  readonly attempt: (owner: string, ttl?: Duration.Duration) => Effect.Effect<TokenStore.Taken, unknown>
+}
+
+/** What claims in all shards came to. */
+interface Found {
+  readonly taken: ReadonlyArray<TokenStore.Taken>
+  /** The ids of the runs that were taken, in order of the ids. */
+  readonly ids: ReadonlyArray<string>
+  /** In how many milliseconds the next run is due. */
+  readonly next: number | undefined
 }
 
 /** A place that a store keeps runs in, opened as often as wanted: each time until its scope ends. */
@@ -146,24 +159,58 @@ export const plain = (facts: ReadonlyArray<RunRecord.Fact>): ReadonlyArray<unkno
 export const make = (store: Store, terms: Terms): Bench => {
   const acquire: Bench["acquire"] = (id, owner = "a", ttl = lasting) =>
     Effect.map(store.acquire(idOf(id), { owner, ttl }), ({ lease }) => lease)
-  const pages: Bench["pages"] = Effect.fnUntraced(function* (filter: TokenStore.RunFilter) {
-    const found: Array<ReadonlyArray<string>> = []
+  const records = Effect.fnUntraced(function* (filter: TokenStore.RunFilter) {
+    const found: Array<ReadonlyArray<RunRecord.RunRecord>> = []
     let cursor: string | undefined
     do {
       const page: TokenStore.Page<RunRecord.RunRecord> = yield* store.list({
         ...filter,
         ...(cursor === undefined ? {} : { cursor })
       })
-      found.push(page.items.map(({ runId }) => runId))
+      found.push(page.items)
       cursor = page.cursor
       yield* equal(cursor !== undefined && found.length > terms.runs, false, "the pages of a listing have no end")
     } while (cursor !== undefined)
     return found
   })
+  const pages: Bench["pages"] = (filter) =>
+    Effect.map(records(filter), (found) => found.map((items) => items.map(({ runId }) => String(runId))))
+  // Of a run that is there for no longer. The clock of this process may be another one.
+  const now = Effect.gen(function* () {
+    const { record } = yield* store.create(newRun("clock", { agent: "clock" }), { due: Duration.infinity })
+    yield* store.remove(yield* acquire("clock", "clock"), { force: true })
+    return record.createdAt
+  })
+  const work = Effect.gen(function* () {
+    const millis = yield* now
+    const found = yield* records({ parked: false, limit: 100 })
+    const due = found.flat().filter((record) => record.lease === null && (record.due ?? Number.MAX_VALUE) <= millis)
+    const inOrder = due.toSorted((a, b) => (a.due ?? 0) - (b.due ?? 0))
+    return inOrder.map(({ runId }) => String(runId))
+  })
+  const claim: Bench["claim"] = Effect.fnUntraced(function* ({ limit = 1000, ...options } = {}) {
+    const taken: Array<TokenStore.Taken> = []
+    let next: number | undefined
+    for (const shard of store.shards) {
+      const wanted = { agents: ["analyst"], owner: "worker", ttl: lasting, ...options }
+      const claimed = yield* store.claim({ ...wanted, limit: Math.max(0, limit - taken.length), shard })
+      taken.push(...claimed.taken)
+      if (claimed.next !== undefined) next = Math.min(next ?? Number.MAX_VALUE, Duration.toMillis(claimed.next))
+    }
+    return { taken, ids: taken.map(({ lease }) => String(lease.runId)).toSorted(), next }
+  })
+  const attempt: Bench["attempt"] = (owner, ttl = lasting) =>
+    Effect.flatMap(claim({ owner, ttl }), ({ taken: [first, ...others] }) =>
+      first === undefined || others.length > 0
+        ? Effect.fail(new ContractViolation({ message: `a claim of ${owner} takes one run`, actual: others.length }))
+        : Effect.succeed(first)
+    )
   return {
     ...terms,
     store,
     acquire,
+    claim,
+    attempt,
     begin: (id, owner, ttl) =>
       Effect.gen(function* () {
         const { record } = yield* store.create(newRun(id))
@@ -172,7 +219,7 @@ export const make = (store: Store, terms: Terms): Bench => {
       }),
     recordOf: (id) => Effect.flatMap(store.read(idOf(id)), Effect.fromOption),
     pages,
-    work: Effect.map(pages({ due: true, limit: 100 }), (found) => found.flat())
+    work
   }
 }
 

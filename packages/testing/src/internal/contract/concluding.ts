@@ -36,6 +36,7 @@ export const concluding = {
     }),
 
   "a run that was promised to a worker's consumer is work at once, whatever the decision says": ({
+    attempt,
     begin,
     store,
     work
@@ -44,8 +45,7 @@ export const concluding = {
       const id = idOf("r-1")
       const { facts, lease } = yield* begin("r-1")
       yield* store.release(lease, leave)
-      const { lease: taken } = yield* store.acquire(id, { owner: "worker", ttl: Duration.minutes(10), attempt: true })
-      yield* store.release(taken, leaveForGood)
+      yield* store.release((yield* attempt("worker")).lease, leaveForGood)
       yield* equal(yield* work, [], "it is no work")
       yield* store.conclude(id, { seen: 0, facts: [facts.ended("cancelled")], due })
       yield* equal(yield* work, ["r-1"], "its consumer is still to be told")

@@ -35,7 +35,7 @@ const stateOf = ({ store }: Bench) =>
 
 /** Takes a run, whoever had it before the place was closed, as it may be held still. */
 const again = ({ store }: Bench, id: string, owner = "a") =>
-  store.acquire(idOf(id), { owner, ttl: lasting, steal: true, attempt: true })
+  store.acquire(idOf(id), { owner, ttl: lasting, steal: true })
 
 /** A request and a position, under a lease. */
 const advanced = Effect.fnUntraced(function* (bench: Bench, id: string) {
@@ -49,7 +49,7 @@ export const durability = {
     Effect.gen(function* () {
       const before = yield* using(place, (bench) =>
         Effect.gen(function* () {
-          const { acquire, recordOf, store } = bench
+          const { acquire, claim, recordOf, store } = bench
           yield* Effect.forEach(range(8), (i) =>
             store.create(newRun(numbered(i), { digest: `d-${i}` }), {
               facts: i === 7 ? [{ _tag: "Accepted", by: "a", turn: 0, responseId: "resp_7", streamed: false }] : []
@@ -65,7 +65,12 @@ export const durability = {
             yield* store.commit(lease, commitOf(numbered(i), 2))
             if (i % 3 === 0) yield* store.commit(lease, { seen: all, facts: [facts.ended("completed")] })
             if (i % 2 === 0) yield* store.release(lease, { ...leaveForGood, parked: `because ${i}` })
-            if (i === 5) yield* store.release(lease, { ...leave, due: lasting, attempt: "back" })
+            if (i === 5) yield* store.release(lease, { ...leave, due: lasting })
+          }
+          yield* store.create(newRun("tried", { agent: "tried", labels: { team: "é", empty: "" } }))
+          for (const owner of ["first", "second"]) {
+            const { taken } = yield* claim({ agents: ["tried"], owner })
+            yield* Effect.forEach(taken, (one) => store.release(one.lease, leave))
           }
           const { incarnation } = yield* recordOf(numbered(1))
           yield* store.record(idOf(numbered(1)), factsOf(incarnation).cancelRequested, 0)
@@ -78,7 +83,7 @@ export const durability = {
       )
       const reopened = yield* using(place, (bench) =>
         Effect.gen(function* () {
-          const { recordOf, store } = bench
+          const { claim, recordOf, store } = bench
           const state = yield* stateOf(bench)
           const parked = (yield* bench.pages({ parked: true, limit: 2 })).flat()
           const found = yield* Effect.forEach(range(8), (i) => store.read({ responseId: `resp_${i}` }))
@@ -90,7 +95,9 @@ export const durability = {
           const expected = [facts.requested(0), facts.accepted(0, "resp_1"), facts.cancelRequested]
           yield* equal(plain(answer.facts), expected, "a commit that was made")
           yield* equal(plain((yield* recordOf(numbered(1))).journal), expected, "the journal after it")
-          yield* equal(record.attempts.length, 2, "the attempts")
+          const { ids, taken } = yield* claim({ agents: ["tried"], owner: "third" })
+          yield* equal(ids, ["tried"], "a run that is claimed")
+          yield* equal(taken[0]?.record.attempts.length, 3, "its attempts")
           return { state, parked, found: found.map(Option.map(({ runId }) => String(runId))) }
         })
       )
@@ -124,13 +131,13 @@ export const durability = {
                 due: Duration.zero
               })
             ),
-          (bench) => again(bench, id, "c"),
+          ({ attempt }) => attempt(`w-${i}`),
           (bench) => Effect.flatMap(again(bench, id, "d"), ({ lease }) => bench.store.remove(lease))
         ]
         const expected = [
           Option.some({ ordinal: 0, facts: 0, isDue: true, attempts: 0 }),
-          Option.some({ ordinal: 1, facts: 1, isDue: true, attempts: 1 }),
-          Option.some({ ordinal: 1, facts: 2, isDue: true, attempts: 1 }),
+          Option.some({ ordinal: 1, facts: 1, isDue: true, attempts: 0 }),
+          Option.some({ ordinal: 1, facts: 2, isDue: true, attempts: 0 }),
           Option.some({ ordinal: 1, facts: 2, isDue: false, attempts: 0 }),
           Option.some({ ordinal: 1, facts: 3, isDue: true, attempts: 0 }),
           Option.some({ ordinal: 1, facts: 3, isDue: true, attempts: 1 }),
@@ -237,6 +244,27 @@ export const durability = {
       yield* above(created.record.incarnation, last, "the incarnation rises")
       const lease = yield* using(place, ({ acquire }) => acquire("r-2"))
       yield* above(lease.fence, created.record.incarnation, "the fence rises over an incarnation")
+    }),
+
+  "an input outlives the closing, as long as it is kept": (place) =>
+    Effect.gen(function* () {
+      const input = { text: "é 日本語 \u2028", until: "accepted" } as const
+      const inputOf = (bench: Bench, id: string) => Effect.map(again(bench, id), (taken) => taken.input)
+      yield* using(place, ({ store }) =>
+        Effect.forEach(["kept", "used"], (id) => store.create(newRun(id), { input }))
+      )
+      const used = yield* using(place, (bench) =>
+        Effect.gen(function* () {
+          const { record } = yield* again(bench, "used")
+          yield* bench.store.record(idOf("used"), factsOf(record.incarnation).accepted(0, "resp_1"), 0)
+          return yield* inputOf(bench, "kept")
+        })
+      )
+      yield* equal(used, input.text, "an input that is kept")
+      const inputs = yield* using(place, (bench) => Effect.forEach(["kept", "used"], (id) => inputOf(bench, id)))
+      yield* equal(inputs, [input.text, undefined], "one that is kept, and one that is not any more")
+      const record = yield* using(place, ({ recordOf }) => recordOf("used"))
+      yield* equal(record.input, undefined, "what the record says of it")
     }),
 
   "when a run is work outlives the closing, though who held it does not": (place) =>

@@ -41,28 +41,46 @@ export const repetition = {
       })
     ),
 
-  "acquire may be repeated after a timeout": ({ recordOf, store }) =>
+  "acquire may be repeated after a timeout": ({ store }) =>
     each((id, moment) =>
       Effect.gen(function* () {
-        const acquire = store.acquire(idOf(id), { owner: "a", ttl: lasting, attempt: true })
+        const acquire = store.acquire(idOf(id), { owner: "a", ttl: lasting })
         yield* store.create(newRun(id))
         yield* cut(acquire, moment)
         const { lease } = yield* acquire
         yield* equal((yield* acquire).lease, lease, "the lease is the same once more")
-        yield* equal((yield* recordOf(id)).attempts, [lease.fence], "the attempt is counted once")
         yield* store.commit(lease, commitOf(id, 1))
       })
     ),
 
-  "stealing may be repeated after a timeout": ({ begin, recordOf, store }) =>
+  "a claim may be repeated after a timeout": ({ claim, recordOf, store }) =>
     each((id, moment) =>
       Effect.gen(function* () {
-        const steal = store.acquire(idOf(id), { owner: "b", ttl: lasting, steal: true, attempt: true })
+        const ids = [`${id}-a`, `${id}-b`]
+        for (const one of ids) yield* store.create(newRun(one))
+        const ask = claim({ owner: `worker-${moment}` })
+        yield* cut(ask, moment)
+        const first = yield* ask
+        yield* equal(first.ids, ids, "the runs")
+        // A limit that is smaller now hides nothing that is held.
+        const again = yield* claim({ owner: `worker-${moment}`, limit: moment % 2 })
+        const fences = ({ taken }: typeof first) => Object.fromEntries(taken.map(({ lease }) => [lease.runId, lease.fence]))
+        yield* equal(fences(again), fences(first), "the leases are the same once more")
+        for (const { lease } of first.taken) {
+          yield* equal((yield* recordOf(lease.runId)).attempts, [lease.fence], "the attempt is counted once")
+          yield* store.commit(lease, commitOf(lease.runId, 1))
+        }
+      })
+    ),
+
+  "stealing may be repeated after a timeout": ({ begin, store }) =>
+    each((id, moment) =>
+      Effect.gen(function* () {
+        const steal = store.acquire(idOf(id), { owner: "b", ttl: lasting, steal: true })
         yield* begin(id)
         yield* cut(steal, moment)
         const { lease } = yield* steal
         yield* equal((yield* steal).lease, lease, "the lease is the same once more")
-        yield* equal((yield* recordOf(id)).attempts, [lease.fence], "the attempt is counted once")
         yield* store.commit(lease, commitOf(id, 1))
       })
     ),
@@ -97,14 +115,14 @@ export const repetition = {
       })
     ),
 
-  "giving an attempt back may be repeated after a timeout": ({ recordOf, store }) =>
+  "giving an attempt back may be repeated after a timeout": ({ attempt, recordOf, store }) =>
     each((id, moment) =>
       Effect.gen(function* () {
-        const attempt = (owner: string) => store.acquire(idOf(id), { owner, ttl: lasting, attempt: true, steal: true })
         yield* store.create(newRun(id))
-        const first = yield* attempt("a")
-        const second = yield* attempt("b")
-        const release = store.release(second.lease, { ...leave, attempt: "back" })
+        const first = yield* attempt(`a-${moment}`)
+        yield* store.release(first.lease, leave)
+        const second = yield* attempt(`b-${moment}`)
+        const release = store.release(second.lease, { ...leaveForGood, attempt: "back" })
         yield* cut(release, moment)
         yield* release
         yield* release

@@ -7,7 +7,7 @@ import { equal } from "./violation.ts"
 export const scale = {
   "ten thousand runs are kept, listed in order once each, and found by what they are": (bench) =>
     Effect.gen(function* () {
-      const { acquire, advance, pages, recordOf, runs, store } = bench
+      const { acquire, advance, claim, pages, recordOf, runs, store } = bench
       const many = { concurrency: 100, discard: true } as const
       const numbers = range(runs)
       const batch = Math.max(1, Math.ceil(runs / 20))
@@ -18,6 +18,7 @@ export const scale = {
       // One in ten is over, and one in ten is parked.
       const over = numbers.filter((i) => i % 10 === 3)
       const parked = numbers.filter((i) => i % 10 === 7)
+      const work = numbers.filter((i) => i % 10 !== 3 && i % 10 !== 7)
       const finish = Effect.fnUntraced(function* (i: number) {
         const { incarnation } = yield* recordOf(numbered(i))
         const facts = [factsOf(incarnation).accepted(0, `resp-${i}`), factsOf(incarnation).ended("completed")]
@@ -51,8 +52,16 @@ export const scale = {
         Effect.map(pages({ ...filter, limit: 300 }), (all) => all.flat().toSorted())
       yield* equal(yield* found({ status: ["completed"] }), over.map(numbered), "the runs that are over")
       yield* equal(yield* found({ parked: true }), parked.map(numbered), "the runs that are parked")
-      const work = numbers.filter((i) => i % 10 !== 3 && i % 10 !== 7)
-      yield* equal(yield* found({ due: true, parked: false }), work.map(numbered), "the runs that are work")
+      const { in_progress: running, ...counts } = yield* store.count({ agent: "analyst" })
+      const none = { waiting: 0, incomplete: 0, failed: 0, cancelled: 0, expired: 0 }
+      const standing = { ...none, queued: runs - over.length, completed: over.length, parked: parked.length }
+      yield* equal({ running, ...counts }, { running: 0, ...standing }, "how many stand where")
+      const taken: Array<string> = []
+      for (const worker of range(50)) {
+        const { ids } = yield* claim({ owner: `worker-${worker}`, limit: Math.ceil(work.length / 40) })
+        taken.push(...ids)
+      }
+      yield* equal(taken.toSorted(), work.map(numbered), "each run that is work is claimed once")
       const some = numbers.filter((i) => i % Math.max(1, Math.floor(runs / 100)) === 0)
       yield* Effect.forEach(some, (i) => Effect.flatMap(store.read(idOf(numbered(i))), Effect.fromOption), many)
       yield* Effect.forEach(

@@ -1,0 +1,107 @@
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import type { RunId } from "../../Run.ts"
+import type { TokenStore, Wakeup } from "../../TokenStore.ts"
+import { Trouble } from "./trouble.ts"
+
+type Store = TokenStore["Service"]
+type Work = Extract<Wakeup, { _tag: "Work" }>
+type Context = Context.Context<never>
+
+/** Hears again after this long if the store cannot be heard. */
+const again = Duration.seconds(1)
+
+/** The hints of a store, heard once for all who wait for some: as long as anybody does. */
+export class Wakeups {
+  private readonly store: Store
+  private readonly runs = new Map<RunId, Set<(by: string | undefined) => void>>()
+  private readonly workers = new Set<(work: Work) => void>()
+  private readonly context: Context
+  private listening: Fiber.Fiber<void> | undefined
+
+  constructor(store: Store, context: Context) {
+    this.store = store
+    this.context = context
+  }
+
+  /** Calls when something came for a run, with who wrote it if that is known; until this is taken back. */
+  onRun(id: RunId, listener: (by: string | undefined) => void): () => void {
+    const listeners = this.runs.get(id) ?? new Set()
+    this.runs.set(id, listeners.add(listener))
+    this.listen()
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0 && this.runs.get(id) === listeners) this.runs.delete(id)
+      this.rest()
+    }
+  }
+
+  /** Calls when there may be work; until this is taken back. */
+  onWork(listener: (work: Work) => void): () => void {
+    this.workers.add(listener)
+    this.listen()
+    return () => {
+      this.workers.delete(listener)
+      this.rest()
+    }
+  }
+
+  /** Ends when something came for a run that this owner did not write. */
+  woken(id: RunId, owner?: string): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const off = this.onRun(id, (by) => {
+        if (by === undefined || by !== owner) resume(Effect.void)
+      })
+      return Effect.sync(off)
+    })
+  }
+
+  private listen(): void {
+    if (this.listening !== undefined) return
+    const trouble = new Trouble({})
+    const hear = Stream.runForEach(this.store.wakeups, (hint) =>
+      Effect.suspend(() => {
+        this.told(hint)
+        return trouble.ended()
+      })
+    ).pipe(
+      Effect.catch((error) =>
+        trouble.began("hints of the store cannot be heard, and work is found by looking for it", error.message)
+      ),
+      Effect.andThen(Effect.sleep(again)),
+      Effect.forever
+    )
+    this.listening = Effect.runForkWith(this.context)(hear)
+  }
+
+  private rest(): void {
+    if (this.runs.size > 0 || this.workers.size > 0) return
+    this.listening?.interruptUnsafe()
+    this.listening = undefined
+  }
+
+  private told(hint: Wakeup): void {
+    if (hint._tag === "Work") {
+      for (const listener of this.workers) listener(hint)
+    } else {
+      for (const listener of this.runs.get(hint.runId) ?? []) listener(hint.by)
+    }
+  }
+}
+
+const known = new WeakMap<Store, Wakeups>()
+
+/** The hints of this store. */
+export const of = (store: Store): Effect.Effect<Wakeups> =>
+  Effect.map(Clock.Clock, (clock) => {
+    const found = known.get(store)
+    if (found !== undefined) return found
+    // With the clock alone: whoever listens first must not lend its services to all others.
+    const made = new Wakeups(store, Context.make(Clock.Clock, clock))
+    known.set(store, made)
+    return made
+  })

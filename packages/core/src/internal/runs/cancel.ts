@@ -1,0 +1,39 @@
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { AgentError } from "../../AgentError.ts"
+import { RunPolicy } from "../../RunPolicy.ts"
+import * as RunState from "../../RunState.ts"
+import type { RunFilter, TokenStore } from "../../TokenStore.ts"
+import { typedStore } from "../typedStore.ts"
+import { failed, list } from "./find.ts"
+
+/** How many runs are told at once. */
+const atOnce = 16
+
+/** Records of all runs of a filter that have not ended that they must stop, and answers how many they are. */
+export const cancel = Effect.fn("Runs.cancel")(function* (
+  filter: Omit<RunFilter, "cursor" | "limit">
+): Effect.fn.Return<number, AgentError, TokenStore> {
+  const store = yield* typedStore
+  const by = (yield* RunPolicy).workerName ?? "Runs.cancel"
+  return yield* list(filter).pipe(
+    Stream.mapEffect(
+      (record) => {
+        const { agent, journal, runId } = record
+        const { ended, incarnation } = RunState.fold(record)
+        if (ended !== undefined) return Effect.succeed(0)
+        return store.record(runId, { _tag: "CancelRequested", incarnation, by }, journal.length).pipe(
+          Effect.as(1),
+          // It was removed meanwhile.
+          Effect.catchTag("Gone", () => Effect.succeed(0)),
+          Effect.mapError(failed(runId, agent))
+        )
+      },
+      { concurrency: atOnce, unordered: true }
+    ),
+    Stream.runFold(
+      () => 0,
+      (sum, one) => sum + one
+    )
+  )
+})

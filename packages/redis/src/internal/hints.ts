@@ -1,0 +1,60 @@
+import { Run, type TokenStore } from "@effect-baton/core"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Redis from "effect/persistence/Redis"
+
+/** Subscribes again after this long if the connection was lost for good. */
+const again = Duration.seconds(1)
+
+/**
+ * The hints of a namespace, over one subscription for all who listen: it begins with the first, and stays until the scope
+ * ends, as a subscription takes a connection.
+ */
+export const heard = Effect.fnUntraced(function* (options: {
+  readonly channel: string
+  readonly shards: ReadonlyArray<string>
+  readonly subscribe: Redis.Redis["Service"]["subscribe"]
+}) {
+  const { channel, shards, subscribe } = options
+  const scope = yield* Scope.Scope
+  const hints = yield* PubSub.unbounded<TokenStore.Wakeup>()
+  const missed = shards.map((shard): TokenStore.Wakeup => ({ _tag: "Work", shard, after: Duration.zero }))
+  const listen = Effect.gen(function* () {
+    const messages = yield* subscribe(channel)
+    yield* PubSub.publishAll(hints, missed)
+    while (true) {
+      const found = (yield* Queue.takeAll(messages)).map(({ message }) => parse(message, shards))
+      yield* PubSub.publishAll(
+        hints,
+        found.filter((hint) => hint !== undefined)
+      )
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) =>
+      Effect.logWarning("baton: hints of the store cannot be heard, and work is found by looking for it", error.message)
+    ),
+    Effect.andThen(Effect.sleep(again)),
+    Effect.forever
+  )
+  const begin = yield* Effect.cached(Effect.forkIn(listen, scope))
+  return Stream.unwrap(
+    Effect.map(PubSub.subscribe(hints), (subscription) =>
+      Stream.concat(Stream.fromIterable(missed), Stream.fromSubscription(subscription))
+    ).pipe(Effect.tap(() => begin))
+  )
+})
+
+/** `work`, the number of the shard, milliseconds and the agent; or `run`, its id and who wrote something; a line each. */
+const parse = (message: string, shards: ReadonlyArray<string>): TokenStore.Wakeup | undefined => {
+  const [what, first = "", second = "", ...rest] = message.split("\n")
+  const last = rest.join("\n")
+  if (what === "run") return { _tag: "Run", runId: Run.RunId.make(first), ...(second === "" ? {} : { by: second }) }
+  const shard = shards[Number(first)]
+  if (what !== "work" || shard === undefined) return undefined
+  return { _tag: "Work", shard, agent: last, after: Duration.millis(Number(second) || 0) }
+}
