@@ -4,28 +4,9 @@ import { RedisServer } from "@effect-baton/testing"
 import { Config, Context, Data, Effect, FileSystem, Layer, Option, Random } from "effect"
 import { Redis } from "effect/persistence"
 import { place } from "./build.ts"
+import { clean } from "./cleaning.ts"
 
 class NoRedis extends Data.TaggedError("NoRedis")<{ readonly message: string }> {}
-
-/** Takes the runs out of a Redis that goes on without the bench. */
-const clean = Effect.fnUntraced(
-  function* (redis: Redis.Redis["Service"], prefix: string) {
-    let cursor = "0"
-    do {
-      const [next, keys] = yield* redis.send<[string, ReadonlyArray<string>]>(
-        "SCAN",
-        cursor,
-        "MATCH",
-        `{${prefix}:*`,
-        "COUNT",
-        "1000"
-      )
-      cursor = next
-      if (keys.length > 0) yield* redis.send("UNLINK", ...keys)
-    } while (cursor !== "0")
-  },
-  (effect) => Effect.ignore(effect)
-)
 
 const redisAt = Effect.fnUntraced(function* (prefix: string) {
   const given = yield* Config.option(Config.String("REDIS_URL"))

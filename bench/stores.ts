@@ -4,6 +4,21 @@ import type { Layer } from "effect"
 
 export const setting = (name: string): string => process.env[name] ?? ""
 
+/** A namespace of Redis, and the client that leads there. */
+export const redisStore = async (prefix: string) => {
+  const { NodeRedis } = await import("@effect/platform-node")
+  const { RedisTokenStore } = await import("@effect-baton/redis")
+  const { Effect, Layer } = await import("effect")
+  const client = Effect.map(NodeRedis.NodeRedis, (redis) => redis.client)
+  return RedisTokenStore.layerClient(client, { prefix }).pipe(
+    Layer.provideMerge(
+      Layer.orDie(
+        NodeRedis.layer({ url: setting("BENCH_REDIS"), disableOfflineQueue: true, commandOptions: { timeout: 0 } })
+      )
+    )
+  )
+}
+
 export const storeOf = async (kind: string): Promise<Layer.Layer<TokenStore.TokenStore>> => {
   const { TokenStore } = await import("@effect-baton/core")
   const { Effect, Layer } = await import("effect")
@@ -28,21 +43,7 @@ export const storeOf = async (kind: string): Promise<Layer.Layer<TokenStore.Toke
       const { NodeServices } = await import("@effect/platform-node")
       return Layer.provide(Layer.orDie(TokenStore.layerFile({ directory: setting("BENCH_FILES") })), NodeServices.layer)
     }
-    default: {
-      const { NodeRedis } = await import("@effect/platform-node")
-      const { RedisTokenStore } = await import("@effect-baton/redis")
-      const client = Effect.map(NodeRedis.NodeRedis, (redis) => redis.client)
-      return RedisTokenStore.layerClient(client, { prefix: setting("BENCH_PREFIX") }).pipe(
-        Layer.provide(
-          Layer.orDie(
-            NodeRedis.layer({
-              url: setting("BENCH_REDIS"),
-              disableOfflineQueue: true,
-              commandOptions: { timeout: 0 }
-            })
-          )
-        )
-      )
-    }
+    default:
+      return redisStore(setting("BENCH_PREFIX"))
   }
 }

@@ -1,7 +1,5 @@
 // A token store of your own: a driver that keeps rows in a KeyValueStore, of which there are some for files, browsers and SQL.
-//
-// The driver reads, changes and finds rows. What they mean is done by TokenStore.fromDriver, RunKernel and RunIndex.
-// 07-own-store.test.ts tries it by the whole contract of token stores. Its limits:
+// What the rows mean is done by TokenStore.fromDriver. 07-own-store.test.ts tries it by the whole contract. Its limits:
 //
 // - One process at a time: a KeyValueStore has no step that reads and writes at once, and a second process would write over
 //   the first. Two layers in one process are fine.
@@ -42,6 +40,16 @@ const make = Effect.fnUntraced(function* (options: TokenStore.RetentionOptions) 
     return RunIndex.of(found.flatMap(Option.toArray))
   })
 
+  const ask = <A>(question: (index: RunIndex.RunIndex, at: RunKernel.Moment) => A) =>
+    step("find", Effect.zipWith(everyRow, now, question))
+
+  // From the clock too, so that fences and incarnations go on rising after the place was emptied.
+  const draw = Effect.gen(function* () {
+    const last = Option.getOrElse(yield* counters.get("fence"), () => 0)
+    const next = Math.max(last + 1, yield* Clock.currentTimeMillis)
+    return yield* Effect.as(counters.set("fence", next), next)
+  })
+
   const driver: TokenStore.Driver = {
     modify: (operation, id, change) =>
       Effect.gen(function* () {
@@ -51,31 +59,11 @@ const make = Effect.fnUntraced(function* (options: TokenStore.RetentionOptions) 
         if (after === undefined) yield* rows.remove(keyOf(id))
         else if (after !== before) yield* rows.set(keyOf(id), after)
         return Result.map(answer, ({ value }) => value)
-      }).pipe(
-        (effect) => step(operation, effect),
-        Effect.flatMap((answer) => Effect.fromResult(answer))
-      ),
+      }).pipe((changing) => Effect.flatMap(step(operation, changing), (answer) => Effect.fromResult(answer))),
     read: (id) => step("read", Effect.map(rows.get(keyOf(id)), Option.getOrUndefined)),
-    find: (query) =>
-      step(
-        "find",
-        Effect.zipWith(everyRow, now, (index, at) => index.find(query, at))
-      ),
-    count: (agent) =>
-      step(
-        "count",
-        Effect.map(everyRow, (index) => index.count(agent))
-      ),
-    // From the clock too, so that fences and incarnations go on rising after the place was emptied.
-    draw: step(
-      "draw",
-      Effect.gen(function* () {
-        const last = Option.getOrElse(yield* counters.get("fence"), () => 0)
-        const next = Math.max(last + 1, yield* Clock.currentTimeMillis)
-        yield* counters.set("fence", next)
-        return next
-      })
-    ),
+    find: (query) => ask((index, at) => index.find(query, at)),
+    count: (agent) => ask((index) => index.count(agent)),
+    draw: step("draw", draw),
     now
   }
   return TokenStore.fromDriver(driver, options)

@@ -12,6 +12,7 @@ const idOf = Run.RunId.make
 const ttl = Duration.seconds(30)
 
 const Id = Schema.Literals(["r-1", "é👍", ".."])
+const AgentName = Schema.Literals(["analyst", "analyst", "poet"])
 const Owner = Schema.Literals(["a", "b"])
 const small = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
 
@@ -42,8 +43,17 @@ const Due = Schema.Literals([0, 10_000, 25_000, "never"])
 const Seen = Schema.Literals([0, 1, 2, 4, 1000])
 
 const Operation = Schema.TaggedUnion({
-  Create: { id: Id, digest: Schema.Literals(["d-1", "d-2"]), facts: Some, due: Due },
-  Acquire: { id: Id, owner: Owner, steal: Schema.Boolean, attempt: Schema.Boolean },
+  Create: {
+    id: Id,
+    agent: AgentName,
+    digest: Schema.Literals(["d-1", "d-2"]),
+    facts: Some,
+    due: Due,
+    handled: Schema.Boolean,
+    input: Schema.Literals(["none", "ended", "accepted"]),
+    label: Schema.Literals(["none", "x", "é👍"])
+  },
+  Acquire: { id: Id, owner: Owner, steal: Schema.Boolean },
   // `lease` chooses among those that were ever acquired.
   Renew: { lease: small(9), seen: Seen },
   Release: {
@@ -72,21 +82,32 @@ const Look = Schema.TaggedUnion({
   ReadResponse: { turn: small(1), name: Schema.Literals(["1", "2"]) },
   List: {
     status: Schema.Array(Run.RunStatus).check(Schema.isMaxLength(3)),
-    due: Schema.Boolean,
+    agent: Schema.Literals(["any", "analyst", "poet"]),
+    label: Schema.Literals(["any", "x", "é👍"]),
     parked: Schema.Literals(["any", "yes", "no"]),
     limit: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3 }))
-  }
+  },
+  Count: { agent: Schema.Literals(["any", "analyst", "poet"]) }
 })
 type Look = typeof Look.Type
 
-// Operations at the same time, then time, then looks: while operations are under way, a look may see either state.
+// All that is due: of which part of a store some would be is its own affair.
+const Claim = Schema.Struct({
+  agents: Schema.Literals(["analyst", "poet", "both"]),
+  owner: Schema.Literals(["a", "w"]),
+  limit: Schema.Literals([0, 100, 100])
+})
+type Claim = typeof Claim.Type
+
+// Operations at the same time, then time, then claims and looks: while operations are under way, these may see either state.
 const Step = Schema.Struct({
   together: Schema.Array(Operation).check(Schema.isMaxLength(6)),
   pause: Schema.Literals([0, 1, 700, 20_000, 31_000]),
+  claims: Schema.Array(Claim).check(Schema.isMaxLength(2)),
   looks: Schema.Array(Look).check(Schema.isMaxLength(3))
 })
 
-const work: Look = { _tag: "List", status: [], due: true, parked: "any", limit: 3 }
+const everything: Look = { _tag: "List", status: [], agent: "any", label: "any", parked: "any", limit: 3 }
 const error = AiError.make({ module: "OpenAi", method: "create", reason: new AiError.QuotaExhaustedError({}) })
 
 /** What was ever given by a store. */
@@ -146,12 +167,17 @@ const operate = (
   const lasting = (due: typeof Due.Type) => (due === "never" ? Duration.infinity : Duration.millis(due))
   switch (operation._tag) {
     case "Create": {
-      const { digest, due, facts, id } = operation
-      return store.create(newRun(id, { digest }), { facts: factsOf(id, facts), due: lasting(due) })
+      const { agent, digest, due, facts, handled, id, input, label } = operation
+      return store.create(newRun(id, { agent, digest, ...(label === "none" ? {} : { labels: { name: label } }) }), {
+        facts: factsOf(id, facts),
+        due: lasting(due),
+        handled,
+        ...(input === "none" ? {} : { input: { text: `input of ${id} é👍`, until: input } })
+      })
     }
     case "Acquire": {
-      const { attempt, id, owner, steal } = operation
-      return store.acquire(idOf(id), { owner, ttl, steal, attempt })
+      const { id, owner, steal } = operation
+      return store.acquire(idOf(id), { owner, ttl, steal })
     }
     case "Renew":
       return store.renew(leaseAt(operation.lease), ttl, operation.seen)
@@ -225,12 +251,25 @@ const look = (store: Service, what: Look): Effect.Effect<unknown, unknown> => {
     case "List":
       return store.list({
         limit: what.limit,
-        ...(what.due ? { due: true } : {}),
+        ...(what.agent === "any" ? {} : { agent: what.agent }),
+        ...(what.label === "any" ? {} : { labels: { name: what.label } }),
         ...(what.parked === "any" ? {} : { parked: what.parked === "yes" }),
         ...(what.status.length === 0 ? {} : { status: what.status })
       })
+    case "Count":
+      return store.count(what.agent === "any" ? {} : { agent: what.agent })
   }
 }
+
+/** What is taken in all parts of a store, in order of the ids: which part comes first is the store's own affair. */
+const claim = (store: Service, { agents, limit, owner }: Claim) =>
+  Effect.forEach(store.shards, (shard) =>
+    store.claim({ agents: agents === "both" ? ["analyst", "poet"] : [agents], owner, ttl, limit, shard })
+  ).pipe(
+    Effect.map((found) =>
+      found.flatMap(({ taken }) => taken).toSorted((a, b) => (a.lease.runId < b.lease.runId ? -1 : 1))
+    )
+  )
 
 /** A store of the comparison. */
 export interface Side {
@@ -317,7 +356,7 @@ export const answerAlike = Effect.fnUntraced(function* (
     }
   }
 
-  for (const { looks, pause, together } of steps) {
+  for (const { claims, looks, pause, together } of steps) {
     compare(
       yield* Effect.forEach(opened, ({ known, plain, store }) =>
         Effect.forEach(together, (operation) => Effect.result(operate(store, known, operation)), {
@@ -334,10 +373,20 @@ export const answerAlike = Effect.fnUntraced(function* (
     yield* Effect.forEach(sides, ({ settle }) => settle ?? Effect.void)
     yield* TestClock.adjust(pause)
     yield* Effect.forEach(sides, ({ advance }) => advance?.(Duration.millis(pause)) ?? Effect.void)
+    for (const asked of claims) {
+      compare(
+        yield* Effect.forEach(opened, ({ known, plain, store }) =>
+          Effect.map(claim(store, asked), (taken) => {
+            learn(known, taken.map(Result.succeed))
+            return plain(taken)
+          })
+        )
+      )
+    }
     compare(
       yield* Effect.forEach(opened, ({ plain, store }) =>
         Effect.map(
-          Effect.forEach([work, ...looks], (each) => Effect.result(look(store, each))),
+          Effect.forEach([everything, ...looks], (each) => Effect.result(look(store, each))),
           (results) => plain(answers(results))
         )
       )

@@ -87,9 +87,9 @@ describe.each(stores)("Agent.enqueue ($name)", ({ layer: store }) => {
       const { ledger } = yield* ScriptedModel.ScriptedModel
       const [first, ...more] = yield* ledger
       assert.strictEqual(first?.operation, "create")
-      assert.strictEqual(first.request?.instructions, analyst.instructions)
-      assert.strictEqual(first.request?.previousResponseId, "resp_0")
-      assert.include(JSON.stringify(first.request?.prompt), "Hello")
+      assert.strictEqual(first?.request?.instructions, analyst.instructions)
+      assert.strictEqual(first?.request?.previousResponseId, "resp_0")
+      assert.include(JSON.stringify(first?.request?.prompt), "Hello")
       assert.deepStrictEqual(more, [], "it was followed on the connection that opened it")
       assert.strictEqual(yield* keptOf("r"), undefined, "the input goes with the good end")
       yield* close

@@ -53,6 +53,13 @@ describe.concurrent("examples", () => {
   works("02-start-and-poll.ts", /accepted: (queued|in_progress)/, /polled: completed/, whole)
   works("04-azure.ts", whole)
   works("11-follow-a-response.ts", /accepted as resp_/, /--- broken off/, whole, /--- completed after \d+ updates/)
+  works(
+    "13-enqueue.ts",
+    /1 report is cancelled before its time/,
+    /report-2 of north: completed/,
+    /report-3 of south: cancelled/,
+    /2 completed, 1 cancelled\n/
+  )
   works("06-observability.ts", /replay, attempt 1, after event 49/, /baton\.runs +1\n/)
 
   it.live(

@@ -6,13 +6,14 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "./AgentError.ts"
-import { BackgroundModel } from "./BackgroundModel.ts"
+import type { BackgroundModel } from "./BackgroundModel.ts"
 import { type ContinuationToken, start, TokenCodec } from "./ContinuationToken.ts"
 import type { Followed, Source } from "./Followed.ts"
 import { makePull } from "./internal/follow/makePull.ts"
 import { plainCodec } from "./internal/minted.ts"
 import { Signal } from "./internal/signal.ts"
 import * as Telemetry from "./internal/telemetry.ts"
+import { typedModel } from "./internal/typedModel.ts"
 import { RunPolicy } from "./RunPolicy.ts"
 
 /**
@@ -64,7 +65,7 @@ export function response(
 ): Stream.Stream<Followed, AgentError, BackgroundModel> {
   return Stream.unwrap(
     Effect.gen(function* () {
-      const model = yield* BackgroundModel
+      const model = yield* typedModel
       const policy = yield* RunPolicy
       const from = given ?? beginningOf(source)
       const cancel = (error: AgentError) => {

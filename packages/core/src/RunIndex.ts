@@ -154,9 +154,9 @@ export class RunIndex {
   /** How many rows stand where, of all or of one agent. */
   count(agent?: string): Counts {
     const counts = Object.fromEntries([...statuses, "parked"].map((name) => [name, 0])) as Record<keyof Counts, number>
-    for (const of of agent === undefined ? this.agents.values() : [this.agents.get(agent)]) {
-      for (const [status, runs] of of?.byStatus ?? []) counts[status] += runs.size
-      counts.parked += of?.parked ?? 0
+    for (const found of agent === undefined ? this.agents.values() : [this.agents.get(agent)]) {
+      for (const [status, runs] of found?.byStatus ?? []) counts[status] += runs.size
+      counts.parked += found?.parked ?? 0
     }
     return counts
   }

@@ -3,16 +3,21 @@
  *
  * @since 0.1.0
  */
-import { Retention, TokenStore } from "@effect-baton/core"
+import { Retention, TokenStore, TokenStoreError } from "@effect-baton/core"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Digest from "effect/crypto/Digest"
 import * as Redis from "effect/persistence/Redis"
 import * as Connection from "./internal/connection.ts"
+import * as RedisFailure from "./internal/redisFailure.ts"
 import * as RedisStore from "./internal/redisStore.ts"
+import * as ServerCheck from "./internal/serverCheck.ts"
 
 /**
  * The settings of the store.
@@ -46,19 +51,24 @@ export interface Options {
   readonly timeout?: Duration.Input | undefined
 }
 
-const make = (redis: Redis.Redis["Service"], connection: Connection.Connection, options: Options = {}) =>
-  RedisStore.make({
+const make = (redis: Redis.Redis["Service"], connection: Connection.Connection, options: Options = {}) => {
+  const timeout = Duration.clamp(Duration.fromInputUnsafe(options.timeout ?? Duration.seconds(3)), {
+    minimum: Duration.millis(10),
+    maximum: Duration.minutes(1)
+  })
+  return RedisStore.make({
     connection,
     subscribe: redis.subscribe,
     prefix: options.prefix ?? "baton",
     shards: Math.min(1024, Math.max(1, Math.trunc(options.shards ?? 16) || 1)),
     retention: Duration.fromInputUnsafe(options.retention ?? Retention.defaults.retention),
     abandonedAfter: Duration.fromInputUnsafe(options.abandonedAfter ?? Retention.defaults.abandonedAfter),
-    timeout: Duration.clamp(Duration.fromInputUnsafe(options.timeout ?? Duration.seconds(3)), {
-      minimum: Duration.millis(10),
-      maximum: Duration.minutes(1)
-    })
-  }).pipe(Effect.provide(Digest.layerWebCrypto))
+    timeout
+  }).pipe(
+    Effect.provide(Digest.layerWebCrypto),
+    Effect.tap(() => ServerCheck.warnIfEvicting(redis.send).pipe(Effect.timeoutOption(timeout), Effect.forkScoped))
+  )
+}
 
 const overRedis = (options?: Options) =>
   Effect.flatMap(Redis.Redis, (redis) =>
@@ -90,16 +100,17 @@ const overRedis = (options?: Options) =>
  *
  * With `NodeRedis.layer` set `disableOfflineQueue`, or operations wait in the client while the server is down, and are
  * sent long after they were given up. That layer is not built while the server is down, unless
- * `socket.reconnectStrategy` says to wait, as below; once connected it comes back by itself. Set no `socketTimeout`
- * without a `reconnectStrategy`: after such a timeout it does not come back. On a cluster, give the layer of a client
- * that knows clusters.
+ * `socket.reconnectStrategy` says to wait, as below; once connected it comes back by itself. It waits for ever for a
+ * server that does not answer: `connecting` gives it a limit. Set no `socketTimeout` without a `reconnectStrategy`: after
+ * such a timeout it does not come back. On a cluster, give the layer of a client that knows clusters.
  *
  * **Gotchas**
  *
- * Runs are as safe as the server keeps its data. Set `maxmemory-policy noeviction`, or runs vanish if memory is short;
- * `appendonly yes` with `appendfsync always` keeps what was answered, `everysec` loses up to a second of it, and nothing
- * of either loses everything. If a position is lost its updates come again, and are never left out; a run that is lost
- * is not found by `Agent.resume`, and `Agent.stream` with its id starts, and buys, it again.
+ * Runs are as safe as the server keeps its data. Set `maxmemory-policy noeviction`, or runs vanish if memory is short:
+ * the layer warns if the server has another, and tells this user so, by `CONFIG GET` or `INFO`. `appendonly yes` with
+ * `appendfsync always` keeps what was answered, `everysec` loses up to a second of it, and nothing of either loses
+ * everything. If a position is lost its updates come again, and are never left out; a run that is lost is not found by
+ * `Agent.resume`, and `Agent.stream` with its id starts, and buys, it again.
  *
  * Replicas take writes over late. After a failover the last commits may be lost: positions come again, and two workers
  * may hold one run until the lease of the first ends, if the lease was lost with them. Fences go on rising by the new
@@ -121,12 +132,15 @@ const overRedis = (options?: Options) =>
  *
  * export const store = RedisTokenStore.layer({ prefix: "reports" }).pipe(
  *   Layer.provide(
- *     NodeRedis.layer({
- *       url: "redis://localhost:6379",
- *       disableOfflineQueue: true,
- *       commandOptions: { timeout: 0 },
- *       socket: { reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) }
- *     })
+ *     RedisTokenStore.connecting(
+ *       NodeRedis.layer({
+ *         url: "redis://localhost:6379",
+ *         disableOfflineQueue: true,
+ *         commandOptions: { timeout: 0 },
+ *         socket: { reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000) }
+ *       }),
+ *       { within: "1 minute" }
+ *     )
  *   )
  * )
  * ```
@@ -136,6 +150,78 @@ const overRedis = (options?: Options) =>
  */
 export const layer = (options?: Options): Layer.Layer<TokenStore.TokenStore, never, Redis.Redis> =>
   Layer.effect(TokenStore.TokenStore, overRedis(options))
+
+const notConnected = (within: Duration.Duration) =>
+  new TokenStoreError.TokenStoreError({
+    operation: "connect",
+    kind: "unavailable",
+    description: `there is no connection to Redis after ${Duration.format(within)}: the server could not be reached, or accepted the connection and did not answer. Check its address and port, that redis-cli PING is answered there, that both sides agree on TLS, and what stands between them, such as a proxy or a firewall.`
+  })
+
+/**
+ * The layer of a client, with a limit of time until it is connected.
+ *
+ * **When to use**
+ *
+ * Around `NodeRedis.layer`, which waits for ever for a server that accepts the connection and never answers, and, with a
+ * `reconnectStrategy`, for one that is not there.
+ *
+ * **Details**
+ *
+ * After `within`, 10 seconds by default, the layer fails with kind `unavailable`, and says what to check. It also turns
+ * the `RedisError` of a client that was refused into a `TokenStoreError` that says why. Once the client is connected the
+ * limit is of no effect. If a program is to wait until its Redis is there, give it that long.
+ *
+ * **Gotchas**
+ *
+ * What was not connected in time is closed in the background. A client of node-redis waits there for the answer that did
+ * not come, and keeps its process alive until the server ends the connection, unless the process ends itself.
+ *
+ * **Example** (A server that must answer soon)
+ *
+ * ```ts
+ * import { RedisTokenStore } from "@effect-baton/redis"
+ * import { NodeRedis } from "@effect/platform-node"
+ *
+ * export const client = RedisTokenStore.connecting(
+ *   NodeRedis.layer({ url: "redis://localhost:6379", disableOfflineQueue: true }),
+ *   { within: "5 seconds" }
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const connecting = <A, E, R>(
+  client: Layer.Layer<A, E, R>,
+  options: { readonly within?: Duration.Input | undefined } = {}
+): Layer.Layer<A, Exclude<E, Redis.RedisError> | TokenStoreError.TokenStoreError, R> => {
+  const within = Duration.fromInputUnsafe(options.within ?? Duration.seconds(10))
+  return Layer.fromBuildMemo((memoMap, scope) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const own = yield* Scope.make()
+        const building = yield* Effect.forkDetach(Layer.buildWithMemoMap(client, memoMap, own))
+        // Clients that never connected may never end closing.
+        const abandon = Effect.forkDetach(Effect.andThen(Fiber.interrupt(building), Scope.close(own, Exit.void)))
+        const built = yield* restore(Effect.timeoutOption(Fiber.await(building), within)).pipe(
+          Effect.onInterrupt(() => abandon)
+        )
+        if (Option.isNone(built)) {
+          yield* abandon
+          return yield* Effect.fail(notConnected(within))
+        }
+        if (Exit.isFailure(built.value)) yield* abandon
+        else yield* Scope.addFinalizerExit(scope, (exit) => Scope.close(own, exit))
+        return yield* Effect.mapError(built.value, (error) =>
+          error instanceof Redis.RedisError
+            ? RedisFailure.fromRedis("connect", "", error)
+            : (error as Exclude<E, Redis.RedisError>)
+        )
+      })
+    )
+  )
+}
 
 /**
  * A client of Redis whose commands are answered by promises, in the order in which they were sent: node-redis, for one.

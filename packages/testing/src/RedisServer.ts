@@ -1,9 +1,10 @@
 /**
- * A `redis-server` of one's own, for tests and examples that need a real one.
+ * A `redis-server` of one's own, or several, for tests and examples that need real ones.
  *
  * @since 0.1.0
  */
 import { NodeRedis, NodeServices } from "@effect/platform-node"
+import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -12,6 +13,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -43,6 +45,16 @@ export interface Options {
   readonly durable?: boolean
   /** More of redis-server's settings: `["--maxmemory", "10mb"]`. */
   readonly settings?: ReadonlyArray<string>
+}
+
+/**
+ * How the nodes of a cluster are set up: how many there are, three by default, and what holds for each.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClusterOptions extends Omit<Options, "cluster"> {
+  readonly nodes?: number
 }
 
 /**
@@ -127,7 +139,91 @@ const sendTo =
  * @category constructors
  */
 export const start = (options: Options = {}): Effect.Effect<RedisServer["Service"], RedisServerError, Scope.Scope> =>
-  Effect.flatMap(Scope.Scope, (scope) => Effect.provide(make(options, scope), NodeServices.layer))
+  Effect.map(
+    Effect.tap(launched(options), (node) => (options.cluster === true ? join([node]) : Effect.void)),
+    ({ server }) => server
+  )
+
+/**
+ * Starts the nodes of a cluster, which share the slots evenly and know each other, and end with the scope.
+ *
+ * **Details**
+ *
+ * The first node has the first slots. Needs Redis 7 or Valkey.
+ *
+ * **Example** (What the nodes are called)
+ *
+ * ```ts
+ * import { RedisServer } from "@effect-baton/testing"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function* () {
+ *   const nodes = yield* RedisServer.startCluster({ nodes: 3 })
+ *   return yield* Effect.forEach(nodes, (node) => node.send<string>("CLUSTER", "MYID"))
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const startCluster = ({ nodes = 3, ...options }: ClusterOptions = {}): Effect.Effect<
+  ReadonlyArray<RedisServer["Service"]>,
+  RedisServerError,
+  Scope.Scope
+> =>
+  Effect.replicateEffect(launched({ ...options, cluster: true }), nodes).pipe(
+    Effect.tap(join),
+    Effect.map((all) => all.map(({ server }) => server))
+  )
+
+/**
+ * A server that copies another one's data, until `promote` makes it one of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Replica = RedisServer["Service"] & {
+  readonly promote: Effect.Effect<void, Redis.RedisError>
+}
+
+/**
+ * Starts a replica of a server, and waits until it has the data and the link is up. It ends with the scope.
+ *
+ * **Details**
+ *
+ * After a `restart` it is a replica no more.
+ *
+ * **Example** (A failover)
+ *
+ * ```ts
+ * import { RedisServer } from "@effect-baton/testing"
+ * import { Effect } from "effect"
+ *
+ * export const program = Effect.gen(function* () {
+ *   const primary = yield* RedisServer.start()
+ *   const replica = yield* RedisServer.startReplica(primary)
+ *   yield* primary.kill
+ *   yield* replica.promote
+ *   return replica.url
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const startReplica = (
+  primary: Pick<RedisServer["Service"], "url" | "send">,
+  options: Omit<Options, "cluster"> = {}
+): Effect.Effect<Replica, RedisServerError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const server = yield* start(options)
+    const { hostname, port } = new URL(primary.url)
+    // By default it waits five seconds for other replicas, so that one snapshot serves all.
+    yield* primary.send("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    yield* server.send("REPLICAOF", hostname, port)
+    yield* awaited(server, ["INFO", "replication"], "master_link_status:up")
+    return { ...server, promote: Effect.asVoid(server.send("REPLICAOF", "NO", "ONE")) }
+  }).pipe(refused)
 
 /**
  * `start` as a layer.
@@ -137,6 +233,46 @@ export const start = (options: Options = {}): Effect.Effect<RedisServer["Service
  */
 export const layer = (options?: Options): Layer.Layer<RedisServer, RedisServerError> =>
   Layer.effect(RedisServer, start(options))
+
+/** A server, and where it talks to other nodes if it is one of a cluster. */
+interface Launched {
+  readonly server: RedisServer["Service"]
+  readonly port: number
+  readonly bus: number
+}
+
+const launched = (options: Options) =>
+  Effect.flatMap(Scope.Scope, (scope) => Effect.provide(make(options, scope), NodeServices.layer))
+
+const refused = Effect.mapError((error: Redis.RedisError | RedisServerError) =>
+  error instanceof RedisServerError ? error : new RedisServerError({ message: String(error.cause) })
+)
+
+/** Asks until the answer says so: by the real clock, as the server has no other. */
+const awaited = (server: RedisServer["Service"], [name, ...args]: readonly [string, ...Array<string>], sign: string) =>
+  server
+    .send<string>(name, ...args)
+    .pipe(
+      Effect.repeat({ until: (answer) => answer.includes(sign), schedule: Schedule.spaced("20 millis") }),
+      Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
+    )
+
+const slots = 16_384
+
+/** Makes one cluster of nodes that know nothing yet. */
+const join = (nodes: ReadonlyArray<Launched>) =>
+  Effect.gen(function* () {
+    const from = (node: number) => Math.ceil((slots / nodes.length) * node)
+    for (const [i, { bus, port, server }] of nodes.entries()) {
+      // Different from the first, or they would have to agree on that before they serve.
+      yield* server.send("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1))
+      yield* server.send("CLUSTER", "ADDSLOTSRANGE", String(from(i)), String(from(i + 1) - 1))
+      for (const known of nodes.slice(0, Math.min(i, 1))) {
+        yield* known.server.send("CLUSTER", "MEET", "127.0.0.1", String(port), String(bus))
+      }
+    }
+    yield* Effect.forEach(nodes, ({ server }) => awaited(server, ["CLUSTER", "INFO"], "cluster_state:ok"))
+  }).pipe(refused)
 
 const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) {
   const fs = yield* FileSystem.FileSystem
@@ -148,7 +284,7 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
     Effect.mapError(({ message }) => ended(message))
   )
 
-  const spawn = Effect.fnUntraced(function* (port: number) {
+  const spawn = Effect.fnUntraced(function* (port: number, bus: number) {
     const child = yield* spawner
       .spawn(
         ChildProcess.make(file, [
@@ -161,7 +297,7 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
           "--save",
           "",
           ...(options.durable === true ? ["--appendonly", "yes", "--appendfsync", "always"] : []),
-          ...(options.cluster === true ? ["--cluster-enabled", "yes"] : []),
+          ...(options.cluster === true ? ["--cluster-enabled", "yes", "--cluster-port", String(bus)] : []),
           ...(options.settings ?? [])
         ])
       )
@@ -182,10 +318,11 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
     return child
   }, Scope.provide(scope))
 
-  // Somebody else may have taken a port before the server has it.
-  const [port, first] = yield* Effect.flatMap(freePort, (free) =>
-    Effect.map(spawn(free), (child) => [free, child] as const)
-  ).pipe(Effect.retry({ times: 5 }))
+  // Somebody else may have taken a port before the server has it. By default the bus is 10,000 above, where there may be none.
+  const [port, bus, first] = yield* Effect.all([freePort, freePort]).pipe(
+    Effect.flatMap(([free, other]) => Effect.map(spawn(free, other), (child) => [free, other, child] as const)),
+    Effect.retry({ times: 5 })
+  )
   const current = yield* Ref.make(first)
   const signal = (name: "SIGKILL" | "SIGSTOP" | "SIGCONT") =>
     Effect.flatMap(Ref.get(current), (child) => Effect.sync(() => process.kill(Number(child.pid), name)))
@@ -194,21 +331,13 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
   yield* Scope.addFinalizer(scope, kill)
 
   const url = `redis://127.0.0.1:${port}`
-  const send = sendTo(url)
-  if (options.cluster === true) {
-    yield* send("CLUSTER", "ADDSLOTS", ...Array.from({ length: 16_384 }, (_, slot) => String(slot))).pipe(
-      Effect.andThen(
-        Effect.repeat(send<string>("CLUSTER", "INFO"), { until: (info) => info.includes("cluster_state:ok") })
-      ),
-      Effect.mapError(({ cause }) => ended(String(cause)))
-    )
-  }
-  return RedisServer.of({
+  const server = RedisServer.of({
     url,
-    send,
+    send: sendTo(url),
     kill,
-    restart: Effect.flatMap(spawn(port), (child) => Ref.set(current, child)),
+    restart: Effect.flatMap(spawn(port, bus), (child) => Ref.set(current, child)),
     pause: signal("SIGSTOP"),
     resume: signal("SIGCONT")
   })
+  return { server, port, bus }
 })

@@ -109,8 +109,7 @@ export const make = Effect.fnUntraced(function* (settings: {
     modify: (operation) => denied(operation),
     draw: denied("draw"),
     read: (id) => Effect.map(refresh, () => reading.index.get(id)),
-    find: (query) =>
-      Effect.flatMap(refresh, () => Effect.map(now, (at) => reading.index.find(query, at))),
+    find: (query) => Effect.flatMap(refresh, () => Effect.map(now, (at) => reading.index.find(query, at))),
     count: (agent) => Effect.map(refresh, () => reading.index.count(agent)),
     now
   }

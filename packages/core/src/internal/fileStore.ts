@@ -225,11 +225,7 @@ export const make = Effect.fnUntraced(function* (settings: {
         : LogRecord.difference(before, after)
 
   // Computes and queues in one step that nothing can interrupt; only waiting can be interrupted.
-  const perform = <A, E>(
-    operation: string,
-    id: RunId,
-    change: Change<A, E>
-  ): Effect.Effect<A, E | TokenStoreError> =>
+  const perform = <A, E>(operation: string, id: RunId, change: Change<A, E>): Effect.Effect<A, E | TokenStoreError> =>
     Clock.clockWith((clock) => {
       const refused = refusal(operation, id)
       if (refused !== undefined) return Effect.fail(refused)

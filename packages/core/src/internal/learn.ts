@@ -8,6 +8,7 @@ import { Journal } from "./hold/journal.ts"
 import { persistently } from "./hold/lease.ts"
 import { type ObserveError, record as observe } from "./hold/observe.ts"
 import { counted } from "./instruments.ts"
+import type { TokenStoreError } from "../TokenStoreError.ts"
 import { contextOf, type OpenRun, restOf } from "./openRun.ts"
 import type { ResponseEnd } from "./responseEnd.ts"
 
@@ -24,9 +25,19 @@ export const learn = Effect.fnUntraced(function* (
 ): Effect.fn.Return<RunState, ObserveError> {
   const journal = new Journal(record)
   const { incarnation } = journal.state()
+  // A store that is open to read only keeps nothing of it, and what was seen is so all the same.
+  const unkept = (facts: ReadonlyArray<NewFact>) =>
+    journal.merge(
+      journal.seen,
+      facts.map((fact) => ({ ...fact, at: 0 }))
+    )
   for (const fact of seen) {
     const known = journal.seen
-    journal.merge(known, yield* observe(run, { incarnation, by: writer(run), ...fact }, known))
+    const whole = { incarnation, by: writer(run), ...fact }
+    yield* observe(run, whole, known).pipe(
+      Effect.map((facts) => journal.merge(known, facts)),
+      Effect.catchIf(isDenied, () => Effect.sync(() => unkept([whole])))
+    )
   }
   while (true) {
     const step = decide(journal.state(), contextOf({ policy: run.policy }, record))
@@ -39,12 +50,18 @@ export const learn = Effect.fnUntraced(function* (
     })
     const { facts, outcome } = yield* run.store
       .conclude(run.runId, { seen: known, facts: [ended], due: rest.due })
-      .pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }))
+      .pipe(
+        Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),
+        Effect.catchIf(isDenied, () => Effect.succeed({ outcome: "held", facts: [{ ...ended, at: 0 }] } as const))
+      )
     journal.merge(known, facts)
     if (outcome === "written") yield* counted(record.agent, step.status)
     if (outcome !== "moved") return journal.state()
   }
 })
+
+const isDenied = (error: { readonly _tag: string; readonly kind?: TokenStoreError["kind"] }): boolean =>
+  error._tag === "TokenStoreError" && error.kind === "denied"
 
 /** The same, within the time that leaving a run may take; what cannot be recorded is found again by whoever looks next. */
 export const learnInTime = (run: OpenRun, record: RunRecord, seen: ReadonlyArray<ResponseEnd | NewFact>) =>

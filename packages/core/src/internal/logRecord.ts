@@ -30,13 +30,7 @@ const decodeRecord = lazily(() =>
 /** The line that creates a run, or holds all of it. */
 export const whole = ({ input, record }: Row): Result.Result<string, Schema.SchemaError> =>
   Result.map(record.journal.length === 0 ? Result.succeed([]) : encodeFacts()(record.journal), (journal) =>
-    JSON.stringify([
-      version,
-      record.runId,
-      "new",
-      { ...record, journal },
-      ...(input === undefined ? [] : [input])
-    ])
+    JSON.stringify([version, record.runId, "new", { ...record, journal }, ...(input === undefined ? [] : [input])])
   )
 
 /** The line of a removed run. */

@@ -13,7 +13,7 @@ import {
   StoreFailed,
   TokenInvalid
 } from "../AgentError.ts"
-import { BackgroundModel, type ModelRequest } from "../BackgroundModel.ts"
+import type { BackgroundModel, ModelRequest } from "../BackgroundModel.ts"
 import { ContinuationToken, decode as decodeToken, TokenCodec } from "../ContinuationToken.ts"
 import { isOver, maxRunIdBytes, RunId } from "../Run.ts"
 import * as RunEngine from "../RunEngine.ts"
@@ -25,6 +25,7 @@ import { TokenStoreError } from "../TokenStoreError.ts"
 import type { Agent, RunRef } from "./agent.ts"
 import { isMinted, minted, plainCodec } from "./minted.ts"
 import { bytesOf, firstRequest, invalid, promptOf } from "./task.ts"
+import { typedModel } from "./typedModel.ts"
 import { typedStore } from "./typedStore.ts"
 
 /** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
@@ -161,7 +162,7 @@ export const checkModel = (run: OpenRun): Effect.Effect<void, AgentError> => {
 
 /** What runs are worked on with, of any agent. */
 const services = Effect.gen(function* () {
-  const model = yield* BackgroundModel
+  const model = yield* typedModel
   const store = yield* typedStore
   const policy = yield* RunPolicy
   const isExternal = yield* ExternalCalls

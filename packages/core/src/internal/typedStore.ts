@@ -1,8 +1,8 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TokenStore } from "../TokenStore.ts"
 import type { TokenStoreError } from "../TokenStoreError.ts"
+import { isDead } from "./died.ts"
 import { died } from "./storeFailure.ts"
 
 type Service = TokenStore["Service"]
@@ -14,13 +14,8 @@ const typed = <A, E>(
   call: () => Effect.Effect<A, E | TokenStoreError>
 ): Effect.Effect<A, E | TokenStoreError> =>
   Effect.catchCause(Effect.suspend(call), (cause): Effect.Effect<never, E | TokenStoreError> =>
-    isDead(cause)
-      ? Effect.fail(died(operation, cause))
-      : Effect.failCause(cause)
+    isDead(cause) ? Effect.fail(died(operation, cause)) : Effect.failCause(cause)
   )
-
-const isDead = <E>(cause: Cause.Cause<E>): boolean =>
-  Cause.hasDies(cause) && !Cause.hasFails(cause) && !Cause.hasInterrupts(cause)
 
 const of = (store: Service): Service => ({
   create: (run, options) => typed("create", () => store.create(run, options)),

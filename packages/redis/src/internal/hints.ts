@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Redis from "effect/persistence/Redis"
@@ -23,11 +24,14 @@ export const heard = Effect.fnUntraced(function* (options: {
   const scope = yield* Scope.Scope
   const hints = yield* PubSub.unbounded<TokenStore.Wakeup>()
   const missed = shards.map((shard): TokenStore.Wakeup => ({ _tag: "Work", shard, after: Duration.zero }))
+  // Told once, until there is something to hear again.
+  let isTold = false
   const listen = Effect.gen(function* () {
     const messages = yield* subscribe(channel)
     yield* PubSub.publishAll(hints, missed)
     while (true) {
       const found = (yield* Queue.takeAll(messages)).map(({ message }) => parse(message, shards))
+      isTold = false
       yield* PubSub.publishAll(
         hints,
         found.filter((hint) => hint !== undefined)
@@ -35,9 +39,14 @@ export const heard = Effect.fnUntraced(function* (options: {
     }
   }).pipe(
     Effect.scoped,
-    Effect.catch((error) =>
-      Effect.logWarning("baton: hints of the store cannot be heard, and work is found by looking for it", error.message)
-    ),
+    Effect.catch((error) => {
+      if (isTold) return Effect.void
+      isTold = true
+      return Effect.logWarning(
+        "baton: hints of the store cannot be heard, and work is found by looking for it",
+        error.message
+      )
+    }),
     Effect.andThen(Effect.sleep(again)),
     Effect.forever
   )
@@ -49,11 +58,13 @@ export const heard = Effect.fnUntraced(function* (options: {
   )
 })
 
+const isRunId = Schema.is(Run.RunId)
+
 /** `work`, the number of the shard, milliseconds and the agent; or `run`, its id and who wrote something; a line each. */
 const parse = (message: string, shards: ReadonlyArray<string>): TokenStore.Wakeup | undefined => {
   const [what, first = "", second = "", ...rest] = message.split("\n")
   const last = rest.join("\n")
-  if (what === "run") return { _tag: "Run", runId: Run.RunId.make(first), ...(second === "" ? {} : { by: second }) }
+  if (what === "run") return isRunId(first) ? { _tag: "Run", runId: first, ...(second === "" ? {} : { by: second }) } : undefined
   const shard = shards[Number(first)]
   if (what !== "work" || shard === undefined) return undefined
   return { _tag: "Work", shard, agent: last, after: Duration.millis(Number(second) || 0) }

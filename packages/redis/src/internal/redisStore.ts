@@ -1,7 +1,8 @@
-import { AgentError, Failpoint, type Run, RunState, TokenStore } from "@effect-baton/core"
+import { AgentError, Failpoint, Run, RunState, TokenStore, type TokenStoreError } from "@effect-baton/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Hints from "./hints.ts"
 import * as Keys from "./keys.ts"
 import * as Namespace from "./namespace.ts"
@@ -165,23 +166,27 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
             ...agents
           ],
           within(ttl),
-          ([, next, found]) =>
-            Effect.map(
-              Effect.forEach(Array.isArray(found) ? found : [], (given: unknown) => {
-                const { lease, taken } = takenOf("claim", owner, given)
-                return Effect.catch(Effect.asSome(taken), (error) =>
-                  // One run that cannot be read keeps no other from being taken, and is looked at again later.
-                  Effect.logWarning("baton: a run cannot be read, and is left alone", error.message).pipe(
-                    Effect.andThen(Effect.ignore(release(lease, 0, "later", undefined, "back"))),
-                    Effect.as(Option.none<TokenStore.Taken>())
-                  )
+          Effect.fnUntraced(function* ([, next, found, unread]) {
+            const unreadable = (error: TokenStoreError.TokenStoreError) =>
+              Effect.logWarning("baton: a run cannot be read, and is left alone", error.message)
+            for (const id of Array.isArray(unread) ? unread.filter(Predicate.isString) : []) {
+              yield* unreadable(RedisFailure.corrupt("claim", Keys.runKey(shard, Run.RunId.make(id))))
+            }
+            const taken = yield* Effect.forEach(Array.isArray(found) ? found : [], (given: unknown) => {
+              const { lease, taken: one } = takenOf("claim", owner, given)
+              return Effect.catch(Effect.asSome(one), (error) =>
+                // One run that cannot be read keeps no other from being taken, and is looked at again later.
+                unreadable(error).pipe(
+                  Effect.andThen(Effect.ignore(release(lease, 0, "later", undefined, "back"))),
+                  Effect.as(Option.none<TokenStore.Taken>())
                 )
-              }),
-              (taken) => ({
-                taken: taken.flatMap(Option.toArray),
-                ...(next === "" ? {} : { next: Duration.millis(Number(next)) })
-              })
-            )
+              )
+            })
+            return {
+              taken: taken.flatMap(Option.toArray),
+              ...(next === "" ? {} : { next: Duration.millis(Number(next)) })
+            }
+          })
         )
       )
     },

@@ -2,6 +2,7 @@ import { ContinuationToken, type Run, RunRecord, type TokenStore } from "@effect
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 
 const decodeRecord = Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord.RunRecord))
 const decodeFactList = Schema.decodeUnknownResult(Schema.toCodecJson(Schema.Array(RunRecord.Fact)))
@@ -23,7 +24,7 @@ export const encodeFacts = (facts: ReadonlyArray<RunRecord.NewFact>): Encoded =>
 export const encodeUnborn = (facts: ReadonlyArray<TokenStore.Unborn>): Encoded =>
   encodeWith(
     facts.map((fact) => ({ ...fact, incarnation: 0 }) as RunRecord.NewFact),
-    (json) => JSON.stringify(json, (key, value: unknown) => (key === "incarnation" ? undefined : value))
+    (json) => JSON.stringify(Predicate.isObject(json) ? Struct.omit(json, ["incarnation"]) : json)
   )
 
 const parse = (text: unknown): Result.Result<unknown, unknown> =>

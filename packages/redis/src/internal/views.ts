@@ -12,9 +12,9 @@ type Store = TokenStore.TokenStore["Service"]
 const statuses = Run.RunStatus.literals
 
 /** What looks at the runs of a namespace, and changes none. */
-export const make = ({ command, limit, recordOf, scripts, shards }: Namespace) => {
+export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namespace) => {
   const readRun = (id: Run.RunId) =>
-    scripts.read(command(id), limit, ([answer, shown]) =>
+    scripts.read(command(id, ...kept), limit, ([answer, shown]) =>
       answer === "none" ? Effect.succeedNone : Effect.asSome(recordOf("read", id, shown))
     )
 

@@ -8,7 +8,9 @@ import type * as Tracer from "effect/Tracer"
 import type * as AiError from "effect/ai/AiError"
 import type { AgentError } from "../../AgentError.ts"
 import type { ModelEvent, ReplayUnavailable, ResponseGone } from "../../BackgroundModel.ts"
+import { isDead } from "../died.ts"
 import * as Telemetry from "../telemetry.ts"
+import { died } from "../typedModel.ts"
 import type { Connection, Events, Failure, Following, Fork } from "./following.ts"
 import type { Listener } from "./stallWatch.ts"
 
@@ -168,9 +170,10 @@ export class Attachment implements Listener {
   private endOf(exit: Exit.Exit<void, Failure | Cause.Done>): Effect.Effect<Loss, AgentError> {
     if (exit._tag === "Success") return Effect.succeed<Loss>({ _tag: "Broken", error: undefined })
     const failed = exit.cause.reasons.find(Cause.isFailReason)
-    return failed === undefined
-      ? Effect.failCause(exit.cause as Cause.Cause<never>)
-      : Effect.succeed(lossOf(failed.error, this.origin))
+    if (failed !== undefined) return Effect.succeed(lossOf(failed.error, this.origin))
+    return isDead(exit.cause)
+      ? Effect.succeed<Loss>({ _tag: "Broken", error: died("stream", exit.cause) })
+      : Effect.failCause(exit.cause as Cause.Cause<never>)
   }
 }
 
@@ -208,10 +211,11 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
   const { model, reader } = following
   const after = reader.after()
   const { child, span } = yield* announce(following, "replay")
-  const opened = Effect.all([
-    Stream.toPull(model.resume(reader.responseId ?? "", after < 0 ? {} : { after })),
-    forkHere
-  ])
+  const stream = Stream.suspend(() => model.resume(reader.responseId ?? "", after < 0 ? {} : { after }))
+  const pull = Effect.catchCause(Stream.toPull(stream), (cause): Effect.Effect<Events> =>
+    isDead(cause) ? Effect.succeed(Effect.fail(died("resume", cause))) : Effect.failCause(cause)
+  )
+  const opened = Effect.all([pull, forkHere])
   const [events, fork] = yield* opened.pipe(Scope.provide(child), within(span))
   return yield* new Attachment(following, { origin: "replay", scope: child, events, fork }).begin()
 })

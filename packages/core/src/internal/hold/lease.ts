@@ -63,12 +63,7 @@ export class HeldLease {
   /** What the last renewal failed with, if it did. */
   private failure: TokenStoreError | undefined
 
-  constructor(
-    options: Options,
-    clock: Clock.Clock,
-    leaseEnd: bigint,
-    { input, lease, record }: Taken
-  ) {
+  constructor(options: Options, clock: Clock.Clock, leaseEnd: bigint, { input, lease, record }: Taken) {
     this.options = options
     this.clock = clock
     this.leaseEnd = leaseEnd

@@ -72,7 +72,9 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
   })
 
   /** Rows that are work: those whose time is over are in nobody's way. */
-  const work = (query: Extract<Query, { _tag: "Work" }>): Effect.Effect<ReadonlyArray<RunKernel.Row>, TokenStoreError> =>
+  const work = (
+    query: Extract<Query, { _tag: "Work" }>
+  ): Effect.Effect<ReadonlyArray<RunKernel.Row>, TokenStoreError> =>
     Effect.gen(function* () {
       const rows = yield* driver.find(query)
       const now = yield* driver.now
@@ -131,7 +133,10 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
     const items = alive(page, now)
       .map((row) => RunKernel.read(row, now))
       .filter(isWanted)
-    return { items, ...(rows.length > limit && last !== undefined ? { cursor: cursorOf(last) } : {}) } satisfies Page<RunRecord>
+    return {
+      items,
+      ...(rows.length > limit && last !== undefined ? { cursor: cursorOf(last) } : {})
+    } satisfies Page<RunRecord>
   })
 
   const shownOf = (row: RunKernel.Row | undefined) =>
@@ -202,10 +207,7 @@ const hintsOf = (
   const { agent, due, journal, lease, parked, runId } = after.record
   const hints: Array<Wakeup> = []
   const isFreed =
-    before === undefined ||
-    before.record.lease !== null ||
-    before.record.parked !== null ||
-    before.record.due !== due
+    before === undefined || before.record.lease !== null || before.record.parked !== null || before.record.due !== due
   if (lease === null && due !== null && parked === null && isFreed) {
     hints.push({ _tag: "Work", shard, agent, after: Duration.millis(Math.max(0, due - now.millis)) })
   }

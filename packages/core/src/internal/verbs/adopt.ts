@@ -1,13 +1,14 @@
 import * as Effect from "effect/Effect"
 import { type AgentError, RunExpired } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
-import { BackgroundModel } from "../../BackgroundModel.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { AgentError as AgentFailure } from "../../AgentError.ts"
 import type { AdoptOptions, Agent } from "../agent.ts"
 import * as Backoff from "../follow/backoff.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import * as NewRun from "../newRun.ts"
+import { typedModel } from "../typedModel.ts"
 import { glance } from "./look.ts"
 
 /** Records a response that something else opened as a run, and looks at it. */
@@ -15,7 +16,7 @@ export const adopt = Effect.fn("Agent.adopt")(function* (
   agent: Agent,
   options: AdoptOptions
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
-  const model = yield* BackgroundModel
+  const model = yield* typedModel
   const policy = yield* RunPolicy
   const { responseId } = options
   const failed = (reason: AgentError["reason"]) =>

@@ -95,7 +95,9 @@ export const make = Effect.fnUntraced(function* <E>(
     const { agent: name, runId } = found.record
     const agent = byName.get(name)
     if (agent === undefined) return Effect.void
-    return bring(open(agent, found.record), { taken: found, before }, options, stopping, (lease) => owed.add(lease)).pipe(
+    return bring(open(agent, found.record), { taken: found, before }, options, stopping, (lease) =>
+      owed.add(lease)
+    ).pipe(
       Effect.scoped,
       Effect.catch(({ message, reason }) =>
         // Another worker has it now, or it was told already.

@@ -65,7 +65,13 @@ export const bring = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<void, AgentError, Scope.Scope> {
   const held = yield* acquire(run, { claimed, onOwed })
   const later = { due: timeOf(run.policy) }
-  yield* Effect.tapError(checkVersion(run), () => Effect.sync(() => held.leaveAs(later)))
+  // Before the run is left: whatever broke would break again at once.
+  yield* Effect.addFinalizer((exit) =>
+    Effect.sync(() => {
+      if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveAs(later)
+    })
+  )
+  yield* checkVersion(run)
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
   const park = (reason: string) => {
     held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })

@@ -31,7 +31,6 @@ if ARGV[11] ~= '' then
   redis.call('HSET', run, 'input', ARGV[11])
   redis.call('SET', base .. 'input:' .. id, ARGV[12])
 end
-redis.call('ZADD', base .. 'runs', now, id)
 for i = 13, #ARGV, 2 do
   ARGV[i] = string.gsub(ARGV[i], '^0 ', incarnation .. ' ')
   ARGV[i + 1] = '{"incarnation":' .. incarnation .. ',' .. string.sub(ARGV[i + 1], 2)

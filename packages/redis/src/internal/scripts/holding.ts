@@ -36,7 +36,8 @@ return { 'acquired', given(fence) }
 
 /**
  * Takes runs of one shard for a worker. ARGV: base, '', retention, time for what never ends, owner, ttl, how many, which of how
- * many shards this is, and the agents. Answers in how many milliseconds the next run is due or '', and what was taken.
+ * many shards this is, and the agents. Answers in how many milliseconds the next run is due or '', what was taken, and the ids of
+ * runs that cannot be read.
  */
 export const claim = `${reading}${facts}${placing()}${taking}
 sweep()
@@ -47,18 +48,26 @@ local function attempted(attempts, fence)
   return string.find(',' .. attempts .. ',', ',' .. fence .. ',', 1, true)
 end
 
--- Nothing if the run is not to be had.
+-- What the server refuses is no matter of one run.
+local function refuse(failure)
+  local told = type(failure) == 'table' and failure.err or tostring(failure)
+  for _, code in ipairs({ 'OOM', 'READONLY', 'NOREPLICAS', 'MISCONF', 'NOPERM' }) do
+    if string.find(told, code, 1, true) then error(failure, 0) end
+  end
+end
+
+-- True if it stays among the runs that are due, though it is not taken: it is of a later version.
 local function take(agent)
   local known = redis.call('HMGET', run, 'version', 'agent', 'owner', 'fence', 'until', 'due', 'attempts', 'length',
     'incarnations', 'parkedAt')
   local version, till, due, attempts = known[1], known[5], known[6], known[7]
-  if version and version ~= '2' then return end
-  if known[2] ~= agent then
+  if version and version ~= '2' and unknown(version) then return true end
+  if known[2] ~= agent or forgotten() then
     redis.call('ZREM', base .. 'work:' .. agent, id)
     return
   end
   local own = holds(till) and known[3] == owner
-  if not own and (holds(till) or known[10] or not tonumber(due) or tonumber(due) > now or forgotten()) then return end
+  if not own and (holds(till) or known[10] or due == '' or number(due) > now) then return place() end
   sound(known[8], known[9])
   shown()
   local fence = own and known[4] or draw(ARGV[8], ARGV[9])
@@ -75,29 +84,58 @@ end
 
 local function retake()
   local known = redis.call('HMGET', run, 'agent', 'owner', 'until')
-  if known[1] and known[2] == owner and holds(known[3]) then take(known[1]) end
+  if known[1] and known[2] == owner and holds(known[3]) then take(known[1]) else redis.call('SREM', mine, id) end
 end
 
 for _, name in ipairs(redis.call('SMEMBERS', mine)) do
   use(name)
-  pcall(retake)
+  local sound, failure = pcall(retake)
+  if not sound then refuse(failure) end
 end
 
-local due, more = {}, false
-for i = 10, #ARGV do
-  -- Some of them may be no run that this version can read.
-  local ids = redis.call('ZRANGEBYSCORE', base .. 'work:' .. ARGV[i], '-inf', now, 'WITHSCORES', 'LIMIT', 0, most + 64)
-  for j = 1, #ids, 2 do due[#due + 1] = { ids[j], tonumber(ids[j + 1]), ARGV[i] } end
-end
-table.sort(due, function(a, b) return a[2] < b[2] or a[2] == b[2] and a[1] < b[1] end)
-for _, one in ipairs(due) do
-  if #taken >= most then
-    more = true
-    break
+-- The next runs that are due, after those of each agent that stay; and whether there may be more.
+local stays, kept = {}, 0
+local function page()
+  local due, full = {}, false
+  local wanted = most - #taken + 16
+  for i = 10, #ARGV do
+    local ids = redis.call('ZRANGEBYSCORE', base .. 'work:' .. ARGV[i], '-inf', now, 'WITHSCORES', 'LIMIT',
+      stays[ARGV[i]] or 0, wanted)
+    if #ids == wanted * 2 then full = true end
+    for j = 1, #ids, 2 do due[#due + 1] = { ids[j], tonumber(ids[j + 1]), ARGV[i] } end
   end
-  use(one[1])
-  -- One run that cannot be read keeps no other from being taken.
-  pcall(take, one[3])
+  table.sort(due, function(a, b) return a[2] < b[2] or a[2] == b[2] and a[1] < b[1] end)
+  return due, full
+end
+
+-- One run that cannot be read keeps no other from being taken, and is looked at again later.
+local unread = {}
+local function try(name, agent)
+  use(name)
+  local sound, answer = pcall(take, agent)
+  if not sound then
+    refuse(answer)
+    redis.call('ZADD', base .. 'work:' .. agent, now + 60000, id)
+    unread[#unread + 1] = id
+  elseif answer then
+    stays[agent], kept = (stays[agent] or 0) + 1, kept + 1
+  end
+end
+
+local looked, full, over, more = 0, true, false, false
+while full and not over do
+  local due
+  due, full = page()
+  for _, one in ipairs(due) do
+    over = #taken >= most or looked >= 1000
+    if over then
+      -- If all that were looked at stay, the next look finds no more.
+      more = #taken >= most or kept < looked
+      break
+    end
+    try(one[1], one[3])
+    looked = looked + 1
+  end
 end
 
 local next = more and now
@@ -105,7 +143,7 @@ for i = 10, #ARGV do
   local first = redis.call('ZRANGEBYSCORE', base .. 'work:' .. ARGV[i], '(' .. text(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if first[2] and (not next or tonumber(first[2]) < next) then next = tonumber(first[2]) end
 end
-return { 'claimed', next and text(math.max(0, next - now)) or '', taken }
+return { 'claimed', next and text(math.max(0, next - now)) or '', taken, unread }
 `
 
 /** ARGV: base, id, retention, time for what never ends, fence, ttl, seen. */

@@ -1,11 +1,22 @@
-import { forgetting, reading } from "./parts.ts"
+import { forgetting, placing, reading } from "./parts.ts"
 
-/** ARGV: base, id. */
-export const read = `${reading}
+/** ARGV: base, id, retention, time for what never ends. Puts the run back into an index that lost it. */
+export const read = `${reading}${placing()}
 local version = redis.call('HGET', run, 'version')
 if version ~= '2' then return unknown(version) end
 if forgotten() then return { 'none' } end
-return { 'found', shown() }
+local answer = { 'found', shown() }
+
+local known = redis.call('HMGET', run, 'agent', 'listed', 'parkedAt', 'until', 'due')
+local agent, listed, parked = known[1], known[2], known[3]
+local function has(index) return agent and redis.call('ZSCORE', base .. index, id) end
+local isWork = not parked and (holds(known[4]) or known[5] ~= '')
+if not (has('runs') and listed and has('status:' .. listed .. ':' .. agent) and
+  (not parked or has('parked:' .. agent)) and (not isWork or has('work:' .. agent))) then
+  -- A server that takes no writes can be read all the same.
+  pcall(place)
+end
+return answer
 `
 
 /** KEYS: the index of the responses. ARGV: the response. Answers the runs of this shard that opened it. */

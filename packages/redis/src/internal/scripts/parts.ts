@@ -114,13 +114,17 @@ export const placing = (at = 3) => `${forgetting}
 local retention, abandoned = ARGV[${at}], ARGV[${at + 1}]
 local namespace, part = string.match(base, '^{(.*):(%d+)}:$')
 
--- A few at a time, so that no operation takes long.
+-- A few at a time, so that no operation takes long. What cannot be read is looked at again later, and holds up no other.
 local function sweep()
   local here = id
   for _, past in ipairs(redis.call('ZRANGEBYSCORE', base .. 'idle', '-inf', now, 'LIMIT', 0, 16)) do
     use(past)
     local version = redis.call('HGET', run, 'version')
-    if version and version ~= '2' then redis.call('ZREM', base .. 'idle', id) else forget(redis.call) end
+    if version and version ~= '2' then
+      redis.call('ZADD', base .. 'idle', now + 3600000, id)
+    else
+      forget(redis.call)
+    end
   end
   use(here)
 end
@@ -164,14 +168,13 @@ local function place(tell)
   end
   local status = isOpen and due == '' and not till and not parked and 'waiting' or stage
   if status ~= listed then
-    if listed then
-      redis.call('ZREM', base .. 'status:' .. listed .. ':' .. agent, id)
-    else
-      redis.call('SADD', base .. 'agents', agent)
-    end
-    redis.call('ZADD', base .. 'status:' .. status .. ':' .. agent, created, id)
+    if listed then redis.call('ZREM', base .. 'status:' .. listed .. ':' .. agent, id) end
     redis.call('HSET', run, 'listed', status)
   end
+  -- Also those that should have it: Redis may have lost one.
+  redis.call('SADD', base .. 'agents', agent)
+  redis.call('ZADD', base .. 'runs', created, id)
+  redis.call('ZADD', base .. 'status:' .. status .. ':' .. agent, created, id)
   if parked then
     redis.call('ZADD', base .. 'parked:' .. agent, created, id)
   else

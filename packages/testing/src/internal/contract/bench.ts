@@ -2,6 +2,7 @@ import { ContinuationToken, Run, type RunRecord, type TokenStore } from "@effect
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
@@ -217,7 +218,14 @@ export const make = (store: Store, terms: Terms): Bench => {
         const { incarnation } = record
         return { lease: yield* acquire(id, owner, ttl), incarnation, facts: factsOf(incarnation) }
       }),
-    recordOf: (id) => Effect.flatMap(store.read(idOf(id)), Effect.fromOption),
+    recordOf: (id) =>
+      Effect.flatMap(
+        store.read(idOf(id)),
+        Option.match({
+          onNone: () => Effect.fail(new ContractViolation({ message: `the run '${id}' is there` })),
+          onSome: (record) => Effect.succeed(record)
+        })
+      ),
     pages,
     work
   }

@@ -250,9 +250,7 @@ export const durability = {
     Effect.gen(function* () {
       const input = { text: "é 日本語 \u2028", until: "accepted" } as const
       const inputOf = (bench: Bench, id: string) => Effect.map(again(bench, id), (taken) => taken.input)
-      yield* using(place, ({ store }) =>
-        Effect.forEach(["kept", "used"], (id) => store.create(newRun(id), { input }))
-      )
+      yield* using(place, ({ store }) => Effect.forEach(["kept", "used"], (id) => store.create(newRun(id), { input })))
       const used = yield* using(place, (bench) =>
         Effect.gen(function* () {
           const { record } = yield* again(bench, "used")

@@ -44,7 +44,11 @@ export const inputs = {
       yield* equal((yield* attempt("worker")).input, secret, "and claims it again")
       yield* store.create(newRun("r-2"))
       const none = yield* told(bench, "r-2")
-      yield* equal({ input: none.input, until: none.until }, { input: undefined, until: undefined }, "a run without one")
+      yield* equal(
+        { input: none.input, until: none.until },
+        { input: undefined, until: undefined },
+        "a run without one"
+      )
       yield* store.create(newRun("r-3"), { input: { text: "", until: "accepted" } })
       yield* equal((yield* told(bench, "r-3")).input, "", "an empty one is one")
     }),
@@ -73,7 +77,12 @@ export const inputs = {
       yield* note(store.conclude(idOf("r-1"), { seen: 0, facts: [facts.ended("failed")], due: lasting }))
       yield* note(store.read(idOf("r-1")))
       yield* note(store.read({ responseId: "resp_1" }))
-      for (const filter of [{}, { agent: "analyst" }, { labels: { team: "a" } }, { status: ["in_progress"] as const }]) {
+      for (const filter of [
+        {},
+        { agent: "analyst" },
+        { labels: { team: "a" } },
+        { status: ["in_progress"] as const }
+      ]) {
         yield* note(store.list({ ...filter, limit: 10 }))
       }
       yield* note(store.count({}))

@@ -144,18 +144,42 @@ export const listing = {
       const of = (isIt: (i: number) => boolean) => range(24).filter(isIt).map(numbered)
       const filter = { parked: false, status: ["queued"], agent: "analyst" } as const
       const found = yield* pages({ ...filter, limit: 3 })
-      yield* equal(found.flat(), of((i) => i % 2 === 0 && i % 3 !== 0 && i % 4 !== 0), "the runs that fulfil all of it")
+      yield* equal(
+        found.flat(),
+        of((i) => i % 2 === 0 && i % 3 !== 0 && i % 4 !== 0),
+        "the runs that fulfil all of it"
+      )
       yield* equal(found.map(({ length }) => length).slice(0, 1), [3], "pages are full while there are runs")
       const one = yield* pages({ ...filter, status: ["waiting", "queued"], limit: 1 })
-      yield* equal(one.flat(), of((i) => i % 2 === 0 && i % 3 !== 0), "in pages of one")
-      yield* equal((yield* pages({ parked: true, limit: 2 })).flat(), of((i) => i % 3 === 0), "those that are parked")
+      yield* equal(
+        one.flat(),
+        of((i) => i % 2 === 0 && i % 3 !== 0),
+        "in pages of one"
+      )
+      yield* equal(
+        (yield* pages({ parked: true, limit: 2 })).flat(),
+        of((i) => i % 3 === 0),
+        "those that are parked"
+      )
       yield* equal((yield* pages({ ...filter, status: ["completed"], limit: 2 })).flat(), [], "a status that none has")
       const labelled = (labels: Record<string, string>, more: Omit<TokenStore.RunFilter, "limit"> = {}) =>
         Effect.map(pages({ ...more, labels, limit: 2 }), (all) => all.flat())
-      yield* equal(yield* labelled({ mod: "1" }), of((i) => i % 3 === 1), "those of a label")
-      yield* equal(yield* labelled({ mod: "1", half: "second" }), of((i) => i % 3 === 1 && i >= 12), "those of two labels")
+      yield* equal(
+        yield* labelled({ mod: "1" }),
+        of((i) => i % 3 === 1),
+        "those of a label"
+      )
+      yield* equal(
+        yield* labelled({ mod: "1", half: "second" }),
+        of((i) => i % 3 === 1 && i >= 12),
+        "those of two labels"
+      )
       yield* equal(yield* labelled({ mod: "1", half: "third" }), [], "a label that none has with the other")
-      yield* equal(yield* labelled({ half: "first" }, filter), of((i) => [2, 10].includes(i)), "with all other filters")
+      yield* equal(
+        yield* labelled({ half: "first" }, filter),
+        of((i) => [2, 10].includes(i)),
+        "with all other filters"
+      )
       yield* equal(yield* labelled({}), range(24).map(numbered), "no labels do not matter")
     }),
 
@@ -174,14 +198,14 @@ export const listing = {
       }
       yield* claim({ limit: 2, agents: ["analyst", "poet"] })
       yield* advance(Duration.millis(2))
-      for (const of of [{}, { agent: "analyst" }, { agent: "poet" }, { agent: "nobody" }]) {
-        const counts = yield* store.count(of)
+      for (const filter of [{}, { agent: "analyst" }, { agent: "poet" }, { agent: "nobody" }]) {
+        const counts = yield* store.count(filter)
         for (const status of statuses) {
-          const listed = (yield* pages({ ...of, status: [status], limit: 7 })).flat()
-          yield* equal(counts[status], listed.length, `how many are ${status} of ${JSON.stringify(of)}`)
+          const listed = (yield* pages({ ...filter, status: [status], limit: 7 })).flat()
+          yield* equal(counts[status], listed.length, `how many are ${status} of ${JSON.stringify(filter)}`)
         }
-        const aside = (yield* pages({ ...of, parked: true, limit: 7 })).flat()
-        yield* equal(counts.parked, aside.length, `how many are parked of ${JSON.stringify(of)}`)
+        const aside = (yield* pages({ ...filter, parked: true, limit: 7 })).flat()
+        yield* equal(counts.parked, aside.length, `how many are parked of ${JSON.stringify(filter)}`)
       }
     }),
 
@@ -201,7 +225,11 @@ export const listing = {
       for (const [name, value] of Object.entries(labels)) {
         const found = (yield* pages({ labels: { [name]: value }, limit: 1 })).flat()
         yield* equal(found, ["r-1"], `the runs of the label ${name}`)
-        yield* equal((yield* pages({ labels: { [name]: `${value}x` }, limit: 1 })).flat(), [], `another value of ${name}`)
+        yield* equal(
+          (yield* pages({ labels: { [name]: `${value}x` }, limit: 1 })).flat(),
+          [],
+          `another value of ${name}`
+        )
       }
     }),
 

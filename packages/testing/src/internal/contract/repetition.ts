@@ -64,7 +64,8 @@ export const repetition = {
         yield* equal(first.ids, ids, "the runs")
         // A limit that is smaller now hides nothing that is held.
         const again = yield* claim({ owner: `worker-${moment}`, limit: moment % 2 })
-        const fences = ({ taken }: typeof first) => Object.fromEntries(taken.map(({ lease }) => [lease.runId, lease.fence]))
+        const fences = ({ taken }: typeof first) =>
+          Object.fromEntries(taken.map(({ lease }) => [lease.runId, lease.fence]))
         yield* equal(fences(again), fences(first), "the leases are the same once more")
         for (const { lease } of first.taken) {
           yield* equal((yield* recordOf(lease.runId)).attempts, [lease.fence], "the attempt is counted once")

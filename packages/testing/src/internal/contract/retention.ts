@@ -173,7 +173,11 @@ export const retention = {
     Effect.gen(function* () {
       const bench = yield* place.open
       yield* tell(bench, unfinished)
-      yield* above(Duration.toMillis(place.abandonedAfter), Duration.toMillis(place.retention) * 2, "what is not over stays longer")
+      yield* above(
+        Duration.toMillis(place.abandonedAfter),
+        Duration.toMillis(place.retention) * 2,
+        "what is not over stays longer"
+      )
       yield* passed(place, "retention", 1.5)
       yield* equal(yield* kindsOf(bench), fullOf(unfinished), "what is there when others are gone")
       const { incarnation } = yield* bench.recordOf(`waiting-${numbered(7)}`)
@@ -216,7 +220,9 @@ export const retention = {
       const bench = yield* place.open
       const { recordOf, store } = bench
       const input = { text: "old", until: "ended" } as const
-      const { record: before } = yield* store.create(newRun("r-1", { labels: { a: "b" }, agentVersion: "1" }), { input })
+      const { record: before } = yield* store.create(newRun("r-1", { labels: { a: "b" }, agentVersion: "1" }), {
+        input
+      })
       const old = factsOf(before.incarnation)
       yield* written(bench, "r-1", (of) => [of.accepted(0, "r-1-1"), of.cancelSent("r-1-1"), of.ended("failed")])
       yield* passed(place, "retention", 1.2)

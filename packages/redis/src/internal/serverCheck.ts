@@ -1,0 +1,46 @@
+import * as Effect from "effect/Effect"
+import type * as Redis from "effect/persistence/Redis"
+
+/** Asks the server; on a cluster, whichever node answers. */
+export type Ask = (...command: ReadonlyArray<string>) => Effect.Effect<unknown, Redis.RedisError>
+
+type Settings = { readonly policy: string | undefined; readonly memory: string | undefined }
+
+/** Names and values in turn: clients answer with a list, a map or an object. */
+const pairs = (reply: unknown): ReadonlyArray<string> => {
+  if (Array.isArray(reply)) return reply.map(String)
+  if (reply instanceof Map) return Array.from(reply).flat().map(String)
+  return typeof reply === "object" && reply !== null ? Object.entries(reply).flat().map(String) : []
+}
+
+const fromConfig = (reply: unknown): Settings => {
+  const list = pairs(reply)
+  const valueOf = (name: string) => list[list.indexOf(name) + 1]
+  return list.includes("maxmemory-policy")
+    ? { policy: valueOf("maxmemory-policy"), memory: valueOf("maxmemory") }
+    : { policy: undefined, memory: undefined }
+}
+
+const fromInfo = (reply: unknown): Settings => ({
+  policy: /^maxmemory_policy:(.*?)\r?$/m.exec(String(reply))?.[1],
+  memory: /^maxmemory:(.*?)\r?$/m.exec(String(reply))?.[1]
+})
+
+/**
+ * Warns if the server may delete runs to make room. Says nothing if the server does not tell: many users may not ask, and
+ * some services have no `CONFIG`.
+ */
+export const warnIfEvicting = (ask: Ask): Effect.Effect<void> =>
+  Effect.suspend(() => ask("CONFIG", "GET", "maxmemory*")).pipe(
+    Effect.map(fromConfig),
+    Effect.catch(() => Effect.map(ask("INFO", "memory"), fromInfo)),
+    Effect.flatMap(({ memory, policy }) =>
+      policy === undefined || policy === "noeviction" || memory === "0"
+        ? Effect.void
+        : Effect.logWarning(
+            "baton: Redis may delete runs",
+            `Its maxmemory-policy is ${policy}: when its memory is full, it deletes runs to make room. A run that was deleted is not found again, and to start it again buys it again. Set maxmemory-policy to noeviction, or give the runs a Redis of their own.`
+          )
+    ),
+    Effect.ignore
+  )
