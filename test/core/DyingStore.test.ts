@@ -42,7 +42,16 @@ const mortal = (way: keyof typeof ways = "dies") => {
     record: (...given) => or("record", () => inner.record(...given)),
     conclude: (...given) => or("conclude", () => inner.conclude(...given)),
     remove: (...given) => or("remove", () => inner.remove(...given)),
-    list: (...given) => or("list", () => inner.list(...given))
+    list: (...given) => or("list", () => inner.list(...given)),
+    claim: (...given) => or("claim", () => inner.claim(...given)),
+    count: (...given) => or("count", () => inner.count(...given)),
+    wake: (...given) => or("wake", () => inner.wake(...given)),
+    // Each listener hears one hint before they die again.
+    wakeups: Stream.suspend(() =>
+      (deaths.wakeups ?? 0) === 0
+        ? inner.wakeups
+        : Stream.concat(Stream.take(inner.wakeups, 1), Stream.fromEffect(or("wakeups", () => Effect.never)))
+    )
   }))
   return { deaths, seen, layer }
 }
@@ -97,9 +106,11 @@ describe.each(["dies", "throws"] as const)("a store that %s", (way) => {
     read: [Agent.poll(analyst, ref), Stream.runDrain(Agent.watch(analyst, ref)), Runs.retry("r"), Runs.discard("r")],
     acquire: [Stream.runDrain(Agent.resume(analyst, ref))],
     remove: [Agent.remove(analyst, ref)],
-    list: [Stream.runDrain(Runs.list())]
+    list: [Stream.runDrain(Runs.list())],
+    count: [Runs.count()],
+    wake: [Runs.wake("resp_1")]
   }
-  it.effect.each(["create", "read", "acquire", "remove", "list"] as const)(
+  it.effect.each(["create", "read", "acquire", "remove", "list", "count", "wake"] as const)(
     "in %s is named by every verb that needs it, and can be asked again",
     (operation) => {
       const { deaths, layer } = mortal(way)
@@ -116,7 +127,7 @@ describe.each(["dies", "throws"] as const)("a store that %s", (way) => {
     }
   )
 
-  it.effect.each(["acquire", "commit", "list", "record", "release"] as const)(
+  it.effect.each(["claim", "commit", "record", "release", "renew", "wakeups"] as const)(
     "three times in %s takes no slot of a worker for ever: all its runs come to their end",
     (operation) => {
       const { deaths, layer } = mortal(way)

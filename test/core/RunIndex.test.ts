@@ -28,7 +28,11 @@ const Change = Schema.Struct({
 type Change = typeof Change.Type
 
 const Asked = Schema.TaggedUnion({
-  Work: { agents: Schema.Literals(["nobody", "analyst", "poet", "both"]), owner: Owner, limit: Schema.Literals([1, 2, 4]) },
+  Work: {
+    agents: Schema.Literals(["nobody", "analyst", "poet", "both"]),
+    owner: Owner,
+    limit: Schema.Literals([1, 2, 4])
+  },
   Listed: {
     agent: Schema.Literals(["any", "analyst", "poet"]),
     status: Schema.Literals(["any", "some"]),
@@ -267,6 +271,20 @@ describe("an index of rows", () => {
       cursor = last === undefined ? undefined : { at: last.createdAt, id: last.runId }
     } while (cursor !== undefined)
     assert.deepStrictEqual(found, left)
+  })
+
+  it("takes nothing that became no work since it was found", () => {
+    const { leaseEnd, record } = created("r", 1)
+    const lease = { owner: "v", fence: 2, expiresAt: 10 }
+    const rows: ReadonlyArray<RunKernel.Row> = [
+      { leaseEnd, record: { ...record, parked: { reason: "broken", at: 2 } } },
+      { leaseEnd, record: { ...record, due: null } },
+      { leaseEnd, record: { ...record, due: 4 } },
+      { leaseEnd: RunKernel.momentOf(10).nanos, record: { ...record, lease } }
+    ]
+    const options = { owner: "w", ttl: Duration.minutes(1), fence: 3 }
+    for (const row of rows) assert.deepStrictEqual(RunKernel.claim(row, options, now), { value: undefined, row })
+    assert.isDefined(RunKernel.claim({ leaseEnd, record }, options, now).value)
   })
 
   it("finds work, and takes it, without a look at the runs that are none", () => {

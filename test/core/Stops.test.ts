@@ -15,7 +15,7 @@ import { AiError } from "effect/ai"
 import { analyst, count, recordOf, requests, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
 import { modelWith, unreachable } from "../support/models.ts"
 import { atProvider, makeProcess } from "../support/schedule.ts"
-import { stores } from "../support/stores.ts"
+import { changing, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
 const { completed, failed, incomplete, pause, queued, text } = ScriptedModel
@@ -136,6 +136,8 @@ describe.each(stores)("a foreground run is stopped from another process, over th
 
 describe("a foreground run is stopped from another process", () => {
   const over = (layer: ReturnType<typeof foreground>["layer"]) => Layer.merge(layer, TokenStore.layerMemory)
+  /** A store whose hints are lost. */
+  const deaf = changing(TokenStore.layerMemory, () => ({ wakeups: Stream.never }))
 
   it.effect("E13: while its request is under way: it is stopped once it is answered", () => {
     const { layer, seen } = foreground(silent)
@@ -216,7 +218,23 @@ describe("a foreground run is stopped from another process", () => {
       assert.strictEqual(response.text, "ab")
       assert.strictEqual((yield* passing(Fiber.join(canceller))).status, "completed")
       assert.strictEqual(yield* statusOf("r"), "completed")
-    }).pipe(Effect.provide(over(layer)))
+    }).pipe(Effect.provide(Layer.merge(layer, deaf)))
+  })
+
+  it.effect.each([
+    { heard: true, within: 1 },
+    { heard: false, within: 11 }
+  ])("X8: its holder learns of a stop within $within s if hints are heard: $heard", ({ heard: hears, within }) => {
+    const { layer } = foreground(silent)
+    return Effect.gen(function* () {
+      const holder = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Agent.stream(analyst, input))))
+      yield* elapse(1000)
+      yield* Agent.cancel(analyst, { ...ref, wait: false })
+      const [took, error] = yield* passing(Effect.timed(Fiber.join(holder)))
+      assert.strictEqual(error.reason._tag, "RunCancelled")
+      assert.isAtMost(Duration.toSeconds(took), within)
+      if (!hears) assert.isAtLeast(Duration.toSeconds(took), 1)
+    }).pipe(Effect.provide(Layer.merge(layer, hears ? TokenStore.layerMemory : deaf)))
   })
 
   it.effect("E13: after its holder left it: it was interrupted, and no cancel changes that", () => {

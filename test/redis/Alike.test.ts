@@ -20,7 +20,12 @@ const oneByOne = (layer: Layer.Layer<TokenStore.TokenStore>): Layer.Layer<TokenS
       record: (id, fact, seen) => withPermit(inner.record(id, fact, seen)),
       conclude: (id, options) => withPermit(inner.conclude(id, options)),
       remove: (lease, options) => withPermit(inner.remove(lease, options)),
-      list: (filter) => withPermit(inner.list(filter))
+      claim: (options) => withPermit(inner.claim(options)),
+      list: (filter) => withPermit(inner.list(filter)),
+      count: (filter) => withPermit(inner.count(filter)),
+      shards: inner.shards,
+      wakeups: inner.wakeups,
+      wake: (id) => withPermit(inner.wake(id))
     }))
   ).pipe(Layer.provide(layer))
 
@@ -38,7 +43,7 @@ describeShared("token stores", (server) => {
           { layer: TokenStore.layerMemory },
           { layer: Layer.provide(TokenStore.layerFile({ directory }), NodeServices.layer), remembers: true },
           // Redis forgets by its own clock, which is far ahead of the test's.
-          { layer: oneByOne(storeOn(server, { prefix, retention: "Infinity" }, byTestClock)), remembers: true }
+          { layer: oneByOne(storeOn(server, { prefix, retention: "Infinity", abandonedAfter: "Infinity" }, byTestClock)), remembers: true }
         ])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     { arbitrary: { runs: 60, maxShrinks: 200 } }

@@ -3,7 +3,7 @@ import { TokenStore } from "@effect-baton/core"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { Effect, Option } from "effect"
 import { describeShared } from "../support/redisServer.ts"
-import { begin, factsOf, frozen, idOf, leave, storeOn, testing, ttl } from "./store.ts"
+import { begin, claimOn, factsOf, frozen, idOf, leave, storeOn, testing, ttl } from "./store.ts"
 
 const { commitOf, newRun } = TokenStoreContract
 
@@ -43,8 +43,16 @@ describeShared("the layout of runs in Redis", (server) => {
       const keys = yield* send<Array<string>>("KEYS", `*${prefix}*`)
       // How many shards there are is said once, in a slot of its own.
       for (const key of keys) assert.match(key, new RegExp(`^\\{${prefix}:([0-2]\\}:|shards\\}$)`))
-      // Three of a run, six of each shard (fence, runs, work, parked, ends, responses), and how many shards there are.
-      assert.strictEqual(keys.length, 90 + 3 * 6 + 1)
+      const kinds = keys.map((key) => key.replace(/^\{.*?:/, "").replace(/\{.*/, "").replace(/^\d\}:/, ""))
+      const ofShard = ["agents", "fence", "idle", "parked:analyst", "responses", "runs", "status:failed:analyst"]
+      assert.deepStrictEqual(
+        kinds.toSorted(),
+        [
+          ...["run:", "journal:", "keys:"].flatMap((kind) => Array.from({ length: 30 }, () => kind)),
+          ...[0, 1, 2].flatMap(() => ofShard),
+          "shards}"
+        ].toSorted()
+      )
     })
   )
 
@@ -104,7 +112,7 @@ describeShared("the layout of runs in Redis", (server) => {
     Effect.gen(function* () {
       yield* store.create(newRun("r-1"))
       const other = yield* TokenStore.TokenStore.pipe(
-        Effect.flatMap((second) => failure(second.create(newRun("r-1")))),
+        Effect.flatMap((second) => Effect.flip(second.create(newRun("r-1")))),
         Effect.provide(storeOn(server, { prefix, shards: 8 }))
       )
       assert.strictEqual(other.kind, "denied")
@@ -121,6 +129,9 @@ describeShared("the layout of runs in Redis", (server) => {
           assert.isTrue((yield* store.create(newRun("r-1"))).created, prefix)
           yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
           assert.strictEqual((yield* store.list({ limit: 5 })).items.length, 1)
+          assert.deepStrictEqual((yield* claimOn(store, { owner: "a", agents: ["{}"] })).ids, [])
+          yield* store.create(newRun("r-2", { agent: "{}" }))
+          assert.deepStrictEqual((yield* claimOn(store, { owner: "a", agents: ["{}"] })).ids, ["r-2"])
         }).pipe(Effect.provide(storeOn(server, { prefix })))
       }
     })

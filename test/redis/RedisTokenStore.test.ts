@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { NodeRedis } from "@effect/platform-node"
+import { NodeRedis, NodeServices } from "@effect/platform-node"
 import { Failpoint, RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { Config, ConfigProvider, Duration, Effect, Fiber, Layer, Option, References, Result, Schedule, Stream } from "effect"
+import { Config, ConfigProvider, Duration, Effect, Fiber, FileSystem, Layer, Option, References, Result, Schedule, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { client, describeRedis, describeShared, start } from "../support/redisServer.ts"
@@ -10,6 +10,7 @@ import { begin, claimOn, idOf, leave, storeOn, testing, ttl } from "./store.ts"
 
 const { commitOf, newRun } = TokenStoreContract
 const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.flip(effect)
+const source = new URL("../../packages/redis/src/RedisTokenStore.ts", import.meta.url).pathname
 const never = { seen: 100, due: Duration.infinity, attempt: "keep" } as const
 
 describeShared("Redis store", (server) => {
@@ -87,11 +88,12 @@ describeShared("Redis store", (server) => {
       })
   )
 
-  test("each writing operation passes its two places", {}, (store) =>
+  test("each writing operation passes its two places", { shards: 1 }, (store) =>
     Effect.gen(function* () {
       const passed: Array<string> = []
       yield* Effect.gen(function* () {
         const { facts, lease } = yield* begin(store, "r-1")
+        yield* claimOn(store, { agents: ["nobody"], limit: 1, owner: "b" })
         yield* store.renew(lease, ttl, 0)
         yield* store.commit(lease, commitOf("r-1", 1))
         yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
@@ -180,15 +182,20 @@ describeRedis("Redis store on a server of its own", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* start()
-        const commands = [
-          ..."eval evalsha time exists del get set setnx pexpire persist".split(" ").map((name) => `+${name}`),
-          ..."hash list set sortedset".split(" ").map((name) => `+@${name}`)
-        ]
-        // What the client sends when it connects.
-        const rules = ["on", ">secret", "~{reports:*", "-@all", "+@connection", ...commands]
-        yield* server.send("ACL", "SETUSER", "baton", ...rules)
+        const fs = yield* FileSystem.FileSystem
+        // What the documentation lists, and what the client itself sends when it connects.
+        const documented = (yield* fs.readFileString(source)).replaceAll(/\n \* /g, " ").match(/`(\+eval [^`]*)`/)?.[1]
+        assert.isDefined(documented)
+        const rules = documented!.replaceAll("prefix:", "reports:").split(" ")
+        yield* server.send("ACL", "SETUSER", "baton", "reset", "on", ">secret", "resetchannels", "+@connection", ...rules)
         yield* Effect.gen(function* () {
           const store = yield* TokenStore.TokenStore
+          const heard = yield* Effect.forkChild(
+            store.wakeups.pipe(
+              Stream.filter((hint) => hint._tag === "Run"),
+              Stream.runHead
+            )
+          )
           const { facts, lease } = yield* begin(store, "r-1")
           yield* store.renew(lease, ttl, 0)
           yield* store.commit(lease, { seen: 0, facts: [facts.accepted("response-1"), facts.ended] })
@@ -196,10 +203,18 @@ describeRedis("Redis store on a server of its own", () => {
           yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
           yield* store.conclude(idOf("r-1"), { seen: 3, facts: [facts.requested()], due: Duration.zero })
           assert.isTrue(Option.isSome(yield* store.read({ responseId: "response-1" })))
-          for (const filter of [{}, { due: true }, { parked: true }]) yield* store.list({ limit: 1, ...filter })
-          const again = yield* store.acquire(idOf("r-1"), { owner: "a", ttl, attempt: true })
+          for (const filter of [{}, { status: ["failed"] as const }, { agent: "analyst" }, { parked: true }]) {
+            yield* store.list({ limit: 1, ...filter })
+          }
+          assert.strictEqual((yield* store.count({})).failed, 1)
+          yield* store.create(newRun("r-2"), { input: { text: "Hello", until: "ended" } })
+          assert.strictEqual((yield* claimOn(store)).ids.length, 2)
+          const again = yield* store.acquire(idOf("r-1"), { owner: "a", ttl, steal: true })
           assert.isFalse(yield* store.remove(again.lease))
           assert.isTrue(yield* store.remove(again.lease, { force: true }))
+          // Until it is heard: the subscription may only begin now.
+          const wake = Effect.repeat(store.wake(idOf("r-2")), Schedule.spaced("10 millis"))
+          yield* Effect.raceFirst(Fiber.join(heard), wake)
         }).pipe(
           Effect.provide(
             RedisTokenStore.layer({ prefix: "reports" }).pipe(
@@ -207,8 +222,8 @@ describeRedis("Redis store on a server of its own", () => {
             )
           )
         )
-      }).pipe(Effect.scoped),
-    30_000
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    60_000
   )
 
   it.live(

@@ -1,6 +1,6 @@
 import { RunState, TokenStore } from "@effect-baton/core"
 import { NodeServices } from "@effect/platform-node"
-import { Clock, Duration, Effect, FileSystem, Layer, Option, Stream } from "effect"
+import { Clock, Duration, Effect, FileSystem, Layer, Option, Stream, Struct } from "effect"
 import { changing } from "./stores.ts"
 
 // Stores that break what a store promises about claims, inputs, hints, listings and the time that it keeps runs.
@@ -73,7 +73,7 @@ export const promisesNothing = changing(memory, (inner) => ({
 
 /** A store that keeps no input. */
 export const withoutInputs = changing(memory, (inner) => ({
-  create: (run, { input: _, ...options } = {}) => inner.create(run, options)
+  create: (run, options = {}) => inner.create(run, Struct.omit(options, ["input"]))
 }))
 
 /** A store that keeps the beginning of an input. */
@@ -179,12 +179,12 @@ export const neverWaiting = changing(memory, (inner) => ({
 
 /** A store that looks at neither labels nor parking. */
 export const unfiltered = changing(memory, (inner) => ({
-  list: ({ labels: _, parked: __, ...filter }) => inner.list(filter)
+  list: (filter) => inner.list(Struct.omit(filter, ["labels", "parked"]))
 }))
 
 /** A store that keeps no labels. */
 export const withoutLabels = changing(memory, (inner) => ({
-  create: ({ labels: _, ...run }, options) => inner.create(run, options)
+  create: (run, options) => inner.create(Struct.omit(run, ["labels"]), options)
 }))
 
 /** A store that counts the runs of all agents together. */

@@ -88,7 +88,7 @@ export const busy = aiError(new AiError.RateLimitError({}))
 /** Lets time pass until something is so, which must be within half an hour. */
 export const until = <E, R>(what: string, isSo: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
   Effect.gen(function* () {
-    for (let passed = 0; passed < 1_800_000; passed += 100) {
+    for (let waited = 0; waited < 1_800_000; waited += 100) {
       if (yield* isSo) return
       yield* elapse(100, 100)
     }

@@ -3,23 +3,14 @@
  *
  * @since 0.1.0
  */
-import { Ordered } from "./internal/store/ordered.ts"
+import { Ordered, type Place } from "./internal/store/ordered.ts"
 import type { RunId, RunStatus } from "./Run.ts"
 import { rest } from "./Retention.ts"
 import type { Moment, Row } from "./RunKernel.ts"
 import * as RunState from "./RunState.ts"
 import type { Counts, RunFilter } from "./StoreOperations.ts"
 
-/**
- * Where a run stands in an order: by a number, and by its id among those of the same number.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Place {
-  readonly at: number
-  readonly id: RunId
-}
+export type { Place } from "./internal/store/ordered.ts"
 
 /**
  * What a driver is asked for.
@@ -199,7 +190,8 @@ export class RunIndex {
       if (of === undefined) continue
       for (const place of first(of.free.after(), limit)) found.push(place)
       // As if leases ended by the time of the day.
-      for (const { at, id } of first(of.held.after(), limit)) found.push({ at: now.millis + at - millis, id })
+      for (const { at, id } of first(of.held.after(), limit + own.length))
+        found.push({ at: now.millis + at - millis, id })
     }
     const known = new Set(own.map(({ record }) => record.runId))
     const others = found.toSorted(byPlace).filter(({ id }) => !known.has(id))

@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import type { RunId } from "../../Run.ts"
 import type { TokenStore, Wakeup } from "../../TokenStore.ts"
@@ -97,11 +98,11 @@ const known = new WeakMap<Store, Wakeups>()
 
 /** The hints of this store. */
 export const of = (store: Store): Effect.Effect<Wakeups> =>
-  Effect.map(Clock.Clock, (clock) => {
+  Effect.map(Effect.all([Clock.Clock, Logger.CurrentLoggers]), ([clock, loggers]) => {
     const found = known.get(store)
     if (found !== undefined) return found
-    // With the clock alone: whoever listens first must not lend its services to all others.
-    const made = new Wakeups(store, Context.make(Clock.Clock, clock))
+    // With little else: whoever listens first must not lend its services to all others.
+    const made = new Wakeups(store, Context.make(Clock.Clock, clock).pipe(Context.add(Logger.CurrentLoggers, loggers)))
     known.set(store, made)
     return made
   })

@@ -1,5 +1,15 @@
 import type { RunId } from "../../Run.ts"
-import type { Place } from "../../RunIndex.ts"
+
+/**
+ * Where a run stands in an order: by a number, and by its id among those of the same number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Place {
+  readonly at: number
+  readonly id: RunId
+}
 
 // Small enough to be moved at once, large enough that there are few of them.
 const most = 512

@@ -7,7 +7,10 @@ end
 
 -- What is given to who took the run.
 local function given(fence)
-  local input = redis.call('HEXISTS', run, 'input') == 1 and redis.call('GET', base .. 'input:' .. id)
+  local isKept = redis.call('HEXISTS', run, 'input') == 1
+  local input = isKept and redis.call('GET', base .. 'input:' .. id)
+  -- Redis lost it: the record says so from now on, and whoever has the run does not take it for one that can be opened.
+  if isKept and not input then redis.call('HDEL', run, 'input') end
   return { id, fence, shown(), input and { input } or {} }
 end
 `

@@ -163,7 +163,7 @@ export const listing = {
       )
       yield* equal((yield* pages({ ...filter, status: ["completed"], limit: 2 })).flat(), [], "a status that none has")
       const labelled = (labels: Record<string, string>, more: Omit<TokenStore.RunFilter, "limit"> = {}) =>
-        Effect.map(pages({ ...more, labels, limit: 2 }), (all) => all.flat())
+        Effect.map(pages({ ...more, labels, limit: 2 }), (listed) => listed.flat())
       yield* equal(
         yield* labelled({ mod: "1" }),
         of((i) => i % 3 === 1),
