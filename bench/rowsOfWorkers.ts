@@ -70,7 +70,8 @@ export const workers = Effect.fnUntraced(function* (setting: Setting) {
     },
     [
       { head: "runs/s", figure: "rate", digits: 0 },
-      { head: "x memory", figure: "rate", over: "Baton, memory", digits: 2 }
+      { head: "x memory", figure: "rate", over: "Baton, memory", digits: 2 },
+      { head: "CPU ms/run", figure: "cpu", digits: 2 }
     ],
     [
       { name: "Baton, memory", kind: "memory", absent: undefined },

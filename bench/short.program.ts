@@ -24,7 +24,7 @@ const watched =
         : inner.commit(lease, commit)
   })
 
-/** Runs per second, from the first `handle` to the last `Delivered`. */
+/** Runs per second, and milliseconds of the processor for each, from the first `handle` to the last `Delivered`. */
 const perSecond = Effect.fnUntraced(function* (name: string, count: number) {
   const agent = Agent.make(name, { background: true })
   yield* Effect.forEach(
@@ -34,12 +34,16 @@ const perSecond = Effect.fnUntraced(function* (name: string, count: number) {
   )
   const done = yield* Deferred.make<void>()
   let begin: number | undefined
+  let cpu = process.cpuUsage()
   let delivered = 0
   const Worker = Runs.worker([agent], {
     concurrency: 128,
     handle: ({ updates }) =>
       Effect.suspend(() => {
-        begin ??= now()
+        if (begin === undefined) {
+          begin = now()
+          cpu = process.cpuUsage()
+        }
         return Stream.runDrain(updates)
       })
   })
@@ -54,14 +58,15 @@ const perSecond = Effect.fnUntraced(function* (name: string, count: number) {
   )
   yield* Effect.scoped(Effect.andThen(Layer.build(Layer.provide(Worker, Watched)), Deferred.await(done)))
   const seconds = (now() - (begin ?? Number.NaN)) / 1000
+  const { system, user } = process.cpuUsage(cpu)
   const { completed } = yield* Runs.count({ agent: name })
   // Fast and wrong is no figure.
   if (completed !== count) return yield* Effect.die(`${completed} of ${count} runs are completed.`)
-  return count / seconds
+  return { rate: count / seconds, cpu: (user + system) / 1000 / count }
 })
 const program = Effect.gen(function* () {
   if (warmUp > 0) yield* perSecond("warm-up", warmUp)
   return yield* perSecond("short", runs)
 })
-console.log(JSON.stringify({ rate: await runtime.runPromise(program) }))
+console.log(JSON.stringify(await runtime.runPromise(program)))
 process.exit(0)

@@ -10,7 +10,7 @@ import * as RunState from "./RunState.ts"
 /**
  * Since when nothing happens to a run, in milliseconds since the epoch, and whether it is over: it has ended, nothing of it
  * runs on, and its consumer is done with it or was not promised it. A run that is held, or that is work later, counts from
- * then.
+ * then. One that is over counts from the last fact, and any other from when it was changed or left last.
  *
  * @since 0.1.0
  * @category getters
@@ -18,8 +18,10 @@ import * as RunState from "./RunState.ts"
 export const rest = ({ record: run }: Row): { readonly isOver: boolean; readonly since: number } => {
   const { delivered, ended, loose } = RunState.fold(run)
   const isOver = ended !== undefined && loose.length === 0 && (delivered || !run.handled)
-  const last = Math.max(run.journal.at(-1)?.at ?? run.createdAt, run.lease?.expiresAt ?? 0)
-  return { isOver, since: isOver ? last : Math.max(last, run.due ?? 0) }
+  const held = run.lease?.expiresAt ?? 0
+  return isOver
+    ? { isOver, since: Math.max(run.journal.at(-1)?.at ?? run.createdAt, held) }
+    : { isOver, since: Math.max(run.updatedAt, held, run.due ?? 0) }
 }
 
 /**
@@ -28,7 +30,7 @@ export const rest = ({ record: run }: Row): { readonly isOver: boolean; readonly
  * **Details**
  *
  * - `retention`: a run that is over, from then on.
- * - `abandonedAfter`: any other run, since a fact came for it, or since it was held or became work last.
+ * - `abandonedAfter`: any other run, since a fact came for it, or since it was held, left or became work last.
  *
  * @since 0.1.0
  * @category models

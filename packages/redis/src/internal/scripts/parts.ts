@@ -157,7 +157,7 @@ local open = { queued = true, in_progress = true }
 -- Puts the run where its fields say. With 'tell', others hear of it if it is work.
 local function place(tell)
   local known = redis.call('HMGET', run, 'agent', 'stage', 'due', 'until', 'parkedAt', 'createdAt', 'listed', 'handled',
-    'last', 'incarnations')
+    'last', 'incarnations', 'updatedAt')
   local agent, stage, due, till, parked, created, listed = unpack(known, 1, 7)
   local isOpen, held = open[stage], holds(till)
   local at = not parked and (held and till or due ~= '' and due)
@@ -188,7 +188,7 @@ local function place(tell)
   if kept == '' then
     redis.call('ZREM', base .. 'idle', id)
   else
-    local last = math.max(number(known[9]), number(till or '0'), over and 0 or tonumber(due) or 0)
+    local last = math.max(number(over and known[9] or known[11]), number(till or '0'), over and 0 or tonumber(due) or 0)
     redis.call('ZADD', base .. 'idle', last + kept, id)
   end
   if tell and at and not held then
