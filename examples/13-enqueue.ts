@@ -2,7 +2,7 @@
 // another process over a store that both share, opens each report when its time has come. The last one is cancelled before.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, Runs, RunState, TokenStore } from "@effect-baton/core"
-import { Console, DateTime, Effect, FileSystem, Layer, Stream } from "effect"
+import { Console, DateTime, Effect, type FileSystem, Layer, Stream } from "effect"
 import { analyst, task } from "./analyst.ts"
 import { Model } from "./model.ts"
 

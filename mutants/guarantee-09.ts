@@ -97,8 +97,8 @@ export default [
     guarantee: 9,
     breaks: "a fact makes a run work that waits for a person",
     file: "packages/core/src/RunKernel.ts",
-    find: "{ journal, due: now.millis, parked: null }",
-    replace: "{ journal }",
+    find: "grown(row, [added], { due: now.millis, parked: null }, now)",
+    replace: "grown(row, [added], {}, now)",
     test: "test/core/Schedules.test.ts",
     title: "X10: a fact makes a run work that waits for a person"
   },

@@ -106,7 +106,7 @@ export default [
     guarantee: 10,
     breaks: "an end that was seen is recorded though the store is away for a while",
     file: "packages/core/src/internal/learn.ts",
-    find: ".pipe(Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }))",
+    find: "Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),",
     replace: "",
     test: "test/core/Holding.test.ts",
     title: "E7a: by who looked"

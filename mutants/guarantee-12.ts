@@ -23,26 +23,6 @@ export default [
     test: "test/openai/Flat.test.ts"
   },
   {
-    id: "redis-index-not-moved",
-    guarantee: 12,
-    breaks: "a listing of the runs that are work in Redis reads those, and no others",
-    file: "packages/redis/src/internal/scripts/parts.ts",
-    find: "redis.call('ZADD', base .. 'held', till, id) redis.call('ZREM', base .. 'work', id)",
-    replace: "redis.call('ZADD', base .. 'held', till, id)",
-    test: "test/redis/RedisTokenStore.test.ts",
-    title: "a run is in the indexes that its record says"
-  },
-  {
-    id: "redis-finished-for-ever",
-    guarantee: 12,
-    breaks: "Redis keeps a run that is over for its time, and no longer",
-    file: "packages/redis/src/internal/scripts/parts.ts",
-    find: "redis.call('PEXPIRE', run, retention)",
-    replace: "",
-    test: "test/redis/RedisTokenStore.test.ts",
-    title: "runs that are over are kept for their time, and then are in no index"
-  },
-  {
     id: "E17-manual",
     guarantee: 12,
     breaks: "acknowledgements after the end that come together take one lease",

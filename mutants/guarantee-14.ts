@@ -105,7 +105,7 @@ export default [
     id: "store-dies",
     guarantee: 14,
     breaks: "a store that dies is one that is away: its operations are asked for again, and it is named",
-    file: "packages/core/src/internal/typedStore.ts",
+    file: "packages/core/src/internal/died.ts",
     find: "Cause.hasDies(cause) &&",
     replace: "Cause.hasInterruptsOnly(cause) &&",
     test: "test/core/DyingStore.test.ts"
@@ -124,7 +124,7 @@ export default [
     id: "interrupted-store-fails",
     guarantee: 14,
     breaks: "an interruption of a store's operation stays one, also if the store dies of it",
-    file: "packages/core/src/internal/typedStore.ts",
+    file: "packages/core/src/internal/died.ts",
     find: "&& !Cause.hasInterrupts(cause)",
     replace: "",
     test: "test/core/DyingStore.test.ts",

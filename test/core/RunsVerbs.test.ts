@@ -13,6 +13,14 @@ const { completed, failed, pause, text } = ScriptedModel
 const quick = { concurrency: 10, claimEvery: "500 millis", startJitter: "1 milli" } as const
 const poet = Agent.make("poet", { background: true })
 
+/** What a fiber came to, which has to be over by now. */
+const doneBy = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  Effect.suspend(() => {
+    assert.isDefined(fiber.pollUnsafe(), "it is over by now")
+    return Fiber.join(fiber)
+  })
+
+/** Launches a layer in a scope of its own, and answers what closes it. */
 const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
@@ -89,11 +97,11 @@ describe.each(stores)("Runs ($name)", ({ layer: store }) => {
       assert.isUndefined(opened.pollUnsafe())
       const close = yield* launch(worker)
       yield* elapse(5000)
-      assert.strictEqual(RunState.statusOfRecord(yield* Fiber.join(opened)), "in_progress")
+      assert.strictEqual(RunState.statusOfRecord(yield* doneBy(opened)), "in_progress")
       assert.isUndefined(ended.pollUnsafe())
       yield* elapse(60_000, 500)
-      assert.strictEqual(RunState.statusOfRecord(yield* Fiber.join(ended)), "completed")
-      assert.strictEqual(RunState.statusOfRecord(yield* Runs.wait("r")), "completed", "it is over already")
+      assert.strictEqual(RunState.statusOfRecord(yield* doneBy(ended)), "completed")
+      assert.strictEqual(RunState.statusOfRecord(yield* passing(Runs.wait("r"))), "completed", "it is over already")
       yield* close
     }).pipe(Effect.provide(over([text("a"), pause("20 seconds"), completed])))
   )
@@ -126,14 +134,16 @@ describe.each(stores)("Runs ($name)", ({ layer: store }) => {
 
   it.effect("wait fails if there is no such run, or none any more", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* Effect.flip(Runs.wait("r"))).reason._tag, "RunNotFound")
+      const unknown = yield* Effect.forkChild(Effect.flip(Runs.wait("r")))
+      yield* elapse(5000)
+      assert.strictEqual((yield* doneBy(unknown)).reason._tag, "RunNotFound")
       assert.strictEqual((yield* Effect.flip(Runs.wait("a/b"))).reason._tag, "InvalidInput")
       yield* enqueue("r")
       const waiting = yield* Effect.forkChild(Effect.flip(Runs.wait("r")))
       yield* elapse(100)
       yield* passing(Agent.remove(analyst, { runId: "r" }))
       yield* elapse(1000)
-      assert.strictEqual((yield* Fiber.join(waiting)).reason._tag, "RunNotFound")
+      assert.strictEqual((yield* doneBy(waiting)).reason._tag, "RunNotFound")
     }).pipe(Effect.provide(over()))
   )
 
@@ -155,17 +165,16 @@ describe.each(stores)("Runs ($name)", ({ layer: store }) => {
       assert.isUndefined(waiting.pollUnsafe())
       error = undefined
       yield* elapse(2000)
-      assert.strictEqual(RunState.statusOfRecord(yield* Fiber.join(waiting)), "cancelled")
+      assert.strictEqual(RunState.statusOfRecord(yield* doneBy(waiting)), "cancelled")
       const told = lines.filter((line) => line.includes("waited for"))
       assert.strictEqual(told.length, 2)
       assert.match(told[0]!, /^Warn baton: a run that is waited for cannot be read.*away.*"runId":"r"/)
       assert.match(told[1]!, /^Info baton: over: /)
       // What another read cannot mend ends it.
       error = torn
-      assert.strictEqual(
-        (yield* Effect.flip(Effect.provide(Runs.wait("r"), faulty))).message,
-        "Run 'r': The token store failed: read: torn"
-      )
+      const again = yield* Effect.forkChild(Effect.flip(Effect.provide(Runs.wait("r"), faulty)))
+      yield* elapse(5000)
+      assert.strictEqual((yield* doneBy(again)).message, "Run 'r': The token store failed: read: torn")
     }).pipe(Effect.provide([over(), logs]))
   })
 
@@ -248,7 +257,7 @@ describe.each(stores)("hints ($name)", ({ layer: store }) => {
       assert.deepStrictEqual(yield* Runs.wake("resp_1"), Option.some("r"))
       yield* still
       assert.strictEqual(yield* count("retrieve"), looks + 1)
-      assert.strictEqual((yield* Fiber.join(result)).text, "ab")
+      assert.strictEqual((yield* doneBy(result)).text, "ab")
     }).pipe(Effect.provide(over([text("a"), pause("5 seconds"), text("b"), completed])))
   )
 
@@ -283,8 +292,8 @@ describe.each(stores)("hints ($name)", ({ layer: store }) => {
       yield* elapse(5000, 500)
       const close = yield* launch(worker)
       yield* elapse(2000)
-      assert.strictEqual(textOf(yield* Fiber.join(watched)), "a")
-      assert.strictEqual((yield* Fiber.join(result)).text, "a")
+      assert.strictEqual(textOf(yield* doneBy(watched)), "a")
+      assert.strictEqual((yield* doneBy(result)).text, "a")
       yield* close
     }).pipe(Effect.provide(over([text("a"), completed])))
   )

@@ -43,7 +43,12 @@ describeShared("token stores", (server) => {
           { layer: TokenStore.layerMemory },
           { layer: Layer.provide(TokenStore.layerFile({ directory }), NodeServices.layer), remembers: true },
           // Redis forgets by its own clock, which is far ahead of the test's.
-          { layer: oneByOne(storeOn(server, { prefix, retention: "Infinity", abandonedAfter: "Infinity" }, byTestClock)), remembers: true }
+          {
+            layer: oneByOne(
+              storeOn(server, { prefix, retention: "Infinity", abandonedAfter: "Infinity" }, byTestClock)
+            ),
+            remembers: true
+          }
         ])
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     { arbitrary: { runs: 60, maxShrinks: 200 } }

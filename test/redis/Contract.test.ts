@@ -4,12 +4,17 @@ import { Effect } from "effect"
 import { describeShared } from "../support/redisServer.ts"
 import { advance, forgetting, hastened, storeOn } from "./store.ts"
 
+const kept = { retention: "1 hour", abandonedAfter: "3 hours" } as const
 const options = { live: true, ttl: "30 seconds", advance } as const
 
 describeShared("on one server", (server) => {
   TokenStoreContract.suite({ describe, it }, "Redis", storeOn(server, {}, hastened), {
     ...options,
-    reopen: Effect.sync(() => storeOn(server, { prefix: `test-${crypto.randomUUID()}` }, hastened))
+    reopen: Effect.sync(() => storeOn(server, { prefix: `test-${crypto.randomUUID()}` }, hastened)),
+    retention: {
+      ...kept,
+      layer: Effect.sync(() => storeOn(server, { prefix: `test-${crypto.randomUUID()}`, ...kept }, hastened))
+    }
   })
 })
 

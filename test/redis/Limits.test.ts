@@ -174,7 +174,10 @@ describe("limits of time of operations over Redis", () => {
       const send = (command: string) =>
         Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (command === "EVALSHA" && interrupted++)))
       const store = yield* Layer.build(
-        Layer.provide(RedisTokenStore.layer(), Layer.mock(Redis.Redis, { send, subscribe: () => Effect.never, eval: () => () => Effect.never }))
+        Layer.provide(
+          RedisTokenStore.layer(),
+          Layer.mock(Redis.Redis, { send, subscribe: () => Effect.never, eval: () => () => Effect.never })
+        )
       ).pipe(Effect.flatMap((context) => Effect.provide(TokenStore.TokenStore, context)))
       const first = yield* Effect.forkChild(store.read(newRun("r-1").runId))
       yield* turns

@@ -2,7 +2,20 @@ import { assert, it } from "@effect/vitest"
 import { NodeRedis, NodeServices } from "@effect/platform-node"
 import { Failpoint, RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { Config, ConfigProvider, Duration, Effect, Fiber, FileSystem, Layer, Option, References, Result, Schedule, Stream } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Duration,
+  Effect,
+  Fiber,
+  FileSystem,
+  Layer,
+  Option,
+  References,
+  Result,
+  Schedule,
+  Stream
+} from "effect"
 import { Redis } from "effect/persistence"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { client, describeRedis, describeShared, start } from "../support/redisServer.ts"
@@ -187,7 +200,17 @@ describeRedis("Redis store on a server of its own", () => {
         const documented = (yield* fs.readFileString(source)).replaceAll(/\n \* /g, " ").match(/`(\+eval [^`]*)`/)?.[1]
         assert.isDefined(documented)
         const rules = documented!.replaceAll("prefix:", "reports:").split(" ")
-        yield* server.send("ACL", "SETUSER", "baton", "reset", "on", ">secret", "resetchannels", "+@connection", ...rules)
+        yield* server.send(
+          "ACL",
+          "SETUSER",
+          "baton",
+          "reset",
+          "on",
+          ">secret",
+          "resetchannels",
+          "+@connection",
+          ...rules
+        )
         yield* Effect.gen(function* () {
           const store = yield* TokenStore.TokenStore
           const heard = yield* Effect.forkChild(

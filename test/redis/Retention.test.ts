@@ -46,7 +46,13 @@ const ofEachKind = Effect.fnUntraced(function* (store: Service) {
       make(id, ({ facts, lease }) =>
         store.commit(lease, {
           seen: 0,
-          facts: [facts.requested(), facts.accepted(`of-${id}`), facts.ended, facts.responseEnded(`of-${id}`), facts.delivered]
+          facts: [
+            facts.requested(),
+            facts.accepted(`of-${id}`),
+            facts.ended,
+            facts.responseEnded(`of-${id}`),
+            facts.delivered
+          ]
         })
       ),
     "short concluded": (id) =>
@@ -58,17 +64,25 @@ const ofEachKind = Effect.fnUntraced(function* (store: Service) {
         })
       ),
     "short with input": (id) =>
-      store.create(newRun(id), { input: { text: "Hello", until: "ended" }, due: Duration.infinity }).pipe(
-        Effect.flatMap(({ record }) =>
-          store.conclude(record.runId, { seen: 0, facts: [factsOf(record.incarnation).ended], due: Duration.infinity })
-        )
-      ),
+      store
+        .create(newRun(id), { input: { text: "Hello", until: "ended" }, due: Duration.infinity })
+        .pipe(
+          Effect.flatMap(({ record }) =>
+            store.conclude(record.runId, {
+              seen: 0,
+              facts: [factsOf(record.incarnation).ended],
+              due: Duration.infinity
+            })
+          )
+        ),
     "short loose and cancelled": (id) =>
       make(id, ({ facts, lease }) =>
         store.commit(lease, { seen: 0, facts: [facts.ended, facts.accepted(`of-${id}`), facts.cancelSent(`of-${id}`)] })
       ),
     "long loose": (id) =>
-      make(id, ({ facts, lease }) => store.commit(lease, { seen: 0, facts: [facts.ended, facts.accepted(`of-${id}`)] })),
+      make(id, ({ facts, lease }) =>
+        store.commit(lease, { seen: 0, facts: [facts.ended, facts.accepted(`of-${id}`)] })
+      ),
     "long unconfirmed": (id) =>
       make(id, ({ facts, lease }) => store.commit(lease, { seen: 0, facts: [facts.requested()] })),
     "long parked": (id) => make(id, () => Effect.void, { ...forGood, parked: "broken" }),
@@ -115,7 +129,10 @@ describeShared("retention in Redis", (server) => {
         assert.strictEqual(yield* send<number>("ZCARD", `{${prefix}:0}:runs`), kept.length)
         assert.strictEqual(yield* send<number>("ZCARD", `{${prefix}:0}:idle`), kept.length)
         const left = yield* keys
-        assert.isFalse(left.some((key) => key.includes("short")), left.join())
+        assert.isFalse(
+          left.some((key) => key.includes("short")),
+          left.join()
+        )
 
         yield* advance(Duration.days(1))
         assert.deepStrictEqual(yield* found, [])
@@ -134,7 +151,10 @@ describeShared("retention in Redis", (server) => {
     (store, send, prefix) =>
       Effect.gen(function* () {
         const { facts, lease, record } = yield* begin(store, "r-1")
-        yield* store.commit(lease, { seen: 0, facts: [facts.accepted("response-1"), facts.responseEnded("response-1"), facts.ended] })
+        yield* store.commit(lease, {
+          seen: 0,
+          facts: [facts.accepted("response-1"), facts.responseEnded("response-1"), facts.ended]
+        })
         yield* store.release(lease, forGood)
         yield* advance(Duration.minutes(61))
         assert.isTrue(Option.isNone(yield* store.read({ responseId: "response-1" })))
@@ -150,7 +170,12 @@ describeShared("retention in Redis", (server) => {
         assert.isTrue(again.created)
         assert.isAbove(again.record.incarnation, record.incarnation)
         assert.deepStrictEqual(again.record.journal, [])
-        assert.deepStrictEqual(yield* placesOf(send, prefix, "r-1"), ["idle", "runs", "status:queued:analyst", "work:analyst"])
+        assert.deepStrictEqual(yield* placesOf(send, prefix, "r-1"), [
+          "idle",
+          "runs",
+          "status:queued:analyst",
+          "work:analyst"
+        ])
       }),
     hastened
   )

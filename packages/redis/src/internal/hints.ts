@@ -26,19 +26,24 @@ export const heard = Effect.fnUntraced(function* (options: {
   const missed = shards.map((shard): TokenStore.Wakeup => ({ _tag: "Work", shard, after: Duration.zero }))
   // Told once, until there is something to hear again.
   let isTold = false
+  let isHeard = false
   const listen = Effect.gen(function* () {
     const messages = yield* subscribe(channel)
-    yield* PubSub.publishAll(hints, missed)
-    while (true) {
-      const found = (yield* Queue.takeAll(messages)).map(({ message }) => parse(message, shards))
-      isTold = false
-      yield* PubSub.publishAll(
+    const tell = (found: ReadonlyArray<Redis.RedisMessage>) =>
+      PubSub.publishAll(
         hints,
-        found.filter((hint) => hint !== undefined)
+        found.map(({ message }) => parse(message, shards)).filter((hint) => hint !== undefined)
       )
-    }
+    // Fails if there is no subscription.
+    const first = yield* Queue.clear(messages)
+    isTold = false
+    isHeard = true
+    yield* PubSub.publishAll(hints, missed)
+    yield* tell(first)
+    while (true) yield* tell(yield* Queue.takeAll(messages))
   }).pipe(
     Effect.scoped,
+    Effect.ensuring(Effect.sync(() => (isHeard = false))),
     Effect.catch((error) => {
       if (isTold) return Effect.void
       isTold = true
@@ -52,9 +57,11 @@ export const heard = Effect.fnUntraced(function* (options: {
   )
   const begin = yield* Effect.cached(Effect.forkIn(listen, scope))
   return Stream.unwrap(
-    Effect.map(PubSub.subscribe(hints), (subscription) =>
-      Stream.concat(Stream.fromIterable(missed), Stream.fromSubscription(subscription))
-    ).pipe(Effect.tap(() => begin))
+    Effect.map(PubSub.subscribe(hints), (subscription) => {
+      const news = Stream.fromSubscription(subscription)
+      // Otherwise they come once there is something to hear, so that none is lost between.
+      return isHeard ? Stream.concat(Stream.fromIterable(missed), news) : news
+    }).pipe(Effect.tap(() => begin))
   )
 })
 
@@ -64,7 +71,8 @@ const isRunId = Schema.is(Run.RunId)
 const parse = (message: string, shards: ReadonlyArray<string>): TokenStore.Wakeup | undefined => {
   const [what, first = "", second = "", ...rest] = message.split("\n")
   const last = rest.join("\n")
-  if (what === "run") return isRunId(first) ? { _tag: "Run", runId: first, ...(second === "" ? {} : { by: second }) } : undefined
+  if (what === "run")
+    return isRunId(first) ? { _tag: "Run", runId: first, ...(second === "" ? {} : { by: second }) } : undefined
   const shard = shards[Number(first)]
   if (what !== "work" || shard === undefined) return undefined
   return { _tag: "Work", shard, agent: last, after: Duration.millis(Number(second) || 0) }

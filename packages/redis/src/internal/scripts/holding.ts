@@ -1,7 +1,11 @@
 import { facts, leaseEnd, placing, reading } from "./parts.ts"
 
 const taking = `
-local function hold(owner, fence, ttl)
+local function hold(before, owner, fence, ttl)
+  if before ~= owner then
+    if before then redis.call('ZREM', base .. 'held', before .. '\\0' .. id) end
+    redis.call('ZADD', base .. 'held', 0, owner .. '\\0' .. id)
+  end
   redis.call('HSET', run, 'owner', owner, 'fence', fence, 'until', ${leaseEnd("ttl")})
 end
 
@@ -31,7 +35,7 @@ local due = tonumber(known[5] or '')
 if not due or due > now then due = now end
 if not own then fence = draw(ARGV[8], ARGV[9]) end
 redis.call('HSET', run, 'due', text(due))
-hold(ARGV[5], fence, ARGV[6])
+hold(owner, ARGV[5], fence, ARGV[6])
 redis.call('HDEL', run, 'reason', 'parkedAt')
 place()
 return { 'acquired', given(fence) }
@@ -45,7 +49,6 @@ return { 'acquired', given(fence) }
 export const claim = `${reading}${facts}${placing()}${taking}
 sweep()
 local owner, ttl, most, taken = ARGV[5], ARGV[6], tonumber(ARGV[7]), {}
-local mine = base .. 'claim:' .. owner
 
 local function attempted(attempts, fence)
   return string.find(',' .. attempts .. ',', ',' .. fence .. ',', 1, true)
@@ -74,24 +77,23 @@ local function take(agent)
   sound(known[8], known[9])
   shown()
   local fence = own and known[4] or draw(ARGV[8], ARGV[9])
-  hold(owner, fence, ttl)
+  hold(known[3], owner, fence, ttl)
   redis.call('HSET', run, 'handled', '1')
   if not attempted(attempts, fence) then
     redis.call('HSET', run, 'attempts', attempts == '' and fence or attempts .. ',' .. fence)
   end
-  redis.call('SADD', mine, id)
-  redis.call('PEXPIRE', mine, ttl)
   place()
   taken[#taken + 1] = given(fence)
 end
 
 local function retake()
   local known = redis.call('HMGET', run, 'agent', 'owner', 'until')
-  if known[1] and known[2] == owner and holds(known[3]) then take(known[1]) else redis.call('SREM', mine, id) end
+  if known[1] and known[2] == owner and holds(known[3]) then take(known[1]) end
 end
 
-for _, name in ipairs(redis.call('SMEMBERS', mine)) do
-  use(name)
+local held = redis.call('ZRANGEBYLEX', base .. 'held', '[' .. owner .. '\\0', '[' .. owner .. '\\0\\255')
+for _, entry in ipairs(held) do
+  use(string.sub(entry, #owner + 2))
   local sound, failure = pcall(retake)
   if not sound then refuse(failure) end
 end
@@ -165,7 +167,7 @@ return { 'done', answer }
  * 'later', '=' and the reason to park it or '', what becomes of the attempt.
  */
 export const release = `${reading}${placing()}
-local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'due')
+local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'due', 'owner')
 if known[1] ~= '2' then return unknown(known[1]) end
 local held, attempts = known[2] == ARGV[5], known[3] or ''
 if ARGV[9] == 'reset' and held then
@@ -193,7 +195,8 @@ elseif unseen then
 elseif due ~= '' then
   due = text(now + due)
 end
-redis.call('HDEL', run, 'owner', 'fence', 'until', 'reason', 'parkedAt')
+redis.call('HDEL', run, 'reason', 'parkedAt')
+letGo(known[6])
 redis.call('HSET', run, 'attempts', attempts, 'due', due, 'updatedAt', now)
 if ARGV[8] ~= '' and not unseen then
   redis.call('HSET', run, 'reason', string.sub(ARGV[8], 2), 'parkedAt', now)

@@ -19,7 +19,7 @@
 //   {baton:3}:work:<agent>            ids of runs by when they can be claimed: when they are due, or when their lease ends
 //   {baton:3}:idle                    ids by when they are forgotten
 //   {baton:3}:responses               `<response id>\0<run id>`
-//   {baton:3}:claim:<owner>           ids of the runs that one claim took
+//   {baton:3}:held                    `<owner>\0<run id>` of runs that were taken, and not given back
 //   {baton:3}:fence                   the last fence or incarnation that was given
 //
 // Lua knows little of facts: what their keys tell, and the incarnation, the turn and the status that stand in their JSON.
@@ -92,8 +92,9 @@ export const leaseEnd = (ttl: string) => `text(time[1] * 1000 + math.ceil(time[2
 // `call` is `redis.pcall` if the server may take no writes.
 export const forgetting = `
 local function forget(call)
-  local known = call('HMGET', run, 'agent', 'listed')
+  local known = call('HMGET', run, 'agent', 'listed', 'owner')
   local agent, listed = known[1], known[2]
+  if known[3] then call('ZREM', base .. 'held', known[3] .. '\\0' .. id) end
   local facts = call('SMEMBERS', keys)
   for _, key in ipairs(facts) do
     local response = string.match(key, '^Accepted (.*)$')
@@ -209,6 +210,12 @@ local function unheard(first)
     given[key] = true
   end
   return fresh
+end
+
+-- Nobody holds the run any more.
+local function letGo(owner)
+  if owner then redis.call('ZREM', base .. 'held', owner .. '\\0' .. id) end
+  redis.call('HDEL', run, 'owner', 'fence', 'until')
 end
 
 local function dropInput()

@@ -1,0 +1,14 @@
+import type { Mutant } from "./Mutant.ts"
+
+// What a store keeps of an input.
+export default [
+  {
+    id: "input-lost-with-failure",
+    guarantee: 7,
+    breaks: "the input of a run that failed is kept for a retry",
+    file: "packages/core/src/RunKernel.ts",
+    find: '(fact.status === "completed" || fact.status === "incomplete")',
+    replace: 'fact.status !== "failed"',
+    test: "test/core/TokenStoreMemory.test.ts"
+  }
+] satisfies ReadonlyArray<Mutant>

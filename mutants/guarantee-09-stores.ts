@@ -1,0 +1,15 @@
+import type { Mutant } from "./Mutant.ts"
+
+// Hints of a stop.
+export default [
+  {
+    id: "X8-hint",
+    guarantee: 9,
+    breaks: "the holder of a run learns of a cancel by a hint",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "by === owner ? undefined : renewal.within(0)",
+    replace: "by === owner ? undefined : by",
+    test: "test/core/Stops.test.ts",
+    title: "X8:"
+  }
+] satisfies ReadonlyArray<Mutant>
