@@ -157,7 +157,7 @@ export default [
     file: "packages/redis/src/internal/scripts/parts.ts",
     find: "local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)",
     replace: "local least = time[1] * 1000000 + time[2]",
-    test: "test/redis/RedisTokenStore.test.ts",
+    test: "test/redis/Layout.test.ts",
     title: "the fences of a run that was removed and created again go on rising"
   },
   {

@@ -225,8 +225,8 @@ export default [
     guarantee: 7,
     breaks: "a fact that is written twice counts once",
     file: "packages/core/src/RunState.ts",
-    find: "const journal = distinct(all)",
-    replace: "const journal = all",
+    find: "isAgain(fact)) continue",
+    replace: "isAgain(fact)) {}",
     test: "test/core/RunState.test.ts",
     title: "is the same after a fact whose key is in the journal"
   },

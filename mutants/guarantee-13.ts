@@ -28,7 +28,7 @@ export default [
     file: "packages/redis/src/internal/scripts/parts.ts",
     find: "> 2 and { 'newer' }",
     replace: "> 2 and { 'none' }",
-    test: "test/redis/RedisTokenStore.test.ts",
+    test: "test/redis/Loss.test.ts",
     title: "a run of a later version is left alone"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -57,6 +57,6 @@ export default [
     find: "if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveAs(later)",
     replace: "",
     test: "test/core/Claiming.test.ts",
-    title: "breaks"
+    title: "another version"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -8,7 +8,7 @@ export default [
     file: "packages/redis/src/internal/redisFailure.ts",
     find: "/\\bNOSCRIPT\\b/",
     replace: "/\\bNEVER\\b/",
-    test: "test/redis/RedisTokenStore.test.ts",
+    test: "test/redis/Layout.test.ts",
     title: "a script that the server forgot is sent again"
   },
   {

@@ -3,6 +3,7 @@ import { Agent, Runs, TokenStore, TokenStoreError } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { logged } from "../support/logs.ts"
 import { analyst, count, recordOf } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
@@ -175,6 +176,21 @@ describe("a worker", () => {
       }).pipe(Effect.provide(Layer.merge(model, layer)))
     }
   )
+
+  it.effect("comes back to a run of another version only after a lease's time, and says so once", () => {
+    const { claims, layer } = counted()
+    const { layer: logger, lines } = logged()
+    return Effect.gen(function* () {
+      yield* Agent.enqueue({ ...analyst, version: "2" }, { input, runId: "r" })
+      yield* Layer.build(worker())
+      yield* elapse(95_000, 500)
+      assert.strictEqual(yield* count("create"), 0)
+      assert.isAtMost(claims.length, 24)
+      const { attempts, lease, parked } = yield* recordOf("r")
+      assert.deepStrictEqual([attempts, lease, parked], [[], null, null])
+      assert.strictEqual(lines.filter((line) => line.includes("Version '2'")).length, 1, lines.join("\n"))
+    }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(model, layer, logger)))
+  })
 
   it.effect("comes back to a run that breaks it only after a lease's time, and has room for others", () => {
     const { claims, layer } = counted((inner) => ({

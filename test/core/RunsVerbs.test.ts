@@ -280,6 +280,8 @@ describe.each(stores)("hints ($name)", ({ layer: store }) => {
       yield* Runs.wake("resp_1")
       yield* elapse(1000)
       assert.strictEqual(looks, 2)
+      yield* elapse(5000)
+      assert.strictEqual(looks, 2, "one hint is one look")
       yield* Fiber.interrupt(result)
     }).pipe(Effect.provide(over([text("a"), pause("1 hour"), text("b"), completed])))
   )

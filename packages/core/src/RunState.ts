@@ -108,15 +108,6 @@ const raise = (limits: Limits, { toolCalls, tokens, turns }: Limits): Limits => 
   return Object.fromEntries(Object.entries(next).filter(([, value]) => value !== undefined))
 }
 
-/** Of facts with one key, the first. */
-const distinct = (journal: ReadonlyArray<Fact>): ReadonlyArray<Fact> => {
-  const keys = new Set<string>()
-  return journal.filter((fact) => {
-    const key = keyOf(fact)
-    return !keys.has(key) && keys.add(key)
-  })
-}
-
 const weightOf = ({ error, final }: FactOf<"Refused">): number =>
   (final === true ? 2 : 0) + (error === undefined ? 0 : 1)
 
@@ -130,8 +121,10 @@ const weightier = (a: FactOf<"Refused"> | undefined, b: FactOf<"Refused">): Fact
 /** From which turn on each incarnation is in force, in order. */
 const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<readonly [turn: number, of: number]> => {
   let segments: ReadonlyArray<readonly [number, number]> = [[0, born]]
+  const known = new Set<number>()
   for (const fact of journal) {
-    if (fact._tag !== "Retried") continue
+    if (fact._tag !== "Retried" || known.has(fact.incarnation)) continue
+    known.add(fact.incarnation)
     segments = [...segments.filter(([turn]) => turn < fact.turn), [fact.turn, fact.incarnation]]
   }
   return segments
@@ -157,8 +150,7 @@ const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<read
  * @since 0.1.0
  * @category constructors
  */
-export const fold = ({ incarnation: born, journal: all }: Pick<RunRecord, "incarnation" | "journal">): RunState => {
-  const journal = distinct(all)
+export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnation" | "journal">): RunState => {
   const segments = inForce(born, journal)
   const incarnation = segments.at(-1)?.[1] ?? born
   const owner = (turn: number) => segments.findLast(([from]) => from <= turn)?.[1] ?? born
@@ -180,8 +172,15 @@ export const fold = ({ incarnation: born, journal: all }: Pick<RunRecord, "incar
   let ended: FactOf<"Ended"> | undefined
   let delivered = false
   let limits: Limits = {}
+  // Of facts with one key the first counts. All but these say the same twice, or are kept only if they are the first.
+  const named = new Set<string>()
+  const isAgain = (fact: FactOf<"Requested" | "Refused" | "Accepted">): boolean => {
+    const { size } = named
+    return named.add(keyOf(fact)).size === size
+  }
 
   for (const fact of journal) {
+    if ((fact._tag === "Requested" || fact._tag === "Refused" || fact._tag === "Accepted") && isAgain(fact)) continue
     switch (fact._tag) {
       case "Requested":
         turnOf(fact)?.requested.add(fact.try)

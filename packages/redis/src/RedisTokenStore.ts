@@ -83,8 +83,8 @@ const overRedis = (options?: Options) =>
  * Any client's layer of `effect/persistence/Redis` serves. Each operation is one script, and time is the server's. An
  * operation that is not answered in time fails with kind `unavailable`, and can be repeated, as after every failure of
  * that kind: what of it reached the server does no harm. The user needs `EVAL`, `EVALSHA`, and the commands `TIME`,
- * `EXISTS`, `DEL`, `GET`, `SET`, `SETNX`, `PEXPIRE`, those on hashes, lists, sets and sorted sets, for the keys `{prefix:*`,
- * and `PUBLISH` and `SUBSCRIBE` for the channel `prefix:hints`: `+eval +evalsha +time +exists +del +get +set +setnx +pexpire
+ * `EXISTS`, `DEL`, `GET`, `SET`, `SETNX`, those on hashes, lists, sets and sorted sets, for the keys `{prefix:*`,
+ * and `PUBLISH` and `SUBSCRIBE` for the channel `prefix:hints`: `+eval +evalsha +time +exists +del +get +set +setnx
  * +publish +subscribe +@hash +@list +@set +@sortedset ~{prefix:* &prefix:hints`.
  *
  * A position costs one short script. What was bought for a run is found by the id of its response: `read` asks all shards
@@ -118,7 +118,8 @@ const overRedis = (options?: Options) =>
  * bounds how much that is.
  *
  * A run of which the server lost a part, as one that evicts keys does, is `corrupt`: it is left alone, and is not bought
- * again.
+ * again. If its input is lost, it is parked rather than opened without it. An index that the server lost is not noticed by
+ * `claim`, `list` and `count`, which look nowhere else: a run is in its indexes again once it is read, taken or written to.
  *
  * A client of node-redis that is closed while a command waits for its answer waits too, also if the server then dies:
  * bound the time in which your process has to stop, as a supervisor's SIGKILL does.

@@ -15,6 +15,7 @@ import * as Looking from "./scripts/looking.ts"
 import * as Recording from "./scripts/recording.ts"
 import * as StoredRun from "./storedRun.ts"
 
+const nothing: StoredRun.Sent = { facts: [], texts: [] }
 const noFacts = Effect.succeed<ReadonlyArray<RunRecord.Fact>>([])
 
 /** How a store is set up. */
@@ -73,8 +74,8 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     )
   const recordOf = (operation: string, id: Run.RunId, shown: unknown) =>
     readable(operation, id, StoredRun.decode(id, shown))
-  const factsOf = (operation: string, id: Run.RunId, list: unknown) =>
-    Array.isArray(list) && list.length > 0 ? readable(operation, id, StoredRun.decodeFacts(list)) : noFacts
+  const factsOf = (operation: string, id: Run.RunId, list: unknown, sent: StoredRun.Sent = nothing) =>
+    Array.isArray(list) && list.length > 0 ? readable(operation, id, StoredRun.decodeFacts(list, sent)) : noFacts
   const writable = (
     operation: string,
     id: Run.RunId,
@@ -84,9 +85,10 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     operation: string,
     id: Run.RunId,
     outcome: TokenStore.Answer["outcome"],
-    list: unknown
+    list: unknown,
+    sent: StoredRun.Sent
   ): Effect.Effect<TokenStore.Answer, TokenStoreError.TokenStoreError> =>
-    Effect.map(factsOf(operation, id, list), (facts) => ({ outcome, facts }))
+    Effect.map(factsOf(operation, id, list, sent), (facts) => ({ outcome, facts }))
 
   type Shown = readonly [id: unknown, fence: unknown, shown: unknown, input: unknown]
   /** What a script gave to who took a run. */

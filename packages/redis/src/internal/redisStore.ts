@@ -215,7 +215,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
           ),
           limit,
           ([answer, since]): ReturnType<Store["commit"]> =>
-            answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, since) : lost(lease)
+            answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, since, { facts, texts }) : lost(lease)
         )
       return steps.take(
         "commit",
@@ -232,8 +232,8 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
           scripts.record(
             command(id, ...kept, String(seen), String(fact.incarnation), ...texts),
             limit,
-            ([answer, facts]): ReturnType<Store["record"]> =>
-              answer === "done" ? factsOf("record", id, facts) : gone(id)
+            ([answer, since]): ReturnType<Store["record"]> =>
+              answer === "done" ? factsOf("record", id, since, { facts: [fact], texts }) : gone(id)
           )
         )
       ),
@@ -253,7 +253,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
             limit,
             ([answer, since]): ReturnType<Store["conclude"]> =>
               answer === "written" || answer === "moved" || answer === "held"
-                ? answerOf("conclude", id, answer, since)
+                ? answerOf("conclude", id, answer, since, { facts, texts })
                 : gone(id)
           )
         )

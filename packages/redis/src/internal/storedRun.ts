@@ -10,9 +10,15 @@ const encodeFact = Schema.encodeResult(Schema.toCodecJson(RunRecord.NewFact))
 
 type Encoded = Result.Result<ReadonlyArray<string>, Schema.SchemaError>
 
-const encodeWith = (facts: ReadonlyArray<RunRecord.NewFact>, textOf: (json: Schema.Json) => string): Encoded =>
+/** Facts that are their own JSON: most of them, which a schema would only copy. */
+const plain: ReadonlySet<RunRecord.NewFact["_tag"]> = new Set(["Requested", "Accepted", "CancelSent", "Delivered"])
+
+const jsonOf = (fact: RunRecord.NewFact): Result.Result<unknown, Schema.SchemaError> =>
+  plain.has(fact._tag) || (fact._tag === "Ended" && fact.error === undefined) ? Result.succeed(fact) : encodeFact(fact)
+
+const encodeWith = (facts: ReadonlyArray<RunRecord.NewFact>, textOf: (json: unknown) => string): Encoded =>
   Result.map(
-    Result.all(facts.map((fact) => Result.map(encodeFact(fact), (json) => [RunRecord.keyOf(fact), textOf(json)]))),
+    Result.all(facts.map((fact) => Result.map(jsonOf(fact), (json) => [RunRecord.keyOf(fact), textOf(json)]))),
     (all) => all.flat()
   )
 
@@ -39,9 +45,37 @@ const parseFact = (text: unknown): Result.Result<unknown, unknown> => {
 const parseFacts = (list: unknown): Result.Result<ReadonlyArray<unknown>, unknown> =>
   Array.isArray(list) ? Result.all(list.map(parseFact)) : Result.fail("its journal has another form")
 
-/** Facts as the scripts answer them. */
-export const decodeFacts = (list: unknown): Result.Result<ReadonlyArray<RunRecord.Fact>, unknown> =>
-  Result.flatMap(parseFacts(list), (facts) => decodeFactList(facts))
+/** Facts that were sent, and their texts as `encodeFacts` made them. */
+export interface Sent {
+  readonly facts: ReadonlyArray<RunRecord.NewFact>
+  readonly texts: ReadonlyArray<string>
+}
+
+/** A fact that was sent, as it comes back: only its time is new. */
+const sentFact = ({ facts, texts }: Sent, text: unknown): RunRecord.Fact | undefined => {
+  if (!Predicate.isString(text)) return undefined
+  const gap = text.indexOf("|")
+  const json = text.slice(gap + 1)
+  const fact = facts[facts.findIndex((_, i) => texts[2 * i + 1] === json)]
+  return fact === undefined ? undefined : { ...fact, at: Number(text.slice(0, gap)) }
+}
+
+/** Facts as the scripts answer them, among them some that were sent just now. */
+export const decodeFacts = (
+  list: ReadonlyArray<unknown>,
+  sent: Sent
+): Result.Result<ReadonlyArray<RunRecord.Fact>, unknown> => {
+  const known = list.map((text) => sentFact(sent, text))
+  const others = list.filter((_, i) => known[i] === undefined)
+  if (others.length === 0) return Result.succeed(known.filter((fact) => fact !== undefined))
+  return Result.map(
+    Result.flatMap(parseFacts(others), (facts) => decodeFactList(facts)),
+    (decoded) => {
+      let next = 0
+      return known.flatMap((fact) => fact ?? decoded[next++] ?? [])
+    }
+  )
+}
 
 /** A run as the scripts show it: whether its lease is held, the fields of its hash, and its journal. */
 export const decode = (id: Run.RunId, shown: unknown): Result.Result<RunRecord.RunRecord, unknown> =>

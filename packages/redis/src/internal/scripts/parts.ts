@@ -223,32 +223,61 @@ local function dropInput()
   redis.call('DEL', base .. 'input:' .. id)
 end
 
+-- Where the run stands, as its journal says.
+local function standing(born)
+  local facts, turns, last = { Accepted = {}, Retried = {}, Ended = {} }, { { 0, born } }, born
+  for _, entry in ipairs(redis.call('LRANGE', journal, 0, -1)) do
+    for kind, all in pairs(facts) do
+      if string.find(entry, '"_tag":"' .. kind .. '"', 1, true) then
+        local fact = cjson.decode(string.match(entry, '^%d+|(.*)$'))
+        if fact._tag == kind then all[#all + 1] = fact end
+      end
+    end
+  end
+  -- From which turn on each incarnation is in force.
+  for _, fact in ipairs(facts.Retried) do
+    while #turns > 0 and turns[#turns][1] >= fact.turn do turns[#turns] = nil end
+    last = text(fact.incarnation)
+    turns[#turns + 1] = { fact.turn, last }
+  end
+  for _, fact in ipairs(facts.Ended) do
+    if text(fact.incarnation) == last then return fact.status end
+  end
+  for _, fact in ipairs(facts.Accepted) do
+    local owner = born
+    for _, from in ipairs(turns) do
+      if from[1] <= fact.turn then owner = from[2] end
+    end
+    if text(fact.incarnation) == owner then return 'in_progress' end
+  end
+  return 'queued'
+end
+
 -- Adds facts, and says whether the run ended with them.
 local function add(fresh, length, incarnations)
-  local known, ends = incarnations, false
-  local fields = redis.call('HMGET', run, 'stage', 'input')
+  local known, ends, isUnclear = incarnations, false, false
+  local fields = redis.call('HMGET', run, 'stage', 'input', 'incarnation')
   local stage, input = fields[1], fields[2]
   for _, fact in ipairs(fresh) do
     local key, json = fact[1], fact[2]
     redis.call('SADD', keys, key)
     redis.call('RPUSH', journal, text(now) .. '|' .. json)
-    local current = string.match(known, '(%d+),$')
     local response = string.match(key, '^Accepted (.*)$')
     if response then
       redis.call('ZADD', base .. 'responses', 0, response .. '\\0' .. id)
-      local isCurrent = string.match(json, '"incarnation":(%d+)') == current
-      if isCurrent and stage == 'queued' then stage = 'in_progress' end
+      if stage == 'queued' then isUnclear = true end
       if input == 'accepted' and string.match(json, '"turn":(%d+)') == '0' then dropInput() end
     end
     local incarnation, kind = string.match(key, '^(%d+) (%a+)$')
     if kind == 'Retried' then
-      known = known .. incarnation .. ','
-      stage = string.match(json, '"turn":(%d+)') == '0' and 'queued' or 'in_progress'
-    elseif kind == 'Ended' and incarnation == current then
-      stage, ends = string.match(json, '"status":"([%a_]+)"'), true
-      if input and (stage == 'completed' or stage == 'incomplete') then dropInput() end
+      known, isUnclear = known .. incarnation .. ',', true
+    elseif kind == 'Ended' then
+      local status = string.match(json, '"status":"([%a_]+)"')
+      if incarnation == string.match(known, '(%d+),$') then stage, ends = status, true end
+      if input and (status == 'completed' or status == 'incomplete') then dropInput() end
     end
   end
+  if isUnclear then stage = standing(fields[3]) end
   redis.call('HSET', run, 'length', length + #fresh, 'updatedAt', now, 'last', now, 'stage', stage)
   if known ~= incarnations then redis.call('HSET', run, 'incarnations', known) end
   return length + #fresh, ends
