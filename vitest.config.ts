@@ -17,6 +17,7 @@ const whole = [
   "test/core/Views.test.ts",
   "test/crash/**/*.test.ts",
   "test/examples/**/*.test.ts",
+  "test/fleet/Failover.test.ts",
   "test/fleet/Fleet.test.ts",
   "test/openai/Flat.test.ts",
   "test/openai/SlowConsumer.test.ts",

@@ -72,18 +72,25 @@ describeRedis("what a claim in Redis costs", () => {
         { shards: 1, timeout: "20 seconds" },
         (store) =>
           Effect.gen(function* () {
-            const claim = (owner: string) =>
-              commandsOf(
-                server.send,
-                Effect.map(claimOn(store, { owner, limit: 5 }), ({ ids }) => assert.strictEqual(ids.length, 5))
-              )
-            yield* fill(store, named("run", 50))
-            yield* claim("first")
-            const before = yield* claim("second")
-            assert.isAbove(before["zrangebyscore"] ?? 0, 0)
+            // Some of what is due, and more than is due.
+            const measured = Effect.fnUntraced(function* (name: string) {
+              yield* fill(store, named(name, 10))
+              const claim = (limit: number, count: number) =>
+                commandsOf(
+                  server.send,
+                  Effect.map(claimOn(store, { owner: `${name} ${limit}`, limit, ttl: hour }), ({ ids }) =>
+                    assert.strictEqual(ids.length, count)
+                  )
+                )
+              return [yield* claim(4, 4), yield* claim(500, 6)]
+            })
+            yield* measured("first")
+            const before = yield* measured("second")
+            assert.isAbove(before[0]?.["zrangebyscore"] ?? 0, 0)
             yield* others(store, 350)
+            assert.deepStrictEqual(yield* measured("third"), before)
             sent = 0
-            assert.deepStrictEqual(yield* claim("third"), before)
+            yield* claimOn(store)
             assert.strictEqual(sent, 1)
           }),
         counting
@@ -292,15 +299,22 @@ describeRedis("a claim in a Redis that takes no writes", () => {
       yield* beside(given, { shards: 1 }, (store) =>
         Effect.gen(function* () {
           yield* fill(store, named("run", 3))
+          // Also to who holds some already.
+          yield* claimOn(store, { owner: "holder", limit: 1 })
           for (const [setting, value, usual, kind] of [
             ["maxmemory", "1", "0", "full"],
             ["min-replicas-to-write", "1", "0", "unavailable"]
           ] as const) {
             yield* server.send("CONFIG", "SET", setting, value)
-            assert.strictEqual((yield* Effect.flip(claimOn(store))).kind, kind)
+            for (const [owner, limit] of [
+              ["worker", 2],
+              ["holder", 0]
+            ] as const) {
+              assert.strictEqual((yield* Effect.flip(claimOn(store, { owner, limit }))).kind, kind, owner)
+            }
             yield* server.send("CONFIG", "SET", setting, usual)
           }
-          assert.strictEqual((yield* claimOn(store)).ids.length, 3)
+          assert.strictEqual((yield* claimOn(store)).ids.length, 2)
         })
       )
     }).pipe(Effect.scoped)
