@@ -45,6 +45,17 @@ const program = Effect.gen(function* () {
       }).pipe(again),
     { concurrency: "unbounded", discard: true }
   )
+  // A worker's steps, without the worker.
+  yield* Effect.gen(function* () {
+    yield* store.create({ runId: Run.RunId.make("claimed"), agent: "claimer", background: true, session: {} })
+    for (const shard of store.shards) {
+      const claim = { agents: ["claimer"], owner: "claimer", ttl: Duration.minutes(1), limit: 1, shard }
+      const { taken } = yield* store.claim(claim)
+      yield* Effect.forEach(taken, ({ lease }) =>
+        store.release(lease, { seen: 0, due: Duration.infinity, attempt: "back" })
+      )
+    }
+  }).pipe(again)
   // No verb needs to conclude a run here.
   yield* Effect.gen(function* () {
     const { record } = yield* store.create(

@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 const { places, take } = Failpoint.steps("store", [
   "create",
   "acquire",
+  "claim",
   "renew",
   "release",
   "commit",
@@ -22,6 +23,7 @@ export const layer = Layer.effect(
     ...store,
     create: (run, options) => take("create", store.create(run, options)),
     acquire: (id, options) => take("acquire", store.acquire(id, options)),
+    claim: (options) => take("claim", store.claim(options)),
     renew: (lease, ttl, seen) => take("renew", store.renew(lease, ttl, seen)),
     release: (lease, options) => take("release", store.release(lease, options)),
     commit: (lease, commit) => take("commit", store.commit(lease, commit)),

@@ -1,4 +1,4 @@
-import type { RunRecord, TokenStore } from "@effect-baton/core"
+import type { TokenStore } from "@effect-baton/core"
 import { Effect, Schema } from "effect"
 import { appendFileSync, readFileSync } from "node:fs"
 
@@ -40,6 +40,8 @@ type Service = TokenStore.TokenStore["Service"]
 /** A store of which every operation on leases is written down before it is sent, and when it is answered. */
 export const recorded = (inner: Service, worker: string, file: string): Service => {
   let number = 0
+  // At once, so that a killed process leaves it behind.
+  const write = (line: Operation) => appendFileSync(file, `${encodeLine(line)}\n`)
   const note = <A, E>(
     of: Pick<Operation, "what" | "runId"> & Partial<Operation>,
     operation: Effect.Effect<A, E>,
@@ -47,8 +49,6 @@ export const recorded = (inner: Service, worker: string, file: string): Service 
   ): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       const begun = { worker, number: ++number, begin: now(), ...of }
-      // At once, so that a killed process leaves it behind.
-      const write = (line: Operation) => appendFileSync(file, `${encodeLine(line)}\n`)
       write(begun)
       return operation.pipe(
         Effect.tap((value) => Effect.sync(() => write({ ...begun, end: now(), done: true, ...answered(value) }))),
@@ -57,13 +57,24 @@ export const recorded = (inner: Service, worker: string, file: string): Service 
     })
   return {
     ...inner,
+    // One of each run that is taken; a worker that does not live to see the answer has none of them.
+    claim: (options) =>
+      Effect.suspend(() => {
+        const begin = now()
+        return Effect.tap(inner.claim(options), ({ taken }) =>
+          Effect.sync(() => {
+            for (const { lease } of taken) {
+              const { fence, owner, runId } = lease
+              write({ worker, number: ++number, what: "acquire", runId, begin, end: now(), done: true, fence, owner })
+            }
+          })
+        )
+      }),
     acquire: (runId, options) =>
       note(
         { what: "acquire", runId, owner: options.owner },
         inner.acquire(runId, options),
-        ({ lease }: { readonly lease: TokenStore.Lease; readonly record: RunRecord.RunRecord }) => ({
-          fence: lease.fence
-        })
+        ({ lease }: TokenStore.Taken) => ({ fence: lease.fence })
       ),
     renew: (lease, ttl, seen) =>
       note({ what: "renew", runId: lease.runId, fence: lease.fence }, inner.renew(lease, ttl, seen)),

@@ -52,6 +52,10 @@ export const troubled = (seed: string, injected: (kind: string) => void, { unlef
     },
     record: (id, fact, seen) => maybeAway(inner.record(id, fact, seen), 0.03, "record"),
     acquire: (id, options) => Effect.tap(inner.acquire(id, options), () => Effect.sync(() => unleft.add(id))),
+    claim: (options) =>
+      Effect.tap(inner.claim(options), ({ taken }) =>
+        Effect.sync(() => taken.forEach(({ lease }) => unleft.add(lease.runId)))
+      ),
     release: (lease, options) =>
       Effect.tap(inner.release(lease, options), () =>
         Effect.sync(() => {
