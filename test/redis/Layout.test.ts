@@ -49,7 +49,16 @@ describeShared("the layout of runs in Redis", (server) => {
           .replace(/\{.*/, "")
           .replace(/^\d\}:/, "")
       )
-      const ofShard = ["agents", "fence", "idle", "parked:analyst", "responses", "runs", "status:failed:analyst"]
+      const ofShard = [
+        "agents",
+        "fence",
+        "held",
+        "idle",
+        "parked:analyst",
+        "responses",
+        "runs",
+        "status:failed:analyst"
+      ]
       assert.deepStrictEqual(
         kinds.toSorted(),
         [

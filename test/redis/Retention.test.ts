@@ -64,17 +64,15 @@ const ofEachKind = Effect.fnUntraced(function* (store: Service) {
         })
       ),
     "short with input": (id) =>
-      store
-        .create(newRun(id), { input: { text: "Hello", until: "ended" }, due: Duration.infinity })
-        .pipe(
-          Effect.flatMap(({ record }) =>
-            store.conclude(record.runId, {
-              seen: 0,
-              facts: [factsOf(record.incarnation).ended],
-              due: Duration.infinity
-            })
-          )
-        ),
+      store.create(newRun(id), { input: { text: "Hello", until: "ended" }, due: Duration.infinity }).pipe(
+        Effect.flatMap(({ record }) =>
+          store.conclude(record.runId, {
+            seen: 0,
+            facts: [factsOf(record.incarnation).ended],
+            due: Duration.infinity
+          })
+        )
+      ),
     "short loose and cancelled": (id) =>
       make(id, ({ facts, lease }) =>
         store.commit(lease, { seen: 0, facts: [facts.ended, facts.accepted(`of-${id}`), facts.cancelSent(`of-${id}`)] })

@@ -215,7 +215,9 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
           ),
           limit,
           ([answer, since]): ReturnType<Store["commit"]> =>
-            answer === "written" || answer === "moved" ? answerOf("commit", lease.runId, answer, since, { facts, texts }) : lost(lease)
+            answer === "written" || answer === "moved"
+              ? answerOf("commit", lease.runId, answer, since, { facts, texts })
+              : lost(lease)
         )
       return steps.take(
         "commit",

@@ -55,7 +55,7 @@ return { 'done' }
 /** Writes facts for a run that nobody holds. ARGV: base, id, retention, time for what never ends, seen, after how long it is
  * due or '', the incarnations of the facts between commas, and for each fact its key and JSON. */
 export const conclude = `${reading}${facts}${placing()}
-local known = redis.call('HMGET', run, 'version', 'until', 'length', 'incarnations', 'handled', 'owner')
+local known = redis.call('HMGET', run, 'version', 'until', 'length', 'incarnations', 'handled')
 if known[1] ~= '2' then return unknown(known[1]) end
 if forgotten() then return { 'none' } end
 local length, seen = sound(known[3], known[4]), tonumber(ARGV[5])
@@ -71,8 +71,7 @@ length = add(fresh, length, known[4])
 -- Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
 local due = known[5] == '1' and text(now) or ARGV[6] ~= '' and text(now + ARGV[6]) or ''
 redis.call('HSET', run, 'due', due)
-redis.call('HDEL', run, 'reason', 'parkedAt')
-letGo(known[6])
+redis.call('HDEL', run, 'fence', 'until', 'reason', 'parkedAt')
 place(true)
 tellRun(string.match(fresh[1][2], '"by":"([^"\\\\]*)"') or '')
 return { 'written', since(seen, length) }

@@ -1,11 +1,10 @@
 import { facts, leaseEnd, placing, reading } from "./parts.ts"
 
 const taking = `
+-- The name stays in the index when the run is given back, which saves a write: whoever looks there finds out.
 local function hold(before, owner, fence, ttl)
-  if before ~= owner then
-    if before then redis.call('ZREM', base .. 'held', before .. '\\0' .. id) end
-    redis.call('ZADD', base .. 'held', 0, owner .. '\\0' .. id)
-  end
+  redis.call('ZADD', base .. 'held', 0, owner .. '\\0' .. id)
+  if before and before ~= owner then redis.call('ZREM', base .. 'held', before .. '\\0' .. id) end
   redis.call('HSET', run, 'owner', owner, 'fence', fence, 'until', ${leaseEnd("ttl")})
 end
 
@@ -75,7 +74,6 @@ local function take(agent)
   local own = holds(till) and known[3] == owner
   if not own and (holds(till) or known[10] or due == '' or number(due) > now) then return place() end
   sound(known[8], known[9])
-  shown()
   local fence = own and known[4] or draw(ARGV[8], ARGV[9])
   hold(known[3], owner, fence, ttl)
   redis.call('HSET', run, 'handled', '1')
@@ -88,7 +86,8 @@ end
 
 local function retake()
   local known = redis.call('HMGET', run, 'agent', 'owner', 'until')
-  if known[1] and known[2] == owner and holds(known[3]) then take(known[1]) end
+  if known[1] and known[2] == owner and holds(known[3]) then return take(known[1]) end
+  redis.call('ZREM', base .. 'held', owner .. '\\0' .. id)
 end
 
 local held = redis.call('ZRANGEBYLEX', base .. 'held', '[' .. owner .. '\\0', '[' .. owner .. '\\0\\255')
@@ -158,7 +157,7 @@ if known[1] ~= '2' then return unknown(known[1]) end
 if known[2] ~= ARGV[5] or not holds(known[3]) then return { 'lost' } end
 local answer = since(tonumber(ARGV[7]), number(known[4]))
 redis.call('HSET', run, 'until', ${leaseEnd("ARGV[6]")})
-place()
+place(false, true)
 return { 'done', answer }
 `
 
@@ -167,7 +166,7 @@ return { 'done', answer }
  * 'later', '=' and the reason to park it or '', what becomes of the attempt.
  */
 export const release = `${reading}${placing()}
-local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'due', 'owner')
+local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'due')
 if known[1] ~= '2' then return unknown(known[1]) end
 local held, attempts = known[2] == ARGV[5], known[3] or ''
 if ARGV[9] == 'reset' and held then
@@ -195,8 +194,7 @@ elseif unseen then
 elseif due ~= '' then
   due = text(now + due)
 end
-redis.call('HDEL', run, 'reason', 'parkedAt')
-letGo(known[6])
+redis.call('HDEL', run, 'fence', 'until', 'reason', 'parkedAt')
 redis.call('HSET', run, 'attempts', attempts, 'due', due, 'updatedAt', now)
 if ARGV[8] ~= '' and not unseen then
   redis.call('HSET', run, 'reason', string.sub(ARGV[8], 2), 'parkedAt', now)

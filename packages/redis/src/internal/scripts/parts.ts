@@ -19,7 +19,7 @@
 //   {baton:3}:work:<agent>            ids of runs by when they can be claimed: when they are due, or when their lease ends
 //   {baton:3}:idle                    ids by when they are forgotten
 //   {baton:3}:responses               `<response id>\0<run id>`
-//   {baton:3}:held                    `<owner>\0<run id>` of runs that were taken, and not given back
+//   {baton:3}:held                    `<owner>\0<run id>` of runs that were taken, by who took them last
 //   {baton:3}:fence                   the last fence or incarnation that was given
 //
 // Lua knows little of facts: what their keys tell, and the incarnation, the turn and the status that stand in their JSON.
@@ -155,8 +155,9 @@ end
 
 local open = { queued = true, in_progress = true }
 
--- Puts the run where its fields say. With 'tell', others hear of it if it is work.
-local function place(tell)
+-- Puts the run where its fields say. With 'tell', others hear of it if it is work. With 'inPlace' only what changes while it is
+-- held: the rest is put right when it is taken and left.
+local function place(tell, inPlace)
   local known = redis.call('HMGET', run, 'agent', 'stage', 'due', 'until', 'parkedAt', 'createdAt', 'listed', 'handled',
     'last', 'incarnations', 'updatedAt')
   local agent, stage, due, till, parked, created, listed = unpack(known, 1, 7)
@@ -172,14 +173,18 @@ local function place(tell)
     if listed then redis.call('ZREM', base .. 'status:' .. listed .. ':' .. agent, id) end
     redis.call('HSET', run, 'listed', status)
   end
+  if status ~= listed or not inPlace then
+    redis.call('ZADD', base .. 'status:' .. status .. ':' .. agent, created, id)
+  end
   -- Also those that should have it: Redis may have lost one.
-  redis.call('SADD', base .. 'agents', agent)
-  redis.call('ZADD', base .. 'runs', created, id)
-  redis.call('ZADD', base .. 'status:' .. status .. ':' .. agent, created, id)
-  if parked then
-    redis.call('ZADD', base .. 'parked:' .. agent, created, id)
-  else
-    redis.call('ZREM', base .. 'parked:' .. agent, id)
+  if not inPlace then
+    redis.call('SADD', base .. 'agents', agent)
+    redis.call('ZADD', base .. 'runs', created, id)
+    if parked then
+      redis.call('ZADD', base .. 'parked:' .. agent, created, id)
+    else
+      redis.call('ZREM', base .. 'parked:' .. agent, id)
+    end
   end
 
   local over = not isOpen and
@@ -210,12 +215,6 @@ local function unheard(first)
     given[key] = true
   end
   return fresh
-end
-
--- Nobody holds the run any more.
-local function letGo(owner)
-  if owner then redis.call('ZREM', base .. 'held', owner .. '\\0' .. id) end
-  redis.call('HDEL', run, 'owner', 'fence', 'until')
 end
 
 local function dropInput()

@@ -37,7 +37,7 @@ if further then come() end
 if #fresh > 0 then
   local ends
   length, ends = add(fresh, length, known[7])
-  place()
+  place(false, true)
   if ends then tellRun(string.match(fresh[1][2], '"by":"([^"\\\\]*)"') or '') end
 end
 return { 'written', since(seen, length) }
@@ -54,8 +54,9 @@ local fresh = unheard(7)
 if #fresh > 0 then
   length = add(fresh, length, known[4])
   redis.call('HSET', run, 'due', text(now))
-  redis.call('HDEL', run, 'reason', 'parkedAt')
-  place(true)
+  local held = holds(known[2])
+  if not held then redis.call('HDEL', run, 'reason', 'parkedAt') end
+  place(true, held)
   tellRun(string.match(fresh[1][2], '"by":"([^"\\\\]*)"') or '')
 end
 return { 'done', since(seen, length) }
