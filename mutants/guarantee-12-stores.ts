@@ -90,7 +90,8 @@ export default [
     file: "packages/core/src/internal/worker/timetable.ts",
     find: "const isRound = this.roundAt < soonest.at",
     replace: "const isRound = this.roundAt <= Number.POSITIVE_INFINITY",
-    test: "test/core/Timetable.test.ts"
+    test: "test/core/Claiming.test.ts",
+    title: "E18"
   },
   {
     id: "E18-next-ignored",

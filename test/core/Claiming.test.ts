@@ -58,6 +58,26 @@ describe("a worker", () => {
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(model, layer)))
   })
 
+  it.effect("E18: asks one shard at a time while it has nothing to do, and each in its turn", () => {
+    const shards = ["a", "b", "c", "d"]
+    const { claims, layer } = counted((inner) => ({
+      ...deaf(),
+      shards,
+      claim: (options) =>
+        options.shard === "c" ? inner.claim({ ...options, shard: inner.shards[0]! }) : Effect.succeed({ taken: [] })
+    }))
+    return Effect.gen(function* () {
+      yield* Layer.build(worker({ claimEvery: "1 second" }))
+      yield* elapse(60_000, 100)
+      assert.isAtMost(claims.length, 80)
+      assert.isAtLeast(claims.length, 45)
+      assert.isTrue(claims.every(({ shard }, i) => shard === shards[i % 4]))
+      yield* Agent.enqueue(analyst, { input, runId: "r" })
+      yield* elapse(5500, 100)
+      assert.isTrue(yield* isDone("r"))
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(model, layer)))
+  })
+
   it.effect("finds a run by itself if hints are lost", () => {
     const { layer } = counted(deaf)
     return Effect.gen(function* () {

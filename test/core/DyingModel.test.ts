@@ -49,10 +49,7 @@ describe.each(["dies", "throws"] as const)("a model that %s", (way) => {
           handle: ({ updates }) => Stream.runForEach(updates, (update) => Effect.sync(() => told.push(update.text)))
         })
       )
-      yield* passing(
-        Effect.repeat(recordOf("r"), { until: ({ due, lease }) => due === null && lease === null }),
-        1000
-      )
+      yield* passing(Effect.repeat(recordOf("r"), { until: ({ due, lease }) => due === null && lease === null }), 1000)
       const record = yield* recordOf("r")
       assert.isNull(record.parked)
       assert.strictEqual(told.join(""), "Hello")
@@ -65,9 +62,7 @@ describe.each(["dies", "throws"] as const)("a model that %s", (way) => {
     const deaths: Partial<Record<Operation, number>> = { create: 1 }
     return Effect.gen(function* () {
       for (const runId of ["r-1", "r-2", "r-3"]) yield* Agent.enqueue(analyst, { input: "Hello", runId })
-      yield* Layer.build(
-        Runs.worker([analyst], { concurrency: 1, handle: ({ updates }) => Stream.runDrain(updates) })
-      )
+      yield* Layer.build(Runs.worker([analyst], { concurrency: 1, handle: ({ updates }) => Stream.runDrain(updates) }))
       const done = Effect.map(Runs.count(), ({ completed: well, parked }) => [well, parked])
       yield* passing(Effect.repeat(done, { until: ([well, parked]) => well === 2 && parked === 1 }), 1000)
       // Nobody knows whether its request was sent.

@@ -22,13 +22,13 @@ export const blows = Number(process.env.FLEET_BLOWS ?? 12)
 const workerProgram = program(new URL("worker.program.ts", import.meta.url))
 
 /** A fleet whose runs wait for workers. */
-export interface Fleet {
+interface Fleet {
   readonly directory: string
   readonly launch: (name: string, concurrency?: number) => Effect.Effect<Worker, never, Scope.Scope>
 }
 
 /** A worker in a process of its own. */
-export interface Worker {
+interface Worker {
   readonly name: string
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
   readonly ended: Effect.Effect<void>

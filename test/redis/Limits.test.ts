@@ -159,7 +159,7 @@ describe("limits of time of operations over Redis", () => {
         yield* Effect.yieldNow
       }
       assert.deepStrictEqual(
-        redis.sent.slice(1000).map(({ command }) => command[7]),
+        redis.sent.slice(1000).map(({ command }) => command[8]),
         ["r-1001", "r-1002"]
       )
       for (const [i, fiber] of fibers.entries()) {

@@ -4,6 +4,7 @@ import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { Redis as Client } from "effect/persistence"
 import { connect, createServer, type Socket } from "node:net"
+import { createCluster } from "redis"
 
 /** Asks a store again as long as it cannot be reached. */
 export const patiently = <A, E extends { readonly _tag: string; readonly isRetryable: boolean }>(
@@ -52,7 +53,6 @@ const clusterClient = (urls: ReadonlyArray<string>): Layer.Layer<Client.Redis, C
   Layer.effect(
     Client.Redis,
     Effect.gen(function* () {
-      const { createCluster } = yield* Effect.promise(() => import("redis"))
       const cluster = yield* Effect.acquireRelease(
         Effect.sync(() =>
           createCluster({

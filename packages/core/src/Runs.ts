@@ -202,7 +202,7 @@ export const cancel: (filter: Filter) => Effect.Effect<number, AgentError, Token
  * | `concurrency` | how many runs the worker has at once | |
  * | `maxAttempts` | a run whose `handle` failed so often in the same place is parked | 5 |
  * | `retry` | when to try a run again whose `handle` failed | from 1 s, doubling |
- * | `claimEvery` | how often the worker looks for runs, about | 500 ms |
+ * | `claimEvery` | how often it looks for runs that no hint told of, about: at one shard of the store after the other | 1 s |
  * | `startJitter` | it looks for the first time at random within this time | 1 s |
  * | `acknowledge` | as in `Agent.StreamOptions`: with `"manual"` the updates are `AgentUpdate.Delivery` | `"pull"` |
  *
@@ -292,7 +292,7 @@ export function worker<E, R>(
         concurrency: options.concurrency,
         maxAttempts: options.maxAttempts ?? 5,
         retry: options.retry ?? Schedule.exponential("1 second"),
-        claimEvery: Duration.fromInputUnsafe(options.claimEvery ?? "500 millis"),
+        claimEvery: Duration.fromInputUnsafe(options.claimEvery ?? "1 second"),
         startJitter: Duration.fromInputUnsafe(options.startJitter ?? "1 second"),
         ...(options.acknowledge === undefined ? {} : { acknowledge: options.acknowledge })
       })

@@ -36,6 +36,19 @@ export const statusKey = (shard: Shard, status: Run.RunStatus, agent: string): s
 /** The key of the index of an agent's parked runs. */
 export const parkedKey = (shard: Shard, agent: string): string => `${shard}parked:${agent}`
 
+/**
+ * What a script is called with: how many keys there are, these, and one of the shard that never exists. A script also uses
+ * keys that it finds itself. While a cluster moves the slot of the shard, some keys are here and some there: by the one that is
+ * not there the node refuses the call before anything is written, and it can be repeated.
+ */
+export const called = (
+  shard: Shard,
+  keys: readonly [string, ...Array<string>]
+): readonly [string, string, ...Array<string>] => {
+  const [first, ...rest] = keys
+  return [String(keys.length + 1), first, ...rest, `${shard}none`]
+}
+
 /** Which shard a run is in, now and for ever: FNV-1a. */
 export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {
   let hash = 0x811c9dc5

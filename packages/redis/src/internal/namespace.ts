@@ -64,7 +64,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
 
   const command = (id: Run.RunId, ...args: ReadonlyArray<string>) => {
     const shard = Keys.shardOf(shards, id)
-    return ["3", ...Keys.keysOf(shard, id), shard, id, ...args] as const
+    return [...Keys.called(shard, Keys.keysOf(shard, id)), shard, id, ...args] as const
   }
   // What keeps the fences of the shards apart.
   const drawOf = (id: Run.RunId) => [String(shards.indexOf(Keys.shardOf(shards, id))), String(shards.length)]

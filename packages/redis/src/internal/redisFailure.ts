@@ -10,7 +10,7 @@ const codes: Readonly<Record<string, readonly [Kind, string]>> = {
   OOM: ["full", "Redis has no memory left: raise maxmemory or remove runs, and try again"],
   NOAUTH: ["denied", "Redis wants a password: give the client one"],
   WRONGPASS: ["denied", "Redis refuses the user name or the password: correct them"],
-  NOPERM: ["denied", "the user may not do this: grant it the commands and keys that the documentation names"],
+  NOPERM: ["denied", "the user may not do this: grant it the commands, keys and channel that the documentation names"],
   CORRUPT: ["corrupt", ""],
   WRONGTYPE: ["corrupt", ""],
   READONLY: [
@@ -90,7 +90,8 @@ export const late = (operation: string, millis: number): TokenStoreError.TokenSt
 /** A client's failure as the store's: which kind it is, and what to do about it. */
 export const fromRedis = (operation: string, key: string, error: RedisError): TokenStoreError.TokenStoreError => {
   const text = textOf(error)
-  const found = code.exec(text)?.[1]
+  // What a script may not do is told without a code.
+  const found = code.exec(text)?.[1] ?? (/user executing the script can't/.test(text) ? "NOPERM" : undefined)
   const [kind, advice] =
     (found === undefined ? undefined : codes[found]) ??
     (["unavailable", "Redis could not be reached, or refused: try again, and look at the server"] as const)

@@ -153,8 +153,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
         "claim",
         scripts.claim(
           [
-            "1",
-            Keys.indexKey(shard, "runs"),
+            ...Keys.called(shard, [Keys.indexKey(shard, "runs")]),
             shard,
             "",
             ...kept,

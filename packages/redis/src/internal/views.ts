@@ -22,7 +22,7 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
     const ids = yield* Effect.forEach(
       shards,
       (shard) =>
-        scripts.find(["1", Keys.indexKey(shard, "responses"), responseId], limit, ([, found]) =>
+        scripts.find([...Keys.called(shard, [Keys.indexKey(shard, "responses")]), responseId], limit, ([, found]) =>
           Effect.succeed(Array.isArray(found) ? found.filter(Predicate.isString) : [])
         ),
       { concurrency: "unbounded" }
@@ -40,7 +40,7 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
   })
 
   const namesIn = (shard: Keys.Shard) =>
-    scripts.agents(["1", Keys.indexKey(shard, "agents"), shard], limit, ([, names]) =>
+    scripts.agents([...Keys.called(shard, [Keys.indexKey(shard, "agents")]), shard], limit, ([, names]) =>
       Effect.succeed(Array.isArray(names) ? names.filter(Predicate.isString) : [])
     )
   /** The indexes that have the runs of a filter. */
@@ -76,8 +76,7 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
         ({ index, is, shard }, from, wanted) =>
           scripts.list(
             [
-              "1",
-              index,
+              ...Keys.called(shard, [index]),
               shard,
               "",
               from?.at ?? "",
@@ -101,7 +100,12 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
         shards,
         (shard) =>
           scripts.count(
-            ["1", Keys.indexKey(shard, "agents"), shard, agent === undefined ? "" : `=${agent}`, ...statuses],
+            [
+              ...Keys.called(shard, [Keys.indexKey(shard, "agents")]),
+              shard,
+              agent === undefined ? "" : `=${agent}`,
+              ...statuses
+            ],
             limit,
             ([, counts]) => Effect.succeed(Array.isArray(counts) ? counts.map(Number) : [])
           ),

@@ -1,31 +1,55 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
+import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Wakeup } from "../../StoreOperations.ts"
 
+/** Hints for one who listens, kept until they are pulled. Not a queue of Effect's, which every program would carry with it. */
+class Listener {
+  private hints: Array<Wakeup>
+  private wake: (() => void) | undefined
+
+  constructor(first: ReadonlyArray<Wakeup>) {
+    this.hints = [...first]
+  }
+
+  tell(hint: Wakeup): void {
+    this.hints.push(hint)
+    this.wake?.()
+  }
+
+  readonly pull: Pull.Pull<readonly [Wakeup, ...Array<Wakeup>]> = Effect.suspend(() => {
+    const [first, ...rest] = this.hints
+    this.hints = []
+    return first === undefined ? Effect.flatMap(this.told, () => this.pull) : Effect.succeed([first, ...rest] as const)
+  })
+
+  private readonly told = Effect.callback<void>((resume) => {
+    this.wake = () => resume(Effect.void)
+    return Effect.sync(() => (this.wake = undefined))
+  })
+}
+
 /** Hints within a process. */
 export class Hints {
-  private readonly listeners = new Set<(hint: Wakeup) => void>()
+  private readonly listeners = new Set<Listener>()
 
   /** Tells a hint to whoever listens now. */
   tell(hint: Wakeup): void {
-    for (const listener of this.listeners) listener(hint)
+    for (const listener of this.listeners) listener.tell(hint)
   }
 
   /** These hints, and those that are told from then on. */
   after(first: ReadonlyArray<Wakeup>): Stream.Stream<Wakeup> {
-    return Stream.callback<Wakeup>((queue) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const listener = (hint: Wakeup) => void Queue.offerUnsafe(queue, hint)
-          this.listeners.add(listener)
-          first.forEach(listener)
-          return listener
-        }),
-        (listener) => Effect.sync(() => this.listeners.delete(listener))
-      )
+    const listening = Effect.acquireRelease(
+      Effect.sync(() => {
+        const listener = new Listener(first)
+        this.listeners.add(listener)
+        return listener
+      }),
+      (listener) => Effect.sync(() => this.listeners.delete(listener))
     )
+    return Stream.scoped(Stream.fromPull(Effect.map(listening, ({ pull }) => pull)))
   }
 }
 
