@@ -450,6 +450,8 @@ describe.each(stores)("Agent.enqueue ($name)", ({ layer: store }) => {
       const second = yield* launch(worker())
       yield* elapse(60_000, 500)
       yield* second
+      // Nobody can open it, and no worker tries again and again.
+      assert.include((yield* recordOf("torn")).parked?.reason, "no prompt")
       assert.strictEqual(yield* count("create"), 1)
       const shown = [...told, ...lines].map((one) =>
         one instanceof Tracer.NativeSpan ? spanText(one) : inspected(one)

@@ -194,6 +194,11 @@ const broken = (error: AgentError): Outcome => {
       return { _tag: "Failed", reason: error.message, forGood: false }
     case "RunDiverged":
       return { _tag: "Failed", reason: error.message, forGood: true }
+    case "StoreFailed":
+      // An input that cannot be read will not be read later.
+      return error.reason.error.kind === "corrupt"
+        ? { _tag: "Failed", reason: error.message, forGood: true }
+        : { _tag: "Left" }
     // The store, the provider, or another worker: the run does not answer for them.
     default:
       return { _tag: "Left" }
