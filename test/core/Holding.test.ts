@@ -75,7 +75,6 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       { verb: "start", program: Agent.start(analyst, task) },
       { verb: "resume", before: Agent.start(analyst, task), program: Stream.runDrain(Agent.resume(analyst, ref)) },
       { verb: "remove", before: Agent.start(analyst, task), program: Agent.remove(analyst, ref) },
-      { verb: "worker", before: Agent.start(analyst, task), program: working },
       {
         verb: "retry",
         before: Effect.exit(Agent.run(analyst, task)),
@@ -96,6 +95,21 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       assert.isNull(record.lease)
       assert.deepStrictEqual(record.attempts, [])
     })
+
+    // What a worker does about a lost answer is in Claiming.test.ts.
+    it.effect("E6: is free at once if a worker is interrupted before it has the answer", () =>
+      Effect.gen(function* () {
+        const [w0, w1] = yield* two()
+        yield* done(w0, Agent.start(analyst, task))
+        const stop = w0.stop("claim", "after")
+        const taker = yield* begin(w0, working)
+        yield* stop.reached
+        assert.isNotNull((yield* recordOf(runId)).lease)
+        yield* passing(Fiber.interrupt(taker))
+        yield* isFree
+        yield* done(w1, Agent.remove(analyst, { ...ref, force: true }))
+      }).pipe(over(long, layer))
+    )
 
     for (const { before = Effect.void, program, script = long, verb } of verbs) {
       it.effect(`E6: is free at once if its taker is interrupted before it has the answer: ${verb}`, () =>

@@ -100,11 +100,14 @@ const byPlace = (at: (row: RunKernel.Row) => number) => (a: RunKernel.Row, b: Ru
 const workAt = ({ leaseEnd, record }: RunKernel.Row): number | undefined =>
   record.lease !== null ? Number(leaseEnd) / 1e6 : record.parked === null ? (record.due ?? undefined) : undefined
 
+/** Whether this owner holds the row. */
+const isOf = (owner: string) => (row: RunKernel.Row) => row.record.lease?.owner === owner && RunKernel.isHeld(row, now)
+
 /** What is wanted, by looking at every row. */
 const naive = (rows: Rows, query: RunIndex.Query): Rows => {
   switch (query._tag) {
     case "Work": {
-      const isOwn = ({ record }: RunKernel.Row) => record.lease?.owner === query.owner
+      const isOwn = isOf(query.owner)
       const own = rows.filter(isOwn)
       const others = rows
         .filter((row) => query.agents.includes(row.record.agent) && !isOwn(row) && workAt(row) !== undefined)
@@ -147,7 +150,7 @@ const naive = (rows: Rows, query: RunIndex.Query): Rows => {
 const inOrder = (found: Rows, query: RunIndex.Query): Rows => {
   if (query._tag === "Response") return found.toSorted(byPlace(() => 0))
   if (query._tag !== "Work") return found
-  const own = found.filter(({ record }) => record.lease?.owner === query.owner)
+  const own = found.filter(isOf(query.owner))
   return [...own.toSorted(byPlace(() => 0)), ...found.slice(own.length)]
 }
 

@@ -6,7 +6,7 @@
 import { Ordered, type Place } from "./internal/store/ordered.ts"
 import type { RunId, RunStatus } from "./Run.ts"
 import { rest } from "./Retention.ts"
-import type { Moment, Row } from "./RunKernel.ts"
+import { isHeld, type Moment, type Row } from "./RunKernel.ts"
 import * as RunState from "./RunState.ts"
 import type { Counts, RunFilter } from "./StoreOperations.ts"
 
@@ -182,7 +182,7 @@ export class RunIndex {
   }
 
   private work({ agents, limit, owner }: Extract<Query, { _tag: "Work" }>, now: Moment): ReadonlyArray<Row> {
-    const own = this.rowsOf(this.owners.get(owner) ?? [])
+    const own = this.rowsOf(this.owners.get(owner) ?? []).filter((row) => isHeld(row, now))
     const found: Array<Place> = []
     const millis = Number(now.nanos) / 1e6
     for (const agent of agents) {

@@ -194,6 +194,9 @@ const broken = (error: AgentError): Outcome => {
       return { _tag: "Failed", reason: error.message, forGood: false }
     case "RunDiverged":
       return { _tag: "Failed", reason: error.message, forGood: true }
+    case "RunNotOpened":
+      // The store said that it keeps the input, and has it no more.
+      return { _tag: "Failed", reason: error.message, forGood: true }
     case "StoreFailed":
       // An input that cannot be read will not be read later.
       return error.reason.error.kind === "corrupt"
