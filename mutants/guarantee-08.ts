@@ -15,7 +15,7 @@ export default [
     id: "X12",
     guarantee: 8,
     breaks: "the first result of a call counts",
-    file: "packages/core/src/RunKernel.ts",
+    file: "packages/core/src/internal/store/grown.ts",
     find: "const keys = new Set(journal.map(keyOf))",
     replace: "const keys = new Set<string>()",
     test: "test/core/Schedules.test.ts",

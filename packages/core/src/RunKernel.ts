@@ -7,12 +7,11 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Struct from "effect/Struct"
 import { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import { start } from "./ContinuationToken.ts"
 import type { RunId } from "./Run.ts"
 import { type Fact, type NewFact, type NewRun, RunRecord } from "./RunRecord.ts"
-import { keyOf } from "./internal/factKey.ts"
+import { changed, grown, unknownTo } from "./internal/store/grown.ts"
 import * as RunState from "./RunState.ts"
 import {
   type AcquireOptions,
@@ -88,41 +87,9 @@ export const isHeld = (row: Row, now: Moment): boolean => row.record.lease !== n
 const shown = (row: Row, now: Moment): RunRecord =>
   row.record.lease !== null && !isHeld(row, now) ? { ...row.record, lease: null } : row.record
 
-const changed = (row: Row, change: Partial<RunRecord>, now: Moment): Row => ({
-  ...row,
-  record: { ...row.record, ...change, updatedAt: now.millis }
-})
-
 /** When a run is work next: `infinity` is never. */
 const dueAt = (due: Duration.Duration, now: Moment): number | null =>
   Duration.isFinite(due) ? now.millis + Math.max(0, Math.ceil(Duration.toMillis(due))) : null
-
-const stamped = (fact: NewFact, now: Moment): Fact => ({ ...fact, at: now.millis })
-
-/** The facts whose keys are not in the journal. */
-const unknownTo = (journal: ReadonlyArray<Fact>, facts: ReadonlyArray<NewFact>): ReadonlyArray<NewFact> => {
-  if (facts.length === 0) return facts
-  const keys = new Set(journal.map(keyOf))
-  return facts.filter((fact) => {
-    const key = keyOf(fact)
-    if (keys.has(key)) return false
-    keys.add(key)
-    return true
-  })
-}
-
-/** The row with these facts: what it keeps of the input may end with them. */
-const grown = (row: Row, facts: ReadonlyArray<NewFact>, change: Partial<RunRecord>, now: Moment): Row => {
-  const added = facts.map((fact) => stamped(fact, now))
-  const next = changed(row, { ...change, journal: [...row.record.journal, ...added] }, now)
-  return added.some((fact) => endsInput(row.record, fact)) ? withoutInput(next) : next
-}
-
-const endsInput = ({ input }: RunRecord, fact: Fact): boolean =>
-  (input === "accepted" && fact._tag === "Accepted" && fact.turn === 0) ||
-  (input !== undefined && fact._tag === "Ended" && (fact.status === "completed" || fact.status === "incomplete"))
-
-const withoutInput = ({ leaseEnd, record }: Row): Row => ({ leaseEnd, record: Struct.omit(record, ["input"]) })
 
 /**
  * Creates a run, unless `row` is one: see `Operations.create`. `fence` becomes its incarnation.
