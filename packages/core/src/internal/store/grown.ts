@@ -1,7 +1,16 @@
 import * as Struct from "effect/Struct"
-import type { Moment, Row } from "../../RunKernel.ts"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import { keyOf } from "../factKey.ts"
+
+/** What is needed of a row, and of the moment. */
+interface Row {
+  readonly record: RunRecord
+  readonly leaseEnd: bigint
+  readonly input?: string
+}
+interface Moment {
+  readonly millis: number
+}
 
 /** The row with a change. */
 export const changed = (row: Row, change: Partial<RunRecord>, now: Moment): Row => ({
