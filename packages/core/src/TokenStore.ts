@@ -188,7 +188,15 @@ export const ProcessProbe: Context.Reference<{
  * and `lock.<n>`. One live process at a time can open it, once: a second fails with kind `locked`, which names the owner.
  * The place of a dead process is taken at once, and its leases are void. Where an owner's process cannot be asked (it ran
  * on another host, in another container, or before the machine was started again), its place is taken when its
- * `heartbeat` (3 seconds) was missed four times.
+ * `heartbeat` (3 seconds) was missed four times: the log is then copied, which needs room, and the old lock stays as
+ * `lock.<n>.lost` until that is done.
+ *
+ * The store knows its files by what they are, not by their names. If somebody replaces, cuts, grows, moves or removes the log
+ * or the lock, every operation from then on fails with kind `locked`, or `corrupt` if only the length is wrong, and nothing is
+ * reported as done that is not in the file at that path.
+ *
+ * Runs are forgotten as `retention` and `abandonedAfter` say. To look at the runs from another process, use
+ * `layerFileReadOnly`.
  *
  * **Gotchas**
  *
