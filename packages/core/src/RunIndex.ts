@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Ordered, type Place } from "./internal/store/ordered.ts"
-import type { RunId, RunStatus } from "./Run.ts"
+import { type RunId, RunStatus } from "./Run.ts"
 import { rest } from "./Retention.ts"
 import { isHeld, type Moment, type Row } from "./RunKernel.ts"
 import * as RunState from "./RunState.ts"
@@ -42,16 +42,7 @@ interface Entry {
   readonly since: number
 }
 
-const statuses: ReadonlyArray<RunStatus> = [
-  "queued",
-  "in_progress",
-  "waiting",
-  "completed",
-  "incomplete",
-  "failed",
-  "cancelled",
-  "expired"
-]
+const statuses = RunStatus.literals
 
 /** The runs of one agent. */
 class OfAgent {
