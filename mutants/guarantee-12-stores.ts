@@ -86,10 +86,10 @@ export default [
   {
     id: "E18-round-of-all",
     guarantee: 12,
-    breaks: "an idle worker asks one shard at a time",
+    breaks: "an idle worker asks one shard after the other",
     file: "packages/core/src/internal/worker/timetable.ts",
-    find: "const isRound = this.roundAt < soonest.at",
-    replace: "const isRound = this.roundAt <= Number.POSITIVE_INFINITY",
+    find: "const shard = isRound ? oldest : soonest",
+    replace: "const shard = soonest",
     test: "test/core/Claiming.test.ts",
     title: "E18"
   },
