@@ -94,12 +94,12 @@ export default [
   {
     id: "E4c",
     guarantee: 14,
-    breaks: "a lease whose grant was not answered gives its attempt back",
-    file: "packages/core/src/internal/hold/lease.ts",
-    find: 'store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "back" })',
-    replace: 'store.release(lease, { seen: record.journal.length, ...rest(record), attempt: "keep" })',
-    test: "test/core/Runs.test.ts",
-    title: "E4c: none counts against a run that is taken six times while the answer of the store's acquire is lost"
+    breaks: "a claim whose answer never came gives its attempts back",
+    file: "packages/core/src/internal/worker/worker.ts",
+    find: 'store.release(lease, { seen: record.journal.length, due: Duration.zero, attempt: "back" })',
+    replace: 'store.release(lease, { seen: record.journal.length, due: Duration.zero, attempt: "keep" })',
+    test: "test/core/Claiming.test.ts",
+    title: "interrupted"
   },
   {
     id: "store-dies",
