@@ -54,9 +54,18 @@ export default [
     guarantee: 14,
     breaks: "a run that breaks its worker is work again only after a while",
     file: "packages/core/src/internal/worker/workerRun.ts",
-    find: "if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveAs(later)",
+    find: "if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveNotBefore(later)",
     replace: "",
     test: "test/core/Claiming.test.ts",
     title: "another version"
+  },
+  {
+    id: "parked-is-work",
+    guarantee: 14,
+    breaks: "a run that is parked when a worker leaves it is no work",
+    file: "packages/core/src/internal/hold/leaving.ts",
+    find: "const due = Duration.max(rest.due, this.pause)",
+    replace: "const due = this.pause",
+    test: "test/core/DyingModel.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

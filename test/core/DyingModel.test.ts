@@ -66,7 +66,9 @@ describe.each(["dies", "throws"] as const)("a model that %s", (way) => {
       const done = Effect.map(Runs.count(), ({ completed: well, parked }) => [well, parked])
       yield* passing(Effect.repeat(done, { until: ([well, parked]) => well === 2 && parked === 1 }), 1000)
       // Nobody knows whether its request was sent.
-      assert.include((yield* recordOf("r-1")).parked?.reason, "never answered")
+      const { due, parked } = yield* recordOf("r-1")
+      assert.include(parked?.reason, "never answered")
+      assert.isNull(due, "a parked run is no work")
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(mortal(deaths, way), TokenStore.layerMemory)))
   })
 })

@@ -1,3 +1,4 @@
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
@@ -142,6 +143,11 @@ export class HeldRun {
   /** How this run's attempt, and what is left to do, is released. By default as `next` says. */
   leaveAs(how: Partial<ReleaseOptions>): void {
     this.leaving.as(how)
+  }
+
+  /** If this run is work when it is left, it is so after this long at the earliest. */
+  leaveNotBefore(pause: Duration.Duration): void {
+    this.leaving.notBefore(pause)
   }
 
   /** The last position that is acknowledged. */

@@ -29,6 +29,7 @@ export class Leaving {
   private readonly options: Options
   private readonly hasLeft = new Signal<void>()
   private how: Partial<ReleaseOptions> = {}
+  private pause: Duration.Duration = Duration.zero
   private isLeaving = false
   private isReleased = false
 
@@ -39,6 +40,11 @@ export class Leaving {
   /** How this run's attempt, and what is left to do, is released. By default as the journal says. */
   as(how: Partial<ReleaseOptions>): void {
     this.how = { ...this.how, ...how }
+  }
+
+  /** If the run is work when it is left, it is so after this long at the earliest. */
+  notBefore(pause: Duration.Duration): void {
+    this.pause = pause
   }
 
   /** False while the run is held; when it is being left, waits until it was, and is true then. */
@@ -115,14 +121,11 @@ export class Leaving {
   private giveBack(): Effect.Effect<void> {
     const { attempt, held, run } = this.options
     const { journal, lease, record } = held
-    const release = Effect.suspend(() =>
-      run.store.release(lease, {
-        seen: journal.seen,
-        attempt: "back",
-        ...restOf(run, { ...record, journal: journal.facts }),
-        ...this.how
-      })
-    )
+    const release = Effect.suspend(() => {
+      const rest = restOf(run, { ...record, journal: journal.facts })
+      const due = Duration.max(rest.due, this.pause)
+      return run.store.release(lease, { seen: journal.seen, attempt: "back", ...rest, due, ...this.how })
+    })
     const isLost = held.gone() !== undefined
     const lost = Metric.update(Instruments.leasesLost(this.attributes()), 1)
     return (isLost ? Effect.andThen(lost, attempt ? release : Effect.void) : release).pipe(

@@ -64,11 +64,11 @@ export const bring = Effect.fnUntraced(function* <E>(
   onOwed: (lease: Lease) => void
 ): Effect.fn.Return<void, AgentError, Scope.Scope> {
   const held = yield* acquire(run, { claimed, onOwed })
-  const later = { due: timeOf(run.policy) }
+  const later = timeOf(run.policy)
   // Before the run is left: whatever broke would break again at once.
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {
-      if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveAs(later)
+      if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveNotBefore(later)
     })
   )
   yield* checkVersion(run)
@@ -102,7 +102,7 @@ export const bring = Effect.fnUntraced(function* <E>(
   const attributes = { "gen_ai.agent.name": run.agent.name, outcome: outcome._tag.toLowerCase() }
   yield* Metric.update(Instruments.attempts(attributes), 1)
   if (outcome._tag === "Left") {
-    if (!stopping.isOpen()) held.leaveAs(later)
+    if (!stopping.isOpen()) held.leaveNotBefore(later)
     return
   }
   if (outcome._tag === "Finished") {
