@@ -86,8 +86,8 @@ export default [
     guarantee: 14,
     breaks: "a worker that stops in the middle of handle gives its attempt back",
     file: "packages/core/src/internal/hold/leaving.ts",
-    find: 'attempt: "back", ...restOf(',
-    replace: 'attempt: "keep", ...restOf(',
+    find: 'attempt: "back", ...rest,',
+    replace: 'attempt: "keep", ...rest,',
     test: "test/core/Runs.test.ts",
     title: "E4b: none counts"
   },

@@ -97,7 +97,7 @@ export const send = Effect.fnUntraced(function* (
     .attached({ agent: request.agent, runId: request.runId, how: "create", sequenceNumber: -1 })
     .pipe(Scope.provide(scope))
 
-  const submitted = model.submit(request).pipe(
+  const submitted = Effect.suspend(() => model.submit(request)).pipe(
     within(span),
     Effect.match({
       onFailure: failed,
@@ -107,7 +107,7 @@ export const send = Effect.fnUntraced(function* (
       }
     })
   )
-  const opened = Stream.toPull(model.create(request)).pipe(
+  const opened = Stream.toPull(Stream.suspend(() => model.create(request))).pipe(
     Scope.provide(scope),
     Effect.flatMap((pull) => untilNamed(following, pull, scope)),
     within(span)

@@ -114,7 +114,8 @@ export const bring = Effect.fnUntraced(function* <E>(
   if (outcome.forGood || attempts >= handling.maxAttempts) {
     return yield* park(outcome.reason)
   }
-  held.leaveAs({ due: yield* delayOf(handling.retry, attempts), attempt: "keep" })
+  held.leaveAs({ attempt: "keep" })
+  held.leaveNotBefore(yield* delayOf(handling.retry, attempts))
   yield* annotated(Effect.logWarning("baton: the handle of a run failed, and is tried again", outcome.reason)).pipe(
     Effect.annotateLogs({ attempts })
   )
