@@ -7,8 +7,8 @@ export default [
     guarantee: 9,
     breaks: "the holder of a run learns of a cancel by a hint",
     file: "packages/core/src/internal/hold/lease.ts",
-    find: "by === owner ? undefined : renewal.within(0)",
-    replace: "by === owner ? undefined : by",
+    find: "renewal.within(0)",
+    replace: "",
     test: "test/core/Stops.test.ts",
     title: "X8:"
   }

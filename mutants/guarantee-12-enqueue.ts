@@ -171,8 +171,35 @@ export default [
     guarantee: 12,
     breaks: "only the runs of the filter are cancelled",
     file: "packages/core/src/internal/runs/cancel.ts",
-    find: "list(filter)",
-    replace: "list({})",
+    find: "list({ ...filter, status",
+    replace: "list({ status",
+    test: "test/core/RunsVerbs.test.ts"
+  },
+  {
+    id: "cancel-reads-ended",
+    guarantee: 12,
+    breaks: "a cancel of many runs reads none that have ended",
+    file: "packages/core/src/internal/runs/cancel.ts",
+    find: "{ ...filter, status: status.filter((at) => !isOver(at)) }",
+    replace: "{ ...filter, status }",
+    test: "test/core/RunsVerbs.test.ts"
+  },
+  {
+    id: "held-hint-lost",
+    guarantee: 12,
+    breaks: "a hint that comes while a held run is looked at counts for the next wait",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "Effect.tap(this.news.await, this.news.close)",
+    replace: "Effect.andThen(this.news.close, this.news.await)",
+    test: "test/core/RunsVerbs.test.ts"
+  },
+  {
+    id: "held-hint-stays",
+    guarantee: 12,
+    breaks: "a hint is one look of a held run",
+    file: "packages/core/src/internal/hold/lease.ts",
+    find: "Effect.tap(this.news.await, this.news.close)",
+    replace: "this.news.await",
     test: "test/core/RunsVerbs.test.ts"
   },
   {

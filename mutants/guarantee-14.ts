@@ -114,7 +114,7 @@ export default [
     id: "store-throws",
     guarantee: 14,
     breaks: "a store that throws when it is called is one that is away",
-    file: "packages/core/src/internal/typedStore.ts",
+    file: "packages/core/src/internal/died.ts",
     find: "Effect.suspend(call)",
     replace: "call()",
     test: "test/core/DyingStore.test.ts",

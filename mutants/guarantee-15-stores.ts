@@ -18,8 +18,8 @@ export default [
     guarantee: 15,
     breaks: "who reads a directory beside its owner sees a rewritten log",
     file: "packages/core/src/internal/fileReader.ts",
-    find: "if (identity !== reading.identity || Number(size) < reading.length)",
-    replace: 'if (reading.identity === "")',
+    find: "if (!reading.goesOnIn(info))",
+    replace: "if (reading.info === undefined)",
     test: "test/core/TokenStoreFileReadOnly.test.ts",
     title: "rewrite"
   }

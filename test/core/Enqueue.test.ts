@@ -3,34 +3,19 @@ import { inspect } from "node:util"
 import { Agent, type AgentError, type BackgroundModel, Run, RunPolicy, Runs, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, Scope, Stream, Tracer } from "effect"
+import { Cause, DateTime, Duration, Effect, Exit, Layer, Option, Stream, Tracer } from "effect"
 import { logged } from "../support/logs.ts"
 import { analyst, count, recordOf, stateOf, statusOf, textOf } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
+import { doneBy, launch, quick } from "../support/workers.ts"
 
 const { completed, failed, pause, text } = ScriptedModel
 
 const script = [text("a"), pause("1 second"), text("b"), completed]
 const input = { input: "Hello", runId: "r" }
 const ref = { runId: "r" }
-const quick = { concurrency: 10, claimEvery: "500 millis", startJitter: "1 milli" } as const
 const night = Agent.make("night")
-
-/** What a fiber came to, which has to be over by now. */
-const doneBy = <A, E>(fiber: Fiber.Fiber<A, E>) =>
-  Effect.suspend(() => {
-    assert.isDefined(fiber.pollUnsafe(), "it is over by now")
-    return Fiber.join(fiber)
-  })
-
-/** Launches a layer in a scope of its own, and answers what closes it. */
-const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-    return passing(Scope.close(scope, Exit.void))
-  })
 
 /** A worker that reads all that its runs say into `said`. */
 const worker = (said: Array<string> = [], agent: Agent.Agent = analyst) =>

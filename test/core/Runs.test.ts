@@ -12,12 +12,13 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Metric, Option, Random, Schedule, Scope, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Metric, Option, Random, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { denied } from "../support/models.ts"
 import { analyst, count, recordOf, stateOf, statusOf } from "../support/runs.ts"
 import { changing, Recorder, recording, stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
+import { launch } from "../support/workers.ts"
 
 const { completed, failed, pause, text } = ScriptedModel
 const poet = Agent.make("poet", { background: true })
@@ -50,14 +51,6 @@ const claimOne = (store: TokenStore.TokenStore["Service"], owner: string, ttl: D
   })
 
 const quick = { concurrency: 10, claimEvery: "500 millis", startJitter: "1 second" } as const
-
-/** Launches a layer in a scope of its own, and answers what closes it. */
-const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-    return Scope.close(scope, Exit.void)
-  })
 
 /** What a run is to workers. A run that its consumer is done with is work no more. */
 const stageOf = (runId: string) =>

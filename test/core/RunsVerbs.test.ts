@@ -3,30 +3,15 @@
 import { Agent, BackgroundModel, Run, RunPolicy, RunState, Runs, TokenStore, TokenStoreError } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Scope, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Option, Schedule, Stream, Struct } from "effect"
 import { logged } from "../support/logs.ts"
 import { analyst, count, recordOf, stateOf, statusOf, textOf } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
+import { doneBy, launch, quick } from "../support/workers.ts"
 
 const { completed, failed, pause, text } = ScriptedModel
-const quick = { concurrency: 10, claimEvery: "500 millis", startJitter: "1 milli" } as const
 const poet = Agent.make("poet", { background: true })
-
-/** What a fiber came to, which has to be over by now. */
-const doneBy = <A, E>(fiber: Fiber.Fiber<A, E>) =>
-  Effect.suspend(() => {
-    assert.isDefined(fiber.pollUnsafe(), "it is over by now")
-    return Fiber.join(fiber)
-  })
-
-/** Launches a layer in a scope of its own, and answers what closes it. */
-const launch = <E, R>(layer: Layer.Layer<never, E, R>) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    yield* Layer.buildWithScope(Layer.fresh(layer), scope)
-    return passing(Scope.close(scope, Exit.void))
-  })
 
 const worker = Runs.worker([analyst, poet], {
   ...quick,
@@ -224,6 +209,33 @@ describe.each(stores)("Runs ($name)", ({ layer: store }) => {
     }).pipe(Effect.provide(store))
   )
 
+  it.effect("cancel reads no runs that have ended, whatever the filter says of them", () =>
+    Effect.gen(function* () {
+      const shared = yield* TokenStore.TokenStore
+      const close = yield* launch(worker)
+      yield* enqueue("over")
+      yield* elapse(5000)
+      yield* close
+      yield* enqueue("next")
+      const read: Array<string> = []
+      const counted = Layer.succeed(TokenStore.TokenStore, {
+        ...shared,
+        list: (filter) =>
+          Effect.tap(shared.list(filter), ({ items }) =>
+            Effect.sync(() => read.push(...items.map(({ runId }) => String(runId))))
+          )
+      })
+      const cancel = (filter: Runs.Filter) => Effect.provide(Runs.cancel(filter), counted)
+      assert.strictEqual(yield* cancel({ status: ["completed", "failed"] }), 0)
+      assert.strictEqual(yield* cancel({ status: [] }), 0)
+      assert.deepStrictEqual(read, [])
+      assert.strictEqual(yield* cancel({ status: ["completed", "queued"] }), 1)
+      assert.strictEqual(yield* cancel({ agent: "analyst" }), 1)
+      assert.deepStrictEqual(read, ["next", "next"])
+      assert.strictEqual(yield* statusOf("over"), "completed")
+    }).pipe(Effect.provide(over()))
+  )
+
   it.effect("cancel does not stumble over a run that goes meanwhile", () =>
     Effect.gen(function* () {
       const shared = yield* TokenStore.TokenStore
@@ -244,8 +256,8 @@ const removed = (store: TokenStore.TokenStore["Service"], id: Run.RunId) =>
 
 describe.each(stores)("hints ($name)", ({ layer: store }) => {
   const slow = RunPolicy.layer({ pollEvery: Schedule.spaced("10 minutes") })
-  const over = (script: Parameters<typeof ScriptedModel.layer>[0]) =>
-    Layer.mergeAll(ScriptedModel.layer(script), store, slow)
+  const over = (script: Parameters<typeof ScriptedModel.layer>[0], options?: ScriptedModel.Options) =>
+    Layer.mergeAll(ScriptedModel.layer(script, options), store, slow)
 
   it.effect("Runs.wake lets Agent.result look at once: a webhook need not wait for the next poll", () =>
     Effect.gen(function* () {
@@ -261,9 +273,14 @@ describe.each(stores)("hints ($name)", ({ layer: store }) => {
     }).pipe(Effect.provide(over([text("a"), pause("5 seconds"), text("b"), completed])))
   )
 
-  it.effect("that come while it looks are not lost", () =>
+  const ref = { runId: "r" }
+  const polled = {
+    "Agent.result": Effect.asVoid(Agent.result(analyst, ref)),
+    "the holder of a run that is polled": Stream.runDrain(Agent.resume(analyst, ref))
+  }
+  it.effect.each(Struct.keys(polled))("that come while it looks are not lost: %s", (who) =>
     Effect.gen(function* () {
-      yield* passing(Agent.start(analyst, { input: "Hello", runId: "r" }))
+      yield* passing(Agent.start(analyst, { input: "Hello", ...ref }))
       const inner = yield* BackgroundModel.BackgroundModel
       let looks = 0
       const late = Layer.succeed(BackgroundModel.BackgroundModel, {
@@ -272,9 +289,9 @@ describe.each(stores)("hints ($name)", ({ layer: store }) => {
           Effect.tap(
             Effect.sync(() => looks++),
             () => Effect.sleep("1 second")
-          ).pipe(Effect.andThen(Effect.delay(inner.retrieve(id), 0)))
+          ).pipe(Effect.andThen(inner.retrieve(id)))
       })
-      const result = yield* Effect.forkChild(Effect.provide(Agent.result(analyst, { runId: "r" }), late))
+      const waiting = yield* Effect.forkChild(Effect.provide(polled[who], late))
       yield* elapse(500)
       assert.strictEqual(looks, 1)
       yield* Runs.wake("resp_1")
@@ -282,8 +299,16 @@ describe.each(stores)("hints ($name)", ({ layer: store }) => {
       assert.strictEqual(looks, 2)
       yield* elapse(5000)
       assert.strictEqual(looks, 2, "one hint is one look")
-      yield* Fiber.interrupt(result)
-    }).pipe(Effect.provide(over([text("a"), pause("1 hour"), text("b"), completed])))
+      yield* Runs.wake("resp_1")
+      yield* still
+      assert.strictEqual(looks, 3, "the next hint is heard too")
+      yield* Fiber.interrupt(waiting)
+    }).pipe(
+      Effect.provide(
+        // A response that cannot be streamed again is polled.
+        over([text("a"), pause("1 hour"), text("b"), completed], { capabilities: { resume: false } })
+      )
+    )
   )
 
   it.effect("let Agent.result and Agent.watch see the opening of a run that they wait for", () =>

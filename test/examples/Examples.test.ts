@@ -54,7 +54,7 @@ describe.concurrent("examples", () => {
   works("04-azure.ts", whole)
   works("11-follow-a-response.ts", /accepted as resp_/, /--- broken off/, whole, /--- completed after \d+ updates/)
   works(
-    "13-enqueue.ts",
+    "12-enqueue.ts",
     /1 report is cancelled before its time/,
     /report-2 of north: completed/,
     /report-3 of south: cancelled/,

@@ -148,7 +148,7 @@ export const wait = (
  *
  * **Details**
  *
- * It changes nothing, and can be repeated. It may get lost as any hint, and then they look when they would have. Fails with
+ * It changes nothing, and can be repeated. Like any hint it may get lost: they look at their next poll then. Fails with
  * `StoreFailed`.
  *
  * **Example** (A webhook)

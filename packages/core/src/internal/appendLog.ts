@@ -32,6 +32,19 @@ const chunkSize = 1 << 20
 // spares a file of somebody else a line that nobody was told of.
 const fresh = 10_000_000n
 
+/** Reads the rest of a file, piece by piece. */
+export const readOn = (
+  file: FileSystem.File,
+  feed: (bytes: Uint8Array) => void
+): Effect.Effect<void, PlatformError.PlatformError> =>
+  Effect.gen(function* () {
+    while (true) {
+      const chunk = yield* file.readAlloc(chunkSize)
+      if (Option.isNone(chunk)) return
+      feed(chunk.value)
+    }
+  })
+
 /** Reads a log from its beginning; `undefined` where there is none. */
 export const read = (
   fs: FileSystem.FileSystem,
@@ -41,11 +54,8 @@ export const read = (
   Effect.gen(function* () {
     const file = yield* fs.open(path, { flag: "r" })
     const reader = LogFormat.reader(visit)
-    while (true) {
-      const chunk = yield* file.readAlloc(chunkSize)
-      if (Option.isNone(chunk)) return reader.finish()
-      reader.feed(chunk.value)
-    }
+    yield* readOn(file, reader.feed)
+    return reader.finish()
   }).pipe(
     Effect.scoped,
     Effect.catchIf(
@@ -157,6 +167,34 @@ const beginning = (fs: FileSystem.FileSystem, path: string, length: number) => (
     })
   )
 
+/** What is wrong with the file that a log's path names now, if anything is. */
+const judge = (
+  path: string,
+  opened: FileSystem.File.Info,
+  found: Option.Option<FileSystem.File.Info>,
+  least: number,
+  most: number
+): TokenStoreError | undefined => {
+  if (Option.isNone(found) || !isSame(found.value, opened)) {
+    return new TokenStoreError({
+      operation: "write",
+      kind: "locked",
+      description:
+        `'${path}' is not the file any more that this process opened: somebody moved, replaced or deleted it. ` +
+        `Nothing is written any more: build the store again to go on with what is there, or stop this process.`
+    })
+  }
+  const size = Number(found.value.size)
+  if (size >= least && size <= most) return undefined
+  return new TokenStoreError({
+    operation: "write",
+    kind: "corrupt",
+    description:
+      `'${path}' is ${size} bytes long, and this process wrote ${least}: somebody else cut it or wrote to it. ` +
+      `Nothing is written any more: build the store again to go on with what is there, or restore it from a backup.`
+  })
+}
+
 /** Opens a log to append to, of which the first `length` bytes are sound; what is behind them is cut off. */
 export const open = Effect.fnUntraced(function* (
   fs: FileSystem.FileSystem,
@@ -189,35 +227,20 @@ export const open = Effect.fnUntraced(function* (
     let reach = Infinity
     let isWriting = false
 
-    const judge = (info: Option.Option<FileSystem.File.Info>, least: number, most: number) => {
-      if (Option.isNone(info) || !isSame(info.value, current.info)) {
-        return new TokenStoreError({
-          operation: "write",
-          kind: "locked",
-          description:
-            `'${path}' is not the file any more that this process opened: somebody moved, replaced or deleted it. ` +
-            `Nothing is written any more: build the store again to go on with what is there, or stop this process.`
-        })
-      }
-      const size = Number(info.value.size)
-      if (size >= least && size <= most) return undefined
-      return new TokenStoreError({
-        operation: "write",
-        kind: "corrupt",
-        description:
-          `'${path}' is ${size} bytes long, and this process wrote ${least}: somebody else cut it or wrote to it. ` +
-          `Nothing is written any more: build the store again to go on with what is there, or restore it from a backup.`
-      })
-    }
     // When all was last seen to be as it must be.
     let seen: bigint | undefined
     // This process owns the directory, and the path names the log, which is as long as it must be.
     const assure = (least: number, most: number = least): Effect.Effect<void, Failure> =>
       Clock.clockWith((clock) => {
         const now = clock.monotonicTimeNanosUnsafe()
-        return Effect.zipWith(lock.check, absent(fs.stat(path)), (_, info) => judge(info, least, most), {
-          concurrent: true
-        }).pipe(
+        return Effect.zipWith(
+          lock.check,
+          absent(fs.stat(path)),
+          (_, info) => judge(path, current.info, info, least, most),
+          {
+            concurrent: true
+          }
+        ).pipe(
           Effect.flatMap((wrong) => {
             if (wrong !== undefined) return Effect.fail(lock.lose(wrong))
             seen = now
@@ -283,7 +306,7 @@ export const open = Effect.fnUntraced(function* (
       const before = length
       return Effect.flatMap(absent(fs.stat(path)), (info) => {
         if (isWriting || torn || before !== length) return Effect.void
-        const wrong = judge(info, length, length)
+        const wrong = judge(path, current.info, info, length, length)
         return wrong === undefined ? Effect.void : Effect.fail(lock.lose(wrong))
       })
     }).pipe(failing("write", path))

@@ -1,12 +1,13 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Semaphore from "effect/Semaphore"
 import { RunIndex } from "../RunIndex.ts"
 import type { Driver } from "../StoreDriver.ts"
 import { TokenStoreError } from "../TokenStoreError.ts"
+import * as AppendLog from "./appendLog.ts"
+import { isSame } from "./fileIdentity.ts"
 import { file } from "./fileStore.ts"
 import * as LogFormat from "./logFormat.ts"
 import * as LogRecord from "./logRecord.ts"
@@ -16,13 +17,18 @@ import { fromPlatform } from "./storeFailure.ts"
 /** A log as far as it was read, and the runs that it speaks of. */
 class Reading {
   readonly index = new RunIndex()
-  readonly identity: string
+  readonly info: FileSystem.File.Info | undefined
   length = 0
   private readonly replay = LogRecord.replay()
   private readonly reader = LogFormat.reader(this.replay.visit)
 
-  constructor(identity: string) {
-    this.identity = identity
+  constructor(info?: FileSystem.File.Info) {
+    this.info = info
+  }
+
+  /** Whether it goes on in this file: a log that was rewritten is another one. */
+  goesOnIn(info: FileSystem.File.Info): boolean {
+    return this.info !== undefined && isSame(info, this.info) && Number(info.size) >= this.length
   }
 
   feed(bytes: Uint8Array): void {
@@ -37,8 +43,6 @@ class Reading {
   }
 }
 
-const chunkSize = 1 << 20
-
 /**
  * The runs of a directory that another process has open, or nobody: each look first reads what its log has grown by. It takes
  * no lock, and writes nothing.
@@ -51,27 +55,22 @@ export const make = Effect.fnUntraced(function* (settings: {
   const directory = path.resolve(settings.directory)
   const place = path.join(directory, file)
   const alone = Semaphore.makeUnsafe(1)
-  let reading = new Reading("")
+  let reading = new Reading()
 
   const refresh = Effect.gen(function* () {
     const open = yield* fs.open(place, { flag: "r" })
-    const { dev, ino, size } = yield* open.stat
-    const identity = `${dev}:${Option.getOrElse(ino, () => 0)}`
-    // A log that was rewritten is another file.
-    if (identity !== reading.identity || Number(size) < reading.length) reading = new Reading(identity)
+    const info = yield* open.stat
+    if (!reading.goesOnIn(info)) reading = new Reading(info)
     yield* open.seek(BigInt(reading.length), "start")
-    while (true) {
-      const chunk = yield* open.readAlloc(chunkSize)
-      if (Option.isNone(chunk)) return reading.settle()
-      reading.feed(chunk.value)
-    }
+    yield* AppendLog.readOn(open, (bytes) => reading.feed(bytes))
+    return reading.settle()
   }).pipe(
     Effect.scoped,
     Effect.catchIf(
       (error) => error.reason._tag === "NotFound",
       () =>
         Effect.sync(() => {
-          reading = new Reading("")
+          reading = new Reading()
           return undefined
         })
     ),
@@ -79,7 +78,7 @@ export const make = Effect.fnUntraced(function* (settings: {
     Effect.flatMap((verdict) => {
       const failed = (kind: "corrupt" | "newer", what: string) => {
         // It may have been written while it was read: the next look reads all of it again.
-        reading = new Reading("")
+        reading = new Reading()
         return Effect.fail(new TokenStoreError({ operation: "read", kind, description: `'${place}' ${what}` }))
       }
       switch (verdict?._tag) {

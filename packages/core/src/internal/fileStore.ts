@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
+import { constVoid } from "effect/Function"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
@@ -161,18 +162,16 @@ export const make = Effect.fnUntraced(function* (settings: {
       Effect.andThen(compact)
     )
   })
-  const writer = yield* Effect.gen(function* () {
-    // oxlint-disable-next-line no-unmodified-loop-condition
-    while (open || batch.wanted) {
-      if (batch.wanted) {
-        yield* flush
-      } else {
-        work.closeUnsafe()
-        yield* work.await
-        // Whoever else is about to write shares the write.
-        yield* Effect.yieldNow
-      }
-    }
+  // Whoever else is about to write shares the write.
+  const wanted = Effect.andThen(work.await, Effect.yieldNow)
+  const writer = yield* Effect.whileLoop({
+    while: () => open || batch.wanted,
+    body: () => {
+      if (batch.wanted) return flush
+      work.closeUnsafe()
+      return wanted
+    },
+    step: constVoid
   }).pipe(Effect.forkDetach({ uninterruptible: true }))
 
   yield* Effect.addFinalizer(() =>

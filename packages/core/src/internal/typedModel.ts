@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as AiError from "effect/ai/AiError"
 import { BackgroundModel } from "../BackgroundModel.ts"
-import { isDead } from "./died.ts"
+import { failing, inForm } from "./died.ts"
 
 type Service = BackgroundModel["Service"]
 
@@ -14,10 +14,7 @@ export const died = (method: string, cause: Cause.Cause<unknown>): AiError.AiErr
   return AiError.make({ module: "BackgroundModel", method, reason: new AiError.InternalProviderError({ description }) })
 }
 
-const typed = <A, E>(method: string, call: () => Effect.Effect<A, E>): Effect.Effect<A, E | AiError.AiError> =>
-  Effect.catchCause(Effect.suspend(call), (cause): Effect.Effect<never, E | AiError.AiError> =>
-    isDead(cause) ? Effect.fail(died(method, cause)) : Effect.failCause(cause)
-  )
+const typed = <A, E>(method: string, call: () => Effect.Effect<A, E>) => failing(call, (cause) => died(method, cause))
 
 // What dies while it opens or reads a response is seen to by who reads it: each event would pay for it here.
 const of = (model: Service): Service => ({
@@ -27,13 +24,7 @@ const of = (model: Service): Service => ({
   remove: (responseId) => typed("remove", () => model.remove(responseId))
 })
 
-const known = new WeakMap<Service, Service>()
+const form = inForm(of)
 
 /** The model in force, as Baton uses it: an operation of it that dies fails with an error that says so. */
-export const typedModel: Effect.Effect<Service, never, BackgroundModel> = Effect.map(BackgroundModel, (model) => {
-  const found = known.get(model)
-  if (found !== undefined) return found
-  const made = of(model)
-  known.set(model, made)
-  return made
-})
+export const typedModel: Effect.Effect<Service, never, BackgroundModel> = Effect.map(BackgroundModel, form)

@@ -1,21 +1,13 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TokenStore } from "../TokenStore.ts"
-import type { TokenStoreError } from "../TokenStoreError.ts"
-import { isDead } from "./died.ts"
+import { failing, inForm, isDead } from "./died.ts"
 import { died } from "./storeFailure.ts"
 
 type Service = TokenStore["Service"]
 
-// What runs in the background, and what asks again, does so because an operation fails. An operation that dies instead
-// would end it without a word.
-const typed = <A, E>(
-  operation: keyof Service,
-  call: () => Effect.Effect<A, E | TokenStoreError>
-): Effect.Effect<A, E | TokenStoreError> =>
-  Effect.catchCause(Effect.suspend(call), (cause): Effect.Effect<never, E | TokenStoreError> =>
-    isDead(cause) ? Effect.fail(died(operation, cause)) : Effect.failCause(cause)
-  )
+const typed = <A, E>(operation: keyof Service, call: () => Effect.Effect<A, E>) =>
+  failing(call, (cause) => died(operation, cause))
 
 const of = (store: Service): Service => ({
   create: (run, options) => typed("create", () => store.create(run, options)),
@@ -37,13 +29,7 @@ const of = (store: Service): Service => ({
   wake: (id) => typed("wake", () => store.wake(id))
 })
 
-const known = new WeakMap<Service, Service>()
+const form = inForm(of)
 
 /** The store in force, as Baton uses it: an operation of it that dies fails with a `TokenStoreError` that says so. */
-export const typedStore: Effect.Effect<Service, never, TokenStore> = Effect.map(TokenStore, (store) => {
-  const found = known.get(store)
-  if (found !== undefined) return found
-  const made = of(store)
-  known.set(store, made)
-  return made
-})
+export const typedStore: Effect.Effect<Service, never, TokenStore> = Effect.map(TokenStore, form)

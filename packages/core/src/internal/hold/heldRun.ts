@@ -17,7 +17,6 @@ import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
 import { Leaving } from "./leaving.ts"
-import * as Wakeups from "./wakeups.ts"
 import * as Observe from "./observe.ts"
 
 type EndStep = Extract<Step, { readonly _tag: "End" }>
@@ -232,8 +231,7 @@ export class HeldRun {
 
   /** Ends when others heard something of the run. */
   get woken(): Effect.Effect<void> {
-    const { owner } = this.held.lease
-    return Effect.flatMap(Wakeups.of(this.run.store), (wakeups) => wakeups.woken(this.run.runId, owner))
+    return this.held.woken
   }
 
   /** Why this process may not go on, if it may not. */

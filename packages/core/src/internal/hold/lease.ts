@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
@@ -59,6 +60,8 @@ export class HeldLease {
   private readonly clock: Clock.Clock
   private readonly trouble: Trouble
   private leaseEnd: bigint
+  /** Open if others wrote something of the run that nobody here has looked for yet. */
+  private readonly news = Latch.makeUnsafe(false)
   private lostBy: AgentError | undefined
   /** What the last renewal failed with, if it did. */
   private failure: TokenStoreError | undefined
@@ -89,6 +92,16 @@ export class HeldLease {
     const lostBy = (this.lostBy ??= error)
     this.lost.fire(lostBy)
     return lostBy
+  }
+
+  /** Others wrote something of the run. */
+  heard(): void {
+    this.news.openUnsafe()
+  }
+
+  /** Ends when others wrote something of the run: now, or since this ended last. */
+  get woken(): Effect.Effect<void> {
+    return Effect.tap(this.news.await, this.news.close)
   }
 
   /** The store took the lease back. */
@@ -186,7 +199,13 @@ const keep = Effect.fnUntraced(function* (held: HeldLease): Effect.fn.Return<Hel
   const wakeups = yield* Wakeups.of(store)
   const { owner } = held.lease
   yield* Effect.acquireRelease(
-    Effect.sync(() => wakeups.onRun(runId, (by) => (by === owner ? undefined : renewal.within(0)))),
+    Effect.sync(() =>
+      wakeups.onRun(runId, (by) => {
+        if (by === owner) return
+        held.heard()
+        renewal.within(0)
+      })
+    ),
     (off) => Effect.sync(off)
   )
   return held

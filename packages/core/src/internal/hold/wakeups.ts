@@ -51,16 +51,6 @@ export class Wakeups {
     }
   }
 
-  /** Ends when something came for a run that this owner did not write. */
-  woken(id: RunId, owner?: string): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      const off = this.onRun(id, (by) => {
-        if (by === undefined || by !== owner) resume(Effect.void)
-      })
-      return Effect.sync(off)
-    })
-  }
-
   private listen(): void {
     if (this.listening !== undefined) return
     const trouble = new Trouble({})

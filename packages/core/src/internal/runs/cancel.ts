@@ -2,10 +2,14 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
+import { isOver, RunStatus } from "../../Run.ts"
 import * as RunState from "../../RunState.ts"
 import type { RunFilter, TokenStore } from "../../TokenStore.ts"
 import { typedStore } from "../typedStore.ts"
 import { failed, list } from "./find.ts"
+
+/** Where runs stand that have not ended. */
+const open = RunStatus.literals.filter((status) => !isOver(status))
 
 /** How many runs are told at once. */
 const atOnce = 16
@@ -16,7 +20,8 @@ export const cancel = Effect.fn("Runs.cancel")(function* (
 ): Effect.fn.Return<number, AgentError, TokenStore> {
   const store = yield* typedStore
   const by = (yield* RunPolicy).workerName ?? "Runs.cancel"
-  return yield* list(filter).pipe(
+  const { status = open } = filter
+  return yield* list({ ...filter, status: status.filter((at) => !isOver(at)) }).pipe(
     Stream.mapEffect(
       (record) => {
         const { agent, journal, runId } = record

@@ -89,8 +89,8 @@ export const make = Effect.fnUntraced(function* <E>(
   )
 
   const open = yield* known
-  // Runs of another version of their agent.
-  const told = new Set<RunId>()
+  // Other versions of the agents, as there may be many runs of each.
+  const told = new Set<string>()
   const take = (found: Taken, before: bigint) => {
     const { agent: name, runId } = found.record
     const agent = byName.get(name)
@@ -99,14 +99,16 @@ export const make = Effect.fnUntraced(function* <E>(
       owed.add(lease)
     ).pipe(
       Effect.scoped,
-      Effect.catch(({ message, reason }) =>
-        // Another worker has it now, or it was told already.
-        reason._tag === "LeaseLost" || (reason._tag === "AgentChanged" && told.has(runId))
-          ? Effect.void
-          : Effect.logWarning("baton: a worker cannot go on with a run", message).pipe(
-              Effect.tap(() => (reason._tag === "AgentChanged" ? Effect.sync(() => told.add(runId)) : Effect.void))
-            )
-      ),
+      Effect.catch(({ message, reason }) => {
+        // Another worker has it now.
+        if (reason._tag === "LeaseLost") return Effect.void
+        if (reason._tag === "AgentChanged") {
+          const version = `${name} ${reason.started}`
+          if (told.has(version)) return Effect.void
+          told.add(version)
+        }
+        return Effect.logWarning("baton: a worker cannot go on with a run", message)
+      }),
       Effect.catchDefect((defect) => Effect.logError("baton: a worker cannot go on with a run", defect)),
       Effect.annotateLogs({ runId, agent: name }),
       Effect.ensuring(news.open),

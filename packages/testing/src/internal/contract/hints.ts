@@ -1,4 +1,5 @@
 import type { TokenStore } from "@effect-baton/core"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -10,10 +11,7 @@ type Hint = TokenStore.Wakeup
 type Work = Extract<Hint, { readonly _tag: "Work" }>
 
 // In the time of this process, whatever clock the store goes by: hints may come from a server.
-const longest = Effect.callback<void>((resume) => {
-  const timer = setTimeout(() => resume(Effect.void), 10_000)
-  return Effect.sync(() => clearTimeout(timer))
-})
+const longest = Effect.provideService(Effect.sleep("30 seconds"), Clock.Clock, Clock.Clock.defaultValue())
 
 /** Hears the hints of a store until the law is over. What is given waits for a hint of which `isIt` is true. */
 const listening = Effect.fnUntraced(function* ({ store }: Bench) {
