@@ -149,15 +149,6 @@ export default [
     test: "test/core/RunsVerbs.test.ts"
   },
   {
-    id: "cancel-all-over",
-    guarantee: 12,
-    breaks: "a run that has ended is not cancelled",
-    file: "packages/core/src/internal/runs/cancel.ts",
-    find: "if (ended !== undefined) return Effect.succeed(0)",
-    replace: "",
-    test: "test/core/RunsVerbs.test.ts"
-  },
-  {
     id: "cancel-stumbles",
     guarantee: 12,
     breaks: "a run that was removed meanwhile keeps no other from being cancelled",

@@ -5,7 +5,8 @@ import type { RunPolicy } from "@effect-baton/core"
 import { Agent, type AgentError, type AgentUpdate, BackgroundModel, Run, Runs, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, FileSystem, Layer, Scope, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, FileSystem, Layer, Scope, Stream } from "effect"
+import * as Disks from "../support/disks.ts"
 import { outage } from "../support/faults.ts"
 import {
   analyst,
@@ -557,15 +558,23 @@ it.effect("E6: a run is free if its taker is interrupted at any moment", () =>
 it.live("E7: a file store whose program is interrupted is closed when that is over", () =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
+    const disk = yield* Disks.Disk
     const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
+    const opened = yield* Deferred.make<void>()
     const program = Effect.gen(function* () {
       yield* TokenStore.TokenStore
+      yield* Deferred.succeed(opened, undefined)
       return yield* Effect.never
     }).pipe(Effect.provide(TokenStore.layerFile({ directory })))
     const fiber = yield* Effect.forkChild(program)
-    const locks = Effect.map(fs.readDirectory(directory), (names) => names.filter((name) => name.startsWith("lock.")))
-    yield* Effect.repeat(Effect.delay(locks, 10), { until: (found) => found.length > 0 })
+    yield* Deferred.await(opened)
+    // Who does not wait for the disk is over before it.
+    disk.before = () => Effect.sleep(100)
     yield* Fiber.interrupt(fiber)
-    assert.deepStrictEqual(yield* locks, ["lock.1.free"])
-  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+    const names = yield* fs.readDirectory(directory)
+    assert.deepStrictEqual(
+      names.filter((name) => name.startsWith("lock.")),
+      ["lock.1.free"]
+    )
+  }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(Disks.layer, NodeServices.layer)))
 )
