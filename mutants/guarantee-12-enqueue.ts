@@ -149,6 +149,15 @@ export default [
     test: "test/core/RunsVerbs.test.ts"
   },
   {
+    id: "cancel-before-retry",
+    guarantee: 12,
+    breaks: "a cancel of many runs stops what was retried",
+    file: "packages/core/src/internal/runs/cancel.ts",
+    find: "const { incarnation } = RunState.fold(record)",
+    replace: "const { incarnation } = record",
+    test: "test/core/RunsVerbs.test.ts"
+  },
+  {
     id: "cancel-stumbles",
     guarantee: 12,
     breaks: "a run that was removed meanwhile keeps no other from being cancelled",

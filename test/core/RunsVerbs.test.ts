@@ -236,6 +236,22 @@ describe.each(stores)("Runs ($name)", ({ layer: store }) => {
     }).pipe(Effect.provide(over()))
   )
 
+  it.effect("cancel stops a run that was retried", () => {
+    let opened = 0
+    const retried = { input: "Hello", runId: "r" }
+    return Effect.gen(function* () {
+      yield* passing(Effect.flip(Agent.run(poet, retried)))
+      yield* passing(Agent.retry(poet, retried))
+      assert.isFalse(Run.isOver(yield* statusOf("r")))
+      assert.strictEqual(yield* Runs.cancel({ agent: "poet" }), 1)
+      assert.isTrue((yield* stateOf("r")).cancelled)
+      const close = yield* launch(worker)
+      yield* elapse(5000)
+      assert.strictEqual(yield* statusOf("r"), "cancelled")
+      yield* close
+    }).pipe(Effect.provide(over(() => (opened++ === 0 ? [failed("x")] : long))))
+  })
+
   it.effect("cancel does not stumble over a run that goes meanwhile", () =>
     Effect.gen(function* () {
       const shared = yield* TokenStore.TokenStore

@@ -3,6 +3,7 @@ import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import { isOver, RunStatus } from "../../Run.ts"
+import * as RunState from "../../RunState.ts"
 import type { RunFilter, TokenStore } from "../../TokenStore.ts"
 import { typedStore } from "../typedStore.ts"
 import { failed, list } from "./find.ts"
@@ -23,7 +24,8 @@ export const cancel = Effect.fn("Runs.cancel")(function* (
   return yield* list({ ...filter, status: status.filter((at) => !isOver(at)) }).pipe(
     Stream.mapEffect(
       (record) => {
-        const { agent, incarnation, journal, runId } = record
+        const { agent, journal, runId } = record
+        const { incarnation } = RunState.fold(record)
         return store.record(runId, { _tag: "CancelRequested", incarnation, by }, journal.length).pipe(
           Effect.as(1),
           // It was removed meanwhile.
