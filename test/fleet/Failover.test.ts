@@ -13,11 +13,18 @@ describeRedis("a fleet of workers whose Redis fails over", () => {
         const primary = yield* start({ durable: true })
         const replica = yield* startReplica(primary)
         const address = yield* startAddress(primary.url)
-        const fleet = yield* prepare(runs, 400, { url: address.url })
+        const fleet = yield* prepare(runs, 800, { url: address.url })
+        let underWay = 0
         const { struck } = yield* strike(
           fleet,
-          Effect.andThen(primary.kill, Effect.andThen(replica.promote, address.lead(replica.url)))
+          Effect.gen(function* () {
+            underWay = yield* Effect.orDie(fleet.unfinished)
+            yield* primary.kill
+            yield* replica.promote
+            yield* address.lead(replica.url)
+          })
         )
+        assert.isAbove(underWay, 0, "all runs had ended before the failover")
         const { responses } = yield* fleet.server.ledger
         const lost: Array<string> = []
         let finished = 0

@@ -67,7 +67,15 @@ export const prepare = Effect.fnUntraced(function* (
       )
       return {
         name,
-        signal: (signal: NodeJS.Signals) => Effect.sync(() => void process.kill(Number(child.pid), signal)),
+        // A worker that is gone although nobody struck it is a fault, and not one of its supervisor.
+        signal: (signal: NodeJS.Signals) =>
+          Effect.flatMap(Effect.orDie(child.isRunning), (running) =>
+            running
+              ? Effect.sync(() => void process.kill(Number(child.pid), signal))
+              : Effect.flatMap(Effect.orDie(child.exitCode), (code) =>
+                  Effect.die(new Error(`worker ${name} ended by itself, with exit code ${code}`))
+                )
+          ),
         ended: Effect.asVoid(Effect.exit(child.exitCode))
       }
     },
@@ -120,7 +128,7 @@ export const services = Layer.merge(ResponsesServer.layer({ pace: "15 millis" })
 
 /**
  * Three workers, of which one after the other is killed, told to stop, or stopped for longer than its lease, until all runs are
- * finished. `midway` comes in the middle.
+ * finished. `midway` comes after the second of them, long before the end.
  */
 export const strike = Effect.fnUntraced(function* (
   { launch, unfinished }: Pick<Effect.Success<ReturnType<typeof prepare>>, "launch" | "unfinished">,
@@ -133,7 +141,7 @@ export const strike = Effect.fnUntraced(function* (
   const struck = { SIGKILL: 0, SIGTERM: 0, SIGSTOP: 0 }
 
   for (let blow = 0; blow < blows && (yield* unfinished) > 0; blow++) {
-    if (blow === Math.floor(blows / 2)) yield* midway
+    if (blow === 2) yield* midway
     yield* Effect.sleep(of.between(200, 900))
     const at = of.between(0, alive.length - 1)
     const worker = alive[at]!
@@ -153,6 +161,6 @@ export const strike = Effect.fnUntraced(function* (
     Effect.repeat({ until: (count) => count === 0, schedule: Schedule.spaced("200 millis") }),
     Effect.timeout(Duration.seconds(300 + runs))
   )
-  yield* Effect.forEach(alive, (worker) => Effect.andThen(Effect.ignoreCause(worker.signal("SIGTERM")), worker.ended))
+  yield* Effect.forEach(alive, ({ ended, signal }) => Effect.andThen(signal("SIGTERM"), ended))
   return { names, struck }
 })

@@ -68,7 +68,19 @@ const Store = Layer.effect(
 ).pipe(
   Layer.provide(RedisTokenStore.layer({ timeout: "250 millis" })),
   Layer.provide(
-    Layer.unwrap(Effect.map(Config.String("FLEET_REDIS"), (url) => NodeRedis.layer({ url, disableOfflineQueue: true })))
+    Layer.unwrap(
+      Effect.map(Config.String("FLEET_REDIS"), (url) =>
+        RedisTokenStore.connecting(
+          NodeRedis.layer({
+            url,
+            disableOfflineQueue: true,
+            // A worker that starts while the server is away waits for it.
+            socket: { reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 500) }
+          }),
+          { within: "1 minute" }
+        )
+      )
+    )
   )
 )
 
