@@ -163,7 +163,7 @@ export default [
     id: "offset-of-a-turn",
     guarantee: 1,
     breaks: "the offset of a position goes on over turns",
-    file: "packages/core/src/internal/turnEnd.ts",
+    file: "packages/core/src/internal/run/turnEnd.ts",
     find: "start(agent, runId, incarnation, { turn: turn + 1, offset })",
     replace: "start(agent, runId, incarnation, { turn: turn + 1 })",
     test: "test/openai/PositionRules.test.ts",

@@ -60,7 +60,7 @@ export default [
     id: "enqueue-other-task",
     guarantee: 7,
     breaks: "another input under the same id is refused",
-    file: "packages/core/src/internal/newRun.ts",
+    file: "packages/core/src/internal/verbs/newRun.ts",
     find: "known.digest !== digest",
     replace: 'known.digest === ""',
     test: "test/core/Enqueue.test.ts"
@@ -105,7 +105,7 @@ export default [
     id: "create-model-unchecked",
     guarantee: 7,
     breaks: "a run is not begun by a model that cannot run it",
-    file: "packages/core/src/internal/newRun.ts",
+    file: "packages/core/src/internal/verbs/newRun.ts",
     find: "  yield* checkModel(run)\n",
     replace: "",
     test: "test/core/Enqueue.test.ts"
@@ -114,7 +114,7 @@ export default [
     id: "unopened-is-stuck",
     guarantee: 7,
     breaks: "a run whose input is kept can be opened by anybody",
-    file: "packages/core/src/internal/openRun.ts",
+    file: "packages/core/src/internal/run/openRun.ts",
     find: "run.request !== undefined || input !== undefined",
     replace: "run.request !== undefined",
     test: "test/core/Enqueue.test.ts"
@@ -123,7 +123,7 @@ export default [
     id: "ahead-stalls",
     guarantee: 7,
     breaks: "a run that waits for its time has not stalled",
-    file: "packages/core/src/internal/verbs/look.ts",
+    file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: "record.input !== undefined &&",
     replace: "record.input === null &&",
     test: "test/core/Enqueue.test.ts"
@@ -132,7 +132,7 @@ export default [
     id: "ahead-never-stalls",
     guarantee: 7,
     breaks: "a run whose time has come may stall",
-    file: "packages/core/src/internal/verbs/look.ts",
+    file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: "record.due > time",
     replace: "record.due > 0",
     test: "test/core/Enqueue.test.ts"

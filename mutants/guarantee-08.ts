@@ -25,7 +25,7 @@ export default [
     id: "X13",
     guarantee: 8,
     breaks: "the first decision about a call counts",
-    file: "packages/core/src/internal/factKey.ts",
+    file: "packages/core/src/internal/store/factKey.ts",
     find: "decision ${fact.turn} ${fact.callId}",
     replace: "${fact._tag} ${fact.turn} ${fact.callId}",
     test: "test/core/Schedules.test.ts",

@@ -5,7 +5,7 @@ export default [
     id: "other-agents-token",
     guarantee: 11,
     breaks: "a token is bound to its agent",
-    file: "packages/core/src/internal/openRun.ts",
+    file: "packages/core/src/internal/run/openRun.ts",
     find: "token.agent === agent.name",
     replace: 'token.agent !== ""',
     test: "test/core/Token.test.ts",
@@ -17,17 +17,21 @@ export default [
     breaks: "a token has at most a kilobyte, whatever the run's length",
     edits: [
       {
-        file: "packages/core/src/internal/tokenRows.ts",
+        file: "packages/core/src/internal/token/tokenRows.ts",
         find: "row.map((n) => n.toString(36))",
         replace: "row.map((n) => n.toString(2))"
       },
-      { file: "packages/core/src/internal/tokenRows.ts", find: "/^[0-9a-z]{1,11}$/", replace: "/^[0-9a-z]{1,64}$/" },
       {
-        file: "packages/core/src/internal/tokenRows.ts",
+        file: "packages/core/src/internal/token/tokenRows.ts",
+        find: "/^[0-9a-z]{1,11}$/",
+        replace: "/^[0-9a-z]{1,64}$/"
+      },
+      {
+        file: "packages/core/src/internal/token/tokenRows.ts",
         find: "Number.parseInt(n, 36)",
         replace: "Number.parseInt(n, 2)"
       },
-      { file: "packages/core/src/internal/tokenRows.ts", find: "next.toString(36)", replace: "next.toString(2)" }
+      { file: "packages/core/src/internal/token/tokenRows.ts", find: "next.toString(36)", replace: "next.toString(2)" }
     ],
     test: "test/core/Token.test.ts",
     title: "encodes in at most a kilobyte, and reads back the same from text, bytes and JSON"
@@ -46,7 +50,7 @@ export default [
     id: "forged-name-opens",
     guarantee: 11,
     breaks: "a token that names another agent does not open the run",
-    file: "packages/core/src/internal/openRun.ts",
+    file: "packages/core/src/internal/run/openRun.ts",
     find: "if (record.agent !== agent.name) {",
     replace: 'if (record.agent === "") {',
     test: "test/core/Troubles.test.ts",
@@ -56,7 +60,7 @@ export default [
     id: "E16",
     guarantee: 11,
     breaks: "with signed tokens in force, a token that is given as an object was made by this process",
-    file: "packages/core/src/internal/openRun.ts",
+    file: "packages/core/src/internal/run/openRun.ts",
     find: "return (yield* TokenCodec) === plainCodec || isMinted(given) ? given",
     replace: "return (yield* TokenCodec) !== undefined ? given",
     test: "test/core/SignedTokens.test.ts",

@@ -6,7 +6,7 @@ export default [
     id: "labels-unset",
     guarantee: 12,
     breaks: "labels come back",
-    file: "packages/core/src/internal/newRun.ts",
+    file: "packages/core/src/internal/verbs/newRun.ts",
     find: "...(labels === undefined ? {} : { labels })",
     replace: "",
     test: "test/core/Labels.test.ts"
@@ -15,7 +15,7 @@ export default [
     id: "labels-unset-adopt",
     guarantee: 12,
     breaks: "labels of an adopted run come back",
-    file: "packages/core/src/internal/newRun.ts",
+    file: "packages/core/src/internal/verbs/newRun.ts",
     find: "...labels\n      },",
     replace: "},",
     test: "test/core/Labels.test.ts"
@@ -24,7 +24,7 @@ export default [
     id: "labels-unchecked",
     guarantee: 12,
     breaks: "labels that are too many or too long are refused",
-    file: "packages/core/src/internal/task.ts",
+    file: "packages/core/src/internal/run/task.ts",
     find: "Schema.decodeUnknownResult(Labels)(labels)",
     replace: "Result.succeed(labels)",
     test: "test/core/Labels.test.ts"
@@ -106,7 +106,7 @@ export default [
     id: "result-deaf",
     guarantee: 12,
     breaks: "who waits for a result looks when a hint comes",
-    file: "packages/core/src/internal/verbs/look.ts",
+    file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: "yield* hint(wait, true)",
     replace: "yield* wait",
     test: "test/core/RunsVerbs.test.ts"
@@ -134,7 +134,7 @@ export default [
     id: "watch-deaf",
     guarantee: 12,
     breaks: "who watches a run looks when a hint comes",
-    file: "packages/core/src/internal/watch.ts",
+    file: "packages/core/src/internal/watch/watch.ts",
     find: "yield* hint(pace.wait(undefined), true)",
     replace: "yield* pace.wait(undefined)",
     test: "test/core/RunsVerbs.test.ts"

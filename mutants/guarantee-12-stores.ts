@@ -6,7 +6,7 @@ export default [
     id: "run-created-as-difference",
     guarantee: 12,
     breaks: "a run that was created in the place of a forgotten one is whole after opening again",
-    file: "packages/core/src/internal/fileStore.ts",
+    file: "packages/core/src/internal/file/fileStore.ts",
     find: "before === undefined || before.record.incarnation !== after.record.incarnation",
     replace: "before === undefined",
     test: "test/core/TokenStoreFile.test.ts"

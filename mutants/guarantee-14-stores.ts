@@ -44,7 +44,7 @@ export default [
     id: "model-dies-looking",
     guarantee: 14,
     breaks: "a model that dies while it is looked at is a provider that failed",
-    file: "packages/core/src/internal/typedModel.ts",
+    file: "packages/core/src/internal/ports/typedModel.ts",
     find: 'retrieve: (responseId) => typed("retrieve", () => model.retrieve(responseId)),',
     replace: "",
     test: "test/core/DyingModel.test.ts"

@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Base64Url from "effect/encoding/Base64Url"
 import { TokenInvalid } from "./AgentError.ts"
-import { minted, plainCodec } from "./internal/minted.ts"
-import * as TokenRows from "./internal/tokenRows.ts"
+import { minted, plainCodec } from "./internal/token/minted.ts"
+import * as TokenRows from "./internal/token/tokenRows.ts"
 import { RunId, RunStatus } from "./Run.ts"
 
 const Natural = Schema.Natural

@@ -14,9 +14,9 @@ import type {
   ResponseGone
 } from "../../BackgroundModel.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
-import type { Trouble } from "../hold/trouble.ts"
-import type { Signal } from "../signal.ts"
-import type { Telemetry } from "../telemetry.ts"
+import type { Trouble } from "../telemetry/trouble.ts"
+import type { Signal } from "../primitives/signal.ts"
+import type { Telemetry } from "../telemetry/telemetry.ts"
 import type { Reader } from "./reader.ts"
 import type { StallWatch } from "./stallWatch.ts"
 

@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as AiError from "effect/ai/AiError"
 import type { BackgroundModel, ModelSnapshot } from "../../BackgroundModel.ts"
-import type { Trouble } from "../hold/trouble.ts"
-import * as Backoff from "./backoff.ts"
+import type { Trouble } from "../telemetry/trouble.ts"
+import * as Backoff from "../primitives/backoff.ts"
 import { paced } from "./pace.ts"
 
 /** What a look at a response showed; `Gone` is confirmed. */

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as AiError from "effect/ai/AiError"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
-import { monotonicMillis } from "../monotonic.ts"
+import { monotonicMillis } from "../primitives/monotonic.ts"
 
 // All looks at one provider share one pace: when it refuses one of them for now, all wait as it says, and come one after
 // another then.

@@ -5,7 +5,7 @@ import * as Scope from "effect/Scope"
 import { type AgentError, RunExpired } from "../../AgentError.ts"
 import { isOver } from "../../Run.ts"
 import { announce, within } from "./attachment.ts"
-import * as Backoff from "./backoff.ts"
+import * as Backoff from "../primitives/backoff.ts"
 import type { Following } from "./following.ts"
 import { type Look, look } from "./look.ts"
 

@@ -1,7 +1,7 @@
 import * as Option from "effect/Option"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import * as Rows from "./rows.ts"
-import { minted } from "../minted.ts"
+import { minted } from "../token/minted.ts"
 
 // Every update has a position, and few of the tokens are read: the last one before each checkpoint, and what a consumer
 // keeps. So positions share what they have in common, and make their token if it is read.

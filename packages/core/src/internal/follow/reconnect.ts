@@ -4,7 +4,7 @@ import type * as AiError from "effect/ai/AiError"
 import type { AgentError } from "../../AgentError.ts"
 import { isOver } from "../../Run.ts"
 import type { Attachment, Loss } from "./attachment.ts"
-import type * as Backoff from "./backoff.ts"
+import type * as Backoff from "../primitives/backoff.ts"
 import type { Following } from "./following.ts"
 import { guarded, type Looked, lookNow } from "./poll.ts"
 

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import type * as AiError from "effect/ai/AiError"
 import { CreateUnconfirmed, type ModelEvent, type ModelRequest } from "../../BackgroundModel.ts"
 import type { RunStatus } from "../../Run.ts"
-import { Disconnected } from "../telemetry.ts"
+import { Disconnected } from "../telemetry/telemetry.ts"
 import { forkHere, within } from "./attachment.ts"
 import type { Connection, Events, Following } from "./following.ts"
 

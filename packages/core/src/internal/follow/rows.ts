@@ -1,6 +1,6 @@
 import type { Lane, TextLane } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
-import { nothing } from "../tokenRows.ts"
+import { nothing } from "../token/tokenRows.ts"
 
 // The rows of a position (see ContinuationToken.Delivered) and what is added to them, as pure functions.
 

@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import { type AgentError, RunStalled } from "../../AgentError.ts"
 import type { RunStatus } from "../../Run.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
-import { Deadline, type Deadlines, deadlines } from "../deadlines.ts"
+import { Deadline, type Deadlines, deadlines } from "../primitives/deadlines.ts"
 
 /** What was last seen of a run. */
 interface Seen {

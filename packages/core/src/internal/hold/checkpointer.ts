@@ -13,11 +13,11 @@ import type { Answer, TokenStore } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import { reaches } from "../follow/order.ts"
 import { type Position, tokenOf } from "../follow/position.ts"
-import * as Instruments from "../instruments.ts"
-import { CheckpointMetrics } from "./checkpointMetrics.ts"
+import * as Instruments from "../telemetry/instruments.ts"
+import { CheckpointMetrics } from "../telemetry/checkpointMetrics.ts"
 import type { HeldLease } from "./lease.ts"
 import * as Repeated from "./repeated.ts"
-import { Trouble } from "./trouble.ts"
+import { Trouble } from "../telemetry/trouble.ts"
 
 interface Options {
   readonly store: TokenStore["Service"]

@@ -2,9 +2,9 @@ import * as Effect from "effect/Effect"
 import type { Fact, NewFact } from "../../RunRecord.ts"
 import type { Gone } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
-import type { OpenRun } from "../openRun.ts"
+import type { OpenRun } from "../run/openRun.ts"
 import { persistently } from "./lease.ts"
-import { Trouble } from "./trouble.ts"
+import { Trouble } from "../telemetry/trouble.ts"
 
 /** Why something that was seen could not be recorded. */
 export type ObserveError = Gone | TokenStoreError

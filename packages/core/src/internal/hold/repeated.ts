@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { Deadline, type Deadlines, deadlines } from "../deadlines.ts"
-import { Trouble } from "./trouble.ts"
+import { Deadline, type Deadlines, deadlines } from "../primitives/deadlines.ts"
+import { Trouble } from "../telemetry/trouble.ts"
 
 /** Work that is done again and again, without a fiber between the times. */
 export interface Repeated {

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import type { OpenRun } from "../openRun.ts"
+import type { OpenRun } from "../run/openRun.ts"
 import type { HeldRun } from "./heldRun.ts"
 
 /** Records that the run must stop, within the time that leaving a run may take. */

@@ -7,7 +7,7 @@ import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
 import type { RunId } from "../../Run.ts"
 import type { TokenStore, Wakeup } from "../../TokenStore.ts"
-import { Trouble } from "./trouble.ts"
+import { Trouble } from "../telemetry/trouble.ts"
 
 type Store = TokenStore["Service"]
 type Work = Extract<Wakeup, { _tag: "Work" }>

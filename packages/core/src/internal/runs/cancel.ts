@@ -5,7 +5,7 @@ import { RunPolicy } from "../../RunPolicy.ts"
 import { isOver, RunStatus } from "../../Run.ts"
 import * as RunState from "../../RunState.ts"
 import type { RunFilter, TokenStore } from "../../TokenStore.ts"
-import { typedStore } from "../typedStore.ts"
+import { typedStore } from "../ports/typedStore.ts"
 import { failed, list } from "./find.ts"
 
 /** Where runs stand that have not ended. */

@@ -6,8 +6,8 @@ import type { RunId } from "../../Run.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import type { Counts, RunFilter, TokenStore } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
-import { decodeRunId } from "../openRun.ts"
-import { typedStore } from "../typedStore.ts"
+import { decodeRunId } from "../run/openRun.ts"
+import { typedStore } from "../ports/typedStore.ts"
 
 /** An error of a store's answer, with the run that it is about if there is one. */
 export const failed =

@@ -6,10 +6,10 @@ import type { NewFact, RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import type { Lease, ReleaseOptions, TokenStore } from "../../TokenStore.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
-import { freshId } from "../freshId.ts"
+import { freshId } from "../primitives/freshId.ts"
 import { Journal } from "../hold/journal.ts"
 import { timeOf } from "../hold/lease.ts"
-import { typedStore } from "../typedStore.ts"
+import { typedStore } from "../ports/typedStore.ts"
 import { failed, read } from "./find.ts"
 
 /** Gives a run that is parked back to the workers, with all its attempts. */

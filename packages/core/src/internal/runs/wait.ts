@@ -5,9 +5,9 @@ import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import * as Hint from "../hold/hint.ts"
-import { Trouble } from "../hold/trouble.ts"
-import { decodeRunId } from "../openRun.ts"
-import { typedStore } from "../typedStore.ts"
+import { Trouble } from "../telemetry/trouble.ts"
+import { decodeRunId } from "../run/openRun.ts"
+import { typedStore } from "../ports/typedStore.ts"
 import { readFrom } from "./find.ts"
 
 // Hints tell of what comes at once. As some may be lost, and most changes give none, the record is read now and then.

@@ -1,6 +1,6 @@
 import * as Struct from "effect/Struct"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
-import { keyOf } from "../factKey.ts"
+import { keyOf } from "./factKey.ts"
 
 /** What is needed of a row, and of the moment. */
 interface Row {

@@ -5,11 +5,11 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { AgentError as AgentFailure } from "../../AgentError.ts"
 import type { AdoptOptions, Agent } from "../agent.ts"
-import * as Backoff from "../follow/backoff.ts"
+import * as Backoff from "../primitives/backoff.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
-import * as NewRun from "../newRun.ts"
-import { typedModel } from "../typedModel.ts"
-import { glance } from "./look.ts"
+import * as NewRun from "./newRun.ts"
+import { typedModel } from "../ports/typedModel.ts"
+import { glance } from "../watch/lookAtRun.ts"
 
 /** Records a response that something else opened as a run, and looks at it. */
 export const adopt = Effect.fn("Agent.adopt")(function* (

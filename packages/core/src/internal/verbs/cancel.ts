@@ -4,9 +4,9 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent, RunRef } from "../agent.ts"
-import * as OpenRun from "../openRun.ts"
-import { stop } from "../stop.ts"
-import { glance, untilOver } from "./look.ts"
+import * as OpenRun from "../run/openRun.ts"
+import { stop } from "../watch/stop.ts"
+import { glance, untilOver } from "../watch/lookAtRun.ts"
 
 /** Asks for the end of a run, and follows it to its true end unless asked not to wait. */
 export const cancel = Effect.fn("Agent.cancel")(function* (

@@ -8,12 +8,12 @@ import { RunPolicy } from "../../RunPolicy.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent, EnqueueInput } from "../agent.ts"
-import * as NewRun from "../newRun.ts"
-import { checkAgent, errorOf, now, type OpenRun } from "../openRun.ts"
-import { stuck } from "../stuck.ts"
-import { bytesOf, inputOf, invalid } from "../task.ts"
-import { typedStore } from "../typedStore.ts"
-import { respond } from "./look.ts"
+import * as NewRun from "./newRun.ts"
+import { checkAgent, errorOf, now, type OpenRun } from "../run/openRun.ts"
+import { stuck } from "../run/stuck.ts"
+import { bytesOf, inputOf, invalid } from "../run/task.ts"
+import { typedStore } from "../ports/typedStore.ts"
+import { respond } from "../watch/lookAtRun.ts"
 
 /**
  * Records a run with its input, and leaves it to workers, which open it: the response is `queued`, and carries a

@@ -4,8 +4,8 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent, RunRef } from "../agent.ts"
-import * as OpenRun from "../openRun.ts"
-import { glance } from "./look.ts"
+import * as OpenRun from "../run/openRun.ts"
+import { glance } from "../watch/lookAtRun.ts"
 
 /** The response that one look at a run shows. */
 export const poll = Effect.fn("Agent.poll")(function* (

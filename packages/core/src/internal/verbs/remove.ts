@@ -4,9 +4,9 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent, RunRef } from "../agent.ts"
-import { hold } from "../advance.ts"
-import * as Backoff from "../follow/backoff.ts"
-import { errorOf, find, type OpenRun } from "../openRun.ts"
+import { hold } from "../advance/advance.ts"
+import * as Backoff from "../primitives/backoff.ts"
+import { errorOf, find, type OpenRun } from "../run/openRun.ts"
 
 /** What happens to a run's responses at the provider, and to what may be lost with it. */
 interface RemoveOptions {

@@ -4,8 +4,8 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent, RunRef } from "../agent.ts"
-import * as OpenRun from "../openRun.ts"
-import { honest, untilOver } from "./look.ts"
+import * as OpenRun from "../run/openRun.ts"
+import { honest, untilOver } from "../watch/lookAtRun.ts"
 
 /** Waits for the end of a run, and answers its response. */
 export const result = Effect.fn("Agent.result")(function* (

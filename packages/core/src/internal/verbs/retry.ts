@@ -6,9 +6,9 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../agent.ts"
-import { hold } from "../advance.ts"
-import { checkVersion, errorOf, find, type OpenRun } from "../openRun.ts"
-import { firstRequest, readTask } from "../task.ts"
+import { hold } from "../advance/advance.ts"
+import { checkVersion, errorOf, find, type OpenRun } from "../run/openRun.ts"
+import { firstRequest, readTask } from "../run/task.ts"
 import { leavable, openAndLeave } from "./start.ts"
 
 interface RetryOptions {

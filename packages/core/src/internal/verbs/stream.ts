@@ -5,11 +5,11 @@ import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
-import { advance, advanceManually } from "../advance.ts"
+import { advance, advanceManually } from "../advance/advance.ts"
 import type { Agent, RunInput, RunRef, StreamOptions } from "../agent.ts"
-import * as NewRun from "../newRun.ts"
-import * as OpenRun from "../openRun.ts"
-import { watch as readAlong } from "../watch.ts"
+import * as NewRun from "./newRun.ts"
+import * as OpenRun from "../run/openRun.ts"
+import { watch as readAlong } from "../watch/watch.ts"
 
 type Requirements = BackgroundModel | TokenStore
 

@@ -1,0 +1,320 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { type AgentError, RunDiverged, RunExpired, RunNotOpened, Unconfirmed } from "../../AgentError.ts"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
+import type { ModelRequest } from "../../BackgroundModel.ts"
+import * as ContinuationToken from "../../ContinuationToken.ts"
+import type { Followed, ResponseEnded, Source } from "../../Followed.ts"
+import { isOver, type RunStatus } from "../../Run.ts"
+import type { RunRecord } from "../../RunRecord.ts"
+import type * as RunState from "../../RunState.ts"
+import type { Pulled } from "../follow/follower.ts"
+import { look } from "../follow/look.ts"
+import { makePull } from "../follow/makePull.ts"
+import type * as Acknowledge from "../hold/acknowledge.ts"
+import { endedBy, type HeldRun } from "../hold/heldRun.ts"
+import { persistently } from "../hold/lease.ts"
+import { requestCancel } from "../hold/requestCancel.ts"
+import { Trouble } from "../telemetry/trouble.ts"
+import { errorOf, type OpenRun } from "../run/openRun.ts"
+import * as Opening from "./opening.ts"
+import * as ResponseEnd from "../run/responseEnd.ts"
+import { reasonOf } from "../run/runReason.ts"
+import * as Telemetry from "../telemetry/telemetry.ts"
+import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "../run/turnEnd.ts"
+import { requestOf } from "./turnRequest.ts"
+import { waiting } from "./waiting.ts"
+
+/** Whether the response of a turn is part of what the run said: not if the run ended before anybody knew of it. */
+const isReadable = (state: RunState.RunState, turn: number): boolean => {
+  const { ended, loose, turns } = state
+  const of = turns[turn]
+  if (of?.winner === undefined || ended === undefined) return true
+  const isLate = ended.reason !== undefined && (of.end === undefined || turn === turns.length - 1)
+  return !isLate && !loose.some(({ responseId }) => responseId === of.winner?.responseId)
+}
+
+/** Whether nothing was delivered yet of a turn that was opened again. */
+const isRetried = (
+  journal: RunRecord["journal"],
+  { incarnation, origin, sequenceNumber, turn }: ContinuationToken.ContinuationToken
+): boolean =>
+  sequenceNumber < 0 &&
+  origin === "stream" &&
+  journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
+
+/** Writes what is left to write: a stream must not end well if this process lost the run. */
+const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>
+  held.flush.pipe(
+    Effect.retry({ while: ({ isRetryable }) => isRetryable && held.gone() === undefined, schedule: persistently }),
+    Effect.timeoutOption(run.policy.closeTimeout),
+    // What could not be written comes again: that is no reason to fail what was delivered.
+    Effect.catch(() => Effect.void),
+    Effect.andThen(
+      Effect.suspend(() => {
+        const gone = held.gone()
+        return gone === undefined ? Effect.void : Effect.fail(gone)
+      })
+    )
+  )
+
+/** How a run is advanced. */
+export interface AdvanceOptions {
+  /** A response of the run is over: called before its last update is delivered. */
+  readonly onEnd?: (ended: ResponseEnded) => void
+}
+
+/** A run that is being advanced: what it delivers, and which of it is the last update. */
+export interface Advance {
+  readonly pull: Updates
+  readonly isLast: Acknowledge.IsLast
+  /** How the run ended, once it did. */
+  readonly endedAs: () => RunStatus | undefined
+}
+
+/** What a run is advanced with. */
+interface Parts {
+  readonly run: OpenRun
+  readonly held: HeldRun
+  readonly options: AdvanceOptions
+  readonly scope: Scope.Scope
+  readonly telemetry: Telemetry.Telemetry
+  readonly patience: Opening.Patience
+}
+
+/** Does what `decide` says, turn by turn, and delivers what comes of it. */
+class Advancing implements Advance {
+  private readonly parts: Parts
+  private position: ContinuationToken.ContinuationToken
+  private current: { readonly pull: Updates; readonly scope: Scope.Closeable } | undefined
+  private last: AgentUpdate | undefined
+  private isWaiting = false
+  private isTold: boolean
+  /** Once this process saw the end, what the store says of it comes a moment later. */
+  private end: { readonly status: RunStatus; readonly reason: AgentError["reason"] | undefined } | undefined
+
+  constructor(parts: Parts) {
+    const { held, run } = parts
+    this.parts = parts
+    this.position = run.from ?? held.position()
+    this.isTold = !isRetried(held.journal(), this.position)
+  }
+
+  readonly isLast: Acknowledge.IsLast = (update) => update === this.last
+  readonly endedAs = () => this.end?.status ?? this.parts.held.state().ended?.status
+
+  readonly pull: Updates = Effect.suspend(() => {
+    const { current } = this
+    if (current !== undefined) return current.pull
+    return this.end === undefined && !this.isWaiting ? this.step() : this.overNow
+  })
+
+  private fail(reason: AgentError["reason"]): Effect.Effect<never, AgentError> {
+    return Effect.fail(errorOf(this.parts.run)(reason))
+  }
+
+  private delivered(batch: readonly [Followed, ...Array<Followed>]): Updates {
+    const ended = batch.at(-1)!
+    if (ended._tag !== "ResponseEnded") return Effect.succeed(this.told(batch as Batch))
+    return Effect.flatMap(this.meaningOf(ended), (meaning): Updates => {
+      this.position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
+      const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
+      if (updates.length === 0) return Effect.andThen(this.finished, this.pull)
+      const changed = this.told(meant(updates, meaning, this.parts.held.record.background))
+      if (meaning._tag === "Over") this.last = changed.at(-1)
+      return Effect.as(this.finished, changed)
+    })
+  }
+
+  /** What the end of a response means for the run: it is over, as this, or goes on from a position. */
+  private meaningOf(ended: ResponseEnded): Effect.Effect<Meaning, AgentError> {
+    const { held, options, run } = this.parts
+    const { turn } = this.position
+    const { responseId = "" } = run.known
+    const state = held.state()
+    // What it ended with is known, and cannot be read any more.
+    if (ResponseEnd.isForgotten(state, turn, ended)) return this.fail(new RunExpired({ responseId }))
+    if (ended.status === "completed" && ended.calls === undefined) {
+      const description = "tool calls were delivered, and the end of the response shows none"
+      return this.fail(new RunDiverged({ description }))
+    }
+    const fact = ResponseEnd.make({ turn, responseId }, ended, run.isExternal)
+    const step = state.ended === undefined ? held.endWith(fact) : undefined
+    options.onEnd?.(ended)
+    if (step !== undefined) {
+      held.note(fact)
+      this.end = { status: step.status, reason: reasonOf({ ...state, ended: step }) }
+      return Effect.succeed({ _tag: "Over", status: step.status })
+    }
+    // The response's end must be in the journal before anything is done about it.
+    if (state.turns[turn]?.end === undefined) held.note(fact)
+    const isLast = state.turns[turn + 1]?.winner === undefined
+    if (state.ended !== undefined && isLast) {
+      this.end = { status: state.ended.status, reason: reasonOf(state) }
+      return Effect.succeed({ _tag: "Over", status: state.ended.status })
+    }
+    return Effect.as(held.flush, { _tag: "GoesOn", from: nextTurn(ended.position) })
+  }
+
+  /** The first update of a turn that was opened again says so. */
+  private told(batch: Batch): Batch {
+    if (this.isTold) return batch
+    this.isTold = true
+    const [first, ...rest] = batch
+    return [{ ...first, retried: true }, ...rest]
+  }
+
+  private follow(source: Source): Effect.Effect<void> {
+    const { held, run, scope, telemetry } = this.parts
+    const engine = { lost: held.lost, stopped: held.stopped, woken: held.woken, telemetry }
+    return Effect.flatMap(Scope.fork(scope), (child) =>
+      Effect.map(Scope.provide(makePull(run, source, this.position, engine), child), (pull) => {
+        this.goesOn(pull, child)
+      })
+    )
+  }
+
+  /** The updates of the turn's response are pulled from here on. */
+  private goesOn(pull: Pulled, scope: Scope.Closeable): void {
+    const updates = Effect.flatMap(Effect.catch(pull, this.stalled), (batch) => this.delivered(batch))
+    this.current = { pull: updates, scope }
+  }
+
+  /** The turn's response is read to its end. */
+  private readonly finished: Effect.Effect<void> = Effect.suspend(() => {
+    const { current } = this
+    this.current = undefined
+    return current === undefined ? Effect.void : Scope.close(current.scope, Exit.void)
+  })
+
+  private open(turn: number): Effect.Effect<void, AgentError> {
+    const { held, run } = this.parts
+    return Effect.flatMap(requestOf(run, held, turn), (request) =>
+      request === undefined ? this.fail(new RunNotOpened()) : this.send(turn, request)
+    )
+  }
+
+  private send(turn: number, request: ModelRequest): Effect.Effect<void, AgentError> {
+    const { held, patience, run, scope, telemetry } = this.parts
+    const { streamed } = run.model.demands(request.options)
+    return Effect.flatMap(Scope.fork(scope), (child) =>
+      Opening.open(run, held, turn, { request, streamed, from: this.position, telemetry }).pipe(
+        Scope.provide(child),
+        Effect.flatMap((result): Effect.Effect<void, AgentError> => {
+          if (result._tag === "Opened") {
+            this.goesOn(result.opened.pull, child)
+            return patience.accepted
+          }
+          const closed = Scope.close(child, Exit.void)
+          const isFinal = result._tag === "Moved" || !result.error.isRetryable
+          return isFinal ? closed : Effect.andThen(closed, patience.wait(result.error))
+        })
+      )
+    )
+  }
+
+  /** A foreground response that another process opened ended with that process: one look tells how. */
+  private lookAtForeground(turn: number, responseId: string): Effect.Effect<void, AgentError> {
+    const { held, run } = this.parts
+    const state = held.state()
+    const trouble = new Trouble({ runId: run.runId, agent: run.agent.name, responseId })
+    return look(run.model, responseId, { schedule: run.policy.reconnect, trouble }).pipe(
+      Effect.catch((error) => this.fail(error)),
+      Effect.flatMap((seen): Effect.Effect<void, AgentError> => {
+        const status = seen._tag === "Shown" ? seen.snapshot.status : "expired"
+        if (isOver(status) && status !== "expired" && (status !== "cancelled" || state.cancelled)) {
+          return this.follow({ responseId, streamed: false, background: false })
+        }
+        // Whether or not the provider says so yet: what remains to decide is how the run ends.
+        held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
+        return held.flush
+      })
+    )
+  }
+
+  /** A run that stalled is cancelled if the policy says so. */
+  private readonly stalled = (error: AgentError | Cause.Done): Effect.Effect<never, AgentError | Cause.Done> => {
+    const { held, run } = this.parts
+    const isStalled = error._tag === "AgentError" && error.reason._tag === "RunStalled"
+    return isStalled && run.policy.onStall === "cancel"
+      ? Effect.andThen(requestCancel(run, held), Effect.fail(error))
+      : Effect.fail(error)
+  }
+
+  private readonly overNow: Updates = Effect.suspend(() => {
+    const { held, run } = this.parts
+    const reason = this.end === undefined ? reasonOf(held.state()) : this.end.reason
+    // An end is recorded before it is told, also one that fails the stream.
+    const told: Updates = reason === undefined ? Cause.done() : this.fail(reason)
+    return Effect.andThen(lastWrite(run, held), told)
+  })
+
+  private wait(state: RunState.RunState, waitingFor: NonNullable<AgentUpdate["waitingFor"]>): Updates {
+    const { held, run } = this.parts
+    this.isWaiting = true
+    return Effect.succeed([waiting(run, held.record, state, this.position, waitingFor)] as const)
+  }
+
+  private step(): Updates {
+    const { held, run } = this.parts
+    const { position } = this
+    const gone = held.gone()
+    if (gone !== undefined) return Effect.fail(gone)
+    const state = held.state()
+    held.sendCancels()
+    // What was bought and not read yet comes before anything else is done.
+    const turn = isReadable(state, position.turn) ? state.turns[position.turn] : undefined
+    const todo = held.next()
+    if (turn?.winner !== undefined && !(state.delivered && run.from === undefined)) {
+      const { background } = held.record
+      const { responseId } = turn.winner
+      run.known.responseId = responseId
+      const isCut = !background && (turn.end === undefined || turn.end.status === "cancelled")
+      if (!isCut) return Effect.andThen(this.follow(sourceOf(run, turn.winner, background)), this.pull)
+      return state.ended === undefined
+        ? Effect.andThen(this.lookAtForeground(position.turn, responseId), this.pull)
+        : this.overNow
+    }
+    switch (todo._tag) {
+      case "Over":
+      case "Deliver":
+        return this.overNow
+      case "End":
+        return Effect.andThen(held.decide([endedBy(todo)]), this.pull)
+      case "Open":
+        return Effect.andThen(this.open(todo.turn), this.pull)
+      case "Wait":
+        if (todo.for === "unconfirmed") return this.fail(new Unconfirmed({}))
+        if (todo.for === "input") return this.fail(new RunNotOpened())
+        return this.wait(state, todo.for)
+      case "Follow":
+        // A token can point beyond what the journal knows of.
+        this.position = ContinuationToken.start(run.agent.name, run.runId, state.incarnation, {
+          turn: todo.turn,
+          offset: position.offset
+        })
+        return this.pull
+      default:
+        // The calls of an agent without tools are answered by others.
+        return this.wait(state, "deferred")
+    }
+  }
+}
+
+/** Advances a held run, from the position that its consumer acknowledged last. */
+export const advanceHeld = Effect.fnUntraced(function* (
+  run: OpenRun,
+  held: HeldRun,
+  options: AdvanceOptions = {}
+): Effect.fn.Return<Advance, never, Scope.Scope> {
+  const telemetry = yield* Telemetry.make({
+    model: run.model,
+    policy: run.policy,
+    agent: run.agent.name,
+    counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)
+  })
+  const patience = yield* Opening.patience(run, held)
+  return new Advancing({ run, held, options, scope: yield* Scope.Scope, telemetry, patience })
+})

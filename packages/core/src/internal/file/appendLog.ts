@@ -1,0 +1,340 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type * as PlatformError from "effect/PlatformError"
+import * as Scope from "effect/Scope"
+import { TokenStoreError } from "../../TokenStoreError.ts"
+import type { DirectoryLock } from "./directoryLock.ts"
+import { absent, identify, isSame } from "./fileIdentity.ts"
+import { take } from "./fileSteps.ts"
+import * as LogFormat from "./logFormat.ts"
+import { fromPlatform } from "../ports/storeFailure.ts"
+
+/** A file that only grows, and of which every acknowledged line survives a crash. */
+export interface AppendLog {
+  /** How many bytes of it are durable. */
+  readonly length: () => number
+  /**
+   * Appends lines with one write and one sync; if it fails, none of them is there for the next. It succeeds only if the
+   * lock was this process's after the sync, and the path named this log, as long as it must be. Without lines it only
+   * asks that.
+   */
+  readonly append: (payloads: ReadonlyArray<string>) => Effect.Effect<void, TokenStoreError>
+  /** Puts other lines in the place of all: the old log stays until the new one is durable. */
+  readonly rewrite: (payloads: Iterable<string>) => Effect.Effect<void, TokenStoreError>
+  readonly close: Effect.Effect<void>
+}
+
+const chunkSize = 1 << 20
+// Before a write, what was seen so many nanoseconds ago counts. What holds is the look after it; a look before it only
+// spares a file of somebody else a line that nobody was told of.
+const fresh = 10_000_000n
+
+/** Reads the rest of a file, piece by piece. */
+export const readOn = (
+  file: FileSystem.File,
+  feed: (bytes: Uint8Array) => void
+): Effect.Effect<void, PlatformError.PlatformError> =>
+  Effect.gen(function* () {
+    while (true) {
+      const chunk = yield* file.readAlloc(chunkSize)
+      if (Option.isNone(chunk)) return
+      feed(chunk.value)
+    }
+  })
+
+/** Reads a log from its beginning; `undefined` where there is none. */
+export const read = (
+  fs: FileSystem.FileSystem,
+  path: string,
+  visit: (payload: string, bytes: number) => void
+): Effect.Effect<LogFormat.Verdict | undefined, PlatformError.PlatformError> =>
+  Effect.gen(function* () {
+    const file = yield* fs.open(path, { flag: "r" })
+    const reader = LogFormat.reader(visit)
+    yield* readOn(file, reader.feed)
+    return reader.finish()
+  }).pipe(
+    Effect.scoped,
+    Effect.catchIf(
+      (error) => error.reason._tag === "NotFound",
+      () => Effect.undefined
+    )
+  )
+
+/** A file that is open to append to. */
+interface LogFile {
+  readonly file: FileSystem.File
+  readonly info: FileSystem.File.Info
+  readonly scope: Scope.Closeable
+}
+
+const openFile = Effect.fnUntraced(function* (
+  fs: FileSystem.FileSystem,
+  place: string
+): Effect.fn.Return<LogFile, PlatformError.PlatformError> {
+  const scope = yield* Scope.make()
+  return yield* Effect.gen(function* () {
+    const file = yield* fs.open(place, { flag: "a" }).pipe(Scope.provide(scope))
+    return { file, info: yield* identify(fs, place, file), scope }
+  }).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
+})
+
+const closeFile = ({ scope }: { readonly scope: Scope.Closeable }) => Effect.ignoreCause(Scope.close(scope, Exit.void))
+
+/** The names in a directory, which a crash takes back unless they are made durable. */
+interface Names {
+  /** A name was given to another file. */
+  readonly changed: () => void
+  /** Makes the names durable, if they changed and this file system can do it (Windows cannot). */
+  readonly settle: Effect.Effect<void, PlatformError.PlatformError>
+}
+
+const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, directory: string): Effect.fn.Return<Names> {
+  const sync = take(
+    "sync directory",
+    Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
+  )
+  const canSync = yield* Effect.isSuccess(sync)
+  let isUnsettled = false
+  return {
+    changed: () => {
+      isUnsettled = true
+    },
+    settle: Effect.suspend(() =>
+      isUnsettled && canSync ? Effect.tap(sync, () => Effect.sync(() => (isUnsettled = false))) : Effect.void
+    )
+  }
+})
+
+type Write = (bytes: Uint8Array) => Effect.Effect<void, PlatformError.PlatformError>
+type Failure = PlatformError.PlatformError | TokenStoreError
+
+/** Fills a new file, and puts it in the place of the old one once it is durable and `check` says that it may. */
+const replace = Effect.fnUntraced(function* (
+  fs: FileSystem.FileSystem,
+  options: {
+    readonly path: string
+    readonly nonce: string
+    readonly check: Effect.Effect<void, Failure>
+    readonly fill: (write: Write) => Effect.Effect<unknown, PlatformError.PlatformError>
+  }
+): Effect.fn.Return<LogFile & { readonly length: number }, Failure> {
+  const { check, fill, nonce, path } = options
+  // No other owner uses this name: none can put an unfinished log of another in place.
+  const temporary = `${path}.${nonce}.new`
+  yield* fs.remove(temporary, { force: true })
+  const next = yield* openFile(fs, temporary)
+  let length = 0
+  yield* Effect.gen(function* () {
+    yield* fill((bytes) =>
+      Effect.tap(take("write the new log", next.file.writeAll(bytes)), () =>
+        Effect.sync(() => (length += bytes.length))
+      )
+    )
+    yield* take("sync the new log", next.file.sync)
+    yield* check
+    yield* take("rename", fs.rename(temporary, path))
+  }).pipe(Effect.onError(() => Effect.andThen(closeFile(next), Effect.ignore(fs.remove(temporary, { force: true })))))
+  return { ...next, length }
+})
+
+/** The header and lines. */
+const lines = (payloads: Iterable<string>) => (write: Write) =>
+  Effect.gen(function* () {
+    yield* write(LogFormat.header)
+    let length = LogFormat.header.length
+    for (const batch of batches(payloads)) {
+      const bytes = LogFormat.encode(batch, length)
+      yield* write(bytes)
+      length += bytes.length
+    }
+  })
+
+/** The first bytes of a log as they are. */
+const beginning = (fs: FileSystem.FileSystem, path: string, length: number) => (write: Write) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* fs.open(path, { flag: "r" })
+      for (let rest = length; rest > 0;) {
+        const chunk = yield* file.readAlloc(Math.min(chunkSize, rest))
+        if (Option.isNone(chunk)) return
+        yield* write(chunk.value)
+        rest -= chunk.value.length
+      }
+    })
+  )
+
+/** What is wrong with the file that a log's path names now, if anything is. */
+const judge = (
+  path: string,
+  opened: FileSystem.File.Info,
+  found: Option.Option<FileSystem.File.Info>,
+  least: number,
+  most: number
+): TokenStoreError | undefined => {
+  if (Option.isNone(found) || !isSame(found.value, opened)) {
+    return new TokenStoreError({
+      operation: "write",
+      kind: "locked",
+      description:
+        `'${path}' is not the file any more that this process opened: somebody moved, replaced or deleted it. ` +
+        `Nothing is written any more: build the store again to go on with what is there, or stop this process.`
+    })
+  }
+  const size = Number(found.value.size)
+  if (size >= least && size <= most) return undefined
+  return new TokenStoreError({
+    operation: "write",
+    kind: "corrupt",
+    description:
+      `'${path}' is ${size} bytes long, and this process wrote ${least}: somebody else cut it or wrote to it. ` +
+      `Nothing is written any more: build the store again to go on with what is there, or restore it from a backup.`
+  })
+}
+
+/** Opens a log to append to, of which the first `length` bytes are sound; what is behind them is cut off. */
+export const open = Effect.fnUntraced(function* (
+  fs: FileSystem.FileSystem,
+  options: {
+    readonly directory: string
+    readonly path: string
+    readonly length: number
+    readonly lock: DirectoryLock
+  }
+): Effect.fn.Return<AppendLog, TokenStoreError> {
+  const { directory, lock, path } = options
+  const failing =
+    (operation: string, place: string) =>
+    <A>(effect: Effect.Effect<A, Failure>): Effect.Effect<A, TokenStoreError> =>
+      Effect.catchTag(effect, "PlatformError", (error) => Effect.fail(fromPlatform(operation, place)(error)))
+
+  return yield* Effect.gen(function* () {
+    const replacing = { path, nonce: lock.nonce }
+    const { contested } = lock
+    let current: LogFile = contested
+      ? yield* replace(fs, {
+          ...replacing,
+          check: lock.check,
+          fill: options.length === 0 ? lines([]) : beginning(fs, path, options.length)
+        })
+      : yield* openFile(fs, path)
+    let length = contested && options.length === 0 ? LogFormat.header.length : options.length
+    // What is behind `length` is of a write that failed, and has to go before the next: it ends at `reach` or before.
+    let torn = !contested
+    let reach = Infinity
+    let isWriting = false
+
+    // When all was last seen to be as it must be.
+    let seen: bigint | undefined
+    // This process owns the directory, and the path names the log, which is as long as it must be.
+    const assure = (least: number, most: number = least): Effect.Effect<void, Failure> =>
+      Clock.clockWith((clock) => {
+        const now = clock.monotonicTimeNanosUnsafe()
+        return Effect.zipWith(
+          lock.check,
+          absent(fs.stat(path)),
+          (_, info) => judge(path, current.info, info, least, most),
+          {
+            concurrent: true
+          }
+        ).pipe(
+          Effect.flatMap((wrong) => {
+            if (wrong !== undefined) return Effect.fail(lock.lose(wrong))
+            seen = now
+            return Effect.void
+          })
+        )
+      })
+    const asItWas = Effect.suspend(() => assure(length, torn ? reach : length))
+    const isFresh = Effect.map(Clock.monotonicTimeNanos, (now) => seen !== undefined && !torn && now - seen < fresh)
+    const cut = Effect.suspend(() =>
+      torn
+        ? Effect.tap(take("truncate", current.file.truncate(length)), () => Effect.sync(() => (torn = false)))
+        : Effect.void
+    )
+    // What this process lost is not its to cut.
+    const repair = Effect.suspend(() => (torn ? Effect.andThen(asItWas, cut) : Effect.void))
+    const closeCurrent = () => closeFile(current)
+    const names = yield* Effect.andThen(repair, namesIn(fs, directory)).pipe(Effect.onError(closeCurrent))
+
+    const write = (bytes: Uint8Array) =>
+      Effect.gen(function* () {
+        if (bytes.length === 0) return yield* asItWas
+        if (!(yield* isFresh)) yield* asItWas
+        yield* cut
+        yield* names.settle
+        torn = true
+        reach = length + bytes.length
+        yield* take("write", current.file.writeAll(bytes))
+        yield* take("sync", current.file.sync)
+        yield* assure(reach)
+        length = reach
+        torn = false
+      }).pipe(Effect.onError(() => Effect.ignore(repair)))
+
+    const rewrite = (payloads: Iterable<string>) =>
+      Effect.gen(function* () {
+        const next = yield* replace(fs, { ...replacing, check: asItWas, fill: lines(payloads) })
+        const old = current
+        current = next
+        length = next.length
+        torn = false
+        names.changed()
+        yield* closeFile(old)
+        yield* Effect.ignore(names.settle)
+      })
+
+    yield* (length === 0 ? write(LogFormat.header) : current.file.sync).pipe(
+      Effect.andThen(contested ? lock.settle : Effect.void),
+      Effect.onError(closeCurrent)
+    )
+
+    const alone = <A>(effect: Effect.Effect<A, Failure>): Effect.Effect<A, TokenStoreError> =>
+      Effect.suspend(() => {
+        isWriting = true
+        return Effect.ensuring(
+          effect,
+          Effect.sync(() => (isWriting = false))
+        )
+      }).pipe(failing("write", path), Effect.uninterruptible)
+    // Between two writes, which ask for themselves.
+    const idle = Effect.suspend(() => {
+      if (isWriting) return Effect.void
+      const before = length
+      return Effect.flatMap(absent(fs.stat(path)), (info) => {
+        if (isWriting || torn || before !== length) return Effect.void
+        const wrong = judge(path, current.info, info, length, length)
+        return wrong === undefined ? Effect.void : Effect.fail(lock.lose(wrong))
+      })
+    }).pipe(failing("write", path))
+    lock.alongside(idle)
+
+    return {
+      length: () => length,
+      append: (payloads: ReadonlyArray<string>) =>
+        alone(
+          Effect.suspend(() => write(payloads.length === 0 ? new Uint8Array() : LogFormat.encode(payloads, length)))
+        ),
+      rewrite: (payloads: Iterable<string>) => alone(rewrite(payloads)),
+      close: Effect.suspend(closeCurrent)
+    }
+  }).pipe(failing("open", directory))
+}, Effect.uninterruptible)
+
+function* batches(payloads: Iterable<string>): Generator<ReadonlyArray<string>> {
+  let batch: Array<string> = []
+  let size = 0
+  for (const payload of payloads) {
+    batch.push(payload)
+    size += payload.length
+    if (size >= chunkSize) {
+      yield batch
+      batch = []
+      size = 0
+    }
+  }
+  if (batch.length > 0) yield batch
+}

@@ -1,0 +1,294 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
+import { constVoid } from "effect/Function"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import type { RunId } from "../../Run.ts"
+import { TokenStoreError } from "../../TokenStoreError.ts"
+import * as AppendLog from "./appendLog.ts"
+import * as DirectoryLock from "./directoryLock.ts"
+import * as LogRecord from "./logRecord.ts"
+import { recover } from "./logRecovery.ts"
+import { momentOf } from "../store/memoryStore.ts"
+import { RunIndex } from "../../RunIndex.ts"
+import type * as RunKernel from "../../RunKernel.ts"
+import type { Change, Driver } from "../../StoreDriver.ts"
+import { fromPlatform, renamed, unforeseen } from "../ports/storeFailure.ts"
+
+/** What the log of a directory is called. */
+export const file = "runs.log"
+// A log below this size is not worth a rewrite, nor is one of which a quarter is needed.
+const smallest = 1 << 20
+const dead = 4
+const closeWithin = Duration.seconds(5)
+
+type Kept = { readonly row: RunKernel.Row; readonly bytes: number }
+
+/** What waits for one write, if anything does. `changes` come true with it: `undefined` is a removed run. */
+interface Batch {
+  wanted: boolean
+  readonly lines: Array<string>
+  readonly changes: Map<RunId, Kept | undefined>
+  readonly done: Deferred.Deferred<void, TokenStoreError>
+}
+
+const emptyBatch = (): Batch => ({ wanted: false, lines: [], changes: new Map(), done: Deferred.makeUnsafe() })
+
+/**
+ * The runs of a directory: a table in memory, and a log from which it can be built again.
+ *
+ * An operation is computed at once, and answers when all that it saw and did is durable: `durable` is what the disk has,
+ * `pending` what is on its way there. A write that fails takes everything computed on top of it along.
+ */
+export const make = Effect.fnUntraced(function* (settings: {
+  readonly directory: string
+  readonly heartbeat: Duration.Duration
+}): Effect.fn.Return<Driver, TokenStoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const directory = path.resolve(settings.directory)
+  const place = path.join(directory, file)
+  const failed = fromPlatform("open", directory)
+
+  yield* fs.makeDirectory(directory, { recursive: true }).pipe(
+    Effect.mapError((error) =>
+      error.reason._tag === "AlreadyExists" || error.reason._tag === "BadResource"
+        ? new TokenStoreError({
+            operation: "open",
+            kind: "denied",
+            description: `'${directory}' is a file, or is below one. Give the path of a directory, which is created if it is missing.`,
+            cause: error
+          })
+        : failed(error)
+    )
+  )
+
+  // The lock is released last, and not before the log is closed.
+  const scope = yield* Scope.make()
+  const release = Scope.close(scope, Exit.void)
+  const lock = yield* DirectoryLock.acquire(fs, path, { directory, heartbeat: settings.heartbeat }).pipe(
+    Scope.provide(scope),
+    Effect.onError(() => release)
+  )
+  const {
+    fence: known,
+    length,
+    newer,
+    rows
+  } = yield* Effect.interruptible(recover(fs, place)).pipe(Effect.onError(() => release))
+  const log = yield* AppendLog.open(fs, { directory, path: place, length, lock }).pipe(Effect.onError(() => release))
+
+  const durable = new RunIndex()
+  const sizes = new Map<RunId, number>()
+  const pending = new Map<RunId, Kept | undefined>()
+  let live = 0
+  const settleRun = (id: RunId, kept: Kept | undefined) => {
+    live += (kept?.bytes ?? 0) - (sizes.get(id) ?? 0)
+    durable.set(id, kept?.row)
+    if (kept === undefined) sizes.delete(id)
+    else sizes.set(id, kept.bytes)
+  }
+  const keptOf = (id: RunId): Kept | undefined => {
+    if (pending.has(id)) return pending.get(id)
+    const row = durable.get(id)
+    return row === undefined ? undefined : { row, bytes: sizes.get(id) ?? 0 }
+  }
+  for (const { bytes, row } of rows) settleRun(row.record.runId, { row, bytes })
+  let fence = known
+  let batch = emptyBatch()
+  let open = true
+  let compactAbove = smallest
+  const work = Latch.makeUnsafe()
+
+  function* image(): Generator<string> {
+    yield LogRecord.fence(fence)
+    for (const lines of newer.values()) yield* lines
+    for (const row of durable.rows())
+      yield* Result.match(LogRecord.whole(row), { onFailure: () => [], onSuccess: (line) => [line] })
+  }
+
+  const compact = Effect.suspend(() => {
+    if (log.length() < compactAbove || log.length() < live * dead) return Effect.void
+    return Effect.matchCauseEffect(log.rewrite(image()), {
+      onSuccess: () =>
+        Effect.sync(() => {
+          live = log.length()
+          compactAbove = Math.max(smallest, live * 2)
+        }),
+      // The old log is as good as before, only long.
+      onFailure: (cause) => {
+        if (lock.lost() !== undefined) return Effect.void
+        compactAbove = log.length() + smallest
+        return Effect.logWarning(`Baton could not rewrite '${place}', and goes on with it as it is`, cause)
+      }
+    })
+  })
+
+  const settle = (written: Batch) => {
+    for (const [id, kept] of written.changes) {
+      settleRun(id, kept)
+      if (pending.get(id) === kept) pending.delete(id)
+    }
+    Deferred.doneUnsafe(written.done, Exit.void)
+  }
+  const giveUp = (failing: Batch, error: TokenStoreError) => {
+    const waiting = batch
+    batch = emptyBatch()
+    pending.clear()
+    Deferred.doneUnsafe(failing.done, Exit.fail(error))
+    Deferred.doneUnsafe(waiting.done, Exit.fail(error))
+  }
+  const flush = Effect.suspend(() => {
+    const current = batch
+    batch = emptyBatch()
+    return log.append(current.lines).pipe(
+      Effect.matchCause({
+        onSuccess: () => settle(current),
+        onFailure: (cause) => {
+          const error = Option.getOrElse(Cause.findErrorOption(cause), () => unforeseen(place, cause))
+          giveUp(current, error)
+        }
+      }),
+      Effect.andThen(compact)
+    )
+  })
+  // Whoever else is about to write shares the write.
+  const wanted = Effect.andThen(work.await, Effect.yieldNow)
+  const writer = yield* Effect.whileLoop({
+    while: () => open || batch.wanted,
+    body: () => {
+      if (batch.wanted) return flush
+      work.closeUnsafe()
+      return wanted
+    },
+    step: constVoid
+  }).pipe(Effect.forkDetach({ uninterruptible: true }))
+
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      open = false
+      work.openUnsafe()
+      yield* Fiber.await(writer)
+      yield* log.close
+      yield* release
+    }).pipe(
+      // A disk that hangs must not hang whoever closes the store: the rest is done when it can be.
+      Effect.forkDetach({ uninterruptible: true }),
+      Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), closeWithin)),
+      Effect.tap((closed) =>
+        Option.isNone(closed)
+          ? Effect.logWarning(`Baton did not finish closing '${place}' in time, and goes on closing it`)
+          : Effect.void
+      )
+    )
+  )
+
+  const refusal = (operation: string, id?: RunId): TokenStoreError | undefined => {
+    const lost = lock.lost()
+    if (lost !== undefined) return renamed(operation)(lost)
+    if (!open) {
+      return new TokenStoreError({
+        operation,
+        kind: "closed",
+        description: `the store of '${directory}' is closed. Use it within the scope of its layer.`
+      })
+    }
+    if (id !== undefined && newer.has(id)) {
+      return new TokenStoreError({
+        operation,
+        kind: "newer",
+        description: `run '${id}' in '${place}' was written by a later version of Baton, and is left alone. Update @effect-baton/core to go on with it.`
+      })
+    }
+    return undefined
+  }
+  const lineOf = (
+    id: RunId,
+    before: RunKernel.Row | undefined,
+    after: RunKernel.Row | undefined
+  ): Result.Result<string | undefined, Schema.SchemaError> =>
+    after === undefined
+      ? Result.succeed(LogRecord.gone(id))
+      : before === undefined || before.record.incarnation !== after.record.incarnation
+        ? LogRecord.whole(after)
+        : LogRecord.difference(before, after)
+
+  // Computes and queues in one step that nothing can interrupt; only waiting can be interrupted.
+  const perform = <A, E>(operation: string, id: RunId, change: Change<A, E>): Effect.Effect<A, E | TokenStoreError> =>
+    Clock.clockWith((clock) => {
+      const refused = refusal(operation, id)
+      if (refused !== undefined) return Effect.fail(refused)
+      const unsettled = pending.has(id)
+      const before = keptOf(id)
+      const step = change(before?.row, momentOf(clock))
+      const answer = Result.map(step, ({ value }) => value)
+      const row = Result.isSuccess(step) ? step.success.row : before?.row
+      if (row !== before?.row) {
+        const line = lineOf(id, before?.row, row)
+        if (Result.isFailure(line)) {
+          return Effect.fail(
+            new TokenStoreError({
+              operation,
+              kind: "corrupt",
+              description: `run '${id}' cannot be written: ${line.failure.message}. Nothing was changed.`,
+              cause: line.failure
+            })
+          )
+        }
+        const kept = row === undefined ? undefined : { row, bytes: bytesOf(before, row, line.success) }
+        if (line.success === undefined && !unsettled && kept !== undefined) {
+          settleRun(id, kept)
+          return Effect.fromResult(answer)
+        }
+        if (line.success !== undefined) batch.lines.push(line.success)
+        batch.changes.set(id, kept)
+        pending.set(id, kept)
+      } else if (!unsettled) {
+        return Effect.fromResult(answer)
+      }
+      // Also if nothing is to be written: what the answer rests on is, and the next batch comes after that.
+      const { done } = batch
+      batch.wanted = true
+      work.openUnsafe()
+      return Effect.flatMap(Effect.mapError(Deferred.await(done), renamed(operation)), () => Effect.fromResult(answer))
+    })
+
+  // Reads show what is durable, so that nobody acts on what a failing disk takes back.
+  const look = <A>(
+    operation: string,
+    id: RunId | undefined,
+    f: (now: RunKernel.Moment) => A
+  ): Effect.Effect<A, TokenStoreError> =>
+    Clock.clockWith((clock) => {
+      const refused = refusal(operation, id)
+      return refused === undefined ? Effect.succeed(f(momentOf(clock))) : Effect.fail(refused)
+    })
+
+  return {
+    modify: perform,
+    read: (id) => look("read", id, () => durable.get(id)),
+    find: (query) => look("list", undefined, (now) => durable.find(query, now)),
+    count: (agent) => look("count", undefined, () => durable.count(agent)),
+    // From the clock too, so that fences and incarnations go on rising after the directory was emptied.
+    draw: Clock.clockWith((clock) => Effect.sync(() => (fence = Math.max(fence + 1, momentOf(clock).millis)))),
+    now: Clock.clockWith((clock) => Effect.succeed(momentOf(clock)))
+  } satisfies Driver
+}, Effect.uninterruptible)
+
+// About how long a run's line is after a rewrite: only its journal grows.
+const bytesOf = (before: Kept | undefined, row: RunKernel.Row, line: string | undefined): number =>
+  before === undefined || before.row.record.incarnation !== row.record.incarnation
+    ? (line?.length ?? 0)
+    : before.row.record.journal === row.record.journal
+      ? before.bytes
+      : before.bytes + (line?.length ?? 0)

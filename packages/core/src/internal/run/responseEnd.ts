@@ -1,0 +1,70 @@
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as AiError from "effect/ai/AiError"
+import * as Response from "effect/ai/Response"
+import { toolCallsIn } from "./toolCalls.ts"
+import type { ModelSnapshot } from "../../BackgroundModel.ts"
+import type { RunStatus } from "../../Run.ts"
+import type { Call } from "../../RunRecord.ts"
+import type { RunState } from "../../RunState.ts"
+
+const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
+
+/** What is recorded of a response that is over. */
+export interface ResponseEnd {
+  readonly _tag: "ResponseEnded"
+  readonly turn: number
+  readonly responseId: string
+  readonly status: RunStatus
+  readonly finish?: Response.FinishReason
+  readonly usage?: Response.Usage
+  readonly calls: ReadonlyArray<Call>
+  readonly error?: AiError.AiError
+}
+
+/** Reads the end of a response from what the provider showed last. */
+export const make = (
+  response: { readonly turn: number; readonly responseId: string },
+  ending: {
+    readonly status: RunStatus
+    readonly error?: AiError.AiError
+    readonly snapshot?: Pick<ModelSnapshot, "finish" | "items">
+    /** The calls that were asked for, if the end does not show them. */
+    readonly calls?: ReadonlyArray<Response.ToolCallPartEncoded>
+  },
+  isExternal: (name: string) => boolean
+): ResponseEnd => {
+  const { calls = toolCallsIn(ending.snapshot?.items ?? []), error, snapshot, status } = ending
+  const finish = Option.getOrUndefined(decodeFinish(snapshot?.finish))
+  return {
+    _tag: "ResponseEnded",
+    turn: response.turn,
+    responseId: response.responseId,
+    status,
+    ...(finish === undefined ? {} : { finish: finish.reason, usage: finish.usage }),
+    calls: status === "completed" ? callsOf(calls, isExternal) : [],
+    ...(error === undefined ? {} : { error })
+  }
+}
+
+/** Whether a response came to a good end, and is not at the provider any more: its rest is lost, its end is not. */
+export const isForgotten = (
+  { turns }: Pick<RunState, "turns">,
+  turn: number,
+  ending: { readonly status: RunStatus }
+): boolean => {
+  const known = turns[turn]?.end?.status
+  return ending.status === "expired" && (known === "completed" || known === "incomplete")
+}
+
+const callsOf = (
+  calls: ReadonlyArray<Response.ToolCallPartEncoded>,
+  isExternal: (name: string) => boolean
+): ReadonlyArray<Call> =>
+  calls.flatMap((part): ReadonlyArray<Call> => {
+    if (part.providerExecuted === true) return []
+    const external = isExternal(part.name)
+    const call = { callId: part.id, name: part.name, external }
+    return [external || !Predicate.hasProperty(part, "params") ? call : { ...call, params: part.params }]
+  })

@@ -1,0 +1,99 @@
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Prompt from "effect/ai/Prompt"
+import * as Digest from "effect/crypto/Digest"
+import { AgentError, InvalidInput } from "../../AgentError.ts"
+import type { ModelRequest } from "../../BackgroundModel.ts"
+import { Labels, type RunRecord } from "../../RunRecord.ts"
+import type { Agent, RunInput } from "../agent.ts"
+import { lazily } from "../primitives/lazily.ts"
+
+const utf8 = new TextEncoder()
+
+/** What a caller gave cannot be used. */
+export const invalid = (description: string): AgentError =>
+  new AgentError({ reason: new InvalidInput({ description }) })
+
+/** How many bytes of UTF-8 a text is. */
+export const bytesOf = (text: string): number => utf8.encode(text).length
+
+const PromptJson = Schema.toCodecJson(Prompt.Prompt)
+const encodePrompt = Schema.encodeEffect(PromptJson)
+const decodeInput = Schema.decodeEffect(Schema.fromJsonString(PromptJson))
+
+/** A prompt as a store keeps it. */
+export const inputOf = (prompt: Prompt.Prompt): Effect.Effect<string> =>
+  Effect.map(Effect.orDie(encodePrompt(prompt)), (encoded) => JSON.stringify(encoded))
+
+/** The prompt that a store kept. What it cannot be read for is content, and is not told. */
+export const promptOf = (input: string): Effect.Effect<Prompt.Prompt, void> =>
+  Effect.mapError(decodeInput(input), () => {})
+
+// MD5 tells two inputs apart, which is all that is asked, and is not asynchronous as WebCrypto's digests are: under a
+// TestClock a run stands at its next sleep when the clock is adjusted.
+const digests = lazily(() => Effect.runSync(Effect.provide(Digest.Digest, Digest.layerWebCrypto)))
+
+/** A short name for a text. */
+export const hash = (text: string) => digests().digestHex(Digest.md5, utf8.encode(text))
+
+const digest = Effect.fnUntraced(function* (agent: Agent, prompt: Prompt.Prompt, session: RunInput["session"]) {
+  const encoded = yield* Effect.orDie(encodePrompt(prompt))
+  return yield* hash(JSON.stringify([agent.name, encoded, session?.previousResponseId ?? null]))
+})
+
+const readPrompt = (input: Prompt.RawInput): Effect.Effect<Prompt.Prompt, AgentError> =>
+  Effect.try({
+    try: () => Prompt.make(input),
+    catch: (cause) =>
+      invalid(
+        `The input is not a prompt of effect/ai: ${Predicate.isError(cause) ? cause.message : "it cannot be read"}`
+      )
+  }).pipe(
+    Effect.filterOrFail(
+      (prompt) =>
+        Prompt.isPrompt(prompt) &&
+        prompt.content.some(
+          (message) =>
+            message.role !== "system" && message.content.some((part) => part.type !== "text" || part.text.trim() !== "")
+        ),
+      () => invalid("The input is empty, or no prompt. Say what the agent is to do.")
+    )
+  )
+
+/** What names the task that an input is: the prompt, and a digest of it. */
+export const readTask = Effect.fnUntraced(function* (
+  agent: Agent,
+  { input, session }: Pick<RunInput, "input" | "session">
+) {
+  const prompt = yield* readPrompt(input)
+  return { prompt, digest: yield* digest(agent, prompt, session) }
+})
+
+/** The request that opens the first turn of a run. */
+export const firstRequest = (agent: Agent, record: RunRecord, prompt: Prompt.Prompt): ModelRequest => ({
+  runId: record.runId,
+  agent: agent.name,
+  ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
+  prompt,
+  ...(record.session.previousResponseId === undefined ? {} : { previousResponseId: record.session.previousResponseId }),
+  background: record.background,
+  ...(agent.options === undefined ? {} : { options: agent.options })
+})
+
+/** The labels that a caller gave. */
+export const readLabels = (labels: RunInput["labels"]): Effect.Effect<Pick<RunRecord, "labels">, AgentError> =>
+  labels === undefined
+    ? Effect.succeed({})
+    : Effect.fromResult(
+        Schema.decodeUnknownResult(Labels)(labels).pipe(
+          Result.map((checked) => ({ labels: checked })),
+          Result.mapError(() =>
+            invalid(
+              "Labels are texts: at most 8, with names of 1 to 64 bytes and values of at most 256. Shorten them, or keep what " +
+                "is longer elsewhere, under the run's id."
+            )
+          )
+        )
+      )

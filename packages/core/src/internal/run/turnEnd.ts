@@ -1,0 +1,54 @@
+import * as Arr from "effect/Array"
+import * as Option from "effect/Option"
+import type * as Pull from "effect/Pull"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
+import { type ContinuationToken, start } from "../../ContinuationToken.ts"
+import type { Source } from "../../Followed.ts"
+import type { RunStatus } from "../../Run.ts"
+import type { FactOf } from "../../RunRecord.ts"
+import { minted } from "../token/minted.ts"
+import type { OpenRun } from "./openRun.ts"
+
+// How the response of one turn is followed for a run, and how its last update tells where the run stands then.
+
+export type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
+
+/** The updates of a run. */
+export type Updates = Pull.Pull<Batch, AgentError>
+
+/** What the end of a response means for its run: the run ends with it, as this, or goes on from this position. */
+export type Meaning =
+  | { readonly _tag: "Over"; readonly status: RunStatus }
+  | { readonly _tag: "GoesOn"; readonly from: ContinuationToken }
+
+/** The position before the first update of the next turn. */
+export const nextTurn = ({ agent, incarnation, offset, runId, turn }: ContinuationToken): ContinuationToken =>
+  start(agent, runId, incarnation, { turn: turn + 1, offset })
+
+/** The response of a turn, to be attached to. */
+export const sourceOf = (
+  { agent }: OpenRun,
+  { at, responseId, streamed }: FactOf<"Accepted">,
+  background: boolean
+): Source => ({
+  responseId,
+  streamed,
+  background,
+  acceptedAt: at,
+  options: agent.options
+})
+
+/** The last update of a response says where the run stands after it, which is not always where the response does. */
+export const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background: boolean): Batch => {
+  const last = updates.at(-1)!
+  const changed: AgentUpdate =
+    meaning._tag === "Over"
+      ? { ...last, status: meaning.status }
+      : {
+          ...last,
+          status: "in_progress",
+          continuationToken: background ? Option.some(minted(meaning.from)) : Option.none()
+        }
+  return Arr.append(updates.slice(0, -1), changed)
+}

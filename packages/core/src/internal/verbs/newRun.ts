@@ -1,0 +1,140 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Prompt from "effect/ai/Prompt"
+import { type AgentError, InvalidInput, RunInputMismatch } from "../../AgentError.ts"
+import type { BackgroundModel } from "../../BackgroundModel.ts"
+import { RunId } from "../../Run.ts"
+import type { NewRun, RunRecord } from "../../RunRecord.ts"
+import * as RunState from "../../RunState.ts"
+import type { CreateOptions, TokenStore } from "../../TokenStore.ts"
+import type { Agent, AdoptOptions, RunInput } from "../agent.ts"
+import { freshId } from "../primitives/freshId.ts"
+import { timeOf } from "../hold/lease.ts"
+import {
+  checkModel,
+  checkVersion,
+  decodeRunId,
+  errorOf,
+  lastResponse,
+  named,
+  type OpenRun,
+  servicesOf,
+  storeFailed,
+  unableOf
+} from "../run/openRun.ts"
+import { firstRequest, hash, invalid, readLabels, readTask } from "../run/task.ts"
+
+/** What a caller asks for: a run's name, what it is to do, and what it is called by. */
+export interface Asked extends Pick<NewRun, "labels" | "runId" | "session"> {
+  readonly prompt: Prompt.Prompt
+  readonly digest: string
+}
+
+/** Reads what a caller asks for. */
+export const ask = Effect.fnUntraced(function* (agent: Agent, options: RunInput): Effect.fn.Return<Asked, AgentError> {
+  if ("continuationToken" in options && options.continuationToken !== undefined) {
+    const why = "A continued run takes no new input: resume it with its token, or start another with the input."
+    return yield* named(agent)(Effect.fail(invalid(why)))
+  }
+  const runId =
+    options.runId === undefined ? RunId.make(yield* freshId) : yield* named(agent)(decodeRunId(options.runId))
+  const inError = named(agent, options.runId === undefined ? undefined : runId)
+  const task = yield* inError(readTask(agent, options))
+  const labels = yield* inError(readLabels(options.labels))
+  return { ...task, ...labels, runId, session: options.session ?? {} }
+})
+
+/** Records the run that a caller asks for, unless it is known: then it must be the same task. */
+export const record = Effect.fnUntraced(function* (
+  run: Pick<OpenRun, "agent" | "known" | "runId" | "store">,
+  { digest, labels, runId, session }: Asked,
+  background: boolean,
+  options: CreateOptions
+): Effect.fn.Return<{ readonly record: RunRecord; readonly created: boolean }, AgentError> {
+  const { agent, store } = run
+  const answer = yield* store
+    .create(
+      {
+        runId,
+        agent: agent.name,
+        ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
+        digest,
+        background,
+        session,
+        ...(labels === undefined ? {} : { labels })
+      },
+      options
+    )
+    .pipe(Effect.mapError(storeFailed(run)))
+  const { record: known } = answer
+  run.known.responseId = lastResponse(known)
+  if (known.agent !== agent.name || (known.digest !== undefined && known.digest !== digest)) {
+    return yield* errorOf(run)(new RunInputMismatch({ runId }))
+  }
+  return answer
+})
+
+/** The run that this input names: the one that is known, or a new one, recorded but not opened. */
+export const create = Effect.fnUntraced(function* (
+  agent: Agent,
+  options: RunInput & { readonly background?: boolean }
+): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
+  const found = yield* servicesOf(agent)
+  const { model, policy } = found
+  const asked = yield* ask(agent, options)
+  const { runId } = asked
+  // Runs go on in the background if the model can do that, unless somebody says otherwise.
+  const background = options.background ?? agent.background ?? model.capabilities.background
+  const unable = unableOf(model, background)
+  if (unable !== undefined) return yield* errorOf({ ...found, runId })(unable)
+  // A starter that lives holds its run by then.
+  const due = Duration.times(timeOf(policy), 2)
+  const { record: known } = yield* record({ ...found, runId }, asked, background, { due })
+  const run: OpenRun = { ...found, runId, record: known, request: firstRequest(agent, known, asked.prompt) }
+  yield* checkVersion(run)
+  yield* checkModel(run)
+  return run
+})
+
+/** A run that something else started at the provider, recorded as this agent's. */
+export const adopt = Effect.fnUntraced(function* (
+  agent: Agent,
+  options: AdoptOptions
+): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
+  const found = yield* servicesOf(agent)
+  const { model, store } = found
+  const { responseId } = options
+  if (responseId === "") {
+    return yield* named(agent)(Effect.fail(invalid("A response id is a text that is not empty: give the provider's.")))
+  }
+  found.known.responseId = responseId
+  const isName = Schema.is(RunId)
+  const name = options.runId ?? responseId
+  const runId =
+    options.runId === undefined && !isName(name)
+      ? RunId.make(`adopted-${yield* hash(responseId)}`)
+      : yield* named(agent)(decodeRunId(name))
+  const labels = yield* named(agent, runId)(readLabels(options.labels))
+  const run = { ...found, runId }
+  const { record: known } = yield* store
+    .create(
+      {
+        runId,
+        agent: agent.name,
+        ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
+        background: true,
+        session: {},
+        ...labels
+      },
+      {
+        facts: [{ _tag: "Accepted", by: "adopt", turn: 0, responseId, streamed: model.capabilities.resume }]
+      }
+    )
+    .pipe(Effect.mapError(storeFailed(run)))
+  if (known.agent !== agent.name || !RunState.responseIds(known).includes(responseId)) {
+    const description = `Its id is taken by another run. Give response '${responseId}' another run id.`
+    return yield* errorOf(run)(new InvalidInput({ description }))
+  }
+  return { ...run, record: known }
+})

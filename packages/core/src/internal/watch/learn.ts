@@ -1,0 +1,71 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { NewFact, RunRecord } from "../../RunRecord.ts"
+import { decide } from "../../RunEngine.ts"
+import type { RunState } from "../../RunState.ts"
+import { endedBy } from "../hold/heldRun.ts"
+import { Journal } from "../hold/journal.ts"
+import { persistently } from "../hold/lease.ts"
+import { type ObserveError, record as observe } from "../hold/observe.ts"
+import { counted } from "../telemetry/instruments.ts"
+import type { TokenStoreError } from "../../TokenStoreError.ts"
+import { contextOf, type OpenRun, restOf } from "../run/openRun.ts"
+import type { ResponseEnd } from "../run/responseEnd.ts"
+
+const writer = (run: OpenRun): string => run.policy.workerName ?? "a viewer"
+
+/**
+ * Records what was seen of a run that this process does not hold; and the end of the run, if that is what comes next and
+ * nobody holds it. Answers what the run is then.
+ */
+export const learn = Effect.fnUntraced(function* (
+  run: OpenRun,
+  record: RunRecord,
+  seen: ReadonlyArray<ResponseEnd | NewFact>
+): Effect.fn.Return<RunState, ObserveError> {
+  const journal = new Journal(record)
+  const { incarnation } = journal.state()
+  // A store that is open to read only keeps nothing of it, and what was seen is so all the same.
+  const unkept = (facts: ReadonlyArray<NewFact>) =>
+    journal.merge(
+      journal.seen,
+      facts.map((fact) => ({ ...fact, at: 0 }))
+    )
+  for (const fact of seen) {
+    const known = journal.seen
+    const whole = { incarnation, by: writer(run), ...fact }
+    yield* observe(run, whole, known).pipe(
+      Effect.map((facts) => journal.merge(known, facts)),
+      Effect.catchIf(isDenied, () => Effect.sync(() => unkept([whole])))
+    )
+  }
+  while (true) {
+    const step = decide(journal.state(), contextOf({ policy: run.policy }, record))
+    if (step._tag !== "End") return journal.state()
+    const known = journal.seen
+    const ended: NewFact = { ...endedBy(step), incarnation, by: writer(run) } as NewFact
+    const rest = restOf(run, {
+      ...record,
+      journal: [...journal.facts, { ...ended, at: 0 }]
+    })
+    const { facts, outcome } = yield* run.store
+      .conclude(run.runId, { seen: known, facts: [ended], due: rest.due })
+      .pipe(
+        Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),
+        Effect.catchIf(isDenied, () => Effect.succeed({ outcome: "held", facts: [{ ...ended, at: 0 }] } as const))
+      )
+    journal.merge(known, facts)
+    if (outcome === "written") yield* counted(record.agent, step.status)
+    if (outcome !== "moved") return journal.state()
+  }
+})
+
+const isDenied = (error: { readonly _tag: string; readonly kind?: TokenStoreError["kind"] }): boolean =>
+  error._tag === "TokenStoreError" && error.kind === "denied"
+
+/** The same, within the time that leaving a run may take; what cannot be recorded is found again by whoever looks next. */
+export const learnInTime = (run: OpenRun, record: RunRecord, seen: ReadonlyArray<ResponseEnd | NewFact>) =>
+  learn(run, record, seen).pipe(
+    Effect.timeoutOption(Duration.min(run.policy.closeTimeout, Duration.seconds(5))),
+    Effect.ignore
+  )

@@ -1,0 +1,289 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { type AgentError, RunDiverged, RunExpired, RunNotFound, type RunWaiting } from "../../AgentError.ts"
+import { type AgentResponse, fromSnapshot, type Shown } from "../../AgentResponse.ts"
+import type { ModelSnapshot } from "../../BackgroundModel.ts"
+import * as ContinuationToken from "../../ContinuationToken.ts"
+import { isOver } from "../../Run.ts"
+import { decide } from "../../RunEngine.ts"
+import type { RunRecord } from "../../RunRecord.ts"
+import * as RunState from "../../RunState.ts"
+import { extend, type Session } from "../../Session.ts"
+import * as Backoff from "../primitives/backoff.ts"
+import { acquire } from "../hold/heldRun.ts"
+import * as Hint from "../hold/hint.ts"
+import { Trouble } from "../telemetry/trouble.ts"
+import { persistently } from "../hold/lease.ts"
+import { learn } from "./learn.ts"
+import { minted } from "../token/minted.ts"
+import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
+import * as ResponseEnd from "../run/responseEnd.ts"
+import { reasonOf } from "../run/runReason.ts"
+import { within } from "../follow/attachment.ts"
+import { look } from "../follow/look.ts"
+import { holdsOutput } from "../follow/rows.ts"
+import * as StallWatch from "../follow/stallWatch.ts"
+import { stop } from "./stop.ts"
+import { stuck } from "../run/stuck.ts"
+import * as Telemetry from "../telemetry/telemetry.ts"
+
+/** What one look at a run shows. */
+export interface Look {
+  readonly response: AgentResponse
+  readonly record: RunRecord
+  readonly state: RunState.RunState
+  /** The provider does not have the response any more, so that its output is not shown. */
+  readonly isGone?: true
+  /** When the provider wants to be asked again. */
+  readonly pollAfter?: Duration.Duration
+}
+
+/** The conversation after the run: only a turn that came to an end belongs to it. */
+const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
+  const good = state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")
+  return good?.winner === undefined ? record.session : extend(record.session, good.winner.responseId)
+}
+
+/** What is needed of a run to say what it has come to. */
+type Told = Pick<OpenRun, "agent" | "from" | "policy" | "request" | "runId">
+
+const waitingFor = (run: Told, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
+  const step = decide(state, contextOf(run, record))
+  return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
+}
+
+/** What a run has come to, as its journal and its last response show it. */
+export const respond = (
+  run: Told,
+  record: RunRecord,
+  state: RunState.RunState,
+  shown: Pick<Shown, "finish" | "items"> & Partial<Pick<Shown, "status">>
+): AgentResponse => {
+  const waits = waitingFor(run, record, state)
+  const turn = state.turns[RunState.currentTurn(state)]
+  const status =
+    state.ended !== undefined
+      ? state.ended.status
+      : waits !== undefined
+        ? "waiting"
+        : turn?.winner !== undefined && turn.end === undefined && shown.status !== undefined
+          ? RunState.currentTurn(state) === 0 || shown.status !== "queued"
+            ? shown.status
+            : "in_progress"
+          : RunState.statusOf(state, record.position)
+  return fromSnapshot(
+    { ...shown, status },
+    {
+      runId: run.runId,
+      responseId: Option.fromUndefinedOr(RunState.winners(state).at(-1)?.responseId),
+      session: sessionOf(record, state),
+      ...(waits === undefined ? {} : { waitingFor: waits }),
+      continuationToken:
+        isOver(status) || !record.background ? Option.none() : Option.some(minted(positionOf(run, record, state)))
+    },
+    RunState.currentTurn(state)
+  )
+}
+
+const positionOf = (run: Told, record: RunRecord, state: RunState.RunState) => {
+  const position = run.from ?? record.position
+  return position.incarnation === state.incarnation
+    ? position
+    : ContinuationToken.start(run.agent.name, run.runId, state.incarnation)
+}
+
+/** Whether a response that is over shows no output though some of it was delivered. */
+const showsLess = (record: RunRecord, turn: number, { items, status }: ModelSnapshot): boolean => {
+  const { delivered, turn: at } = record.position
+  return (
+    (status === "completed" || status === "incomplete") &&
+    at === turn &&
+    items.every(({ lanes, unread }) => lanes.length === 0 && unread !== true) &&
+    holdsOutput(delivered)
+  )
+}
+
+/** How a look is taken. */
+interface GlanceOptions {
+  /** Repeats a look that is refused for now; by default as requests are. */
+  readonly schedule?: Schedule.Schedule<unknown>
+  readonly attempt?: number
+}
+
+/** Looks at a run once, records what it shows, and answers what the run is then. */
+export const glance = Effect.fnUntraced(function* (
+  run: OpenRun,
+  { attempt = 1, schedule = run.policy.requestRetry }: GlanceOptions = {}
+): Effect.fn.Return<Look, AgentError> {
+  const record = yield* readAgain(run)
+  const state = RunState.fold(record)
+  const winner = RunState.winners(state).at(-1)
+  run.known.responseId = winner?.responseId
+  if (winner === undefined) return yield* unopened(run, record, state)
+
+  const { responseId } = winner
+  const turn = state.turns[winner.turn]
+  const { sequenceNumber } = run.from ?? record.position
+  const telemetry = yield* Telemetry.make({
+    model: run.model,
+    policy: run.policy,
+    agent: run.agent.name,
+    counts: () => turn?.end === undefined,
+    attempt: attempt - 1
+  })
+  const trouble = new Trouble({ runId: run.runId, agent: run.agent.name, responseId })
+  const seen = yield* telemetry
+    .attached({ agent: run.agent.name, runId: run.runId, how: "poll", sequenceNumber }, responseId)
+    .pipe(
+      Effect.flatMap((span) => within(span)(look(run.model, responseId, { schedule, trouble }))),
+      Effect.tap((shown) =>
+        shown._tag === "Shown" && isOver(shown.snapshot.status)
+          ? telemetry.ended({ status: shown.snapshot.status, snapshot: shown.snapshot })
+          : Effect.void
+      ),
+      Effect.scoped,
+      Effect.mapError(errorOf(run))
+    )
+  if (seen._tag === "Gone") return yield* gone(run, record, state)
+  const { pollAfter, snapshot } = seen
+  if (showsLess(record, winner.turn, snapshot)) {
+    return yield* errorOf(run)(new RunDiverged({ description: "the response shows no output, and some was delivered" }))
+  }
+  const isUnseen = turn?.end === undefined || state.ended === undefined
+  // A foreground response ends with whoever followed it, whether or not the provider says so yet.
+  const isLeft = !record.background && record.lease === null && turn?.end === undefined && state.ended === undefined
+  const later =
+    isOver(snapshot.status) && isUnseen
+      ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)])
+      : isLeft
+        ? yield* learned(run, record, [ResponseEnd.make(winner, { status: "cancelled" }, run.isExternal)])
+        : state
+  return {
+    response: respond(run, record, later, snapshot),
+    record,
+    state: later,
+    ...(pollAfter === undefined ? {} : { pollAfter })
+  }
+})
+
+const learned = (run: OpenRun, record: RunRecord, seen: Parameters<typeof learn>[2]) =>
+  learn(run, record, seen).pipe(
+    Effect.mapError((error) =>
+      error._tag === "Gone" ? errorOf(run)(new RunNotFound({ runId: run.runId })) : storeFailed(run)(error)
+    )
+  )
+
+const unopened = Effect.fnUntraced(function* (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState
+): Effect.fn.Return<Look, AgentError> {
+  const why = state.ended === undefined ? stuck(run, record, yield* now) : undefined
+  if (why !== undefined) return yield* errorOf(run)(why)
+  const later = state.ended === undefined && record.lease === null ? yield* learned(run, record, []) : state
+  return { response: respond(run, record, later, { items: [] }), record, state: later }
+})
+
+/** The provider does not have the run's response. Only who holds the run may say that it expired. */
+const gone = Effect.fnUntraced(function* (
+  run: OpenRun,
+  record: RunRecord,
+  state: RunState.RunState
+): Effect.fn.Return<Look, AgentError> {
+  const winner = RunState.winners(state).at(-1)
+  if (state.ended !== undefined || winner === undefined) {
+    return { response: respond(run, record, state, { items: [] }), record, state, isGone: true }
+  }
+  const later = yield* Effect.scoped(expire(run, winner)).pipe(
+    Effect.catchReason("AgentError", "RunLeased", () => Effect.succeed(state))
+  )
+  return { response: respond(run, record, later, { items: [] }), record, state: later }
+})
+
+const expire = Effect.fnUntraced(function* (
+  run: OpenRun,
+  { responseId, turn }: { readonly responseId: string; readonly turn: number }
+): Effect.fn.Return<RunState.RunState, AgentError, Scope.Scope> {
+  const held = yield* acquire(run)
+  if (held.state().ended === undefined) {
+    const status = held.record.background ? "expired" : "cancelled"
+    held.note({ _tag: "ResponseEnded", turn, responseId, status, calls: [] })
+    yield* held.flush
+  }
+  return held.state()
+})
+
+/** Looks on the policy's schedule, and when something came, until the run is over, waits for somebody, or has stalled. */
+export const untilOver = (run: OpenRun): Effect.Effect<Look, AgentError> => Effect.scoped(looking(run))
+
+/** Whether workers leave a run alone until its time has come. */
+const isAhead = ({ record, state }: Look, time: number): boolean =>
+  record.input !== undefined &&
+  record.lease === null &&
+  state.turns.length === 0 &&
+  state.ended === undefined &&
+  record.due !== null &&
+  record.due > time
+
+const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Look, AgentError, Scope.Scope> {
+  const { policy } = run
+  const schedule = policy.reconnect
+  const hint = yield* Hint.hear(run.store, run.runId)
+  const pace = new Backoff.Backoff(policy.pollEvery)
+  let attempt = 1
+  let seen = yield* glance(run, { schedule })
+  const again = Effect.suspend(() =>
+    glance(run, { schedule, attempt: ++attempt }).pipe(
+      Effect.retry({
+        while: ({ isRetryable, reason }) => reason._tag === "StoreFailed" && isRetryable,
+        schedule: Schedule.upTo(persistently, { duration: policy.closeTimeout })
+      })
+    )
+  )
+  // Before its time a run does not stall.
+  while (isAhead(seen, yield* now) && (yield* hint(pace.wait(undefined), true))) seen = yield* again
+  const { window } = run.model.demands(run.agent.options)
+  const watch = yield* StallWatch.make({
+    policy,
+    errorOf: errorOf(run),
+    seen: () => ({ ...seen.response, responseId: Option.getOrUndefined(seen.response.responseId) }),
+    acceptedAt: RunState.winners(seen.state).at(-1)?.at,
+    window
+  })
+  watch.heard()
+  const slowest = window === undefined ? Duration.zero : Backoff.paceOf(window)
+  const poll = Effect.gen(function* () {
+    while (!isOver(seen.response.status) && seen.response.status !== "waiting") {
+      const { status } = seen.response
+      const wait = pace.wait(status, Duration.max(seen.pollAfter ?? Duration.zero, slowest))
+      if (!(yield* hint(wait, true))) {
+        return yield* errorOf(run)(watch.reason("it was polled as often as the policy says"))
+      }
+      seen = yield* again
+      if (seen.response.status !== status) watch.waits()
+    }
+    return seen
+  })
+  const cancel = stop(run).pipe(
+    Effect.retry({ while: ({ isRetryable }) => isRetryable, schedule: persistently }),
+    Effect.timeoutOption(policy.closeTimeout),
+    Effect.ignore
+  )
+  return yield* Effect.raceFirst(poll, watch.stalled).pipe(
+    Effect.tapError(({ reason }) =>
+      reason._tag === "RunStalled" && policy.onStall === "cancel" ? cancel : Effect.void
+    )
+  )
+})
+
+/** The response of a look; fails as the run did, or if its output cannot be read any more. */
+export const honest = (run: OpenRun, seen: Look): Effect.Effect<AgentResponse, AgentError> => {
+  const { responseId } = seen.response
+  const reason =
+    reasonOf(seen.state) ??
+    (seen.isGone === true && Option.isSome(responseId) ? new RunExpired({ responseId: responseId.value }) : undefined)
+  return reason === undefined ? Effect.succeed(seen.response) : Effect.fail(errorOf(run)(reason))
+}
