@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
-import { Run, TokenStore, type TokenStoreError } from "@effect-baton/core"
+import { ProcessProbe, Run, TokenStore, type TokenStoreError } from "@effect-baton/core"
 import { Deferred, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, type Path, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as NFS from "node:fs"
@@ -18,7 +18,7 @@ const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(re
 /** Opens the store of a directory as a process does that lives: of this number, or on this host. */
 const open = Effect.fnUntraced(function* (directory: string, pid: number, host = "here") {
   const scope = yield* Scope.make()
-  const probe = Layer.succeed(TokenStore.ProcessProbe, { pid, host, isAlive: () => true })
+  const probe = Layer.succeed(ProcessProbe.ProcessProbe, { pid, host, isAlive: () => true })
   const context = yield* Layer.buildWithScope(Layer.provide(TokenStore.layerFile({ directory }), probe), scope).pipe(
     Effect.onError(() => Scope.close(scope, Exit.void))
   )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
-import { Run, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { ProcessProbe, Run, TokenStore, TokenStoreError } from "@effect-baton/core"
 import {
   Deferred,
   Duration,
@@ -22,7 +22,7 @@ import { ChildProcess, ChildProcessSpawner } from "effect/process"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { program } from "../support/program.ts"
 
-type Probe = (typeof TokenStore.ProcessProbe)["Service"]
+type Probe = (typeof ProcessProbe.ProcessProbe)["Service"]
 
 const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
@@ -69,7 +69,7 @@ const open = Effect.fnUntraced(function* (
     ...(options.heartbeat === undefined ? {} : { heartbeat: options.heartbeat })
   })
   const context = yield* Layer.buildWithScope(
-    options.probe === undefined ? layer : Layer.provide(layer, Layer.succeed(TokenStore.ProcessProbe, options.probe)),
+    options.probe === undefined ? layer : Layer.provide(layer, Layer.succeed(ProcessProbe.ProcessProbe, options.probe)),
     scope
   ).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
   return { store: yield* Effect.provide(TokenStore.TokenStore, context), close: Scope.close(scope, Exit.void) }

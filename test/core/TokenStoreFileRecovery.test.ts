@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
-import { Run, type RunRecord, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { ProcessProbe, Run, type RunRecord, TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Deferred, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, type Path, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
@@ -17,7 +17,7 @@ const { commitOf, newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const ttl = Duration.seconds(30)
 // A process that is dead as soon as anybody asks.
-const probe = Layer.succeed(TokenStore.ProcessProbe, { pid: 9_999_999, host: "here", isAlive: () => false })
+const probe = Layer.succeed(ProcessProbe.ProcessProbe, { pid: 9_999_999, host: "here", isAlive: () => false })
 const layerFile = (directory: string) => Layer.provide(TokenStore.layerFile({ directory }), probe)
 
 /** Uses the store of a directory, and closes it. */

@@ -1,5 +1,5 @@
-// A process dies on either side of every durable step of every store; the next one brings its run to one end. The cases
-// are all that the stores name: one that is never reached fails.
+// A process dies on either side of every step that changes a store or its disk; the next one brings its run to one end. The
+// cases are all places that there are: one that is never reached fails, and so does one that is not among the cases.
 import { NodeServices } from "@effect/platform-node"
 import { Run, RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
@@ -8,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, FileSystem, Layer, Option, type Scope } from "effect"
 import { client, describeShared } from "../support/redisServer.ts"
 import { run } from "./child.ts"
-import * as Operations from "./operations.ts"
+import * as Places from "./places.ts"
 
 const program = "failpoint"
 
@@ -23,7 +23,11 @@ const codeOf = (exit: Exit.Exit<number, unknown>) => Option.getOrUndefined(Exit.
 
 // A step that is taken often is died at early, and in the middle of a run.
 const casesOf = (places: ReadonlyArray<string>) =>
-  places.flatMap((place) => (/(write|sync|commit):/.test(place) ? [1, 2, 3, 5] : [1]).map((hit) => ({ place, hit })))
+  places.flatMap((place) =>
+    (/^(file\.(write|sync) runs\.log|store\.commit):/.test(place) ? [1, 2, 3, 5] : [1]).map((hit) => ({ place, hit }))
+  )
+
+const services = Layer.merge(ResponsesServer.layer({ pace: "8 millis" }), NodeServices.layer)
 
 const dying = (
   failpoints: ReadonlyArray<string>,
@@ -60,31 +64,42 @@ const dying = (
         assert.strictEqual(record.journal.filter(({ _tag }) => _tag === "Ended").length, 1)
         const texts = new Map([...dead.updates, ...next.updates].map(({ position, text }) => [position, text]))
         assert.strictEqual([...texts.values()].join(""), created[0]?.outputText)
-      }).pipe(
-        Effect.scoped,
-        Effect.provide(Layer.merge(ResponsesServer.layer({ pace: "8 millis" }), NodeServices.layer))
-      ),
+      }).pipe(Effect.scoped, Effect.provide(services)),
     300_000
   )
 
-describe.concurrent("a process that dies, over files", () =>
-  dying(
-    [...TokenStore.failpointsFile, ...Operations.failpoints],
+const directory = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const made = yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "baton-crash-" }))
+  return {
+    env: { STORE_DIRECTORY: made },
+    store: TokenStore.layerFile({ directory: made }).pipe(Layer.provide(NodeServices.layer))
+  }
+})
+
+describe.concurrent("a process that dies, over files", () => {
+  const places = [...Places.placesOfTokenStore, ...Places.placesOfFiles]
+
+  it.live("dies at all places that there are", () =>
     Effect.gen(function* () {
-      const fs = yield* FileSystem.FileSystem
-      const directory = yield* Effect.orDie(fs.makeTempDirectoryScoped({ prefix: "baton-crash-" }))
-      return {
-        env: { STORE_DIRECTORY: directory },
-        store: TokenStore.layerFile({ directory }).pipe(Layer.provide(NodeServices.layer))
-      }
-    })
-  ))
+      const server = yield* ResponsesServer.ResponsesServer
+      const { env } = yield* directory
+      const whole = { ...env, SANDBOX_URL: server.url, MODEL: "lorem:60", DIE_AT: "everywhere" }
+      const { exit, said } = yield* run({ program, env: whole })
+      assert.strictEqual(codeOf(exit), 0)
+      const reached = new Set(said.flatMap((line) => (line.did === "reach" ? [line.place] : [])))
+      assert.deepStrictEqual([...reached].toSorted(), places.toSorted())
+    }).pipe(Effect.provide(services), Effect.scoped)
+  )
+
+  dying(places, directory)
+})
 
 describeShared("a process that dies, over Redis", (server) => {
   let count = 0
   describe.concurrent("at a step", () =>
     dying(
-      RedisTokenStore.failpoints,
+      Places.placesOfTokenStore,
       Effect.map(server, ({ url }) => {
         const prefix = `crash-${process.pid}-${++count}`
         return {

@@ -1,11 +1,10 @@
 // A child for the crash tests: takes every durable step of a store at least once, and dies at the place it is told.
 import { NodeRuntime } from "@effect/platform-node"
-import { Agent, Failpoint, Run, RunPolicy, TokenStore } from "@effect-baton/core"
+import { Agent, Run, RunPolicy, TokenStore } from "@effect-baton/core"
 import { Config, Duration, Effect, Layer, Schedule, Stream } from "effect"
 import { say, sayUpdate } from "./line.ts"
 import { Model } from "./model.ts"
-import * as Operations from "./operations.ts"
-import { Store } from "./store.ts"
+import * as Store from "./store.ts"
 
 const agent = Agent.make("crasher", { background: true })
 
@@ -70,12 +69,14 @@ const program = Effect.gen(function* () {
   }).pipe(again)
 })
 
+// Dies at the place it is told, or tells at which places it was.
 const Dying = Layer.unwrap(
   Effect.gen(function* () {
     const place = yield* Config.String("DIE_AT").pipe(Config.withDefault(""))
     let hits = yield* Config.Int("DIE_AT_HIT").pipe(Config.withDefault(1))
-    return Layer.succeed(Failpoint.Failpoint, (reached) =>
+    return Store.layer((reached) =>
       Effect.suspend(() => {
+        if (place === "everywhere") return say({ did: "reach", place: reached })
         if (reached !== place || --hits > 0) return Effect.void
         process.kill(process.pid, "SIGKILL")
         return Effect.never
@@ -86,8 +87,4 @@ const Dying = Layer.unwrap(
 
 const Policy = RunPolicy.layer({ checkpointEvery: Duration.millis(50), leaseTime: Duration.millis(1200) })
 
-program.pipe(
-  Effect.provide([Model, Operations.layer.pipe(Layer.provide(Store)), Policy]),
-  Effect.provide(Dying),
-  NodeRuntime.runMain
-)
+program.pipe(Effect.provide([Model, Dying, Policy]), NodeRuntime.runMain)

@@ -14,6 +14,7 @@ export const Line = Schema.fromJsonString(
       last: Schema.Boolean
     }),
     Schema.Struct({ did: Schema.Literals(["write", "written"]), at: Schema.Number }),
+    Schema.Struct({ did: Schema.tag("reach"), at: Schema.Number, place: Schema.String }),
     Schema.Struct({ did: Schema.tag("end"), at: Schema.Number })
   ])
 )

@@ -34,6 +34,6 @@ const Store = Layer.effect(
         Effect.tap(({ outcome }) => (outcome === "written" ? say({ did: "written" }) : Effect.void))
       )
   }))
-).pipe(Layer.provide(Place.Store))
+).pipe(Layer.provide(Place.layer()))
 
 program.pipe(Effect.provide([Model, Store]), NodeRuntime.runMain)

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { NodeRedis, NodeServices } from "@effect/platform-node"
-import { Failpoint, RunState, TokenStore } from "@effect-baton/core"
+import { RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
 import {
   Config,
@@ -99,23 +99,6 @@ describeShared("Redis store", (server) => {
         assert.isTrue(Option.isNone(yield* store.read({ responseId: "response-1" })))
         assert.deepStrictEqual(yield* send<unknown>("KEYS", `*${prefix}*r-1*`), [])
       })
-  )
-
-  test("each writing operation passes its two places", { shards: 1 }, (store) =>
-    Effect.gen(function* () {
-      const passed: Array<string> = []
-      yield* Effect.gen(function* () {
-        const { facts, lease } = yield* begin(store, "r-1")
-        yield* claimOn(store, { agents: ["nobody"], limit: 1, owner: "b" })
-        yield* store.renew(lease, ttl, 0)
-        yield* store.commit(lease, commitOf("r-1", 1))
-        yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
-        yield* store.conclude(idOf("r-1"), { seen: 1, facts: [], due: Duration.zero })
-        yield* store.remove(lease)
-        yield* store.release(lease, leave)
-      }).pipe(Effect.provideService(Failpoint.Failpoint, (place) => Effect.sync(() => void passed.push(place))))
-      assert.deepStrictEqual(passed.toSorted(), RedisTokenStore.failpoints.toSorted())
-    })
   )
 
   it.live("takes its settings from the configuration", () =>

@@ -13,10 +13,8 @@ import * as Retention from "./Retention.ts"
 import type { Driver } from "./StoreDriver.ts"
 import type { Operations } from "./StoreOperations.ts"
 import * as FileReader from "./internal/file/fileReader.ts"
-import * as FileSteps from "./internal/file/fileSteps.ts"
 import * as FileStore from "./internal/file/fileStore.ts"
 import * as MemoryStore from "./internal/store/memoryStore.ts"
-import * as Probe from "./internal/processProbe.ts"
 import * as FromDriver from "./internal/store/fromDriver.ts"
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
@@ -136,40 +134,6 @@ export const memory = (options: RetentionOptions = {}): Layer.Layer<TokenStore> 
 export const layerMemory: Layer.Layer<TokenStore> = memory()
 
 /**
- * How `layerFile` calls this process, and tells whether the process that left a lock behind is still alive.
- *
- * **When to use**
- *
- * Provide your own where the default does not know: without Node's `process`, or in a test.
- *
- * **Details**
- *
- * The default asks `globalThis.process`: its `pid`, the name of the host, and `process.kill(pid, 0)`. Where there is no
- * `process`, the process is called 1 on `localhost`, and every other counts as alive.
- *
- * **Example** (Naming the host)
- *
- * ```ts
- * import { TokenStore } from "@effect-baton/core"
- * import { Layer } from "effect"
- *
- * export const probe = Layer.succeed(TokenStore.ProcessProbe, {
- *   pid: process.pid,
- *   host: "worker-7",
- *   isAlive: (pid) => pid === process.pid
- * })
- * ```
- *
- * @since 0.1.0
- * @category services
- */
-export const ProcessProbe: Context.Reference<{
-  readonly pid: number
-  readonly host: string
-  readonly isAlive: (pid: number) => boolean
-}> = Probe.ProcessProbe
-
-/**
  * A store in a directory: for one process whose runs outlive it.
  *
  * **When to use**
@@ -271,11 +235,3 @@ export const layerFileReadOnly = (
     TokenStore,
     Effect.map(FileReader.make({ directory: options.directory }), (driver) => fromDriver(driver, options))
   )
-
-/**
- * The places around the durable steps of `layerFile`, for crash tests: see `Failpoint`.
- *
- * @since 0.1.0
- * @category testing
- */
-export const failpointsFile: ReadonlyArray<string> = FileSteps.places

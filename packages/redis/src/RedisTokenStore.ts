@@ -297,11 +297,3 @@ export const layerConfig = (
   options: Config.Wrap<Options>
 ): Layer.Layer<TokenStore.TokenStore, Config.ConfigError, Redis.Redis> =>
   Layer.effect(TokenStore.TokenStore, Effect.flatMap(Config.unwrap(options), overRedis))
-
-/**
- * The places around the writing operations, for crash tests: see `Failpoint` of core.
- *
- * @since 0.1.0
- * @category testing
- */
-export const failpoints: ReadonlyArray<string> = RedisStore.steps.places

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 export * as BackgroundModelContract from "./BackgroundModelContract.ts"
+export * as Failpoint from "./Failpoint.ts"
 export * as RedisServer from "./RedisServer.ts"
 export * as ResponseScript from "./ResponseScript.ts"
 export * as ResponsesServer from "./ResponsesServer.ts"

@@ -1,4 +1,4 @@
-import { AgentError, Failpoint, Run, RunState, TokenStore, type TokenStoreError } from "@effect-baton/core"
+import { AgentError, Run, RunState, TokenStore, type TokenStoreError } from "@effect-baton/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,19 +12,6 @@ import * as Views from "./views.ts"
 
 type Store = TokenStore.TokenStore["Service"]
 type RemoveError = Effect.Error<ReturnType<Store["remove"]>>
-
-/** The writing operations, each a step that a crash test can stop at. */
-export const steps = Failpoint.steps("redis", [
-  "create",
-  "acquire",
-  "claim",
-  "renew",
-  "release",
-  "commit",
-  "record",
-  "conclude",
-  "remove"
-])
 
 /** The runs of a namespace, each operation one script on one shard. */
 export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
@@ -101,106 +88,93 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
     create: (run, { due = Duration.zero, facts = [], handled = false, input } = {}) =>
       Effect.andThen(
         agree,
-        steps.take(
-          "create",
-          Effect.flatMap(writable("create", run.runId, StoredRun.encodeUnborn(facts)), (texts) =>
-            scripts.create(
-              command(
-                run.runId,
-                ...kept,
-                JSON.stringify(run),
-                run.agent,
-                Namespace.after(due),
-                ...drawOf(run.runId),
-                handled ? "1" : "0",
-                input?.until ?? "",
-                input?.text ?? "",
-                ...texts
-              ),
-              limit,
-              ([answer, shown]) =>
-                Effect.map(recordOf("create", run.runId, shown), (record) => ({
-                  record,
-                  created: answer === "created"
-                }))
-            )
+        Effect.flatMap(writable("create", run.runId, StoredRun.encodeUnborn(facts)), (texts) =>
+          scripts.create(
+            command(
+              run.runId,
+              ...kept,
+              JSON.stringify(run),
+              run.agent,
+              Namespace.after(due),
+              ...drawOf(run.runId),
+              handled ? "1" : "0",
+              input?.until ?? "",
+              input?.text ?? "",
+              ...texts
+            ),
+            limit,
+            ([answer, shown]) =>
+              Effect.map(recordOf("create", run.runId, shown), (record) => ({
+                record,
+                created: answer === "created"
+              }))
           )
         )
       ),
     read,
     acquire: (id, { owner, steal, ttl }) =>
-      steps.take(
-        "acquire",
-        scripts.acquire(
-          command(id, ...kept, owner, millis(ttl), steal === true ? "1" : "0", ...drawOf(id)),
-          within(ttl),
-          ([answer, first, second]): ReturnType<Store["acquire"]> => {
-            if (answer === "none") return notFound(id)
-            if (answer === "leased") {
-              return Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
-            }
-            const { lease, taken } = takenOf("acquire", owner, first)
-            // Nobody would know of this lease.
-            return Effect.tapError(taken, () => Effect.ignore(release(lease, 0, "as it is", undefined, "back")))
+      scripts.acquire(
+        command(id, ...kept, owner, millis(ttl), steal === true ? "1" : "0", ...drawOf(id)),
+        within(ttl),
+        ([answer, first, second]): ReturnType<Store["acquire"]> => {
+          if (answer === "none") return notFound(id)
+          if (answer === "leased") {
+            return Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
           }
-        )
+          const { lease, taken } = takenOf("acquire", owner, first)
+          // Nobody would know of this lease.
+          return Effect.tapError(taken, () => Effect.ignore(release(lease, 0, "as it is", undefined, "back")))
+        }
       ),
     claim: ({ agents, limit: most, owner, shard, ttl }) => {
       const of = shards.indexOf(shard)
       const many = String(Math.max(0, Math.trunc(most)))
       if (of === -1) return Effect.succeed({ taken: [] })
-      return steps.take(
-        "claim",
-        scripts.claim(
-          [
-            ...Keys.called(shard, [Keys.indexKey(shard, "runs")]),
-            shard,
-            "",
-            ...kept,
-            owner,
-            millis(ttl),
-            many,
-            String(of),
-            String(shards.length),
-            ...agents
-          ],
-          within(ttl),
-          Effect.fnUntraced(function* ([, next, found, unread]) {
-            const unreadable = (error: TokenStoreError.TokenStoreError) =>
-              Effect.logWarning("baton: a run cannot be read, and is left alone", error.message)
-            for (const id of Array.isArray(unread) ? unread.filter(Predicate.isString) : []) {
-              yield* unreadable(RedisFailure.corrupt("claim", Keys.runKey(shard, Run.RunId.make(id))))
-            }
-            const taken = yield* Effect.forEach(Array.isArray(found) ? found : [], (given: unknown) => {
-              const { lease, taken: one } = takenOf("claim", owner, given)
-              return Effect.catch(Effect.asSome(one), (error) =>
-                // One run that cannot be read keeps no other from being taken, and is looked at again later.
-                unreadable(error).pipe(
-                  Effect.andThen(Effect.ignore(release(lease, 0, "later", undefined, "back"))),
-                  Effect.as(Option.none<TokenStore.Taken>())
-                )
+      return scripts.claim(
+        [
+          ...Keys.called(shard, [Keys.indexKey(shard, "runs")]),
+          shard,
+          "",
+          ...kept,
+          owner,
+          millis(ttl),
+          many,
+          String(of),
+          String(shards.length),
+          ...agents
+        ],
+        within(ttl),
+        Effect.fnUntraced(function* ([, next, found, unread]) {
+          const unreadable = (error: TokenStoreError.TokenStoreError) =>
+            Effect.logWarning("baton: a run cannot be read, and is left alone", error.message)
+          for (const id of Array.isArray(unread) ? unread.filter(Predicate.isString) : []) {
+            yield* unreadable(RedisFailure.corrupt("claim", Keys.runKey(shard, Run.RunId.make(id))))
+          }
+          const taken = yield* Effect.forEach(Array.isArray(found) ? found : [], (given: unknown) => {
+            const { lease, taken: one } = takenOf("claim", owner, given)
+            return Effect.catch(Effect.asSome(one), (error) =>
+              // One run that cannot be read keeps no other from being taken, and is looked at again later.
+              unreadable(error).pipe(
+                Effect.andThen(Effect.ignore(release(lease, 0, "later", undefined, "back"))),
+                Effect.as(Option.none<TokenStore.Taken>())
               )
-            })
-            return {
-              taken: taken.flatMap(Option.toArray),
-              ...(next === "" ? {} : { next: Duration.millis(Number(next)) })
-            }
+            )
           })
-        )
+          return {
+            taken: taken.flatMap(Option.toArray),
+            ...(next === "" ? {} : { next: Duration.millis(Number(next)) })
+          }
+        })
       )
     },
     renew: (lease, ttl, seen) =>
-      steps.take(
-        "renew",
-        scripts.renew(
-          command(lease.runId, ...kept, String(lease.fence), millis(ttl), String(seen)),
-          within(ttl),
-          ([answer, facts]): ReturnType<Store["renew"]> =>
-            answer === "done" ? factsOf("renew", lease.runId, facts) : lost(lease)
-        )
+      scripts.renew(
+        command(lease.runId, ...kept, String(lease.fence), millis(ttl), String(seen)),
+        within(ttl),
+        ([answer, facts]): ReturnType<Store["renew"]> =>
+          answer === "done" ? factsOf("renew", lease.runId, facts) : lost(lease)
       ),
-    release: (lease, { attempt, due, parked, seen }) =>
-      steps.take("release", release(lease, seen, Namespace.after(due), parked, attempt)),
+    release: (lease, { attempt, due, parked, seen }) => release(lease, seen, Namespace.after(due), parked, attempt),
     commit: (lease, { facts = [], guard, position, seen }) => {
       const write = (texts: ReadonlyArray<string>): ReturnType<Store["commit"]> =>
         scripts.commit(
@@ -218,48 +192,39 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
               ? answerOf("commit", lease.runId, answer, since, { facts, texts })
               : lost(lease)
         )
-      return steps.take(
-        "commit",
-        // Most commits only write a position.
-        facts.length === 0
-          ? Effect.suspend(() => write([]))
-          : Effect.flatMap(writable("commit", lease.runId, StoredRun.encodeFacts(facts)), write)
-      )
+      // Most commits only write a position.
+      return facts.length === 0
+        ? Effect.suspend(() => write([]))
+        : Effect.flatMap(writable("commit", lease.runId, StoredRun.encodeFacts(facts)), write)
     },
     record: (id, fact, seen) =>
-      steps.take(
-        "record",
-        Effect.flatMap(writable("record", id, StoredRun.encodeFacts([fact])), (texts) =>
-          scripts.record(
-            command(id, ...kept, String(seen), String(fact.incarnation), ...texts),
-            limit,
-            ([answer, since]): ReturnType<Store["record"]> =>
-              answer === "done" ? factsOf("record", id, since, { facts: [fact], texts }) : gone(id)
-          )
+      Effect.flatMap(writable("record", id, StoredRun.encodeFacts([fact])), (texts) =>
+        scripts.record(
+          command(id, ...kept, String(seen), String(fact.incarnation), ...texts),
+          limit,
+          ([answer, since]): ReturnType<Store["record"]> =>
+            answer === "done" ? factsOf("record", id, since, { facts: [fact], texts }) : gone(id)
         )
       ),
     conclude: (id, { due, facts, seen }) =>
-      steps.take(
-        "conclude",
-        Effect.flatMap(writable("conclude", id, StoredRun.encodeFacts(facts)), (texts) =>
-          scripts.conclude(
-            command(
-              id,
-              ...kept,
-              String(seen),
-              Namespace.after(due),
-              facts.map(({ incarnation }) => incarnation).join(","),
-              ...texts
-            ),
-            limit,
-            ([answer, since]): ReturnType<Store["conclude"]> =>
-              answer === "written" || answer === "moved" || answer === "held"
-                ? answerOf("conclude", id, answer, since, { facts, texts })
-                : gone(id)
-          )
+      Effect.flatMap(writable("conclude", id, StoredRun.encodeFacts(facts)), (texts) =>
+        scripts.conclude(
+          command(
+            id,
+            ...kept,
+            String(seen),
+            Namespace.after(due),
+            facts.map(({ incarnation }) => incarnation).join(","),
+            ...texts
+          ),
+          limit,
+          ([answer, since]): ReturnType<Store["conclude"]> =>
+            answer === "written" || answer === "moved" || answer === "held"
+              ? answerOf("conclude", id, answer, since, { facts, texts })
+              : gone(id)
         )
       ),
-    remove: (lease, { force = false } = {}) => steps.take("remove", force ? forget(lease, "") : forgetSafely(lease)),
+    remove: (lease, { force = false } = {}) => (force ? forget(lease, "") : forgetSafely(lease)),
     list,
     count,
     shards,

@@ -8,7 +8,6 @@ import * as Scope from "effect/Scope"
 import { TokenStoreError } from "../../TokenStoreError.ts"
 import type { DirectoryLock } from "./directoryLock.ts"
 import { absent, identify, isSame } from "./fileIdentity.ts"
-import { take } from "./fileSteps.ts"
 import * as LogFormat from "./logFormat.ts"
 import { fromPlatform } from "../ports/storeFailure.ts"
 
@@ -93,10 +92,7 @@ interface Names {
 }
 
 const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, directory: string): Effect.fn.Return<Names> {
-  const sync = take(
-    "sync directory",
-    Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
-  )
+  const sync = Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
   const canSync = yield* Effect.isSuccess(sync)
   let isUnsettled = false
   return {
@@ -129,14 +125,10 @@ const replace = Effect.fnUntraced(function* (
   const next = yield* openFile(fs, temporary)
   let length = 0
   yield* Effect.gen(function* () {
-    yield* fill((bytes) =>
-      Effect.tap(take("write the new log", next.file.writeAll(bytes)), () =>
-        Effect.sync(() => (length += bytes.length))
-      )
-    )
-    yield* take("sync the new log", next.file.sync)
+    yield* fill((bytes) => Effect.tap(next.file.writeAll(bytes), () => Effect.sync(() => (length += bytes.length))))
+    yield* next.file.sync
     yield* check
-    yield* take("rename", fs.rename(temporary, path))
+    yield* fs.rename(temporary, path)
   }).pipe(Effect.onError(() => Effect.andThen(closeFile(next), Effect.ignore(fs.remove(temporary, { force: true })))))
   return { ...next, length }
 })
@@ -251,9 +243,7 @@ export const open = Effect.fnUntraced(function* (
     const asItWas = Effect.suspend(() => assure(length, torn ? reach : length))
     const isFresh = Effect.map(Clock.monotonicTimeNanos, (now) => seen !== undefined && !torn && now - seen < fresh)
     const cut = Effect.suspend(() =>
-      torn
-        ? Effect.tap(take("truncate", current.file.truncate(length)), () => Effect.sync(() => (torn = false)))
-        : Effect.void
+      torn ? Effect.tap(current.file.truncate(length), () => Effect.sync(() => (torn = false))) : Effect.void
     )
     // What this process lost is not its to cut.
     const repair = Effect.suspend(() => (torn ? Effect.andThen(asItWas, cut) : Effect.void))
@@ -268,8 +258,8 @@ export const open = Effect.fnUntraced(function* (
         yield* names.settle
         torn = true
         reach = length + bytes.length
-        yield* take("write", current.file.writeAll(bytes))
-        yield* take("sync", current.file.sync)
+        yield* current.file.writeAll(bytes)
+        yield* current.file.sync
         yield* assure(reach)
         length = reach
         torn = false

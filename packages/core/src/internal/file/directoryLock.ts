@@ -10,9 +10,8 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { TokenStoreError } from "../../TokenStoreError.ts"
 import { absent, identify, isNumbered, isSame } from "./fileIdentity.ts"
-import { take as takeStep } from "./fileSteps.ts"
 import { freshId } from "../primitives/freshId.ts"
-import { ProcessProbe } from "../processProbe.ts"
+import { ProcessProbe } from "../../ProcessProbe.ts"
 import { fromPlatform } from "../ports/storeFailure.ts"
 
 // The lock of a directory is the file `lock.<n>` with the highest number. It is taken by creating the next number, which
@@ -223,7 +222,7 @@ export const acquire = Effect.fnUntraced(function* (
       }
       const number = (top?.number ?? 0) + 1
       const file = path.join(directory, `lock.${number}`)
-      if (!(yield* takeStep("lock", create(file)))) continue
+      if (!(yield* create(file))) continue
       const mine = yield* settleIn(file, number, verdict === "dead" ? top : undefined)
       if (mine !== undefined) return mine
     }
@@ -250,7 +249,7 @@ export const acquire = Effect.fnUntraced(function* (
   // What somebody else put in the place of the lock is not this owner's to release.
   const mine = yield* Effect.acquireRelease(take, ({ file, info, leave }) =>
     Effect.flatMap(isHeld(file, info), (held) =>
-      Effect.andThen(leave, held ? takeStep("unlock", fs.rename(file, `${file}.free`)) : Effect.void)
+      Effect.andThen(leave, held ? fs.rename(file, `${file}.free`) : Effect.void)
     ).pipe(Effect.ignore, Effect.ensuring(leave))
   )
 

@@ -1,0 +1,94 @@
+/**
+ * How this process is called, and which other processes are alive.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+
+/**
+ * What a store asks about processes.
+ *
+ * **Details**
+ *
+ * | field | meaning |
+ * | --- | --- |
+ * | `pid` | the number of this process |
+ * | `host` | the name of the machine, or of the container, in which that number is unique |
+ * | `isAlive` | whether the process with this number is there; it is only asked about processes of the same host |
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Probe {
+  readonly pid: number
+  readonly host: string
+  readonly isAlive: (pid: number) => boolean
+}
+
+// What is used of Node's `process`, where there is one.
+interface ProcessLike {
+  readonly pid: number
+  readonly kill: (pid: number, signal: 0) => unknown
+  readonly getBuiltinModule?: (id: "node:os") => { readonly hostname: () => string } | undefined
+}
+
+const isProcessLike = (u: unknown): u is ProcessLike =>
+  Predicate.hasProperty(u, "pid") &&
+  Predicate.isNumber(u.pid) &&
+  Predicate.hasProperty(u, "kill") &&
+  Predicate.isFunction(u.kill)
+
+/**
+ * How `TokenStore.layerFile` calls this process, and how it tells whether the process that left a lock behind is alive.
+ *
+ * **When to use**
+ *
+ * Provide your own if the default does not know: without Node's `process`, or in a test.
+ *
+ * **Details**
+ *
+ * The default asks `globalThis.process`: its `pid`, the name of the host, and `process.kill(pid, 0)`. Where there is no
+ * `process`, the process is called 1 on `localhost`, and every other counts as alive.
+ *
+ * **Example** (Naming the host)
+ *
+ * ```ts
+ * import { ProcessProbe } from "@effect-baton/core"
+ * import { Layer } from "effect"
+ *
+ * export const probe = Layer.succeed(ProcessProbe.ProcessProbe, {
+ *   pid: process.pid,
+ *   host: "worker-7",
+ *   isAlive: (pid) => pid === process.pid
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const ProcessProbe = Context.Reference<Probe>("@effect-baton/core/ProcessProbe/ProcessProbe", {
+  defaultValue: () => {
+    const process: unknown = Reflect.get(globalThis, "process")
+    if (!isProcessLike(process)) {
+      return { pid: 1, host: "localhost", isAlive: () => true }
+    }
+    return {
+      pid: process.pid,
+      host: Result.getOrElse(
+        Result.try(() => process.getBuiltinModule?.("node:os")?.hostname() ?? "localhost"),
+        () => "localhost"
+      ),
+      isAlive: (pid) =>
+        Result.match(
+          Result.try(() => process.kill(pid, 0)),
+          {
+            onSuccess: () => true,
+            // Not allowed to signal it: it is there, and belongs to somebody else.
+            onFailure: (error) => Predicate.hasProperty(error, "code") && error.code === "EPERM"
+          }
+        )
+    }
+  }
+})

@@ -1,0 +1,179 @@
+/**
+ * Places at which a test lets a process die: before and after each step that changes a store or a disk.
+ *
+ * @since 0.1.0
+ */
+import { TokenStore } from "@effect-baton/core"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+
+/**
+ * One side of one step.
+ *
+ * **Details**
+ *
+ * | field | meaning |
+ * | --- | --- |
+ * | `step` | the operation: a member of `TokenStore` or of `FileSystem`; what is done to an open file is called `write`, `sync` or `truncate` |
+ * | `of` | the id of the run, the shard of a `claim`, or the path of the file |
+ * | `side` | `"after"` is reached only if the operation succeeded |
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Place {
+  readonly step: string
+  readonly of: string
+  readonly side: "before" | "after"
+}
+
+/**
+ * What is done at each place. To let the process die there, send it `SIGKILL`, and return `Effect.never`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reach = (place: Place) => Effect.Effect<void>
+
+const taking =
+  <Step extends string>(reach: Reach) =>
+  <A, E, R>(step: Step, of: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.andThen(
+      Effect.suspend(() => reach({ step, of, side: "before" })),
+      Effect.tap(effect, () => reach({ step, of, side: "after" }))
+    )
+
+/**
+ * The operations of a store that write: the steps of `layerTokenStore`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const stepsOfTokenStore = [
+  "create",
+  "acquire",
+  "claim",
+  "renew",
+  "release",
+  "commit",
+  "record",
+  "conclude",
+  "remove"
+] as const
+
+/**
+ * A store that passes two places with each operation that writes.
+ *
+ * **When to use**
+ *
+ * In crash tests of any store: start a process that dies at a place, start it again, and look at what is left.
+ *
+ * **Example** (Dying before the third commit)
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-baton/core"
+ * import { Failpoint } from "@effect-baton/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * let commits = 0
+ * export const dying = Failpoint.layerTokenStore(({ side, step }) =>
+ *   Effect.suspend(() => {
+ *     if (step !== "commit" || side !== "before" || ++commits < 3) return Effect.void
+ *     process.kill(process.pid, "SIGKILL")
+ *     return Effect.never
+ *   })
+ * ).pipe(Layer.provide(TokenStore.layerMemory))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTokenStore = (reach: Reach): Layer.Layer<TokenStore.TokenStore, never, TokenStore.TokenStore> =>
+  Layer.effect(
+    TokenStore.TokenStore,
+    Effect.map(TokenStore.TokenStore, (store) => {
+      const take = taking<(typeof stepsOfTokenStore)[number]>(reach)
+      return {
+        ...store,
+        create: (run, options) => take("create", run.runId, store.create(run, options)),
+        acquire: (id, options) => take("acquire", id, store.acquire(id, options)),
+        claim: (options) => take("claim", options.shard, store.claim(options)),
+        renew: (lease, ttl, seen) => take("renew", lease.runId, store.renew(lease, ttl, seen)),
+        release: (lease, options) => take("release", lease.runId, store.release(lease, options)),
+        commit: (lease, commit) => take("commit", lease.runId, store.commit(lease, commit)),
+        record: (id, fact, seen) => take("record", id, store.record(id, fact, seen)),
+        conclude: (id, options) => take("conclude", id, store.conclude(id, options)),
+        remove: (lease, options) => take("remove", lease.runId, store.remove(lease, options))
+      }
+    })
+  )
+
+/**
+ * A file system that passes two places with each operation that changes the disk.
+ *
+ * **When to use**
+ *
+ * In crash tests of stores that keep files, such as `TokenStore.layerFile`.
+ *
+ * **Details**
+ *
+ * The steps are `open` (unless it is to read), `write` (also `writeFile` and `writeFileString`), `truncate`, `sync`,
+ * `rename`, `link`, `remove` and `makeDirectory`. What only changes times is no step.
+ *
+ * **Example** (Dying once a log is on the disk)
+ *
+ * ```ts
+ * import { Failpoint } from "@effect-baton/testing"
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Effect, Layer } from "effect"
+ *
+ * export const dying = Failpoint.layerFileSystem(({ of, side, step }) =>
+ *   Effect.suspend(() => {
+ *     if (step !== "sync" || side !== "after" || !of.endsWith("runs.log")) return Effect.void
+ *     process.kill(process.pid, "SIGKILL")
+ *     return Effect.never
+ *   })
+ * ).pipe(Layer.provide(NodeServices.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFileSystem = (reach: Reach): Layer.Layer<FileSystem.FileSystem, never, FileSystem.FileSystem> =>
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (fs) => {
+      const take = taking<"link" | "makeDirectory" | "open" | "remove" | "rename" | "sync" | "truncate" | "write">(
+        reach
+      )
+      const fileOf = (path: string, file: FileSystem.File): FileSystem.File => ({
+        [FileSystem.FileTypeId]: FileSystem.FileTypeId,
+        stat: file.stat,
+        seek: (offset, from) => file.seek(offset, from),
+        read: (buffer, options) => file.read(buffer, options),
+        readAlloc: (size, options) => file.readAlloc(size, options),
+        sync: take("sync", path, file.sync),
+        truncate: (length) => take("truncate", path, file.truncate(length)),
+        write: (buffer) => take("write", path, file.write(buffer)),
+        writeAll: (buffer) => take("write", path, file.writeAll(buffer))
+      })
+      return {
+        ...fs,
+        open: (path, options) =>
+          Effect.map(
+            options?.flag === undefined || options.flag === "r"
+              ? fs.open(path, options)
+              : take("open", path, fs.open(path, options)),
+            (file) => fileOf(path, file)
+          ),
+        link: (from, to) => take("link", to, fs.link(from, to)),
+        makeDirectory: (path, options) => take("makeDirectory", path, fs.makeDirectory(path, options)),
+        remove: (path, options) => take("remove", path, fs.remove(path, options)),
+        rename: (from, to) => take("rename", from, fs.rename(from, to)),
+        truncate: (path, length) => take("truncate", path, fs.truncate(path, length)),
+        writeFile: (path, data, options) => take("write", path, fs.writeFile(path, data, options)),
+        writeFileString: (path, data, options) => take("write", path, fs.writeFileString(path, data, options))
+      }
+    })
+  )
