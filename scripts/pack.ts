@@ -1,6 +1,7 @@
 /**
  * Checks what would be published: packs every package, unpacks them where a consumer would have them, lints their
- * manifests, imports every module from there, and type-checks a program that imports them all. Run it after a build.
+ * manifests, imports every module from there, type-checks a program that imports them all, and looks that no public
+ * declaration names an internal module. Run it after a build.
  */
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -31,6 +32,12 @@ for (const tarball of globSync(join(out, "*.tgz")).toSorted()) {
   // A module with a small initial is a program, not for import.
   const files = globSync(["index.js", "[A-Z]*.js"], { cwd: join(folder, "dist") }).toSorted()
   if (files.length === 0) problems.push(`${name}: nothing was built`)
+  // What users see is told by public modules alone.
+  for (const file of globSync("[A-Z]*.d.ts", { cwd: join(folder, "dist") })) {
+    if (readFileSync(join(folder, "dist", file), "utf8").includes("/internal/")) {
+      problems.push(`${name}: the declarations of ${file} name an internal module`)
+    }
+  }
   modules.push(...files.map((file) => (file === "index.js" ? name : `${name}/${basename(file, ".js")}`)))
 }
 

@@ -266,7 +266,7 @@ describe("an index of rows", () => {
     for (const id of ids.filter(gone)) index.set(idOf(id), undefined)
     const left = ids.filter((id) => !gone(id))
     const found: Array<string> = []
-    let cursor: RunIndex.Place | undefined
+    let cursor: Run.Place | undefined
     do {
       const page = index.find({ _tag: "Listed", limit: 700, ...(cursor === undefined ? {} : { cursor }) }, now)
       found.push(...page.map(({ record }) => record.runId))

@@ -4,172 +4,28 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
-import type * as Stream from "effect/Stream"
 import type * as Prompt from "effect/ai/Prompt"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentResponse.ts"
-import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import type { AdoptOptions, Agent, LeaseOptions, RunInput, RunRef, StreamOptions } from "./internal/agent.ts"
+import type { Agent } from "./AgentDefinition.ts"
+import type { AdoptOptions, EnqueueInput, LeaseOptions, RunInput, RunRef, StreamOptions } from "./RunInput.ts"
 import * as Adopt from "./internal/verbs/adopt.ts"
 import * as Cancel from "./internal/verbs/cancel.ts"
 import * as Complete from "./internal/verbs/complete.ts"
+import * as Enqueue from "./internal/verbs/enqueue.ts"
 import * as Poll from "./internal/verbs/poll.ts"
 import * as Remove from "./internal/verbs/remove.ts"
 import * as Result from "./internal/verbs/result.ts"
 import * as Retry from "./internal/verbs/retry.ts"
 import * as Start from "./internal/verbs/start.ts"
-import * as Streaming from "./internal/verbs/stream.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
-export type * from "./internal/agent.ts"
-export { enqueue } from "./internal/verbs/enqueue.ts"
+export * from "./AgentDefinition.ts"
+export * from "./AgentStreams.ts"
+export type * from "./RunInput.ts"
 
 type Requirements = BackgroundModel | TokenStore
-
-/**
- * Makes an agent.
- *
- * **Details**
- *
- * Its runs go on at the provider when nobody watches, if the model can do that, unless `background` is false.
- *
- * **Example** (An agent whose runs go on in the background)
- *
- * ```ts
- * import { Agent } from "@effect-baton/core"
- *
- * const analyst = Agent.make("analyst", { instructions: "You write sales reports.", background: true })
- * analyst.name // => "analyst"
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = <const Name extends string>(
-  name: Name,
-  options: {
-    readonly instructions?: string
-    readonly background?: boolean
-    readonly version?: string
-    readonly options?: Readonly<Record<string, unknown>>
-  } = {}
-): Agent<Name> => ({ ...options, name })
-
-/**
- * Starts a run, or continues the one that `runId` names, and streams its updates.
- *
- * **When to use**
- *
- * For work that somebody watches. Leaving the stream checkpoints the position and lets the run go on; `resume`
- * continues it. To end a run, `cancel` it.
- *
- * **Details**
- *
- * `completed` and `incomplete` end the stream; `failed`, `cancelled` and `expired` fail it after their last update.
- *
- * **Example** (Printing a report as it is written)
- *
- * ```ts
- * import { Agent } from "@effect-baton/core"
- * import { Console, Stream } from "effect"
- *
- * const analyst = Agent.make("analyst", { instructions: "You write sales reports.", background: true })
- *
- * export const program = Agent.stream(analyst, { input: "How was October?", runId: "october" }).pipe(
- *   Stream.runForEach((update) => Console.log(update.text))
- * )
- * ```
- *
- * @since 0.1.0
- * @category verbs
- */
-export function stream(
-  agent: Agent,
-  input: RunInput & StreamOptions & { readonly background?: boolean; readonly acknowledge: "manual" }
-): Stream.Stream<Delivery, AgentError, Requirements>
-export function stream(
-  agent: Agent,
-  input: RunInput & StreamOptions & { readonly background?: boolean; readonly acknowledge?: "pull" }
-): Stream.Stream<AgentUpdate, AgentError, Requirements>
-export function stream(
-  agent: Agent,
-  input: RunInput & StreamOptions & { readonly background?: boolean }
-): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
-  return Streaming.stream(agent, input)
-}
-
-/**
- * Continues a run right after the last update its consumer finished with, or after the one that carried the token.
- *
- * **Details**
- *
- * It takes the run's lease: `ifLeased` says what happens while another worker holds it. A token from before the stored
- * position reads again from there without taking the stored position back. Resuming a run whose consumer finished it is
- * empty if it completed, and fails as the run did otherwise. A token that was made before the run was retried, or removed
- * and created again, is `TokenInvalid`.
- *
- * **Example** (Going on in another process)
- *
- * ```ts
- * import { Agent } from "@effect-baton/core"
- * import { Console, Stream } from "effect"
- *
- * const analyst = Agent.make("analyst", { instructions: "You write sales reports.", background: true })
- *
- * export const program = Agent.resume(analyst, { runId: "october" }).pipe(
- *   Stream.runForEach((update) => Console.log(update.text))
- * )
- * ```
- *
- * @since 0.1.0
- * @category verbs
- */
-export function resume(
-  agent: Agent,
-  ref: RunRef & StreamOptions & { readonly acknowledge: "manual" }
-): Stream.Stream<Delivery, AgentError, Requirements>
-export function resume(
-  agent: Agent,
-  ref: RunRef & StreamOptions & { readonly acknowledge?: "pull" }
-): Stream.Stream<AgentUpdate, AgentError, Requirements>
-export function resume(
-  agent: Agent,
-  ref: RunRef & StreamOptions
-): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
-  return Streaming.resume(agent, ref)
-}
-
-/**
- * Reads along with a run from its start, or from a token: without a lease or a checkpoint.
- *
- * **When to use**
- *
- * For further viewers of a run that something else advances. It waits for a response that is not opened yet.
- *
- * **Details**
- *
- * A viewer that sees the end of the run records it. It fails with `RunNotOpened` or `Unconfirmed` if nobody holds the run
- * and nobody will open it.
- *
- * **Example** (A second viewer)
- *
- * ```ts
- * import { Agent } from "@effect-baton/core"
- * import { Console, Stream } from "effect"
- *
- * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
- *
- * export const program = Agent.watch(analyst, { runId: "october" }).pipe(
- *   Stream.runForEach((update) => Console.log(update.text))
- * )
- * ```
- *
- * @since 0.1.0
- * @category verbs
- */
-export const watch: (agent: Agent, ref: RunRef) => Stream.Stream<AgentUpdate, AgentError, Requirements> =
-  Streaming.watch
 
 /**
  * Runs an agent to the end.
@@ -225,6 +81,52 @@ export const run: (
  */
 export const start: (agent: Agent, input: RunInput) => Effect.Effect<AgentResponse, AgentError, Requirements> =
   Start.start
+
+/**
+ * Records a run with its input, and leaves it to workers, which open it: the response is `queued`, and carries a
+ * continuation token.
+ *
+ * **When to use**
+ *
+ * In a process that never talks to the provider: a web server that takes orders, a job that plans the work of the night.
+ * It needs no model.
+ *
+ * **Details**
+ *
+ * A worker (`Runs.worker`) of the agent's version opens the run as a stream, and hands it to its `handle`. Instructions and
+ * options are those of the worker's agent. `Agent.resume`, or `Agent.stream` with the same input, opens it at once, whatever
+ * `notBefore` says. `watch`, `poll` and `result` wait for it as `queued`. A cancel before it is opened ends it without
+ * buying anything.
+ *
+ * Repeated with the same `runId` and input it is the same run, and the response says where that stands, without output;
+ * another input is `RunInputMismatch`. Fails with `InputTooLarge` if the input is larger than `RunPolicy.maxInput`, with
+ * `InvalidInput`, and with `StoreFailed`. It fails with `RunNotOpened` or `Unconfirmed` if the run was recorded another way,
+ * and nobody will open it.
+ *
+ * **Gotchas**
+ *
+ * The store keeps the input until the run has ended well: see `keepInput`. Nobody but a holder of the run gets it, and
+ * listings, logs and tokens never have it.
+ *
+ * **Example** (A report for tomorrow)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { DateTime, Effect } from "effect"
+ *
+ * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
+ *
+ * export const program = Effect.gen(function* () {
+ *   const tomorrow = DateTime.add(yield* DateTime.now, { days: 1 })
+ *   yield* Agent.enqueue(analyst, { input: "How was October?", runId: "october", notBefore: tomorrow })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =
+  Enqueue.enqueue
 
 /**
  * Looks at a run once. Its `continuationToken` is there until the run is over; a run that failed is told by the status.

@@ -108,3 +108,14 @@ export type RunStatus = typeof RunStatus.Type
  */
 export const isOver = (status: RunStatus): boolean =>
   status !== "in_progress" && status !== "queued" && status !== "waiting"
+
+/**
+ * Where a run stands in an order: by a number, and by its id among those of the same number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Place {
+  readonly at: number
+  readonly id: RunId
+}

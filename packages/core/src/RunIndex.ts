@@ -3,14 +3,12 @@
  *
  * @since 0.1.0
  */
-import { Ordered, type Place } from "./internal/store/ordered.ts"
-import { type RunId, RunStatus } from "./Run.ts"
+import { Ordered } from "./internal/store/ordered.ts"
+import { type Place, type RunId, RunStatus } from "./Run.ts"
 import { rest } from "./Retention.ts"
 import { isHeld, type Moment, type Row } from "./RunKernel.ts"
 import * as RunState from "./RunState.ts"
 import type { Counts, RunFilter } from "./StoreOperations.ts"
-
-export type { Place } from "./internal/store/ordered.ts"
 
 /**
  * What a driver is asked for.

@@ -13,18 +13,18 @@ import type * as Stream from "effect/Stream"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import type { Agent } from "./internal/agent.ts"
+import type { Agent } from "./AgentDefinition.ts"
 import * as Cancelling from "./internal/runs/cancel.ts"
 import * as Find from "./internal/runs/find.ts"
 import * as Parked from "./internal/runs/parked.ts"
 import * as Waiting from "./internal/runs/wait.ts"
 import * as Worker from "./internal/worker/worker.ts"
-import type { WorkerRun } from "./internal/worker/workerRun.ts"
+import type { WorkerRun } from "./WorkerRun.ts"
 import type { RunId } from "./Run.ts"
 import type { RunRecord } from "./RunRecord.ts"
 import type { Counts, RunFilter, TokenStore } from "./TokenStore.ts"
 
-export type { WorkerRun } from "./internal/worker/workerRun.ts"
+export type { WorkerRun } from "./WorkerRun.ts"
 
 /**
  * Which runs: those of an agent, that stand there, that are parked or not, that have all these labels. What is absent does not

@@ -24,30 +24,11 @@ import type { RequestFailure } from "./internal/failures.ts"
 import * as Http from "./internal/http.ts"
 import { pollAfter } from "./internal/reasons.ts"
 import * as Request from "./internal/request.ts"
+import type { Params } from "./ResponseParams.ts"
 import * as Snapshot from "./internal/snapshot.ts"
 import { OpenAiClient } from "./OpenAiClient.ts"
 
-/**
- * The fields of a create request that are free to choose, by the names and types of the official SDK.
- *
- * **Details**
- *
- * The run decides the others: `background`, `input`, `instructions`, `previous_response_id` and `stream`. Metadata gets
- * the run's id under `baton_run_id`. With `conversation`, the response before is not named: the API refuses both.
- *
- * **Example** (Options of one agent)
- *
- * ```ts
- * import type { OpenAiBackgroundModel } from "@effect-baton/openai"
- *
- * export const options = { service_tier: "flex", tools: [{ type: "web_search" }] } satisfies OpenAiBackgroundModel.Params
- * ```
- *
- * @see https://platform.openai.com/docs/api-reference/responses/create
- * @since 0.1.0
- * @category models
- */
-export type Params = Request.Params
+export type { Params } from "./ResponseParams.ts"
 
 /**
  * Which model to run, and how.

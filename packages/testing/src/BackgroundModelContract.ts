@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Struct from "effect/Struct"
 import * as TestClock from "effect/testing/TestClock"
+import type { Runner } from "./ContractRunner.ts"
 import * as Suite from "./internal/contract/suite.ts"
 import * as Violation from "./internal/contract/violation.ts"
 import * as Bench from "./internal/modelContract/bench.ts"
@@ -32,6 +33,8 @@ const ofModel = [
 const ofRuns = [...themed("under way", Looking.underWay), ...themed("cancelling", Looking.cancelling)]
 const ofRefused = themed("refusal", Looking.refusal)
 const ofFails = themed("failure", Looking.failing)
+
+export type { Runner } from "./ContractRunner.ts"
 
 /**
  * The name of a law, which is also the title of its test.
@@ -116,14 +119,6 @@ export interface Options {
   /** The laws that the model does not promise, and breaks. */
   readonly except?: ReadonlyArray<LawName>
 }
-
-/**
- * What `suite` needs of a test runner: `describe` and `it` of `@effect/vitest` have it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Runner = Suite.Runner
 
 /**
  * The laws, as values: those that `options` have requests for.

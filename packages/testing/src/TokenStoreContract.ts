@@ -30,6 +30,7 @@ import { repetition } from "./internal/contract/repetition.ts"
 import { type Forgetting, retention, retentionOfPlaces } from "./internal/contract/retention.ts"
 import { scale } from "./internal/contract/scale.ts"
 import { stealing } from "./internal/contract/stealing.ts"
+import type { Runner } from "./ContractRunner.ts"
 import * as Suite from "./internal/contract/suite.ts"
 import * as Violation from "./internal/contract/violation.ts"
 
@@ -60,6 +61,8 @@ const ofStore = [
 const ofPlace = themed("durability", durability)
 const ofRetention = themed("retention", retention)
 const ofKeptPlace = themed("retention over closing", retentionOfPlaces)
+
+export type { Runner } from "./ContractRunner.ts"
 
 /**
  * The name of a law, which is also the title of its test.
@@ -139,14 +142,6 @@ export interface Options {
   /** The laws that the store does not promise, and breaks. */
   readonly except?: ReadonlyArray<LawName>
 }
-
-/**
- * What `suite` needs of a test runner: `describe` and `it` of `@effect/vitest` have it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Runner = Suite.Runner
 
 /**
  * The laws, as values: all of the store, those of durability if `options` say how to `reopen` it, and those of how long runs are

@@ -3,13 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as AiError from "effect/ai/AiError"
 import type { ResponseCreateParamsBase } from "openai/resources/responses/responses"
+import type { Params } from "../ResponseParams.ts"
 import { toInput } from "./prompt.ts"
-
-/** The fields that a run decides. */
-type Owned = "background" | "input" | "instructions" | "previous_response_id" | "stream"
-
-/** The fields of a create request that are free to choose. */
-export type Params = Omit<ResponseCreateParamsBase, Owned>
 
 /** The key in a response's metadata that names the run it was made for. */
 const runIdKey = "baton_run_id"

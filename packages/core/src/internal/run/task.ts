@@ -7,7 +7,8 @@ import * as Digest from "effect/crypto/Digest"
 import { AgentError, InvalidInput } from "../../AgentError.ts"
 import type { ModelRequest } from "../../BackgroundModel.ts"
 import { Labels, type RunRecord } from "../../RunRecord.ts"
-import type { Agent, RunInput } from "../agent.ts"
+import type { Agent } from "../../AgentDefinition.ts"
+import type { RunInput } from "../../RunInput.ts"
 import { lazily } from "../primitives/lazily.ts"
 
 const utf8 = new TextEncoder()

@@ -1,15 +1,4 @@
-import type { RunId } from "../../Run.ts"
-
-/**
- * Where a run stands in an order: by a number, and by its id among those of the same number.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Place {
-  readonly at: number
-  readonly id: RunId
-}
+import type { Place, RunId } from "../../Run.ts"
 
 // Small enough to be moved at once, large enough that there are few of them.
 const most = 512

@@ -7,7 +7,8 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
-import type { Agent, EnqueueInput } from "../agent.ts"
+import type { Agent } from "../../AgentDefinition.ts"
+import type { EnqueueInput } from "../../RunInput.ts"
 import * as NewRun from "./newRun.ts"
 import { checkAgent, errorOf, now, type OpenRun } from "../run/openRun.ts"
 import { stuck } from "../run/stuck.ts"
@@ -15,49 +16,7 @@ import { bytesOf, inputOf, invalid } from "../run/task.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { respond } from "../watch/lookAtRun.ts"
 
-/**
- * Records a run with its input, and leaves it to workers, which open it: the response is `queued`, and carries a
- * continuation token.
- *
- * **When to use**
- *
- * In a process that never talks to the provider: a web server that takes orders, a job that plans the work of the night.
- * It needs no model.
- *
- * **Details**
- *
- * A worker (`Runs.worker`) of the agent's version opens the run as a stream, and hands it to its `handle`. Instructions and
- * options are those of the worker's agent. `Agent.resume`, or `Agent.stream` with the same input, opens it at once, whatever
- * `notBefore` says. `watch`, `poll` and `result` wait for it as `queued`. A cancel before it is opened ends it without
- * buying anything.
- *
- * Repeated with the same `runId` and input it is the same run, and the response says where that stands, without output;
- * another input is `RunInputMismatch`. Fails with `InputTooLarge` if the input is larger than `RunPolicy.maxInput`, with
- * `InvalidInput`, and with `StoreFailed`. It fails with `RunNotOpened` or `Unconfirmed` if the run was recorded another way,
- * and nobody will open it.
- *
- * **Gotchas**
- *
- * The store keeps the input until the run has ended well: see `keepInput`. Nobody but a holder of the run gets it, and
- * listings, logs and tokens never have it.
- *
- * **Example** (A report for tomorrow)
- *
- * ```ts
- * import { Agent } from "@effect-baton/core"
- * import { DateTime, Effect } from "effect"
- *
- * const analyst = Agent.make("analyst", { instructions: "You write sales reports." })
- *
- * export const program = Effect.gen(function* () {
- *   const tomorrow = DateTime.add(yield* DateTime.now, { days: 1 })
- *   yield* Agent.enqueue(analyst, { input: "How was October?", runId: "october", notBefore: tomorrow })
- * })
- * ```
- *
- * @since 0.1.0
- * @category verbs
- */
+/** Records a run with its input, and leaves it to workers. */
 export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =
   Effect.fn("Agent.enqueue")(function* (agent, options) {
     const store = yield* typedStore

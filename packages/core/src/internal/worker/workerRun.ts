@@ -10,10 +10,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
-import type { RunId } from "../../Run.ts"
 import { hold } from "../advance/advance.ts"
 import { type Advance, advanceHeld } from "../advance/advancing.ts"
-import type { Agent, StreamOptions } from "../agent.ts"
+import type { StreamOptions } from "../../RunInput.ts"
 import * as Backoff from "../primitives/backoff.ts"
 import * as Acknowledge from "../hold/acknowledge.ts"
 import { acquire, type HeldRun } from "../hold/heldRun.ts"
@@ -21,24 +20,7 @@ import { timeOf } from "../hold/lease.ts"
 import * as Instruments from "../telemetry/instruments.ts"
 import { checkVersion, type OpenRun, unableOf } from "../run/openRun.ts"
 import type { Lease, Taken } from "../../TokenStore.ts"
-
-/**
- * A run in the hands of a worker.
- *
- * **Details**
- *
- * `updates` go on after the last update that a consumer of the run finished with. `attempt` is 1 when the run is tried
- * for the first time since its consumer came as far as it is now.
- *
- * @since 0.1.0
- * @category models
- */
-export interface WorkerRun<out Element = AgentUpdate> {
-  readonly agent: Agent
-  readonly runId: RunId
-  readonly attempt: number
-  readonly updates: Stream.Stream<Element, AgentError>
-}
+import type { WorkerRun } from "../../WorkerRun.ts"
 
 /** What a worker does with a run, and how often it tries. */
 export interface Handling<E> extends Pick<StreamOptions, "acknowledge"> {

@@ -2,18 +2,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
+import type { Runner } from "../../ContractRunner.ts"
 import { ContractViolation } from "./violation.ts"
 
 // What the suites of all ports share: how laws become tests.
-
-/** What a suite needs of a test runner. */
-export interface Runner {
-  readonly describe: (name: string, body: () => void) => void
-  readonly it: {
-    readonly effect: (name: string, body: () => Effect.Effect<void, unknown>, timeout: number) => void
-    readonly live: (name: string, body: () => Effect.Effect<void, unknown>, timeout: number) => void
-  }
-}
 
 /** What keeps the laws, in a word. */
 type Subject = "store" | "model"

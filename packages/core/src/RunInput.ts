@@ -1,30 +1,13 @@
-import type * as DateTime from "effect/DateTime"
-import type * as Prompt from "effect/ai/Prompt"
-import type { ContinuationToken } from "../ContinuationToken.ts"
-import type { KeptUntil, Labels } from "../RunRecord.ts"
-import type { Session } from "../Session.ts"
-
-// What agents and calls look like, for the modules that work on runs. `Agent.ts` makes it public.
-
 /**
- * An agent: a name, instructions and options. A value, without state: the same agent serves any number of runs.
+ * What the verbs of agents are given: a task, the name of a run, and how it is read. `Agent` exports all of it.
  *
  * @since 0.1.0
- * @category models
  */
-export interface Agent<out Name extends string = string> {
-  readonly name: Name
-  readonly instructions?: string
-  /**
-   * Whether its runs go on at the provider when nobody watches; a call may say otherwise. If it is absent they do, for a
-   * model that can.
-   */
-  readonly background?: boolean
-  /** Changes with the agent's meaning: a run is not continued by another version unless the policy allows it. */
-  readonly version?: string
-  /** Options for the provider, beside those of its layer. */
-  readonly options?: Readonly<Record<string, unknown>>
-}
+import type * as DateTime from "effect/DateTime"
+import type * as Prompt from "effect/ai/Prompt"
+import type { ContinuationToken } from "./ContinuationToken.ts"
+import type { KeptUntil, Labels } from "./RunRecord.ts"
+import type { Session } from "./Session.ts"
 
 /**
  * Names a run that exists: by its id, or by a position in it (a token, or the text that `ContinuationToken.encode` made).
