@@ -24,7 +24,7 @@ const whole = [
   "test/openai/Transcripts.test.ts",
   "test/openai/Waiting.test.ts",
   "test/redis/**/*.test.ts",
-  "test/testing/sandbox.test.ts"
+  "test/sandbox/sandbox.test.ts"
 ]
 
 /** Begins with what takes longest, also where no earlier run has told what that is. */

@@ -1,6 +1,6 @@
 /** Where the stores keep their runs. All of it is gone when the scope closes. */
 import { NodeRedis } from "@effect/platform-node"
-import { RedisServer } from "@effect-baton/testing"
+import { RedisServer } from "@effect-baton/sandbox"
 import { Config, Context, Data, Effect, FileSystem, Layer, Option, Random } from "effect"
 import { Redis } from "effect/persistence"
 import { place } from "./build.ts"

@@ -2,7 +2,7 @@
 // elsewhere: every report is whole, and bought once.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent } from "@effect-baton/core"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { Console, Data, Effect, Fiber, Layer, Stream } from "effect"
 import { analyst, task } from "./analyst.ts"
 import { allFinished, startWorker } from "./child.ts"

@@ -3,7 +3,7 @@
 //
 //   pnpm demo --store redis      (the Redis at REDIS_URL, or a redis-server of the demo's own)
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { Console, Context, Data, Effect, FileSystem, Layer, Schema, Stdio, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"

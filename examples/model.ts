@@ -1,5 +1,5 @@
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { Config, Console, Context, Effect, Layer, Option, Redacted } from "effect"
 
 /** The address of the sandbox on this machine that plays the model; none where OpenAI is asked. */

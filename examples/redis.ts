@@ -1,6 +1,6 @@
 import { NodeRedis } from "@effect/platform-node"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { RedisServer } from "@effect-baton/testing"
+import { RedisServer } from "@effect-baton/sandbox"
 import { Config, Context, Data, Effect, Layer, Option, Random } from "effect"
 
 class NoRedis extends Data.TaggedError("NoRedis")<{ readonly message: string }> {}

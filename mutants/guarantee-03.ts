@@ -67,7 +67,7 @@ export default [
     guarantee: 3,
     breaks: "what the file store reports survives a power failure",
     file: "packages/core/src/internal/file/appendLog.ts",
-    find: 'yield* take("sync", current.file.sync)',
+    find: "yield* current.file.sync",
     replace: "",
     test: "test/core/TokenStoreFileRecovery.test.ts",
     title: "a commit is one write and one sync, however many are made at once"
@@ -77,8 +77,8 @@ export default [
     guarantee: 3,
     breaks: "a write of the file store that failed leaves nothing behind for the next one",
     file: "packages/core/src/internal/file/appendLog.ts",
-    find: 'torn ? Effect.tap(take("truncate"',
-    replace: 'torn && length === 0 ? Effect.tap(take("truncate"',
+    find: "torn ? Effect.tap(current",
+    replace: "torn && length === 0 ? Effect.tap(current",
     test: "test/core/TokenStoreFileRecovery.test.ts",
     title: "a write that cannot be synced, nor taken back, is not there later"
   },

@@ -45,10 +45,10 @@ export default [
     id: "sandbox-off-schema",
     guarantee: 5,
     breaks: "the sandbox answers as the published schema says",
-    file: "packages/testing/src/internal/sandbox/responseObject.ts",
+    file: "packages/sandbox/src/internal/server/responseObject.ts",
     find: 'parallel_tool_calls: body["parallel_tool_calls"] ?? true,',
     replace: "",
-    test: "test/testing/OpenApi.test.ts",
+    test: "test/sandbox/OpenApi.test.ts",
     title: "answers as the schemas generated from it say but for what is named here"
   },
   {

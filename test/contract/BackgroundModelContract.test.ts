@@ -1,12 +1,7 @@
 import { BackgroundModel } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
-import {
-  BackgroundModelContract,
-  ResponseScript,
-  ResponsesServer,
-  SalesAnalyst,
-  ScriptedModel
-} from "@effect-baton/testing"
+import { ResponseScript, ResponsesServer, SalesAnalyst } from "@effect-baton/sandbox"
+import { BackgroundModelContract, ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Stream, Struct } from "effect"
 import { AiError, Prompt } from "effect/ai"

@@ -3,7 +3,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { Run, RunState, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, FileSystem, Layer, Option, type Scope } from "effect"
 import { client, describeShared } from "../support/redisServer.ts"

@@ -1,5 +1,5 @@
 import { NodeServices } from "@effect/platform-node"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Random } from "effect"
 import { run } from "./child.ts"

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { Run, RunState, TokenStore } from "@effect-baton/core"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option } from "effect"
 import { run } from "./child.ts"

@@ -1,6 +1,6 @@
 // Every example that is a program runs as it is, on the sandbox. (05 and 07 are tests themselves.)
 import { NodeServices } from "@effect/platform-node"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"

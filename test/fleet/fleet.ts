@@ -2,7 +2,7 @@
 import { Agent, type RunRecord, Runs, RunState } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { NodeServices } from "@effect/platform-node"
 import { Duration, Effect, FileSystem, Layer, Redacted, Schedule, type Scope, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"

@@ -1,7 +1,7 @@
 // How runs end, end to end: an agent over the sandbox, streamed and polled, for who advances a run and for who watches it.
 import { Agent, type AgentUpdate, RunPolicy, TokenStore } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
-import { ResponsesServer, type SandboxTrouble } from "@effect-baton/testing"
+import { ResponsesServer, type SandboxTrouble } from "@effect-baton/sandbox"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, type Duration, Effect, Fiber, Layer, Option, Redacted, Schedule, Stream } from "effect"
 import { analyst, statusOf, textOf } from "../support/runs.ts"

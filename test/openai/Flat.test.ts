@@ -1,7 +1,7 @@
 // Guarantee 12 end to end: 200,000 deltas of one run, and the memory that they leave behind.
 import { Agent, TokenStore } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
-import { ResponsesServer } from "@effect-baton/testing"
+import { ResponsesServer } from "@effect-baton/sandbox"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import { setFlagsFromString } from "node:v8"

@@ -1,5 +1,5 @@
 import { BackgroundModel } from "@effect-baton/core/BackgroundModel"
-import { readDirectory } from "@effect-baton/testing/Transcript"
+import { readDirectory } from "@effect-baton/sandbox/Transcript"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, Effect, Option } from "effect"

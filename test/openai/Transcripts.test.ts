@@ -2,7 +2,7 @@
 // stream is cut after every update, and resumed.
 import { Agent, type AgentUpdate, BackgroundModel, RunPolicy, TokenStore } from "@effect-baton/core"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
-import { ResponsesServer, Transcript } from "@effect-baton/testing"
+import { ResponsesServer, Transcript } from "@effect-baton/sandbox"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, Duration, Effect, Exit, Layer, Option, Redacted, Result, Schedule, Stream, Struct } from "effect"

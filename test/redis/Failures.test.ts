@@ -1,7 +1,8 @@
 // What many runs see when the Redis that keeps their positions fails under them.
 import { Agent, type AgentError, RunPolicy, TokenStore, type TokenStoreError } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import { type RedisServer as Redis, ScriptedModel } from "@effect-baton/testing"
+import { type RedisServer as Redis } from "@effect-baton/sandbox"
+import { ScriptedModel } from "@effect-baton/testing"
 import { assert, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Latch, Layer, Option, References, Result, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,5 +1,5 @@
 import { RunRecord, RunState } from "@effect-baton/core"
-import type { SandboxLedger } from "@effect-baton/testing"
+import type { SandboxLedger } from "@effect-baton/sandbox"
 import type { Line } from "./line.ts"
 import type { Plan } from "./plan.ts"
 

@@ -1,4 +1,4 @@
-import type { SandboxLedger } from "@effect-baton/testing"
+import type { SandboxLedger } from "@effect-baton/sandbox"
 import type { Line, Update } from "./line.ts"
 import type { Plan } from "./plan.ts"
 

@@ -2,7 +2,7 @@
 // What the consumers kept in their own files is held against the ledger of the sandbox server.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import type { RunRecord } from "@effect-baton/core"
-import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/testing"
+import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/sandbox"
 import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"

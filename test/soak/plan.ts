@@ -1,4 +1,4 @@
-import { type ResponseScript, SandboxTrouble } from "@effect-baton/testing"
+import { type ResponseScript, SandboxTrouble } from "@effect-baton/sandbox"
 import { type Chance, chance } from "./random.ts"
 
 type Trouble = SandboxTrouble.Trouble

@@ -1,7 +1,7 @@
 import { NodeRedis, NodeServices } from "@effect/platform-node"
 import { Runs, TokenStore } from "@effect-baton/core"
 import { RedisTokenStore } from "@effect-baton/redis"
-import type { RedisServer } from "@effect-baton/testing"
+import type { RedisServer } from "@effect-baton/sandbox"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { join } from "node:path"
 import type { Task } from "./line.ts"

@@ -1,5 +1,5 @@
 import { NodeRedis } from "@effect/platform-node"
-import { RedisServer as Redis } from "@effect-baton/testing"
+import { RedisServer as Redis } from "@effect-baton/sandbox"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { Redis as Client } from "effect/persistence"

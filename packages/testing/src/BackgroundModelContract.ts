@@ -10,8 +10,8 @@ import type * as Layer from "effect/Layer"
 import * as Struct from "effect/Struct"
 import * as TestClock from "effect/testing/TestClock"
 import type { Runner } from "./ContractRunner.ts"
+import type { ContractViolation } from "./ContractViolation.ts"
 import * as Suite from "./internal/contract/suite.ts"
-import * as Violation from "./internal/contract/violation.ts"
 import * as Bench from "./internal/modelContract/bench.ts"
 import * as Looking from "./internal/modelContract/looking.ts"
 import { resuming } from "./internal/modelContract/resuming.ts"
@@ -35,6 +35,7 @@ const ofRefused = themed("refusal", Looking.refusal)
 const ofFails = themed("failure", Looking.failing)
 
 export type { Runner } from "./ContractRunner.ts"
+export { ContractViolation } from "./ContractViolation.ts"
 
 /**
  * The name of a law, which is also the title of its test.
@@ -56,22 +57,6 @@ export interface Law {
   readonly about: string
   readonly check: Effect.Effect<void, ContractViolation, BackgroundModel.BackgroundModel>
 }
-
-/**
- * A model breaks a promise: what was expected, and what came. `cause` is what the model itself failed with, if it did.
- *
- * @since 0.1.0
- * @category errors
- */
-export const ContractViolation: typeof Violation.ContractViolation = Violation.ContractViolation
-
-/**
- * The type of `ContractViolation`.
- *
- * @since 0.1.0
- * @category errors
- */
-export type ContractViolation = Violation.ContractViolation
 
 /**
  * What a model is asked. The suite names the run and the agent, and asks for the background.

@@ -13,9 +13,9 @@ import * as Stream from "effect/Stream"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import { attach, compile, type Entry, type Played, snapshot } from "./internal/playback.ts"
-import type { End, Shown, Step } from "./internal/step.ts"
+import type { End, Shown, Step } from "./ScriptStep.ts"
 
-export type { End, Shown, Step } from "./internal/step.ts"
+export type { End, Shown, Step } from "./ScriptStep.ts"
 
 /**
  * The model writes text: one event with a delta, or with several. `item` tells which of several texts side by side.

@@ -31,8 +31,8 @@ import { type Forgetting, retention, retentionOfPlaces } from "./internal/contra
 import { scale } from "./internal/contract/scale.ts"
 import { stealing } from "./internal/contract/stealing.ts"
 import type { Runner } from "./ContractRunner.ts"
+import type { ContractViolation } from "./ContractViolation.ts"
 import * as Suite from "./internal/contract/suite.ts"
-import * as Violation from "./internal/contract/violation.ts"
 
 const themed = <Name extends string, Subject>(
   about: string,
@@ -63,6 +63,7 @@ const ofRetention = themed("retention", retention)
 const ofKeptPlace = themed("retention over closing", retentionOfPlaces)
 
 export type { Runner } from "./ContractRunner.ts"
+export { ContractViolation } from "./ContractViolation.ts"
 
 /**
  * The name of a law, which is also the title of its test.
@@ -84,22 +85,6 @@ export interface Law {
   readonly about: string
   readonly check: Effect.Effect<void, ContractViolation, TokenStore.TokenStore>
 }
-
-/**
- * A store breaks a promise: what was expected, and what came. `cause` is what the store itself failed with, if it did.
- *
- * @since 0.1.0
- * @category errors
- */
-export const ContractViolation: typeof Violation.ContractViolation = Violation.ContractViolation
-
-/**
- * The type of `ContractViolation`.
- *
- * @since 0.1.0
- * @category errors
- */
-export type ContractViolation = Violation.ContractViolation
 
 /**
  * How a store is tried.

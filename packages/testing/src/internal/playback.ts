@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import type * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import * as Output from "./output.ts"
-import type { End, Step } from "./step.ts"
+import type { End, Step } from "../ScriptStep.ts"
 
 export interface Entry {
   readonly at: number

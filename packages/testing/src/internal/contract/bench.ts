@@ -6,7 +6,8 @@ import * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
-import { ContractViolation, equal } from "./violation.ts"
+import { ContractViolation } from "../../ContractViolation.ts"
+import { equal } from "./violation.ts"
 
 export type Store = TokenStore.TokenStore["Service"]
 

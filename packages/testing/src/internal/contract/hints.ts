@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { all, type Bench, idOf, lasting, type Law, leave, leaveForGood, newRun } from "./bench.ts"
-import { ContractViolation, equal } from "./violation.ts"
+import { ContractViolation } from "../../ContractViolation.ts"
+import { equal } from "./violation.ts"
 
 type Hint = TokenStore.Wakeup
 type Work = Extract<Hint, { readonly _tag: "Work" }>

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type { Runner } from "../../ContractRunner.ts"
-import { ContractViolation } from "./violation.ts"
+import { ContractViolation } from "../../ContractViolation.ts"
 
 // What the suites of all ports share: how laws become tests.
 

@@ -1,24 +1,6 @@
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-
-/**
- * A store or a model does not do what each of its kind promises: what was expected, and what came.
- *
- * **Details**
- *
- * `cause` is what the store or the model itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
- * difference.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ContractViolation extends Data.TaggedError("ContractViolation")<{
-  readonly message: string
-  readonly expected?: unknown
-  readonly actual?: unknown
-  readonly cause?: unknown
-}> {}
+import { ContractViolation } from "../../ContractViolation.ts"
 
 /** Fails unless both are the same by their content. */
 export const equal = (actual: unknown, expected: unknown, message: string): Effect.Effect<void, ContractViolation> =>

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as AiError from "effect/ai/AiError"
-import { ContractViolation } from "../contract/violation.ts"
+import { ContractViolation } from "../../ContractViolation.ts"
 
 export type Model = BackgroundModel.BackgroundModel["Service"]
 export type Event = BackgroundModel.ModelEvent

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
-import { ContractViolation, refused } from "../contract/violation.ts"
+import { ContractViolation } from "../../ContractViolation.ts"
+import { refused } from "../contract/violation.ts"
 import { afterOf, type Bench, type Heard, holds, lastNumber, type Law, says, type Told } from "./bench.ts"
 import * as Story from "./story.ts"
 

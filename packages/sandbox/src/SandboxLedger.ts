@@ -75,7 +75,7 @@ export type LedgerResponse = typeof LedgerResponse.Type
  * @example
  * ```ts
  * import { Schema } from "effect"
- * import { SandboxLedger } from "@effect-baton/testing/SandboxLedger"
+ * import { SandboxLedger } from "@effect-baton/sandbox/SandboxLedger"
  *
  * const read = Schema.decodeUnknownSync(SandboxLedger)
  * read({ requests: [], responses: [], troubles: {} }).responses.length // => 0

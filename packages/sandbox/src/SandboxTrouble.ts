@@ -95,7 +95,7 @@ const limits = {
  *
  * @example
  * ```ts
- * import type { Trouble } from "@effect-baton/testing/SandboxTrouble"
+ * import type { Trouble } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * const flaky: ReadonlyArray<Trouble> = [
  *   { _tag: "Reset", after: 10, times: 2 },
@@ -216,7 +216,7 @@ const fromWords = (text: string): ReadonlyArray<unknown> =>
  * @example
  * ```ts
  * import { Effect } from "effect"
- * import { parse } from "@effect-baton/testing/SandboxTrouble"
+ * import { parse } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * Effect.runSync(parse("Reset after=3; StuckQueued")) // => [ { _tag: "Reset", after: 3 }, { _tag: "StuckQueued" } ]
  * ```
@@ -246,7 +246,7 @@ export const parse = Effect.fnUntraced(
  *
  * @example
  * ```ts
- * import { rateLimited } from "@effect-baton/testing/SandboxTrouble"
+ * import { rateLimited } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * rateLimited({ retryAfter: 90 }).times // => 1
  * ```
@@ -274,8 +274,8 @@ export const rateLimited = (options?: {
  *
  * @example
  * ```ts
- * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
- * import { insufficientQuota } from "@effect-baton/testing/SandboxTrouble"
+ * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+ * import { insufficientQuota } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * const server = ResponsesServer.layer({ troubles: [insufficientQuota] })
  * ```
@@ -296,7 +296,7 @@ export const insufficientQuota: Trouble = {
  *
  * @example
  * ```ts
- * import { serverErrors } from "@effect-baton/testing/SandboxTrouble"
+ * import { serverErrors } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * serverErrors(3, { on: "retrieve" }).times // => 3
  * ```
@@ -322,8 +322,8 @@ export const serverErrors = (
  *
  * @example
  * ```ts
- * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
- * import { unauthorized } from "@effect-baton/testing/SandboxTrouble"
+ * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+ * import { unauthorized } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * const server = ResponsesServer.layer({ troubles: [unauthorized] })
  * ```

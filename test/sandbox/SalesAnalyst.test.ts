@@ -1,5 +1,5 @@
-import { lorem, type ModelRequest, splitDeltas } from "@effect-baton/testing/ResponseScript"
-import * as SalesAnalyst from "@effect-baton/testing/SalesAnalyst"
+import { lorem, type ModelRequest, splitDeltas } from "@effect-baton/sandbox/ResponseScript"
+import * as SalesAnalyst from "@effect-baton/sandbox/SalesAnalyst"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 

@@ -1,5 +1,5 @@
 // The ends that the sandbox tells of, verified by the official SDK.
-import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Queue, Redacted } from "effect"

@@ -5,7 +5,7 @@ import { ChildProcess } from "effect/process"
 import OpenAI from "openai"
 import { call, created, textOf } from "./sdk.ts"
 
-const program = new URL("../../packages/testing/src/sandbox.ts", import.meta.url).pathname
+const program = new URL("../../packages/sandbox/src/sandbox.ts", import.meta.url).pathname
 
 const sandbox = (...flags: ReadonlyArray<string>) => ChildProcess.make(process.execPath, [program, ...flags])
 

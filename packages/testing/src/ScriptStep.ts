@@ -1,3 +1,8 @@
+/**
+ * The steps that the script of a scripted model is made of. `ScriptedModel` exports them.
+ *
+ * @since 0.1.0
+ */
 import type { BackgroundModel, Run } from "@effect-baton/core"
 import type * as Duration from "effect/Duration"
 import type * as AiError from "effect/ai/AiError"

@@ -1,14 +1,14 @@
 /** Every kind of answer that the sandbox gives, asked for over HTTP and kept as it came. */
-import type { ResponseScript, ScriptEnd, ScriptItem } from "@effect-baton/testing/ResponseScript"
-import { layer, ResponsesServer, type ResponsesServerOptions } from "@effect-baton/testing/ResponsesServer"
+import type { ResponseScript, ScriptEnd, ScriptItem } from "@effect-baton/sandbox/ResponseScript"
+import { layer, ResponsesServer, type ResponsesServerOptions } from "@effect-baton/sandbox/ResponsesServer"
 import {
   insufficientQuota,
   rateLimited,
   serverErrors,
   type Trouble,
   unauthorized
-} from "@effect-baton/testing/SandboxTrouble"
-import type { Transcript } from "@effect-baton/testing/Transcript"
+} from "@effect-baton/sandbox/SandboxTrouble"
+import type { Transcript } from "@effect-baton/sandbox/Transcript"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Context, Effect, Layer, Predicate, Queue, Redacted } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,5 +1,6 @@
+#!/usr/bin/env node
 /**
- * The sandbox Responses server as a program: `pnpm sandbox --port 4010`.
+ * The sandbox Responses server as a program: `npx @effect-baton/sandbox --port 8787`.
  *
  * It prints one line with its address, listens on 127.0.0.1 alone, and ends
  * at SIGINT or SIGTERM.
@@ -69,11 +70,11 @@ const command = Command.make(
   Command.withDescription("A sandbox on loopback that speaks the Responses API"),
   Command.withExamples([
     {
-      command: 'sandbox --port 4010 --pace "10 millis"',
+      command: 'sandbox --port 8787 --pace "10 millis"',
       description: "Stream a delta every 10 milliseconds"
     },
     {
-      command: 'sandbox --port 4010 --trouble "EndEarly after=20 times=3"',
+      command: 'sandbox --port 8787 --trouble "EndEarly after=20 times=3"',
       description: "End the first three streams early"
     }
   ])

@@ -1,5 +1,5 @@
-import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
-import { SandboxLedger } from "@effect-baton/testing/SandboxLedger"
+import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+import { SandboxLedger } from "@effect-baton/sandbox/SandboxLedger"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"

@@ -80,7 +80,7 @@ const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Transcript))
  * ```ts
  * import { NodeServices } from "@effect/platform-node"
  * import { Effect } from "effect"
- * import * as Transcript from "@effect-baton/testing/Transcript"
+ * import * as Transcript from "@effect-baton/sandbox/Transcript"
  *
  * const recording = Transcript.read("transcripts/background-poll.json").pipe(
  *   Effect.provide(NodeServices.layer)
@@ -106,7 +106,7 @@ export const read = Effect.fnUntraced(
  * ```ts
  * import { NodeServices } from "@effect/platform-node"
  * import { Effect } from "effect"
- * import * as Transcript from "@effect-baton/testing/Transcript"
+ * import * as Transcript from "@effect-baton/sandbox/Transcript"
  *
  * const recordings = Transcript.readDirectory("transcripts").pipe(Effect.provide(NodeServices.layer))
  * ```

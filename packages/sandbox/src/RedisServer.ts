@@ -79,7 +79,7 @@ export class RedisServer extends Context.Service<
     readonly pause: Effect.Effect<void>
     readonly resume: Effect.Effect<void>
   }
->()("@effect-baton/testing/RedisServer") {}
+>()("@effect-baton/sandbox/RedisServer") {}
 
 /**
  * The program that would be started, where there is one.
@@ -126,7 +126,7 @@ const sendTo =
  * **Example** (A server that is a cluster)
  *
  * ```ts
- * import { RedisServer } from "@effect-baton/testing"
+ * import { RedisServer } from "@effect-baton/sandbox"
  * import { Effect } from "effect"
  *
  * export const program = Effect.gen(function* () {
@@ -154,7 +154,7 @@ export const start = (options: Options = {}): Effect.Effect<RedisServer["Service
  * **Example** (What the nodes are called)
  *
  * ```ts
- * import { RedisServer } from "@effect-baton/testing"
+ * import { RedisServer } from "@effect-baton/sandbox"
  * import { Effect } from "effect"
  *
  * export const program = Effect.gen(function* () {
@@ -196,7 +196,7 @@ export type Replica = RedisServer["Service"] & {
  * **Example** (A failover)
  *
  * ```ts
- * import { RedisServer } from "@effect-baton/testing"
+ * import { RedisServer } from "@effect-baton/sandbox"
  * import { Effect } from "effect"
  *
  * export const program = Effect.gen(function* () {

@@ -65,8 +65,8 @@ const latestTable = Effect.fnUntraced(function* (candidates: ReadonlyArray<strin
  *
  * @example
  * ```ts
- * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
- * import * as SalesAnalyst from "@effect-baton/testing/SalesAnalyst"
+ * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+ * import * as SalesAnalyst from "@effect-baton/sandbox/SalesAnalyst"
  *
  * const server = ResponsesServer.layer({ model: SalesAnalyst.model, pace: "10 millis" })
  * ```

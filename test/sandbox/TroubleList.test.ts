@@ -1,6 +1,6 @@
 // Every trouble, as it is typed after `--trouble`: for a whole server and for a request, with the same effect.
-import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
-import { parse, type Trouble } from "@effect-baton/testing/SandboxTrouble"
+import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+import { parse, type Trouble } from "@effect-baton/sandbox/SandboxTrouble"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"

@@ -16,8 +16,8 @@ import * as Schema from "effect/Schema"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Http from "node:http"
-import { Responses } from "./internal/sandbox/responses.ts"
-import { routes } from "./internal/sandbox/routes.ts"
+import { Responses } from "./internal/server/responses.ts"
+import { routes } from "./internal/server/routes.ts"
 import type { SandboxModel } from "./ResponseScript.ts"
 import * as SalesAnalyst from "./SalesAnalyst.ts"
 import type { SandboxLedger } from "./SandboxLedger.ts"
@@ -101,7 +101,7 @@ export class ResponsesServerError extends Schema.TaggedError<ResponsesServerErro
  * ```ts
  * import { Effect } from "effect"
  * import OpenAI from "openai"
- * import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+ * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
  *
  * const program = Effect.gen(function*() {
  *   const server = yield* ResponsesServer
@@ -135,7 +135,7 @@ export class ResponsesServer extends Context.Service<
     /** Changes the time between deltas, also for responses under way. */
     readonly setPace: (pace: Duration.Input) => Effect.Effect<void>
   }
->()("@effect-baton/testing/ResponsesServer") {
+>()("@effect-baton/sandbox/ResponsesServer") {
   /**
    * Starts a server for as long as the layer lives. Self-contained on Node.
    * Fails with `ResponsesServerError` when the port is taken, and with
@@ -205,7 +205,7 @@ const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
  *
  * @example
  * ```ts
- * import * as ResponsesServer from "@effect-baton/testing/ResponsesServer"
+ * import * as ResponsesServer from "@effect-baton/sandbox/ResponsesServer"
  *
  * const paced = ResponsesServer.layer({ pace: "10 millis", troubles: [{ _tag: "EndEarly", after: 20, times: 1 }] })
  * ```

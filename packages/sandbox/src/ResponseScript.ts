@@ -102,7 +102,7 @@ export type SandboxModel = (request: ModelRequest) => Effect.Effect<ResponseScri
  *
  * @example
  * ```ts
- * import { splitDeltas } from "@effect-baton/testing/ResponseScript"
+ * import { splitDeltas } from "@effect-baton/sandbox/ResponseScript"
  *
  * splitDeltas("The north grew.") // => ["The", " north", " grew."]
  * ```
@@ -117,7 +117,7 @@ export const splitDeltas = (text: string): ReadonlyArray<string> => text.match(/
  *
  * @example
  * ```ts
- * import { message } from "@effect-baton/testing/ResponseScript"
+ * import { message } from "@effect-baton/sandbox/ResponseScript"
  *
  * message("Two and two are four.").items.length // => 1
  * ```
@@ -169,7 +169,7 @@ const loremWords = [
  *
  * @example
  * ```ts
- * import { lorem } from "@effect-baton/testing/ResponseScript"
+ * import { lorem } from "@effect-baton/sandbox/ResponseScript"
  *
  * lorem(200_000).items[0]?.deltas.length // => 200000
  * ```

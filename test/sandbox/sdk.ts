@@ -1,4 +1,4 @@
-import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
 import { Effect } from "effect"
 import OpenAI, { APIError } from "openai"
 import type { ResponseCreateParamsStreaming, ResponseStreamEvent } from "openai/resources/responses/responses"

@@ -1,5 +1,5 @@
-import { lorem, message } from "@effect-baton/testing/ResponseScript"
-import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
+import { lorem, message } from "@effect-baton/sandbox/ResponseScript"
+import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
 import {
   insufficientQuota,
   parse,
@@ -7,7 +7,7 @@ import {
   serverErrors,
   type Trouble,
   unauthorized
-} from "@effect-baton/testing/SandboxTrouble"
+} from "@effect-baton/sandbox/SandboxTrouble"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,5 +1,5 @@
-import { ResponsesServer } from "@effect-baton/testing/ResponsesServer"
-import { readDirectory, type Transcript, TranscriptError } from "@effect-baton/testing/Transcript"
+import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+import { readDirectory, type Transcript, TranscriptError } from "@effect-baton/sandbox/Transcript"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, Effect, Option } from "effect"

@@ -1,5 +1,5 @@
 // Whether the sandbox answers as OpenAI's published document says, and where it does not, why.
-import { readDirectory } from "@effect-baton/testing/Transcript"
+import { readDirectory } from "@effect-baton/sandbox/Transcript"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Config, Effect, Option } from "effect"

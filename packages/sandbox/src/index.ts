@@ -1,0 +1,12 @@
+/**
+ * Servers on your own machine: a Responses API with a sales analyst behind it, and a Redis.
+ *
+ * @since 0.1.0
+ */
+export * as RedisServer from "./RedisServer.ts"
+export * as ResponseScript from "./ResponseScript.ts"
+export * as ResponsesServer from "./ResponsesServer.ts"
+export * as SalesAnalyst from "./SalesAnalyst.ts"
+export * as SandboxLedger from "./SandboxLedger.ts"
+export * as SandboxTrouble from "./SandboxTrouble.ts"
+export * as Transcript from "./Transcript.ts"
