@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
 import type { RunId } from "./Run.ts"
 
@@ -120,26 +121,50 @@ export const defaults: RunPolicy = {
 export const RunPolicy = Context.Reference<RunPolicy>("@effect-baton/core/RunPolicy", { defaultValue: () => defaults })
 
 /**
+ * Settings to change: a duration may be a `Duration.Duration`, a text such as `"5 seconds"`, or a number of milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Changes = {
+  readonly [Name in keyof RunPolicy]?: RunPolicy[Name] extends Duration.Duration ? Duration.Input : RunPolicy[Name]
+}
+
+/**
  * Changes some settings of the policy in force.
  *
  * **When to use**
  *
  * Provide it to a whole application, or around one verb.
  *
- * **Example** (Polling every five seconds)
+ * **Example** (Polling every five seconds, and giving up after a day)
  *
  * ```ts
  * import { RunPolicy } from "@effect-baton/core"
  * import { Schedule } from "effect"
  *
- * export const calm = RunPolicy.layer({ pollEvery: Schedule.spaced("5 seconds") })
+ * export const calm = RunPolicy.layer({ pollEvery: Schedule.spaced("5 seconds"), maxFollowed: "1 day" })
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (changes: Partial<RunPolicy>): Layer.Layer<never> =>
+export const layer = (changes: Changes): Layer.Layer<never> =>
   Layer.effect(
     RunPolicy,
-    Effect.map(RunPolicy, (policy) => ({ ...policy, ...changes }))
+    Effect.map(RunPolicy, (policy) => ({
+      ...policy,
+      ...changes,
+      ...Record.fromIterableWith(durations, (name) => [name, Duration.fromInputUnsafe(changes[name] ?? policy[name])])
+    }))
   )
+
+const durations = [
+  "checkpointEvery",
+  "leaseTime",
+  "closeTimeout",
+  "idleTimeout",
+  "maxQueued",
+  "maxSilence",
+  "maxFollowed"
+] as const
