@@ -7,7 +7,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
 import type { RunId } from "./Run.ts"
 
@@ -152,19 +151,22 @@ export type Changes = {
 export const layer = (changes: Changes): Layer.Layer<never> =>
   Layer.effect(
     RunPolicy,
-    Effect.map(RunPolicy, (policy) => ({
-      ...policy,
-      ...changes,
-      ...Record.fromIterableWith(durations, (name) => [name, Duration.fromInputUnsafe(changes[name] ?? policy[name])])
-    }))
+    Effect.map(RunPolicy, (policy) => {
+      const duration = (name: Durations) => Duration.fromInputUnsafe(changes[name] ?? policy[name])
+      return {
+        ...policy,
+        ...changes,
+        checkpointEvery: duration("checkpointEvery"),
+        leaseTime: duration("leaseTime"),
+        closeTimeout: duration("closeTimeout"),
+        idleTimeout: duration("idleTimeout"),
+        maxQueued: duration("maxQueued"),
+        maxSilence: duration("maxSilence"),
+        maxFollowed: duration("maxFollowed")
+      }
+    })
   )
 
-const durations = [
-  "checkpointEvery",
-  "leaseTime",
-  "closeTimeout",
-  "idleTimeout",
-  "maxQueued",
-  "maxSilence",
-  "maxFollowed"
-] as const
+type Durations = {
+  [Name in keyof RunPolicy]: RunPolicy[Name] extends Duration.Duration ? Name : never
+}[keyof RunPolicy]
