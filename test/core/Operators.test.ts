@@ -164,13 +164,11 @@ describe("operators between a run and its consumer", () => {
     )
   }
 
-  it.effect("the README lists them", () =>
+  it.effect("the documentation lists them", () =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
-      const readme = yield* fs.readFileString(new URL("../../README.md", import.meta.url).pathname)
-      const [exact = "", ahead_ = ""] = readme
-        .slice(readme.indexOf("### Which operators"), readme.indexOf("## Errors"))
-        .split("These pull ahead")
+      const page = yield* fs.readFileString(new URL("../../docs/operators.md", import.meta.url).pathname)
+      const [exact = "", ahead_ = ""] = page.split("## These pull ahead")
       const named = (consumers: Record<string, Consumer>) =>
         Object.keys(consumers).flatMap((names) => names.replace(/,? with .*/, "").split(", "))
       for (const name of named(safe)) assert.include(exact, `\`${name}\``)
