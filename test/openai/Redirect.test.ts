@@ -44,7 +44,7 @@ describe("a redirect (C14)", () => {
             assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
             assert.isFalse(reasonOf(error)?.isRetryable)
             assert.include(error?.message, `a redirect (${status}) to ${elsewhere.url}/responses`)
-            assert.include(error?.message, "make it the base URL")
+            assert.include(error?.message, "set it as the base URL")
             assert.notInclude(String(error) + JSON.stringify(error), secret)
           }
         }

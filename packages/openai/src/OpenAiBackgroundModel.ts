@@ -1,5 +1,5 @@
 /**
- * `BackgroundModel` over the Responses API of OpenAI and Azure OpenAI.
+ * A `BackgroundModel` for the Responses API of OpenAI and Azure OpenAI.
  *
  * @since 0.1.0
  */
@@ -31,27 +31,27 @@ import { OpenAiClient } from "./OpenAiClient.ts"
 export type { Params } from "./ResponseParams.ts"
 
 /**
- * Which model to run, and how.
+ * The model to use, and its settings.
  *
  * **Details**
  *
- * An agent's own options (`ModelRequest.options`) are `Params` too, and go over these; the tools of both are offered.
+ * An agent's own options (`ModelRequest.options`) are `Params` too and override these. The tools of both are offered.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** The model's name; on Azure, the deployment's. */
+  /** The name of the model; on Azure, of the deployment. */
   readonly model: string
-  /** How much a reasoning model thinks, and whether it tells a summary. */
+  /** How much a reasoning model thinks, and whether it returns a summary. */
   readonly reasoning?: Reasoning | undefined
   /** The most tokens that a response may have, reasoning included. Reaching it ends the response as incomplete. */
   readonly maxOutputTokens?: number | undefined
-  /** 0 to 2. Reasoning models refuse it. */
+  /** The sampling temperature, from 0 to 2. Reasoning models refuse it. */
   readonly temperature?: number | undefined
-  /** Whether the provider keeps the response: 30 days, its default, or for about ten minutes of polling. */
+  /** Whether the provider keeps the response for 30 days (its default), or only about ten minutes for polling. */
   readonly store?: boolean | undefined
-  /** Everything else. */
+  /** All other fields of a create request. */
   readonly params?: Params | undefined
 }
 
@@ -67,13 +67,13 @@ const paramsOf = ({ maxOutputTokens, model, params, reasoning, store, temperatur
 const errorOf = (failure: RequestFailure, method: string): AiError.AiError =>
   AiError.make({ module: Snapshot.module, method, reason: failure.reason })
 
-// An id in a path is what was asked for, and says nothing: a wrong base URL is told in such words.
+// An id inside a path only repeats the request: an error about a wrong base URL contains the path too.
 const speaksOf = (message: string, responseId: string): boolean => {
   const pieces = message.split(responseId)
   return pieces.some((before, i) => i + 1 < pieces.length && !before.endsWith("/") && !/^\w/.test(pieces[i + 1] ?? ""))
 }
 
-// A 404 that does not speak of the response is about something else: the base URL, the deployment, a gateway on the way.
+// A 404 that does not mention the response is about something else: the base URL, the deployment or a gateway.
 const isGone = (responseId: string, { api, error }: RequestFailure): boolean =>
   api === true &&
   error?.status === 404 &&
@@ -135,8 +135,8 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
           responses.retrieve(responseId, query, { signal }).asResponse()
         )
         const response = yield* Effect.mapError(Http.open(exchange), (failure) =>
-          // The only thing to refuse in this request is the replay: it is too old, it was not made in the background or
-          // not as a stream. The words change; a poll, which comes next, tells any other trouble.
+          // A 400 here can only refuse the replay: the response is too old, or was not created in the background, or not as
+          // a stream. The wording of the message varies. If something else is wrong, the poll that comes next reports it.
           failure.error?.status === 400
             ? new ReplayUnavailable({ description: failure.error.message })
             : goneOr(responseId, "resume")(failure)
@@ -169,7 +169,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
     )
     const answer = yield* Effect.mapError(Http.json(exchange), goneOr(responseId, "cancel"))
     const { status } = yield* snapshot(answer.body, "cancel")
-    // A response that this very request ended is cancelled, and so is one that an earlier request ended.
+    // `cancelled` may be the result of this request or of an earlier one.
     return isOver(status) && status !== "cancelled" ? "already over" : "requested"
   })
 
@@ -203,40 +203,49 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
 }
 
 /**
- * A background model of OpenAI or Azure OpenAI.
+ * A layer of a `BackgroundModel` for OpenAI or Azure OpenAI.
  *
  * **When to use**
  *
- * Provide it to agents, over a layer of `OpenAiClient`. Background responses need `store` left alone, or true, to be
- * found for longer than some minutes.
+ * Provide it to agents, together with a layer of `OpenAiClient`. Leave `store` unset or true: otherwise the provider keeps
+ * a background response only for some minutes.
  *
  * **Details**
  *
- * - `create` and `submit` send exactly one POST. If the connection could not be made, or the provider refused, be it in
- *   the first event of a stream, they fail with an `AiError`, and nothing was bought. If it may have been (408, 500, 502,
- *   504 and a 503 without a reason, a timeout, a connection that broke after the request was sent, a body that ends before
- *   it names the response), they fail with `CreateUnconfirmed`.
- * - A 404 is `ResponseGone` only if it speaks of the response. One of a gateway is an `AiError`.
+ * - `create` and `submit` send exactly one POST. If the connection could not be made, or the provider refused (also in the
+ *   first event of a stream), they fail with an `AiError`, and nothing was bought. If the request may have been accepted
+ *   (408, 500, 502, 504 and a 503 without a reason, a timeout, a connection that broke after the request was sent, a body
+ *   that ends before it names the response), they fail with `CreateUnconfirmed`.
+ * - A 404 is `ResponseGone` only if it mentions the response. The 404 of a gateway is an `AiError`.
  * - With `background_options: { completion_window: "8h" }` a response costs less, may take that long, and cannot be
- *   streamed: `demands` says so, and Baton opens it by `submit`.
- * - Of a response everything that can be read counts. What cannot is in `raw`, and named as unread in a snapshot.
- * - `resume` replays for about five minutes after the creation of a response that was made as a stream in the background;
- *   later it fails with `ReplayUnavailable`, and `retrieve` goes on working.
- * - Events come out a few at a time. A body that breaks, or holds a damaged event, fails with a
- *   retryable `NetworkError` after the events before it; half an event at its end is dropped.
+ *   streamed: `demands` says so, and Baton opens it with `submit`.
+ * - Everything in a response that can be decoded is used. The rest stays in `raw`, and a snapshot marks it as unread.
+ * - `resume` replays a response that was created as a background stream, for about five minutes after its creation. After
+ *   that it fails with `ReplayUnavailable`, and `retrieve` still works.
+ * - Events are emitted a few at a time. If a body breaks or holds a damaged event, the events before it are emitted, then
+ *   the stream fails with a retryable `NetworkError`. Half an event at the end of a body is dropped.
  * - `AiError` reasons: 401 and 403 `AuthenticationError`; `insufficient_quota` and billing codes `QuotaExhaustedError`;
  *   other 429 `RateLimitError` with the provider's wait, of any length; flagged content `ContentPolicyError`; other 4xx
- *   `InvalidRequestError`; 5xx, 408, 409 and a locked conversation `InternalProviderError`, or `RateLimitError` where the
+ *   `InvalidRequestError`; 5xx, 408, 409 and a locked conversation `InternalProviderError`, or `RateLimitError` if the
  *   provider says how long to wait. Their metadata holds `openai.errorCode`, `errorType`, `message`, `requestId` and
- *   `status`. The client's keys are taken out of every text.
+ *   `status`. The client's keys are removed from every text.
  *
- * Parts carry `metadata.openai`: `itemId`; on a text `phase` and `refusal`; on reasoning `encryptedContent` (on an empty
- * part of its own, as it is known last) and `reasoningText` if it is no summary; `callId` on a call's parameters; `custom`
- * on a call of a custom tool; `type`, `fileId`, `containerId` and indices on a source; and on a finish `responseId`,
- * `model`, `serviceTier` and `incompleteReason`. `Prompt.fromResponseParts` keeps it, and it goes back to the API from
- * there: reasoning as the provider sealed it, messages with their phase.
+ * Parts carry `metadata.openai`:
  *
- * **Example** (A model from the environment's key)
+ * | part | fields |
+ * | --- | --- |
+ * | any part of an item | `itemId` |
+ * | text | `phase`, `refusal` |
+ * | reasoning | `encryptedContent` (on an empty part of its own, because it arrives last); `reasoningText` if it is not a summary |
+ * | a call's parameters | `callId` |
+ * | a call of a custom tool | `custom` |
+ * | source | `type`, `fileId`, `containerId`, indices |
+ * | finish | `responseId`, `model`, `serviceTier`, `incompleteReason` |
+ *
+ * `Prompt.fromResponseParts` keeps this metadata, and the next request sends it back to the API: reasoning as the provider
+ * sealed it, messages with their phase.
+ *
+ * **Example** (A model with the key from the environment)
  *
  * ```ts
  * import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"

@@ -1,22 +1,22 @@
 /**
- * The fields of a request for a response that are free to choose.
+ * The fields of a create request that you can set.
  *
  * @since 0.1.0
  */
 import type { ResponseCreateParamsBase } from "openai/resources/responses/responses"
 
-/** The fields that a run decides. */
+/** The fields that the run sets. */
 type Owned = "background" | "input" | "instructions" | "previous_response_id" | "stream"
 
 /**
- * The fields of a create request that are free to choose, by the names and types of the official SDK.
+ * The fields of a create request that you can set, with the names and types of the official SDK.
  *
  * **Details**
  *
- * The run decides the others: `background`, `input`, `instructions`, `previous_response_id` and `stream`. Metadata gets
- * the run's id under `baton_run_id`. With `conversation`, the response before is not named: the API refuses both.
+ * The run sets the others: `background`, `input`, `instructions`, `previous_response_id` and `stream`. It adds its id to
+ * `metadata` as `baton_run_id`. With `conversation` it sends no `previous_response_id`: the API refuses both together.
  *
- * **Example** (Options of one agent)
+ * **Example** (Options for one agent)
  *
  * ```ts
  * import type { OpenAiBackgroundModel } from "@effect-baton/openai"

@@ -1,5 +1,5 @@
 /**
- * Baton over OpenAI and Azure OpenAI.
+ * Baton's background model for OpenAI and Azure OpenAI.
  *
  * @since 0.1.0
  */

@@ -12,10 +12,10 @@ import { type Read, readAhead, type Source, staysOpen } from "./readAhead.ts"
 import type { Context } from "./snapshot.ts"
 import * as Sse from "./sse.ts"
 
-/** What reading a body tells of its errors. */
+/** The context in which a body is read: errors carry it. */
 export interface Reading extends Context, Failures.Surroundings {}
 
-// Bytes arrived and completed no event: a comment, or a piece of something large. The connection lives.
+// Bytes arrived that completed no event: a comment, or a piece of a large event. The connection is alive.
 const alive: ModelEvent = { statements: [], keepalive: true }
 
 const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError =>
@@ -23,21 +23,21 @@ const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError 
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
 
-// The first update of a read does not wait for the decoding of all of it: so many events are decoded first, then as many
-// as were before, up to this.
+// The first update of a network read must not wait until the whole read is decoded. `few` events are decoded first, then
+// as many again as are decoded already, up to `many`.
 const few = 16
 const many = 256
 
 const numberOf = (event: ModelEvent | undefined): number => event?.sequenceNumber ?? Number.NaN
 
-// Some replays come with neighbours swapped. Who sorts them needs both.
+// Some replays deliver neighbouring events in swapped order. The consumer that sorts them needs both at once.
 const isEnough = (events: ReadonlyArray<ModelEvent>, size: number): boolean => {
   if (events.length < size) return false
   const last = numberOf(events.at(-1))
   return last === numberOf(events.at(-2)) + 1 && events.every((event) => !(numberOf(event) > last))
 }
 
-/** Whether an answer is a stream of events, and not one JSON text, say. */
+/** Whether an answer is a stream of events. */
 export const isEventStream = (response: Response): boolean =>
   response.headers.get("content-type")?.includes("text/event-stream") ?? false
 
@@ -52,7 +52,7 @@ class Body {
   private readonly reading: Reading
   private readonly source: Source
   private readonly splitter = new Sse.Splitter()
-  /** The texts of the last read, of which these are decoded. */
+  /** The texts of the last read. The first `decoded` of them are decoded. */
   private texts: ReadonlyArray<string> = []
   private decoded = 0
   /** Why the body cannot be read any further. */
@@ -83,7 +83,7 @@ class Body {
     this.ended = true
     const last = this.splitter.end()
     if (last === undefined) return Cause.done()
-    // A last event without its blank line counts where it is whole. Half an event does not: it will come again.
+    // A last event without its blank line is used if it is whole. Half an event is dropped: it will come again.
     this.take([last])
     const events = this.decode()
     this.failure = undefined
@@ -101,8 +101,8 @@ class Body {
     return this.failure === undefined ? Effect.succeed(Array.of(alive)) : Effect.fail(this.failure)
   }
 
-  // An event that is no JSON is damage, never something to pass over: it may have had a number. What came before it in
-  // the same read is delivered first. The caller can go on from there as after any broken connection.
+  // An event that is not JSON must not be skipped: it may have had a sequence number. The events before it in the same
+  // read are delivered first. The caller can then continue as after any broken connection.
   private decode(): ReadonlyArray<ModelEvent> {
     const events: Array<ModelEvent> = []
     const { reading, texts } = this
@@ -110,7 +110,7 @@ class Body {
     const whole = Result.try(() => {
       while (this.decoded < texts.length && !isEnough(events, size)) {
         const text = texts[this.decoded++]!
-        // Some servers that speak this API end their streams so. OpenAI does not.
+        // Some servers that implement this API end their streams with this text. OpenAI does not.
         if (text === "[DONE]") continue
         const raw: unknown = JSON.parse(text)
         if (!isObject(raw)) return false
@@ -119,7 +119,9 @@ class Body {
       return true
     })
     if (Result.isFailure(whole) || !whole.success) {
-      const what = Result.isFailure(whole) ? "an event of the body is damaged" : "an event of the body is no object"
+      const what = Result.isFailure(whole)
+        ? "an event in the body is not JSON"
+        : "an event in the body is not an object"
       this.failure = fail(reading, Failures.fromDamage(what, reading))
     }
     return events
@@ -127,7 +129,7 @@ class Body {
 }
 
 /**
- * Pulls the events of a body, a few at a time. Ends where the body ends, be it at a terminal event or before; fails where
+ * Pulls the events of a body, a few at a time. It ends where the body ends, with or without a terminal event. It fails if
  * the connection breaks or an event is damaged.
  */
 export const pull = (response: Response, reading: Reading): Next => {

@@ -14,11 +14,11 @@ import { isRefusal, reasonOf } from "./reasons.ts"
 import { decode, module } from "./snapshot.ts"
 
 /**
- * Whether a failed create request bought nothing for certain.
+ * Whether it is certain that a failed create request bought nothing.
  *
- * The provider answers a request that it does not take with a status below 500. What lies between may have passed the
- * request on before it gave up: 303, 408, 500, 502, 504 and a bare 503 leave it open. A refusal that the provider puts into
- * words is one under any status: 503 `server_is_overloaded`, say.
+ * The provider refuses a request with a status below 500. A gateway in between may have passed the request on before it
+ * gave up: after 303, 408, 500, 502, 504 and a 503 without a reason, nobody knows. An answer whose error code is a refusal
+ * is a refusal under any status, for example 503 `server_is_overloaded`.
  */
 const boughtNothing = ({ error, kind }: Failures.RequestFailure): boolean => {
   if (kind !== "answered") return kind === "unsent"
@@ -29,7 +29,7 @@ const boughtNothing = ({ error, kind }: Failures.RequestFailure): boolean => {
 /** The error of a create request that may have been accepted. */
 const unconfirmed = (error: AiError.AiError) => new CreateUnconfirmed({ error })
 
-/** The error of a create request that failed before its body. */
+/** The error of a create request that failed before its body was read. */
 export const failed = (failure: Failures.RequestFailure, method: string): AiError.AiError | CreateUnconfirmed => {
   const error = AiError.make({ module, method, reason: failure.reason })
   return boughtNothing(failure) ? error : unconfirmed(error)
@@ -48,20 +48,20 @@ const refusalIn = (
   return isRefusal(said) ? error : unconfirmed(error)
 }
 
-// A response that has ended exists, also if its server gives no id. One that failed may be a refusal in other words.
+// A response that has ended exists, even if the server gives no id. A failed one without an id may be a refusal.
 const names = ({ responseId, terminal }: ModelEvent): boolean =>
   responseId !== undefined || (terminal !== undefined && terminal.status !== "failed")
 
 type Events = Array.NonEmptyReadonlyArray<ModelEvent>
 
-/** Until an event has named the response, an end and a failure of the body leave open whether there is one. */
+/** Until an event names the response, the end or the failure of the body is a `CreateUnconfirmed`, or the refusal it told. */
 export const untilNamed = (
   pull: Pull.Pull<Events, AiError.AiError>,
   reading: Reading
 ): Pull.Pull<Events, AiError.AiError | CreateUnconfirmed> => {
   let named = false
   let refusal: AiError.AiError | CreateUnconfirmed | undefined
-  // Nothing of this is kept once the response is named: most of the time of a stream comes after that.
+  // Once the response is named, `pull` is used directly: most of a stream comes after that.
   const first = () =>
     Effect.matchCauseEffect(pull, {
       onSuccess: (events) => {
@@ -72,7 +72,7 @@ export const untilNamed = (
       onFailure: (cause) => {
         const reason = cause.reasons.find(Cause.isFailReason)
         if (reason === undefined) return Effect.failCause(cause as Cause.Cause<never>)
-        // What the provider said counts, also if the connection breaks after it.
+        // If the provider refused, that is the error, even if the connection breaks afterwards.
         return Effect.fail(refusal ?? unconfirmed(Cause.isDone(reason.error) ? endedEarly(reading) : reason.error))
       }
     })
@@ -87,8 +87,8 @@ const endedEarly = (reading: Reading): AiError.AiError =>
   })
 
 /**
- * The response of an answer without a stream. One that names no response leaves open whether there is one, unless it is
- * a refusal.
+ * The response in an answer that is not a stream. If the answer names no response and is not a refusal, it is not known
+ * whether there is one.
  */
 export const named = (
   body: unknown,
@@ -105,7 +105,7 @@ export const named = (
   return Effect.fail(unconfirmed(Result.isFailure(decoded) ? decoded.failure : error))
 }
 
-/** The one event of a response that was asked for as a stream and came as a whole. */
+/** The single event for a response that was requested as a stream and came as one JSON text. */
 export const unstreamed = (
   response: Response,
   reading: Reading

@@ -11,17 +11,17 @@ const none: ReadonlyArray<Statement> = []
 
 const withStatements = (raw: Json, statements: ReadonlyArray<Statement>): ModelEvent => {
   const sequenceNumber = raw["sequence_number"]
-  // One that is no whole number could not be stored, and could not be asked for.
+  // A number that is not a safe integer could not be stored, nor sent as `starting_after`.
   return typeof sequenceNumber === "number" && Number.isSafeInteger(sequenceNumber) && sequenceNumber >= 0
     ? { sequenceNumber, statements, raw }
     : { statements, raw }
 }
 
-// The lane of an index inside the item. A missing index is the first; one that a position cannot hold is none.
+// The lane of an index inside the item. A missing index means the first; an index that a position cannot hold has no lane.
 const laneAt = (index: unknown, offset: number): number | undefined =>
   Lanes.isInnerIndex(index) ? offset + index : isMissing(index) ? offset : undefined
 
-// Deltas come by the hundred thousand: they are read by plain property reads, and what is not as expected passes raw.
+// A run can have hundreds of thousands of deltas: they are read property by property, and an unexpected one stays raw.
 const delta = (raw: Json, kind: TextLane["kind"], lane: number | undefined): ModelEvent => {
   const { delta: text, output_index: at } = raw
   if (typeof text !== "string" || lane === undefined) return withStatements(raw, none)
@@ -30,7 +30,7 @@ const delta = (raw: Json, kind: TextLane["kind"], lane: number | undefined): Mod
   return withStatements(raw, [{ _tag: "Delta", index, itemId, lane, kind, delta: text }])
 }
 
-// The item's id places what comes without an index, and nothing else: some servers change ids within a response.
+// The item's id is used only if there is no index: some servers change ids within a response.
 const itemOf = (raw: Json) => {
   const at = raw["output_index"]
   return Lanes.isItemIndex(at)
@@ -76,7 +76,7 @@ const reasoningEnded = (raw: Json, text: unknown, lane: number | undefined): Mod
 const reasoningStarted = (raw: Json, text: unknown, lane: number | undefined): ModelEvent =>
   started(raw, "reasoning", lane, text, Lanes.reasoningMetadata(raw["item_id"], lane ?? 0))
 
-// Citations that no event of their own told may stand in the end of their text.
+// Citations without an event of their own may be listed in the event that ends their text.
 const cited = (raw: Json, annotations: unknown): ReadonlyArray<Statement> => {
   const lane = laneAt(raw["content_index"], Lanes.second)
   if (!Array.isArray(annotations) || annotations.length === 0 || lane === undefined) return none
@@ -133,7 +133,7 @@ const underWay = (raw: Json, status: RunStatus): ModelEvent => {
   const { background, id, status: said } = recordOf(raw["response"])
   return {
     ...withStatements(raw, none),
-    // A background response is queued when it is created, others are in progress at once: the response says which.
+    // A background response is queued when it is created, any other is in progress at once: the response's status says.
     status: said === "queued" || said === "in_progress" ? said : status,
     ...(typeof id === "string" && id !== "" ? { responseId: id } : undefined),
     ...(typeof background === "boolean" ? { background } : undefined)
@@ -152,22 +152,22 @@ const over = (raw: Json, named: RunStatus, context: Snapshot.Context): ModelEven
   }
 }
 
-/** What an `error` event says: nested in recordings, flat in the SDK's type, a plain text at some servers. */
+/** The content of an `error` event: nested in recordings, flat in the SDK's type, a plain text from some servers. */
 export const saidIn = (raw: Json, redact: Snapshot.Context["redact"]) => {
   const error = raw["error"]
-  // The type of a flat one is that of the event.
+  // The `type` of a flat error is the type of the event.
   const flat = { ...raw, type: undefined }
   const said = isRecord(error) || (typeof error === "string" && error !== "") ? error : flat
-  return Snapshot.errorOf(said, "The provider told of an error and gave no reason.", redact)
+  return Snapshot.errorOf(said, "The provider reported an error and gave no reason.", redact)
 }
 
-// Not an end: `response.failed` follows, or the stream goes on.
+// An `error` event does not end the response: `response.failed` follows, or the stream continues.
 const errorEvent = (raw: Json, { method, redact }: Snapshot.Context): ModelEvent => ({
   ...withStatements(raw, none),
   error: AiError.make({ module: Snapshot.module, method, reason: reasonOf(saidIn(raw, redact)) })
 })
 
-/** Decodes one event, without regard to the events before it: a resumed stream never sees them. */
+/** Decodes one event without the events before it: a resumed stream never sees them. */
 export const decode = (raw: Json, context: Snapshot.Context): ModelEvent => {
   switch (raw["type"]) {
     case "response.output_text.delta":

@@ -6,10 +6,10 @@ import { isRecord, recordOf, wordOf } from "./fields.ts"
 import { type ProviderError, reasonOf, retryAfter } from "./reasons.ts"
 
 /**
- * A request that brought no answer to read.
+ * A request that did not get a usable answer.
  *
- * `unsent`: it never left, so nothing was bought. `lost`: it may have arrived. `answered`: the provider, or something
- * before it, answered with an error status; `api` tells that the answer was the API's own.
+ * `unsent`: the request never left, so nothing was bought. `lost`: it may have arrived. `answered`: the provider, or a
+ * gateway before it, answered with an error status; `api` is true if the answer has the form of the API's errors.
  */
 export class RequestFailure extends Data.TaggedError("RequestFailure")<{
   readonly kind: "unsent" | "lost" | "answered"
@@ -18,7 +18,7 @@ export class RequestFailure extends Data.TaggedError("RequestFailure")<{
   readonly api?: boolean
 }> {}
 
-/** What a failure may be told in. */
+/** The request that a failure is about, and how to keep secrets out of its text. */
 export interface Surroundings {
   readonly redact: (text: string) => string
   readonly httpMethod: string
@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly nowMillis: number
 }
 
-// Bodies of error answers may be whole pages.
+// The body of an error answer may be a whole web page.
 const longest = 1000
 
 const clip = (text: string): string => (text.length > longest ? `${text.slice(0, longest)}…` : text)
@@ -37,7 +37,7 @@ interface Told {
   readonly syscall: string | undefined
 }
 
-// The innermost errors of a chain of causes. Several where several addresses of a host were tried.
+// The innermost errors of a chain of causes. There are several if several addresses of a host were tried.
 const leaves = (error: unknown, depth = 0): ReadonlyArray<Told> => {
   if (!Predicate.isObject(error)) return [{ message: String(error), code: undefined, syscall: undefined }]
   const { cause, code, errors, message, syscall } = error as { readonly [key: string]: unknown }
@@ -48,8 +48,8 @@ const leaves = (error: unknown, depth = 0): ReadonlyArray<Told> => {
   return [{ message: text(message) ?? "unknown error", code: text(code), syscall: text(syscall) }]
 }
 
-// Failures of looking up, connecting and shaking hands, by the codes of Node's sockets, TLS and undici. What is not here
-// may have come after the request was sent.
+// Failures of the name lookup, the connection and the TLS handshake: codes of Node's sockets, TLS and undici. Any other
+// failure may have come after the request was sent.
 const unsentCodes = new RegExp(
   "^(ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|ENETUNREACH|EHOSTUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL|" +
     "UND_ERR_CONNECT_TIMEOUT|UND_ERR_INVALID_ARG|ERR_INVALID_URL|ERR_INVALID_PROTOCOL|CERT_[A-Z_]+|ERR_TLS_[A-Z_]+|" +
@@ -80,14 +80,14 @@ const fromConnection = (error: unknown, at: Surroundings): RequestFailure => {
   const timeout = error instanceof APIConnectionTimeoutError
   const said = [...new Set(inner.map(told))].join("; ")
   const description = unsent
-    ? `no connection: ${said}. Nothing was sent`
+    ? `could not connect: ${said}. Nothing was sent`
     : timeout
       ? `no answer in time: ${said}`
       : `the connection broke before the answer: ${said}`
   return new RequestFailure({ kind: unsent ? "unsent" : "lost", reason: network(description, at) })
 }
 
-// What may be told of an answer's headers: what helps to find or wait, and no cookies.
+// The headers of an answer that errors may show: those that identify the request or say how long to wait, no cookies.
 const kept = /^(x-request-id|apim-request-id|retry-after|retry-after-ms|x-ratelimit-[a-z-]+|openai-processing-ms)$/
 
 const keptHeaders = (headers: Headers, redact: (text: string) => string): Record<string, string> => {
@@ -98,7 +98,7 @@ const keptHeaders = (headers: Headers, redact: (text: string) => string): Record
   return all
 }
 
-// Without the query and credentials, which may be secrets.
+// The query and the credentials of the URL are left out, because they may be secrets.
 const placeOf = (location: string, url: string): string => {
   const place = URL.canParse(location, url) ? new URL(location, url) : undefined
   return place === undefined ? "" : ` to ${place.origin}${place.pathname}`
@@ -108,7 +108,7 @@ const redirected = ({ headers = {}, status = 0 }: ProviderError, location: strin
   new AiError.InvalidRequestError({
     description:
       `${at.httpMethod} ${at.url} was answered with a redirect (${status})${clip(at.redact(placeOf(location, at.url)))}. ` +
-      `No redirect is followed, because the credentials would go along. If you trust that place, make it the base URL`,
+      `Redirects are not followed, because they would carry the credentials. If you trust that URL, set it as the base URL`,
     metadata: { openai: { status } },
     http: { response: { status, headers } }
   })
@@ -134,7 +134,7 @@ const fromAnswer = (status: number, headers: Headers, error: APIError, at: Surro
   return new RequestFailure({ kind: "answered", reason, error: provider, api: message !== undefined })
 }
 
-/** Tells what became of a request from the error that the SDK gave for it. */
+/** Classifies the error that the SDK gave for a request. */
 export const fromSdk = (error: unknown, at: Surroundings): RequestFailure => {
   if (error instanceof APIUserAbortError) {
     return new RequestFailure({ kind: "lost", reason: network("the request was aborted", at) })
@@ -143,20 +143,20 @@ export const fromSdk = (error: unknown, at: Surroundings): RequestFailure => {
   if (error instanceof APIError && error.status !== undefined && error.headers !== undefined) {
     return fromAnswer(error.status, error.headers, error, at)
   }
-  // Everything else is thrown while the request is built: no token to be had, a header, a path or a URL that cannot be.
+  // Everything else is thrown while the request is built: there is no token, or a header, a path or a URL is invalid.
   const description = at.redact(leaves(error).map(told).join("; "))
   const tokenless = error instanceof OpenAIError && error.message.includes("'apiKey' function")
   return new RequestFailure({
     kind: "unsent",
     reason: tokenless
-      ? new AiError.AuthenticationError({ kind: "Unknown", description: `No token was to be had: ${description}` })
+      ? new AiError.AuthenticationError({ kind: "Unknown", description: `The token provider failed: ${description}` })
       : new AiError.InvalidRequestError({ description: `The request could not be built: ${description}` })
   })
 }
 
-/** A body that broke while it was read. */
+/** The connection broke while the body was read. */
 export const fromBody = (error: unknown, at: Surroundings): AiError.NetworkError =>
   network(`the connection broke: ${leaves(error).map(told).join("; ")}`, at)
 
-/** A body that ended too soon, or that cannot be read. */
+/** The body ended too soon, or cannot be decoded. */
 export const fromDamage = network

@@ -5,7 +5,7 @@ import * as AiError from "effect/ai/AiError"
 import type { OpenAiClient } from "../OpenAiClient.ts"
 import * as Failures from "./failures.ts"
 
-/** One request of an operation: what it is called in errors, and how the SDK makes it. */
+/** One request of an operation: its name in errors, and how the SDK sends it. */
 export interface Exchange {
   readonly client: OpenAiClient["Service"]
   /** The operation. */
@@ -16,12 +16,12 @@ export interface Exchange {
   readonly call: (signal: AbortSignal) => Promise<Response>
 }
 
-/** What errors about this exchange may tell. */
+/** The context for errors about this exchange. */
 export const surroundings = (exchange: Exchange): Effect.Effect<Failures.Surroundings & { readonly method: string }> =>
   Effect.map(Clock.currentTimeMillis, (nowMillis) => ({
     method: exchange.method,
     httpMethod: exchange.httpMethod,
-    // Without the query: what follows a question mark in a base URL may be a secret.
+    // The query of a base URL is left out, because it may be a secret.
     url: exchange.client.redact(
       exchange.client.client.baseURL.replace(/[?#].*$/, "").replace(/\/$/, "") + exchange.path
     ),
@@ -30,8 +30,8 @@ export const surroundings = (exchange: Exchange): Effect.Effect<Failures.Surroun
   }))
 
 /**
- * Sends the request, once, and gives the answer as soon as its head is there. When the scope closes, a body that was not
- * read to its end is aborted, which closes its socket; one that was leaves the socket to the next request.
+ * Sends the request once and returns the answer as soon as its headers arrive. When the scope closes, a body that was not
+ * read to its end is aborted, which closes its socket. After a body that was read to its end the socket is used again.
  */
 export const open = (exchange: Exchange): Effect.Effect<Response, Failures.RequestFailure, Scope.Scope> =>
   Effect.gen(function* () {
@@ -45,13 +45,13 @@ export const open = (exchange: Exchange): Effect.Effect<Response, Failures.Reque
     Effect.catch((error) => Effect.flatMap(surroundings(exchange), (at) => Effect.fail(Failures.fromSdk(error, at))))
   )
 
-/** The JSON of an answer, and its head. */
+/** The JSON body and the headers of an answer. */
 export interface Answer {
   readonly body: unknown
   readonly headers: Headers
 }
 
-/** Sends the request, once, and reads its whole answer. */
+/** Sends the request once and reads the whole answer. */
 export const json = (exchange: Exchange): Effect.Effect<Answer, Failures.RequestFailure> =>
   Effect.gen(function* () {
     const response = yield* open(exchange)
@@ -67,8 +67,8 @@ export const json = (exchange: Exchange): Effect.Effect<Answer, Failures.Request
           kind: "lost",
           reason: new AiError.InvalidResponseError({
             description:
-              `The answer of ${at.httpMethod} ${at.url} is no JSON but '${response.headers.get("content-type")}'. ` +
-              `Check that the base URL is that of the API`
+              `The answer of ${at.httpMethod} ${at.url} is not JSON, its content type is ` +
+              `'${response.headers.get("content-type")}'. Check that the base URL is that of the API`
           })
         })
     })

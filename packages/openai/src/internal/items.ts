@@ -4,12 +4,12 @@ import { isMissing, isRecord, type Json, textOf } from "./fields.ts"
 import * as Lanes from "./lanes.ts"
 
 /**
- * When an item is seen: in the event that finishes it, in a response that is over, or in one under way. In a response
- * that was cut short, what does not say that it is complete is not.
+ * Where an item was found: in the event that finishes it, in a response that is over, or in a response that is under way.
+ * In a response that was cut short, an item is complete only if it says so.
  */
 export type Seen = "at its end" | "over" | "cut short" | "under way"
 
-// The lanes of an item; nothing if the item cannot be read.
+// The lanes of an item, or undefined if the item cannot be read.
 type Read = ReadonlyArray<Lane> | undefined
 
 const text = (lane: number, value: string, metadata: Metadata, kind: "text" | "reasoning"): TextLane => ({
@@ -43,7 +43,7 @@ const message = (item: Json): Read => {
   if (!Array.isArray(parts)) return undefined
   const lanes = parts.slice(0, Lanes.second).flatMap((part, lane) => content(part, lane, item))
   if (typeof item["phase"] !== "string" || lanes.some(({ lane }) => lane === 0)) return lanes
-  // Only the event that announces a message tells its phase before its end: the first text begins with that event.
+  // Before a message ends, only the event that announces it tells its phase: so the first text begins with that event.
   return [text(0, "", Lanes.textMetadata(item["id"], item["phase"], false), "text"), ...lanes]
 }
 
@@ -59,8 +59,8 @@ const reasoningTexts = (parts: unknown, offset: number, item: Json): ReadonlyArr
   })
 }
 
-// What the provider sealed is known for certain only at the item's end, after its texts have ended: it is a lane of its
-// own, an empty text that carries it.
+// The sealed content (`encrypted_content`) is final only at the item's end, after its texts have ended. So an empty text in
+// a lane of its own carries it.
 const seal = (item: Json): ReadonlyArray<Lane> => {
   const encryptedContent = item["encrypted_content"]
   if (typeof encryptedContent !== "string" || encryptedContent === "") return []
@@ -74,8 +74,8 @@ const reasoning = (item: Json, seen: Seen): Read => [
   ...(isFinished(item, seen) ? seal(item) : [])
 ]
 
-// A model may write parameters that are no JSON. They go on as text: the toolkit refuses them by the tool's schema, which
-// the model is told, instead of the run failing here.
+// A model may write parameters that are not JSON. They are passed on as text: the tool's schema refuses them and the model
+// gets that error, instead of the run failing here.
 const paramsOf = (input: string, custom: boolean): unknown => {
   if (custom) return input
   if (input.trim() === "") return {}
@@ -91,11 +91,11 @@ const callOf = (item: Json, custom: boolean): Lanes.Call | undefined => {
   if (typeof callId !== "string" || typeof name !== "string") return undefined
   const common = { itemId: textOf(id), callId, name, custom }
   if (typeof input === "string") return { ...common, input, params: paramsOf(input, custom) }
-  // Some servers parse the parameters themselves. How they were written is not known then.
+  // Some servers send parsed parameters. Their original text is then unknown.
   return isRecord(input) && !custom ? { ...common, input: undefined, params: input } : undefined
 }
 
-// Whoever carries out a call that was cut short does what nobody asked for.
+// A call that was cut short must not be carried out: its parameters may not be what the model meant.
 const isWhole = ({ status }: Json, seen: Seen): boolean =>
   isMissing(status) ? seen === "at its end" || seen === "over" : status === "completed"
 
@@ -113,7 +113,7 @@ const image = (item: Json, seen: Seen): Read => {
   const { id, output_format: format, result } = item
   if (isMissing(result) || result === "" || !isFinished(item, seen)) return []
   if (typeof result !== "string") return [Lanes.unread(0)]
-  // Some servers give a data URL. Long ones are not searched to their end.
+  // Some servers give a data URL. Only the start of a long text is searched.
   const head = dataUrl.exec(result.slice(0, 200))
   const data = result.slice(head?.[0].length ?? 0).replace(/[\r\n]+/g, "")
   if (data === "") return []
@@ -144,17 +144,17 @@ const ends: ReadonlySet<unknown> = new Set(["completed", "incomplete", "failed",
 
 const isFinished = (item: Json, seen: Seen): boolean => seen !== "under way" || ends.has(item["status"])
 
-/** The lanes of an item that an event announces: the texts that it holds already, and a call's parameters. */
+/** The lanes of an item that an event announces: the texts that it already holds, and a call's parameters. */
 export const added = (raw: unknown): ReadonlyArray<TextLane> =>
   (isRecord(raw) ? (lanesOf(raw, "under way") ?? []) : []).filter((lane): lane is TextLane =>
     ["text", "reasoning", "params"].includes(lane.kind)
   )
 
-/** The lanes of an item that an event finishes; nothing if it cannot be read. */
+/** The lanes of an item that an event finishes, or undefined if the item cannot be read. */
 export const finished = (raw: unknown): ReadonlyArray<Lane> | undefined =>
   isRecord(raw) ? lanesOf(raw, "at its end") : undefined
 
-/** An item of a response. */
+/** An item of a response, as a snapshot shows it. */
 export const shown = (raw: unknown, seen: Seen): SnapshotItem => {
   const item = isRecord(raw) ? raw : {}
   const lanes = lanesOf(item, seen)
@@ -162,7 +162,7 @@ export const shown = (raw: unknown, seen: Seen): SnapshotItem => {
   return lanes === undefined ? { lanes: [], done, unread: true } : { lanes, done }
 }
 
-// Items that the caller must answer before the model can go on.
+// Items that the caller must answer before the model can continue.
 const asking: ReadonlySet<unknown> = new Set([
   "function_call",
   "custom_tool_call",
@@ -174,7 +174,7 @@ const asking: ReadonlySet<unknown> = new Set([
   "tool_search_call"
 ])
 
-// Calls that the provider ran, in a container of its own, say, are followed by their output.
+// A call that the provider ran itself, for example in a container, is followed by its output.
 const answered = (items: ReadonlyArray<Json>): ReadonlySet<unknown> =>
   new Set(
     items.flatMap(({ approval_request_id, call_id, id, type }) => {

@@ -2,10 +2,13 @@ import type { Metadata, SingleLane, SourceWithoutId, TextLane, UnreadLane } from
 import { defined, type Json, textOf } from "./fields.ts"
 
 /**
- * Lanes of an item. Content part `j` of a message is lane `j` and its citations are lane `1000 + j`; of a reasoning item,
- * summary `k` is lane `k`, reasoning text `k` is lane `1000 + k`, and what the provider sealed is lane 2000; of a call, the
- * parameters are lane 0 and the call itself is lane 1. Events and snapshots must number them alike: positions in stored
- * tokens speak of them.
+ * Numbers of the lanes of an item:
+ *
+ * - message: content part `j` is lane `j`, its citations are lane `1000 + j`
+ * - reasoning: summary `k` is lane `k`, reasoning text `k` is lane `1000 + k`, the sealed content is lane 2000
+ * - call: the parameters are lane 0, the call itself is lane 1
+ *
+ * Events and snapshots must use the same numbers, because stored tokens contain them.
  */
 export const second = 1000
 export const sealLane = 2000
@@ -13,33 +16,33 @@ const callLane = 1
 
 const mostItems = 1_000_000
 
-/** An item's index. One that a position cannot hold is none. */
+/** Whether a value is an item's index that a position can hold. */
 export const isItemIndex = (value: unknown): value is number =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value < mostItems
 
-/** An index inside an item: beyond these, lanes of two kinds would meet. */
+/** Whether a value is an index inside an item. With larger ones, the lanes of two kinds would overlap. */
 export const isInnerIndex = (value: unknown): value is number =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value < second
 
-/** What the parts of a lane carry. It may be more at the end than at the start: both say what is known. */
+/** The metadata of a lane's parts. The end of a lane may know more fields than its start. */
 export const metadata = (fields: Json): Metadata => ({ openai: defined(fields) as Metadata[string] })
 
 export const unread = (lane: number): UnreadLane => ({ lane, kind: "unread" })
 
-/** Of which message a text is, and what for. A refusal says so. */
+/** The metadata of a text: its message, the message's phase, and whether it is a refusal. */
 export const textMetadata = (itemId: unknown, phase: unknown, refusal: boolean): Metadata =>
   metadata({ itemId: textOf(itemId), phase: textOf(phase), refusal: refusal ? true : undefined })
 
-/** Reasoning texts and summaries go back to the provider under different names. */
+/** The metadata of a reasoning part. Texts and summaries go back to the provider under different names. */
 export const reasoningMetadata = (itemId: unknown, lane: number): Metadata =>
   metadata({ itemId: textOf(itemId), reasoningText: lane < second ? undefined : true })
 
-/** A call that the caller carries out: of a function, or of a custom tool, whose input is a text. */
+/** A call that the caller carries out: of a function, or of a custom tool (whose input is a text). */
 export interface Call {
   readonly itemId: string | undefined
   readonly callId: string
   readonly name: string
-  /** The parameters as they were written, if they were. */
+  /** The parameters as text, unless the server sent them parsed. */
   readonly input: string | undefined
   readonly params: unknown
   readonly custom: boolean
@@ -71,13 +74,13 @@ export const imageFile = (itemId: string | undefined, mediaType: string, data: s
 const number = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isFinite(value) ? value : undefined
 
-/** The source that a citation names, or nothing if it is of a kind unknown here. */
+/** The source that a citation names, or undefined if its kind is unknown here. */
 export const source = (annotation: unknown): SourceWithoutId | undefined => {
   if (typeof annotation !== "object" || annotation === null) return undefined
   const fields = annotation as Json
   const { file_id: fileId, filename, title, type, url } = fields
   if (type === "url_citation") {
-    // What does not parse as a URL would fail the decoding of the part.
+    // A text that is not a URL would fail the decoding of the part.
     if (typeof url !== "string" || !URL.canParse(url)) return undefined
     return {
       type: "source",

@@ -19,7 +19,7 @@ const one = (item: ResponseInputItem): Converted<Items> => Effect.succeed([item]
 
 const refuse = (description: string) => Effect.fail(new AiError.InvalidUserInputError({ description }))
 
-// What this package's own response parts carry in their metadata comes back as a prompt part's options.
+// The metadata of this package's response parts comes back as the options of prompt parts.
 const openai = (options: Prompt.ProviderOptions): { readonly [key: string]: unknown } => {
   const own = options["openai"]
   return typeof own === "object" && own !== null ? { ...own } : {}
@@ -28,7 +28,7 @@ const openai = (options: Prompt.ProviderOptions): { readonly [key: string]: unkn
 const detailOf = (own: { readonly [key: string]: unknown }) =>
   own["detail"] === "low" || own["detail"] === "high" ? own["detail"] : "auto"
 
-// Of a part's data, text is base64 unless it says otherwise: base64 has neither a colon nor a hyphen.
+// Text is base64 unless it is a URL or a file id: base64 has neither a colon nor a hyphen.
 const locate = (
   part: Prompt.FilePart
 ): { readonly id: string } | { readonly url: string } | { readonly data: string } => {
@@ -43,7 +43,7 @@ const file = (part: Prompt.FilePart): Converted<Content> => {
   const own = openai(part.options)
   const at = typeof own["fileId"] === "string" ? { id: own["fileId"] } : locate(part)
   if (part.mediaType.startsWith("image/")) {
-    // A wildcard is no type for a data URL; the API looks at the bytes.
+    // A data URL cannot have a wildcard type. The API looks at the bytes.
     const type = part.mediaType === "image/*" ? "image/jpeg" : part.mediaType
     const where =
       "id" in at ? { file_id: at.id } : { image_url: "url" in at ? at.url : `data:${type};base64,${at.data}` }
@@ -51,7 +51,7 @@ const file = (part: Prompt.FilePart): Converted<Content> => {
   }
   if (/^(audio|video)\//.test(part.mediaType)) {
     return refuse(
-      `The Responses API takes no files of type '${part.mediaType}'. Give images, documents or text, or transcribe it first`
+      `The Responses API accepts no files of type '${part.mediaType}'. Send a transcript, or images or documents instead`
     )
   }
   if ("id" in at) return Effect.succeed({ type: "input_file", file_id: at.id })
@@ -73,20 +73,20 @@ const user = (message: Prompt.UserMessage): Converted<Items> =>
 
 const json = (value: unknown, toolName: string): Converted<string> =>
   Effect.try({
-    // An absent value has no JSON.
+    // `JSON.stringify` returns undefined for undefined.
     try: () => JSON.stringify(value) ?? "null",
     catch: (error) =>
       new AiError.ToolResultEncodingError({
         toolName,
         toolResult: String(value),
-        description: error instanceof Error ? error.message : "it is no JSON"
+        description: error instanceof Error ? error.message : "it cannot be written as JSON"
       })
   })
 
 const isCustom = (options: Prompt.ProviderOptions): boolean => openai(options)["custom"] === true
 
 const toolCall = (part: Prompt.ToolCallPart): Converted<Items> => {
-  // The provider has its own record of what it ran itself.
+  // The provider keeps its own record of the calls that it ran.
   if (part.providerExecuted) return nothing
   const { id: call_id, name } = part
   if (isCustom(part.options)) {
@@ -120,15 +120,15 @@ const sealOf = (part: Prompt.AssistantMessagePart) => {
   return typeof encryptedContent === "string" && typeof itemId === "string" ? { encryptedContent, itemId } : undefined
 }
 
-// The texts of one reasoning item are parts of their own, and so is what the provider sealed. They go back as the one
-// item that they were, in the place of the first.
+// The texts and the sealed content of one reasoning item are separate parts. They go back as one item, in the place of the
+// first part.
 const reasoning = (part: Prompt.ReasoningPart, content: Prompt.AssistantMessage["content"]): Converted<Items> => {
   const { itemId } = openai(part.options)
   const same = content.filter(
     (other): other is Prompt.ReasoningPart => other.type === "reasoning" && openai(other.options)["itemId"] === itemId
   )
-  // Reasoning can be given back only as the provider sealed it. If its response is known there, it is found by that. What
-  // was sealed may be told more than once; the last time it is whole.
+  // Reasoning can be sent back only with its sealed content. Without it, the provider finds the reasoning through
+  // `previous_response_id`. Sealed content may arrive more than once: the last one is complete.
   const sealed = same.findLast((other) => sealOf(other) !== undefined)
   const seal = sealed === undefined ? undefined : sealOf(sealed)
   if (seal === undefined || same[0] !== part) return nothing
@@ -148,7 +148,7 @@ const reasoning = (part: Prompt.ReasoningPart, content: Prompt.AssistantMessage[
 const isPhase = (phase: unknown): phase is "commentary" | "final_answer" =>
   phase === "commentary" || phase === "final_answer"
 
-// Models go astray if the phase of a message is not sent again. It may stand at another text of the same message.
+// Models give worse answers if the phase of a message is not sent back. It may be on another text of the same message.
 const phaseOf = (part: Prompt.TextPart, content: Prompt.AssistantMessage["content"]) => {
   const { itemId, phase } = openai(part.options)
   const others = content.flatMap((other) => {
@@ -164,7 +164,9 @@ const generatedFile = (part: Prompt.FilePart): Converted<Items> => {
   const at = locate(part)
   return typeof itemId === "string" && "data" in at
     ? one({ type: "image_generation_call", id: itemId, result: at.data, status: "completed" })
-    : refuse("The Responses API takes files of an assistant's message only where it made them. Give them as the user's")
+    : refuse(
+        "The Responses API accepts a file in an assistant's message only if it made it. Send it in a user's message"
+      )
 }
 
 const assistant = (message: Prompt.AssistantMessage, customCalls: ReadonlySet<string>): Converted<Items> =>
@@ -183,7 +185,7 @@ const assistant = (message: Prompt.AssistantMessage, customCalls: ReadonlySet<st
           return toolCall(part)
         case "tool-result":
           return toolResult(part, customCalls)
-        // Asked of people, by whoever runs the tools.
+        // The caller that runs the tools asks people for these approvals, not the provider.
         case "tool-approval-request":
           return nothing
       }
@@ -195,7 +197,7 @@ const tool = (message: Prompt.ToolMessage, customCalls: ReadonlySet<string>): Co
   Effect.map(
     Effect.forEach(message.content, (part): Converted<Items> => {
       if (part.type === "tool-result") return toolResult(part, customCalls)
-      // Only approvals of a remote MCP server's tools are the provider's business.
+      // The provider asks for approvals only for tools of a remote MCP server.
       return part.approvalId.startsWith("mcpr_")
         ? one({
             type: "mcp_approval_response",
@@ -217,7 +219,7 @@ const customCallsOf = (prompt: Prompt.Prompt): ReadonlySet<string> =>
     )
   )
 
-/** The input items that say what a prompt says. Fails where the API has no words for a part. */
+/** Converts a prompt to input items. Fails if the API has no form for a part. */
 export const toInput = (prompt: Prompt.Prompt): Converted<Array<ResponseInputItem>> => {
   const customCalls = customCallsOf(prompt)
   return Effect.map(

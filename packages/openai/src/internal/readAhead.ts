@@ -1,15 +1,15 @@
-/** The outcome of one network read. */
+/** The result of one network read. */
 export type Read = ReadableStreamReadResult<Uint8Array<ArrayBuffer>>
 
-/** What gives the reads of a body, one after the other. A read that failed rejects. */
+/** Gives the reads of a body, one after the other. A failed read rejects. */
 export interface Source {
   readonly read: () => Promise<Read>
 }
 
-// Most bodies fit whole. A consumer that is behind by more pauses the body, as any slow consumer does.
+// Most bodies fit into this. If the consumer is further behind, the body is paused, as for any slow consumer.
 const mostBytes = 16 * 1024 * 1024
 
-/** Whether the connection stays open after the body, by what the answer's head says. If it does not say, it closes. */
+/** Whether the connection stays open after the body, according to the headers. If they do not say, it closes. */
 export const staysOpen = (headers: Headers): boolean => {
   const connection = headers.get("connection")?.toLowerCase() ?? ""
   if (connection.includes("close")) return false
@@ -18,17 +18,17 @@ export const staysOpen = (headers: Headers): boolean => {
 
 interface Waiting {
   readonly size: number
-  // A promise that is rejected before anybody asks for it would end the process: failures wait as functions.
+  // A promise that is rejected before somebody awaits it would end the process. So failures are kept as functions.
   readonly read: () => Promise<Read>
   next: Waiting | undefined
 }
 
 /**
- * Reads before it is asked, up to so many bytes, and gives each network read as it was.
+ * Reads ahead of its consumer, up to `most` bytes, and returns each network read unchanged.
  *
- * It exists because of undici (nodejs/undici#5360): if a connection that will not be used again closes while its body is
- * paused, an assertion outside every promise ends the process. So the body of such a connection is not paused, within
- * bounds, however slow its consumer is.
+ * This works around nodejs/undici#5360: if a connection that will not be used again closes while its body is paused, an
+ * assertion outside every promise ends the process. So the body of such a connection is not paused until `most` bytes
+ * wait, however slow the consumer is.
  */
 export const readAhead = (source: Source, most = mostBytes): Source => {
   let first: Waiting | undefined

@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as AiError from "effect/ai/AiError"
 
-/** What the provider said about a failure, in an HTTP answer, an event or a failed response. Texts hold no secret. */
+/** What the provider said about a failure in an HTTP answer, an event or a failed response. Its texts hold no secrets. */
 export interface ProviderError {
   readonly status?: number | undefined
   readonly code?: string | undefined
@@ -16,8 +16,8 @@ export interface ProviderError {
 
 type Kind = "quota" | "rate" | "key" | "permission" | "policy" | "busy" | "server" | "invalid"
 
-// The codes that the documents, the SDK's types and recordings know. The list is open: what is missing here goes by its
-// HTTP status.
+// The codes that the documentation, the SDK's types and recordings contain. The list is not complete: a code that is not
+// here is classified by the HTTP status.
 const kinds: Readonly<Record<string, Kind>> = {
   insufficient_quota: "quota",
   quota_exceeded: "quota",
@@ -30,7 +30,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   invalid_organization: "permission",
   mismatched_organization: "permission",
   unsupported_country_region_territory: "permission",
-  // Given for prompts that were flagged, not for malformed ones.
+  // The provider gives this code for flagged prompts, not for malformed ones.
   invalid_prompt: "policy",
   content_filter: "policy",
   content_policy_violation: "policy",
@@ -38,7 +38,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   bio_policy: "policy",
   misalignment_policy_violation: "policy",
   server_is_overloaded: "busy",
-  // Another response is being made in the conversation: the same request passes once that one is over.
+  // Another response is being created in the conversation: the same request succeeds once that one is over.
   conversation_locked: "busy",
   server_error: "server",
   internal_error: "server",
@@ -56,8 +56,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   data_residency_mismatch: "invalid"
 }
 
-// The types of errors that come without a code, or with one that is not known: in the body of a stream no HTTP status
-// stands beside them.
+// The types of errors without a known code. An error in the body of a stream has no HTTP status of its own.
 const kindsOfTypes: Readonly<Record<string, Kind>> = {
   insufficient_quota: "quota",
   rate_limit_exceeded: "rate",
@@ -98,21 +97,21 @@ const kindOf = (error: ProviderError): Kind | undefined =>
   kindOfCode(error) ?? kindOfStatus(error.status) ?? kindOfType(error)
 
 /**
- * Whether the provider says that it did not take the work, whatever the HTTP status: it was full, or the request or the
- * account was at fault.
+ * Whether the error says that the provider did not accept the work, whatever the HTTP status: the provider was overloaded,
+ * or the request or the account has a problem.
  */
 export const isRefusal = (error: ProviderError): boolean => {
   const status = statusIn(error.code ?? "")
-  // As with HTTP statuses: what lies between may have passed the request on before it gave up.
+  // As with HTTP statuses, a gateway may have passed the request on before it gave up.
   if (status !== undefined && (status >= 500 || status === 408)) return false
-  // Beside an HTTP status a type says too little: some servers give the same one with every error.
+  // If there is an HTTP status, the type is ignored: some servers give every error the same type.
   const kind = kindOfCode(error) ?? (error.status === undefined ? kindOfType(error) : undefined)
   return kind !== undefined && kind !== "server"
 }
 
 /**
- * The reason of an `AiError`. Overload and a locked conversation are retryable `InternalProviderError`s, unless the
- * provider says how long to wait: only `RateLimitError` can carry that.
+ * The reason of an `AiError`. Overload and a locked conversation are retryable `InternalProviderError`s. If the provider
+ * says how long to wait, they are `RateLimitError`s, because only that reason can carry a wait.
  */
 export const reasonOf = (error: ProviderError): AiError.AiErrorReason => {
   const { code, headers, message, parameter, requestId, retryAfter, status, type } = error
@@ -147,8 +146,8 @@ export const reasonOf = (error: ProviderError): AiError.AiErrorReason => {
 }
 
 /**
- * The wait that `retry-after-ms` or `Retry-After` (seconds, or an HTTP date) asks for. The SDK ignores more than a
- * minute; here any length counts.
+ * The wait that `retry-after-ms` or `Retry-After` (seconds, or an HTTP date) asks for. The SDK ignores waits of more than a
+ * minute; here a wait may have any length.
  */
 export const retryAfter = (headers: Headers, nowMillis: number): Duration.Duration | undefined => {
   const millis = Number.parseFloat(headers.get("retry-after-ms") ?? "")
@@ -159,7 +158,7 @@ export const retryAfter = (headers: Headers, nowMillis: number): Duration.Durati
   return Number.isNaN(date) ? undefined : Duration.millis(Math.max(0, date - nowMillis))
 }
 
-/** `openai-poll-after-ms`: when the provider wants to be asked again. */
+/** The wait in the header `openai-poll-after-ms`: when to poll again. */
 export const pollAfter = (headers: Headers): Option.Option<Duration.Duration> => {
   const millis = Number.parseFloat(headers.get("openai-poll-after-ms") ?? "")
   return millis >= 0 ? Option.some(Duration.millis(millis)) : Option.none()

@@ -6,16 +6,16 @@ import type { ResponseCreateParamsBase } from "openai/resources/responses/respon
 import type { Params } from "../ResponseParams.ts"
 import { toInput } from "./prompt.ts"
 
-/** The key in a response's metadata that names the run it was made for. */
+/** The key in a response's metadata that holds the id of its run. */
 const runIdKey = "baton_run_id"
 
-/** The body of a create request: the layer's parameters, over them the request's, over them what the run decides. */
+/** The body of a create request: the layer's parameters, overridden by the request's, then by the fields of the run. */
 export const build = (
   request: ModelRequest,
   params: Params,
   stream: boolean
 ): Effect.Effect<ResponseCreateParamsBase, AiError.AiErrorReason> => {
-  // Open by its type, because core knows no provider: the provider refuses what it does not know.
+  // The type is open because core knows no provider. The provider refuses fields that it does not know.
   const own = request.options as Params | undefined
   const tools = [...(params.tools ?? []), ...(own?.tools ?? [])]
   const conversation = own?.conversation ?? params.conversation
@@ -25,7 +25,7 @@ export const build = (
     ...(tools.length === 0 ? undefined : { tools }),
     metadata: { ...params.metadata, ...own?.metadata, [runIdKey]: request.runId },
     ...(request.instructions === undefined ? undefined : { instructions: request.instructions }),
-    // A conversation knows what came before, and the API refuses both.
+    // A conversation already contains the earlier responses, and the API refuses both fields together.
     ...(request.previousResponseId === undefined || conversation != null
       ? undefined
       : { previous_response_id: request.previousResponseId }),
@@ -36,8 +36,8 @@ export const build = (
 }
 
 /**
- * What a request with these options demands. A response that may take hours, at a lower price, cannot be opened as a
- * stream.
+ * How a request with these options must be opened. A response with a completion window (a lower price, for an answer within
+ * hours) cannot be opened as a stream.
  */
 export const demands = (
   options: ModelRequest["options"],

@@ -1,16 +1,16 @@
-/** The secrets of one client. */
+/** The secrets of one client, and a way to remove them from a text. */
 export interface Secrets {
   readonly add: (secret: string) => void
   readonly redact: (text: string) => string
 }
 
-// Short ones would blot out innocent words, and are no secrets.
+// A shorter text is not a secret, and replacing it would damage ordinary words.
 const shortest = 6
 
-// Tokens are replaced every hour or so; only the latest can be in a text that is made now.
+// A token provider gives a new token every hour or so. Only the latest tokens can appear in a new text.
 const most = 16
 
-/** The secrets of a client, beginning with its key, if it has one. */
+/** Makes the secrets of a client, which start with its key if it has one. */
 export const make = (key: string | undefined): Secrets => {
   const secrets = new Set<string>()
   const add = (secret: string): void => {

@@ -7,11 +7,11 @@ import { countOf, defined, isMissing, isRecord, type Json, recordOf, textOf, wor
 import * as Items from "./items.ts"
 import { type ProviderError, reasonOf } from "./reasons.ts"
 
-/** What decoding needs to know to speak of errors. */
+/** The context that decoding needs for its errors. */
 export interface Context {
   /** The operation, for the error's `method`. */
   readonly method: string
-  /** Takes secrets out of a text. */
+  /** Removes secrets from a text. */
   readonly redact: (text: string) => string
 }
 
@@ -71,7 +71,7 @@ const finishOf = (response: Json, status: RunStatus, output: ReadonlyArray<unkno
   }
 })
 
-/** What is said in an error object, or in a plain text. Texts are free of secrets. */
+/** The content of an error object, or of a plain text. Secrets are removed. */
 export const errorOf = (error: unknown, otherwise: string, redact: Context["redact"]): ProviderError => {
   const word = (value: unknown): string | undefined => {
     const text = wordOf(value)
@@ -102,7 +102,7 @@ const statuses: ReadonlySet<unknown> = new Set([
 
 const isStatus = (status: unknown): status is RunStatus => statuses.has(status)
 
-// Of a status that is missing or unknown, the other fields tell what became of the response.
+// If the status is missing or unknown, the other fields tell where the response stands.
 const evident = (response: Json): RunStatus => {
   if (response["status"] === "canceled") return "cancelled"
   if (!isMissing(response["error"])) return "failed"
@@ -131,7 +131,7 @@ const build = (response: Json, status: RunStatus, context: Context): ModelSnapsh
   }
 }
 
-/** The response of a terminal event. It ends whatever can be read of it; the event's name tells how if it does not. */
+/** The response of a terminal event. It is over in any case: if its own status does not say how, the event's name does. */
 export const terminal = (raw: unknown, named: RunStatus, context: Context): ModelSnapshot => {
   const response = recordOf(raw)
   const { status } = response
@@ -140,8 +140,8 @@ export const terminal = (raw: unknown, named: RunStatus, context: Context): Mode
 }
 
 /**
- * Decodes a response object: what can be read of it counts. Fails with `InvalidResponseError` if it is none, so that the
- * answer of something else does not pass for a response under way.
+ * Decodes a response object, as far as it can be read. Fails with `InvalidResponseError` if the value is not a response
+ * object, so that the answer of some other server is not mistaken for a response that is under way.
  */
 export const decode = (raw: unknown, context: Context): Result.Result<ModelSnapshot, AiError.AiError> => {
   const response = recordOf(raw)
@@ -150,6 +150,6 @@ export const decode = (raw: unknown, context: Context): Result.Result<ModelSnaps
     return Result.succeed(build(response, isStatus(status) ? status : evident(response), context))
   }
   const { message } = errorOf(error, "it has no id, no status and no output", context.redact)
-  const reason = new AiError.InvalidResponseError({ description: `The answer is no response object: ${message}` })
+  const reason = new AiError.InvalidResponseError({ description: `The answer is not a response object: ${message}` })
   return Result.fail(AiError.make({ module, method: context.method, reason }))
 }
