@@ -1,5 +1,5 @@
 /**
- * Everything that can go wrong with a run, as one typed error with a reason.
+ * The error of all verbs: one tagged error with a reason.
  *
  * @since 0.1.0
  */
@@ -7,19 +7,19 @@ import * as Schema from "effect/Schema"
 import { AgentErrorReason } from "./AgentErrorReason.ts"
 
 /**
- * The reasons, so that `AgentError.RunFailed` is there beside `AgentError.AgentError`.
+ * All reasons, so that `AgentError.RunFailed` stands beside `AgentError.AgentError`.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export * from "./AgentErrorReason.ts"
 
 /**
- * The error of every verb of `Agent`: which run, and why.
+ * The error of the verbs of `Agent` and `Runs`: it names the run, and says why the call failed.
  *
  * **When to use**
  *
- * Match reasons with `Effect.catchReason`, and ask `isRetryable` before a retry.
+ * Handle single reasons with `Effect.catchReason`, and check `isRetryable` before you retry.
  *
  * **Example** (Handling one reason)
  *
@@ -30,7 +30,7 @@ export * from "./AgentErrorReason.ts"
  * declare const report: Effect.Effect<string, AgentError.AgentError>
  *
  * export const program = report.pipe(
- *   Effect.catchReason("AgentError", "RunLeased", (leased) => Effect.succeed(`${leased.owner} is at it`))
+ *   Effect.catchReason("AgentError", "RunLeased", (leased) => Effect.succeed(`${leased.owner} writes it`))
  * )
  * ```
  *
@@ -42,13 +42,13 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
   runId: Schema.optionalKey(Schema.String),
   /** The name of the run's agent, if it is known. */
   agent: Schema.optionalKey(Schema.String),
-  /** The provider's id of the response that the run was at, if anybody knows it. */
+  /** The provider's id of the run's current response, if it is known. */
   responseId: Schema.optionalKey(Schema.String),
   reason: AgentErrorReason
 }) {
   override readonly cause: unknown = this.reason
 
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   get isRetryable(): boolean {
     return this.reason.isRetryable
   }

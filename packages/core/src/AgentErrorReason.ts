@@ -1,5 +1,5 @@
 /**
- * Why something went wrong with a run: every reason that an `AgentError` can have.
+ * Reasons for which a call about a run fails: all that an `AgentError` can have.
  *
  * @since 0.1.0
  */
@@ -9,154 +9,153 @@ import { RunStatus } from "./Run.ts"
 import { TokenStoreError } from "./TokenStoreError.ts"
 
 /**
- * The provider ended the run as failed; `error` says why. Not retryable: the run is over, start another.
+ * The provider ended the run as failed; `error` says why. Not retryable: the run is over. Open it again with `Agent.retry`.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", { error: AiError.AiError }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `It failed at the provider: ${this.error.reason.message.replace(/\.$/, "")}. Open it again with Agent.retry.`
+    return `The run failed at the provider: ${this.error.reason.message.replace(/\.$/, "")}. Open it again with Agent.retry.`
   }
 }
 
 /**
- * The run was cancelled. Not retryable.
+ * The run was cancelled. Not retryable: the run is over.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunCancelled extends Schema.TaggedError<RunCancelled>()("RunCancelled", {}) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return "It was cancelled. Start a new run if you still want its result."
+    return "The run was cancelled. Start a new run, or open this one again with Agent.retry, if you still want its result."
   }
 }
 
 /**
- * The run ran in the foreground, and ended with the process that watched it. Not retryable: start it again, in the
- * background if it must outlive its process.
+ * The run was a foreground run, and ended together with the process or the stream that followed it. Not retryable: start a
+ * new run, in the background if it must outlive its process.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunInterrupted extends Schema.TaggedError<RunInterrupted>()("RunInterrupted", {}) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      "It ran in the foreground, which ends with the process or the stream that watches it. Start it again with " +
-      "background: true and another run id, and it can be resumed."
+      "The run was a foreground run, and ended together with the process or the stream that followed it. Start a run " +
+      "with background: true and another run id: such a run can be resumed."
     )
   }
 }
 
 /**
- * The run waits for somebody: for the approval of a tool call, for a call's result, or for a higher limit. Not retryable:
- * the run goes on once that is there.
+ * The run waits for its caller: to approve a tool call, to give a call's result, or to raise a limit. Not retryable: the
+ * run goes on after the caller has done that.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunWaiting extends Schema.TaggedError<RunWaiting>()("RunWaiting", {
   waitingFor: Schema.Literals(["approval", "deferred", "limit"])
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     const what = {
-      approval: "for the approval of a tool call",
-      deferred: "for the result of a tool call",
-      limit: "because it reached a limit"
+      approval: "until somebody approves or rejects a tool call",
+      deferred: "until somebody gives the result of a tool call",
+      limit: "because it reached a limit, until somebody raises the limit"
     }
-    return `It waits ${what[this.waitingFor]}. Resume it when that is there.`
+    return `The run waits ${what[this.waitingFor]}. Resume it after that.`
   }
 }
 
 /**
- * The run was recorded, but never opened at the provider, and its input is not here. Not retryable as it is: start it
- * again with its input.
+ * The run was recorded, but no request for it was sent to the provider, and this call does not have its input. Not
+ * retryable: call a verb that takes the input.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunNotOpened extends Schema.TaggedError<RunNotOpened>()("RunNotOpened", {}) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      "It was recorded, but never opened at the provider, and only its input can open it. Call Agent.stream, Agent.run or " +
-      "Agent.start with the same run id and input, or give it up with Agent.remove."
+      "The run was recorded, but never opened at the provider, and cannot be opened without its input. Call Agent.stream, " +
+      "Agent.run or Agent.start with the same run id and input, or remove the run with Agent.remove."
     )
   }
 }
 
 /**
- * The provider no longer knows the run's response: it was deleted there, or kept no longer. Not retryable.
+ * The provider no longer has the run's response: somebody deleted it, or the provider kept it no longer. Not retryable.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunExpired extends Schema.TaggedError<RunExpired>()("RunExpired", { responseId: Schema.String }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `The provider no longer has its response '${this.responseId}'. Start a new run under another run id.`
+    return `The provider no longer has the run's response '${this.responseId}'. Start a new run under another run id.`
   }
 }
 
 /**
- * The run stands still for longer than the policy allows. Retryable: `resume` goes on waiting from the same position.
+ * The run made no progress for longer than `RunPolicy` allows. Retryable: `Agent.resume` waits on from the same position.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunStalled extends Schema.TaggedError<RunStalled>()("RunStalled", {
-  /** What was last seen of it: its status, the provider's response, and the number of the last event. */
+  /** The status that was seen last. `responseId` and `sequenceNumber` name the response and its event that were. */
   status: RunStatus,
   responseId: Schema.optionalKey(Schema.String),
   sequenceNumber: Schema.optionalKey(Schema.Int),
   description: Schema.String
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = true
   override get message(): string {
     const event = this.sequenceNumber === undefined ? "" : `event ${this.sequenceNumber} of `
     const seen = this.responseId === undefined ? "" : `, last seen at ${event}response '${this.responseId}'`
-    return `It stalled while ${this.status}${seen}: ${this.description}. Resume it later, or cancel it.`
+    return `The run stalled while ${this.status}${seen}: ${this.description}. Resume it later, or cancel it.`
   }
 }
 
 /**
- * What the provider says of the output contradicts what was delivered already: its final output does not begin with it,
- * a text ends as another one, or an event of a replay comes too late. Not retryable: read the whole output with
- * `Agent.result`.
+ * The provider's output contradicts the updates that were delivered already: the final output does not begin with them, a
+ * text ends differently, or a replay brings an event too late. Not retryable: read the whole output with `Agent.result`.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunDiverged extends Schema.TaggedError<RunDiverged>()("RunDiverged", { description: Schema.String }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `The output contradicts what was delivered: ${this.description}. Read it whole with Agent.result.`
+    return `The provider's output contradicts what was delivered: ${this.description}. Read all of it with Agent.result.`
   }
 }
 
 /**
- * The token store has no such run, or it belongs to another agent. Not retryable.
+ * The token store has no run with this id, or the run belongs to another agent. Not retryable.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound", {
   runId: Schema.String,
   description: Schema.optionalKey(Schema.String)
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
@@ -168,116 +167,117 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>()("RunNotFound"
 }
 
 /**
- * Another worker holds the run's lease. Retryable: once the lease is released or over, the run is free.
+ * Another worker holds the run's lease. Retryable: the run is free once the lease is released or has ended.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunLeased extends Schema.TaggedError<RunLeased>()("RunLeased", {
   runId: Schema.String,
   owner: Schema.String,
-  /** When the lease ends unless renewed: milliseconds since the epoch, by the store's clock. */
+  /** When the lease ends unless it is renewed: milliseconds since the epoch, by the store's clock. */
   until: Schema.Number
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = true
   override get message(): string {
     return (
-      `Worker '${this.owner}' holds it until ${new Date(this.until).toISOString()}. Read along with Agent.watch, wait ` +
-      `for it with ifLeased: "wait", or try again later.`
+      `Worker '${this.owner}' holds the run until ${new Date(this.until).toISOString()}. Read along with Agent.watch, wait ` +
+      `for the run with ifLeased: "wait", or try again later.`
     )
   }
 }
 
 /**
- * This worker lost the run's lease: it was out of touch for longer than the lease, or another worker stole the run.
- * It has committed nothing since. Retryable: the run goes on from its last position.
+ * This worker lost the run's lease: it did not reach the store for longer than the lease lasts, or another worker stole the
+ * run. This worker has written nothing since. Retryable: the run goes on from its last position.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", { runId: Schema.String }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = true
   override get message(): string {
     return (
-      "This worker lost its lease: it was out of touch for too long, or another worker stole the run. Resume the run to " +
-      "go on from its last position."
+      "This worker lost the run's lease: it did not reach the store in time to renew it, or another worker stole the run. " +
+      "Resume the run to go on from its last position."
     )
   }
 }
 
 /**
- * The run id is known with another input. Not retryable: give another run id, or the first input again.
+ * The store has a run of this id with another agent, input or session. Not retryable: give another run id, or the same
+ * input as before.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class RunInputMismatch extends Schema.TaggedError<RunInputMismatch>()("RunInputMismatch", {
   runId: Schema.String
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      `It was started with another agent, input or session. A run id names one task: use another id for another input, ` +
-      `or continue this run with Agent.resume.`
+      `The run was started with another agent, input or session. A run id names one task: use another id for another ` +
+      `input, or continue this run with Agent.resume.`
     )
   }
 }
 
 /**
- * The agent's version changed while the run was under way. Not retryable; `RunPolicy.onAgentChanged` can allow it.
+ * Another version of the agent started the run. Not retryable, unless `RunPolicy.onAgentChanged` is `"continue"`.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class AgentChanged extends Schema.TaggedError<AgentChanged>()("AgentChanged", {
   started: Schema.String,
   now: Schema.String
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      `Version '${this.started}' of the agent started it, and this is version '${this.now}'. ` +
-      `Set RunPolicy.onAgentChanged to "continue" to go on all the same.`
+      `Version '${this.started}' of the agent started the run, and this process has version '${this.now}'. ` +
+      `Set RunPolicy.onAgentChanged to "continue" to go on with this version.`
     )
   }
 }
 
 /**
- * A request that opens a response was sent, and no answer came: the provider may or may not be working on it. Baton does
- * not send it again by itself, as that could buy the work twice.
+ * A request that opens a response was sent, and no answer came: the provider may or may not be working on it. Not
+ * retryable: Baton does not send the request again, as that could buy the work twice.
  *
  * **Details**
  *
  * Look for the run's id in the metadata of the provider's responses (`baton_run_id`). Then remove the run, open it again
- * with `Agent.retry`, or start it again with `RunPolicy.onUnconfirmed` set to `"restart"`. If the response's id becomes
- * known, the run goes on by itself.
+ * with `Agent.retry`, or start it again with `RunPolicy.onUnconfirmed` set to `"restart"`. If a process records the id of
+ * the response later, the run goes on by itself.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class Unconfirmed extends Schema.TaggedError<Unconfirmed>()("Unconfirmed", {
   error: Schema.optionalKey(AiError.AiError)
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     const cause = this.error === undefined ? "" : ` (${this.error.reason.message})`
     return (
-      `A request that opens its response was sent but never answered${cause}, so it may have been bought. Open it again ` +
-      `with Agent.retry, or with RunPolicy.onUnconfirmed set to "restart", or give it up with Agent.remove.`
+      `A request to the provider was sent but never answered${cause}, so its response may have been bought. Open the run ` +
+      `again with Agent.retry, or with RunPolicy.onUnconfirmed set to "restart", or remove it with Agent.remove.`
     )
   }
 }
 
 /**
- * A continuation token cannot be used. Not retryable.
+ * A continuation token cannot be used: `kind` and `description` say why. Not retryable.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInvalid", {
   kind: Schema.Literals([
@@ -292,7 +292,7 @@ export class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInval
   ]),
   description: Schema.String
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return `The continuation token is invalid: ${this.description}`
@@ -300,15 +300,15 @@ export class TokenInvalid extends Schema.TaggedError<TokenInvalid>()("TokenInval
 }
 
 /**
- * A background run was asked of a provider or model that cannot run in the background. Not retryable.
+ * The call needs a background run, and the provider or its model cannot run in the background. Not retryable.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class BackgroundUnsupported extends Schema.TaggedError<BackgroundUnsupported>()("BackgroundUnsupported", {
   provider: Schema.String
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return `The model '${this.provider}' cannot run in the background. Choose one that can, or stream with background: false.`
@@ -316,13 +316,13 @@ export class BackgroundUnsupported extends Schema.TaggedError<BackgroundUnsuppor
 }
 
 /**
- * The arguments of a call cannot be used: an empty input, a run id out of bounds, input beside a token. Not retryable.
+ * An argument of the call cannot be used: an empty input, a run id that is too long, input with a token. Not retryable.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", { description: Schema.String }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return this.description
@@ -330,30 +330,30 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /**
- * The input is larger than `RunPolicy.maxInput`, in bytes of UTF-8 as a store keeps it. Nothing was recorded. Not retryable.
+ * The input is larger than `RunPolicy.maxInput`: both count bytes of UTF-8. Nothing was recorded. Not retryable.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class InputTooLarge extends Schema.TaggedError<InputTooLarge>()("InputTooLarge", {
   bytes: Schema.Number,
   limit: Schema.Number
 }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `Its input is ${this.bytes} bytes, and RunPolicy.maxInput is ${this.limit}: name files by URL, or use Agent.start.`
+    return `The input has ${this.bytes} bytes; RunPolicy.maxInput is ${this.limit}. Give files by URL, or use Agent.start.`
   }
 }
 
 /**
- * The token store could not do what the run needs. Retryable when the store's error is.
+ * An operation of the token store failed. Retryable if the store's error is.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed", { error: TokenStoreError }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   get isRetryable(): boolean {
     return this.error.isRetryable
   }
@@ -363,10 +363,10 @@ export class StoreFailed extends Schema.TaggedError<StoreFailed>()("StoreFailed"
 }
 
 /**
- * Every reason of an `AgentError`. A provider's refusal of a request is `effect/ai`'s own `AiError`.
+ * All reasons of an `AgentError`. A request that a provider refuses has the `AiError` of `effect/ai`.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const AgentErrorReason = Schema.Union([
   RunFailed,

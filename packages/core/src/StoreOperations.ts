@@ -247,7 +247,7 @@ export interface Page<A> {
  * @category errors
  */
 export class Gone extends Schema.TaggedError<Gone>()("Gone", { runId: Schema.String }) {
-  /** Whether the same call again can help. */
+  /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return `Run '${this.runId}' was removed from the store, or created again under the same id.`

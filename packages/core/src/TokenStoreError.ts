@@ -1,19 +1,24 @@
 /**
- * What a token store fails with.
+ * The error of a token store.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * A token store could not do an operation.
+ * An operation of a token store failed.
  *
  * **Details**
  *
- * `kind` tells what to do: `unavailable` (not reached, or too slow: try again), `full` (no room: make some), `denied`
- * (no permission, or read-only), `locked` (another process owns the place), `corrupt` (what is stored cannot be read:
- * nothing was changed), `newer` (written by a later version of Baton: left alone), `closed` (its layer's scope is closed:
- * use it within that scope).
+ * `kind` says what to do:
+ *
+ * - `unavailable`: the store was not reached, or is too slow. Try again.
+ * - `full`: there is no room. Make some, and try again.
+ * - `denied`: permission is missing, or the store is read-only. Change that.
+ * - `locked`: another process owns the store's directory. Use it from that process, or try again after it has ended.
+ * - `corrupt`: the stored data cannot be read, and was not changed. Restore it from a backup.
+ * - `newer`: a later version of Baton wrote the data, which was not changed. Update Baton.
+ * - `closed`: the scope of the store's layer is closed. Use the store within that scope.
  *
  * @since 0.1.0
  * @category errors
@@ -24,7 +29,7 @@ export class TokenStoreError extends Schema.TaggedError<TokenStoreError>()("Toke
   description: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {
-  /** Whether the same operation again can help. */
+  /** Whether the same operation can succeed later. */
   get isRetryable(): boolean {
     return this.kind === "unavailable" || this.kind === "full" || this.kind === "locked"
   }

@@ -15,9 +15,9 @@ const kinds: Readonly<Record<string, Kind>> = {
 }
 
 const advice: Readonly<Record<Kind, string>> = {
-  unavailable: "The file system failed; try again, and look at the disk if it goes on",
-  full: "There is no room left: free some, and try again",
-  denied: "This process may not use it: grant it read and write permission, or give another directory",
+  unavailable: "The file system failed. Try again, and check the disk if it fails again",
+  full: "There is no room left. Free some, and try again",
+  denied: "This process lacks permission. Give it permission to read and write, or use another directory",
   locked: "",
   corrupt: "",
   newer: "",
@@ -40,7 +40,7 @@ const kindOf = (error: PlatformError.PlatformError): Kind => {
   }
 }
 
-/** A file system's failure as the store's: which kind it is, and what to do about it. */
+/** Turns an error of the file system into one of the store, with its kind and advice. */
 export const fromPlatform =
   (operation: string, path: string) =>
   (error: PlatformError.PlatformError): TokenStoreError => {
@@ -53,27 +53,29 @@ export const fromPlatform =
     })
   }
 
-/** What a file system that does not keep to its types comes to: nobody is left waiting. */
+/**
+ * The error after a defect of the file system: as a typed error, it reaches every operation that waits for the write.
+ */
 export const unforeseen = (place: string, cause: Cause.Cause<unknown>): TokenStoreError =>
   new TokenStoreError({
     operation: "write",
     kind: "unavailable",
-    description: `'${place}' could not be written`,
+    description: `'${place}' could not be written: the file system died, which is a bug in its layer. Try again`,
     cause: Cause.squash(cause)
   })
 
-/** What an operation of a store comes to that died: like one that is away, it may work again. */
+/** The error after a defect of a store. It is retryable, like that of a store that cannot be reached. */
 export const died = (operation: string, cause: Cause.Cause<unknown>): TokenStoreError => {
   const defect = Cause.squash(cause)
   return new TokenStoreError({
     operation,
     kind: "unavailable",
-    description: `the store died, which is a defect of it: ${Predicate.isError(defect) ? defect.message : String(defect)}`,
+    description: `the store died, which is a bug in the store: ${Predicate.isError(defect) ? defect.message : String(defect)}`,
     cause: defect
   })
 }
 
-/** The same failure, for who asked for another operation. */
+/** The same error under the name of another operation. */
 export const renamed =
   (operation: string) =>
   (error: TokenStoreError): TokenStoreError =>
