@@ -1,5 +1,5 @@
 /**
- * Agents, and everything that is done with their runs.
+ * Agents, and the verbs that start, read and end their runs.
  *
  * @since 0.1.0
  */
@@ -28,12 +28,14 @@ export type * from "./RunInput.ts"
 type Requirements = BackgroundModel | TokenStore
 
 /**
- * Runs an agent to the end.
+ * Starts a run, or continues the one that `runId` names, and returns its response once the run has ended.
  *
  * **Details**
  *
- * With a `runId`, a repetition continues the run, and one that is finished answers again without buying anything. A run
- * that waits for somebody fails with `RunWaiting`. `onInterrupt: "cancel"` cancels the run if this is interrupted.
+ * With a `runId` the call can be repeated: it continues the run, and returns the response of a run that has ended without
+ * buying anything. `onInterrupt: "cancel"` cancels the run if the call is interrupted; by default the run goes on.
+ *
+ * Fails as the run does if it does not complete, and with `RunWaiting` if the run waits for its caller.
  *
  * **Example** (One answer)
  *
@@ -55,12 +57,13 @@ export const run: (
 ) => Effect.Effect<AgentResponse, AgentError, Requirements> = Complete.complete
 
 /**
- * Starts a background run and returns as soon as the provider accepted it: the response carries a continuation token.
+ * Starts a background run and returns as soon as the provider has accepted it: the response carries a continuation token.
  *
  * **Details**
  *
- * The run is opened as a stream if the provider can resume one, and left: `resume`, `watch` or a worker streams it from
- * its first update on.
+ * If the provider can resume streams, the run is opened as a stream: `resume`, `watch` or a worker can then stream it from
+ * its first update. With a `runId` the call can be repeated, and buys the run once. Fails with `BackgroundUnsupported` if
+ * the model cannot run in the background.
  *
  * **Example** (Start now, look later)
  *
@@ -83,30 +86,29 @@ export const start: (agent: Agent, input: RunInput) => Effect.Effect<AgentRespon
   Start.start
 
 /**
- * Records a run with its input, and leaves it to workers, which open it: the response is `queued`, and carries a
- * continuation token.
+ * Records a run with its input, for a worker to open: the response is `queued`, and carries a continuation token.
  *
  * **When to use**
  *
- * In a process that never talks to the provider: a web server that takes orders, a job that plans the work of the night.
- * It needs no model.
+ * Use it in a process that never talks to the provider: a web server that takes orders, or a job that plans the work of the
+ * night. The call needs no model.
  *
  * **Details**
  *
- * A worker (`Runs.worker`) of the agent's version opens the run as a stream, and hands it to its `handle`. Instructions and
- * options are those of the worker's agent. `Agent.resume`, or `Agent.stream` with the same input, opens it at once, whatever
- * `notBefore` says. `watch`, `poll` and `result` wait for it as `queued`. A cancel before it is opened ends it without
- * buying anything.
+ * A worker (`Runs.worker`) with the same version of the agent opens the run as a stream, and gives it to its `handle`. The
+ * instructions and options are those of the worker's agent. `Agent.resume`, or `Agent.stream` with the same input, opens
+ * the run at once, whatever `notBefore` says. For `watch`, `poll` and `result` the run is `queued` until then. A cancel
+ * that comes before the run is opened ends it without buying anything.
  *
- * Repeated with the same `runId` and input it is the same run, and the response says where that stands, without output;
- * another input is `RunInputMismatch`. Fails with `InputTooLarge` if the input is larger than `RunPolicy.maxInput`, with
- * `InvalidInput`, and with `StoreFailed`. It fails with `RunNotOpened` or `Unconfirmed` if the run was recorded another way,
- * and nobody will open it.
+ * With the same `runId` and input the call can be repeated: the response has the status of the run, without its output.
+ * Another input fails with `RunInputMismatch`. Fails also with `InputTooLarge` if the input is larger than
+ * `RunPolicy.maxInput`, with `InvalidInput`, with `StoreFailed`, and with `RunNotOpened` or `Unconfirmed` if another verb
+ * recorded the run and no worker will open it.
  *
  * **Gotchas**
  *
- * The store keeps the input until the run has ended well: see `keepInput`. Nobody but a holder of the run gets it, and
- * listings, logs and tokens never have it.
+ * The store keeps the input until the run has ended well: see `keepInput`. Only the worker that holds the run gets the
+ * input. Listings, logs and tokens never contain it.
  *
  * **Example** (A report for tomorrow)
  *
@@ -129,12 +131,13 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
   Enqueue.enqueue
 
 /**
- * Looks at a run once. Its `continuationToken` is there until the run is over; a run that failed is told by the status.
+ * Reads the status and the output of a run once. The response has a `continuationToken` until the run has ended.
  *
  * **Details**
  *
- * It holds no lease. If it sees the end of the run, it records it. It fails with `RunNotOpened` or `Unconfirmed` if nobody
- * holds the run and nobody will open it.
+ * A run that failed is no error here: its response has the status `failed`. The call takes no lease. If it sees the end of
+ * the run, it records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none will open
+ * it.
  *
  * **Example** (Is it done?)
  *
@@ -153,8 +156,12 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
 export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, AgentError, Requirements> = Poll.poll
 
 /**
- * Polls a run on the policy's schedule until it is over. Fails as the run did if it did not complete, with `RunWaiting` if
- * it waits for somebody, and with `RunExpired` if the provider does not have its output any more.
+ * Polls a run until it has ended, on the schedule `RunPolicy.pollEvery`, and returns its response.
+ *
+ * **Details**
+ *
+ * The call takes no lease, and runs no tools. Fails as the run did if it did not complete, with `RunWaiting` if the run
+ * waits for its caller, and with `RunExpired` if the provider no longer has the output.
  *
  * **Example** (The whole report)
  *
@@ -174,15 +181,18 @@ export const result: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse,
   Result.result
 
 /**
- * Asks for the end of a run, whoever advances it, and follows it to its true end: it may still have completed.
+ * Cancels a run from any process, and follows it to its true end. The run may still complete.
  *
  * **Details**
  *
- * The wish is recorded first. Then a background response is cancelled at the provider; if the provider does not take it
- * now, whoever holds the run next sends it again. A foreground run is stopped by the process that follows it, which
- * learns of it with its next write or renewal. With `wait: false` it returns once the provider was asked.
+ * The call records the request first. Then it cancels a background response at the provider; if the provider does not take
+ * the cancel now, the next worker that holds the run sends it again. The process that follows a foreground run stops it:
+ * that process learns of the cancel with its next write or renewal. With `wait: false` the call returns once it has asked
+ * the provider.
  *
- * Leaving a stream is not cancelling: the run goes on.
+ * **Gotchas**
+ *
+ * To leave a stream is not to cancel its run: the run goes on.
  *
  * **Example** (Stopping without waiting)
  *
@@ -203,19 +213,22 @@ export const cancel: (
 ) => Effect.Effect<AgentResponse, AgentError, Requirements> = Cancel.cancel
 
 /**
- * Opens a run again that failed, was cancelled or expired, and leaves it: the response carries a continuation token.
+ * Opens a run again that failed, was cancelled or expired, and returns once the provider has accepted it: the response
+ * carries a continuation token.
  *
  * **When to use**
  *
- * For a run that ended without success, or that is `Unconfirmed`. The run keeps its id; turns before the one that failed
- * stay as they are.
+ * Use it for a run that ended without success, or that is `Unconfirmed`. The run keeps its id, and the turns before the one
+ * that failed.
  *
  * **Details**
  *
- * A run whose first turn failed needs its input again, unless `Agent.enqueue` kept it: another is `RunInputMismatch`. If a
- * request of the run was never answered it may have been bought already: then this fails with `Unconfirmed` unless
- * `mayBuyTwice` is true. The first update of the run says `retried` then. Tokens of before are `TokenInvalid`. Fails with
- * `InvalidInput` if the run is under way, ended well, or runs in the foreground, where it would end as it is left.
+ * The first update after a retry has `retried: true`. Continuation tokens from before the retry fail with `TokenInvalid`.
+ *
+ * A run whose first turn failed needs its input again, unless `Agent.enqueue` kept it; another input fails with
+ * `RunInputMismatch`. If a request of the run was never answered, its response may have been bought already: the call then
+ * fails with `Unconfirmed` unless `mayBuyTwice` is true. Fails with `InvalidInput` if the run is under way, ended well, or
+ * is a foreground run, which would end as soon as this call returns.
  *
  * **Example** (Once more)
  *
@@ -240,16 +253,17 @@ export const retry: (
 ) => Effect.Effect<AgentResponse, AgentError, Requirements> = Retry.retry
 
 /**
- * Takes over a response that something else started at the provider, as a run of this agent.
+ * Makes a run of this agent from a response that another program opened at the provider.
  *
  * **When to use**
  *
- * For background responses that another program, or another library, opened.
+ * Use it for background responses that another program, or another library, opened.
  *
  * **Details**
  *
- * Without a `runId` the run is called as the response is, so that adopting it twice is one run. Fails with `RunExpired` if
- * the provider does not have the response, and with `InvalidInput` if the run id is another run's.
+ * Without a `runId` the run's id is derived from the id of the response, so that adopting the response twice gives one run.
+ * Fails with `RunExpired` if the provider does not have the response, and with `InvalidInput` if the run id belongs to
+ * another run.
  *
  * **Example** (A response from elsewhere)
  *
@@ -272,15 +286,15 @@ export const adopt: (agent: Agent, options: AdoptOptions) => Effect.Effect<Agent
   Adopt.adopt
 
 /**
- * Forgets a run, at the provider and in the store.
+ * Deletes a run, at the provider and in the store.
  *
  * **Details**
  *
- * `provider` says what happens to the run's responses: with `"require"`, the default, they are deleted, or this fails;
- * with `"try"` a response that the provider does not delete stays there; with `"keep"` none is touched.
+ * `provider` says what happens to the run's responses. With `"require"`, the default, the provider must delete all of them,
+ * or the call fails. With `"try"`, a response that the provider does not delete stays there. With `"keep"`, all stay there.
  *
  * Fails with `RunLeased` while a worker advances the run. Fails with `Unconfirmed` if a request of the run was never
- * answered, as what it may have bought would be found by nobody: `force` removes the run all the same.
+ * answered, because nobody could find the response that it may have bought; with `force` the call removes such a run too.
  *
  * **Example** (Erasing a run)
  *

@@ -1,11 +1,11 @@
 /**
- * What an agent is: a value that names who does a task, and how. `Agent` exports all of it.
+ * The definition of an agent. `Agent` exports all of it.
  *
  * @since 0.1.0
  */
 
 /**
- * An agent: a name, instructions and options. A value, without state: the same agent serves any number of runs.
+ * An agent: a name, instructions and options. It is a value without state: any number of runs can use the same agent.
  *
  * @since 0.1.0
  * @category models
@@ -14,13 +14,13 @@ export interface Agent<out Name extends string = string> {
   readonly name: Name
   readonly instructions?: string
   /**
-   * Whether its runs go on at the provider when nobody watches; a call may say otherwise. If it is absent they do, for a
-   * model that can.
+   * Whether the agent's runs go on at the provider while no process follows them. If it is absent, they do if the model can
+   * run in the background. A call can override it.
    */
   readonly background?: boolean
-  /** Changes with the agent's meaning: a run is not continued by another version unless the policy allows it. */
+  /** Change it if old runs must not go on with the new agent: see `RunPolicy.onAgentChanged`. */
   readonly version?: string
-  /** Options for the provider, beside those of its layer. */
+  /** Options for the provider, merged over those of its layer. */
   readonly options?: Readonly<Record<string, unknown>>
 }
 
@@ -29,7 +29,8 @@ export interface Agent<out Name extends string = string> {
  *
  * **Details**
  *
- * Its runs go on at the provider when nobody watches, if the model can do that, unless `background` is false.
+ * The agent's runs go on at the provider while no process follows them, if the model can run in the background, unless
+ * `background` is false.
  *
  * **Example** (An agent whose runs go on in the background)
  *

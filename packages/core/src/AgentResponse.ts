@@ -1,5 +1,5 @@
 /**
- * Responses: what a run has come to, all at once.
+ * Responses: the status and the whole output of a run, as one value.
  *
  * @since 0.1.0
  */
@@ -14,20 +14,21 @@ import { Session } from "./Session.ts"
 const Part = Response.Part()
 
 /**
- * What a run has come to.
+ * The status and the whole output of a run.
  *
  * **Details**
  *
  * - `text`: the whole output text; `""` while there is none.
  * - `content`: the whole output as `effect/ai` response parts.
  * - `waitingFor`: what a run with status `waiting` waits for.
- * - `usage`, `finishReason`: present once the run completed, or was cut short.
- * - `continuationToken`: present until the run is over: poll or resume with it.
- * - `responseId`: the provider's last response of the run; none before one was opened.
- * - `session`: the conversation with this run in it; without it if it failed, was cancelled, or is not over yet.
+ * - `usage`, `finishReason`: present if the run is `completed` or `incomplete`.
+ * - `continuationToken`: present until the run has ended: poll or resume with it.
+ * - `responseId`: the provider's id of the run's last response; none before a response was opened.
+ * - `session`: the conversation extended by this run; the conversation before it if the run failed, was cancelled, or has
+ *   not ended.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const AgentResponse = Schema.Struct({
   status: RunStatus,
@@ -54,7 +55,7 @@ const decodePart = Schema.decodeUnknownOption(Part)
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 
 /**
- * What a provider shows of a response, or what was delivered of it.
+ * The status and the output of a provider's response, as a snapshot or the delivered updates show them.
  *
  * @since 0.1.0
  * @category models
@@ -62,7 +63,8 @@ const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 export type Shown = Pick<ModelSnapshot, "finish" | "items" | "status">
 
 /**
- * Reads a response of a turn as a provider shows it. A part that cannot be read is left out, and takes no other with it.
+ * Makes an `AgentResponse` from the output of a turn's response. A part that cannot be read is left out; the others are
+ * kept.
  *
  * @since 0.1.0
  * @category constructors
@@ -90,7 +92,7 @@ export const fromSnapshot = (
   }
 }
 
-/** A lane as the parts of a response that did not stream. */
+/** The complete parts of a lane, as in a response that was not streamed. */
 const partsOf = (lane: Lane, id: string): ReadonlyArray<unknown> => {
   switch (lane.kind) {
     case "text":

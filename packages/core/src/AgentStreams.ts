@@ -1,5 +1,5 @@
 /**
- * What streams the updates of a run. `Agent` exports all of it.
+ * The verbs that stream the updates of a run. `Agent` exports all of them.
  *
  * @since 0.1.0
  */
@@ -19,12 +19,19 @@ type Requirements = BackgroundModel | TokenStore
  *
  * **When to use**
  *
- * For work that somebody watches. Leaving the stream checkpoints the position and lets the run go on; `resume`
- * continues it. To end a run, `cancel` it.
+ * Use it for a run that somebody watches. If you leave the stream, your position is written and a background run goes on:
+ * `resume` continues it, and `cancel` ends it.
  *
  * **Details**
  *
- * `completed` and `incomplete` end the stream; `failed`, `cancelled` and `expired` fail it after their last update.
+ * The stream ends if the run is `completed` or `incomplete`, or waits for its caller. It fails after its last update if the
+ * run is `failed`, `cancelled` or `expired`. An update is acknowledged when the next one is pulled, unless `acknowledge` is
+ * `"manual"`.
+ *
+ * **Gotchas**
+ *
+ * Operators that pull ahead of your code (`buffer`, `grouped`, `mapEffect` with concurrency, …) need `acknowledge:
+ * "manual"`, or updates that you have not handled yet count as acknowledged: see `AgentUpdate.Delivery`.
  *
  * **Example** (Printing a report as it is written)
  *
@@ -58,14 +65,16 @@ export function stream(
 }
 
 /**
- * Continues a run right after the last update its consumer finished with, or after the one that carried the token.
+ * Continues a run right after the last update that was acknowledged, or right after the update that carried the given
+ * token.
  *
  * **Details**
  *
- * It takes the run's lease: `ifLeased` says what happens while another worker holds it. A token from before the stored
- * position reads again from there without taking the stored position back. Resuming a run whose consumer finished it is
- * empty if it completed, and fails as the run did otherwise. A token that was made before the run was retried, or removed
- * and created again, is `TokenInvalid`.
+ * The stream takes the run's lease: `ifLeased` says what happens while another worker holds it. A token from before the
+ * stored position streams the updates after it again, and leaves the stored position as it is. If all updates were
+ * acknowledged before, the stream is empty if the run completed, and fails as the run did otherwise.
+ *
+ * Fails with `TokenInvalid` if the token was made before the run was retried, or before it was removed and created again.
  *
  * **Example** (Going on in another process)
  *
@@ -99,16 +108,16 @@ export function resume(
 }
 
 /**
- * Reads along with a run from its start, or from a token: without a lease or a checkpoint.
+ * Streams the updates of a run from its start, or from a token, without a lease and without checkpoints.
  *
  * **When to use**
  *
- * For further viewers of a run that something else advances. It waits for a response that is not opened yet.
+ * Use it for further viewers of a run that another worker advances.
  *
  * **Details**
  *
- * A viewer that sees the end of the run records it. It fails with `RunNotOpened` or `Unconfirmed` if nobody holds the run
- * and nobody will open it.
+ * The stream waits until the run is opened, and while the run waits for its caller. If it sees the end of the run, it
+ * records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none will open it.
  *
  * **Example** (A second viewer)
  *

@@ -15,20 +15,21 @@ import { RunId, RunStatus } from "./Run.ts"
  *
  * **Details**
  *
- * - `part`: absent where only the status changed or the provider said something without a part; `raw` has it then.
- * - `text`: the text this update adds, or `""`.
- * - `status`: where the run stands after this update.
+ * - `part`: absent if only the status changed, or if the provider's event has no part; `raw` then has the event.
+ * - `text`: the text that this update adds, or `""`.
+ * - `status`: the status of the run after this update.
  * - `waitingFor`: what a run with status `waiting` waits for.
- * - `retried`: true on the first update after `Agent.retry`: what was delivered of the turn before is told again.
+ * - `retried`: true on the first update after `Agent.retry`: the updates of the turn that failed are followed by those of a
+ *   new response.
  * - `sequenceNumber`: the provider's number of the event; absent in updates from polling.
- * - `continuationToken`: the position right after this update; none on the last one, and none in a foreground run. It is
- *   made when it is read, so that it costs nothing otherwise: compare updates by `Equal.equals`.
+ * - `continuationToken`: the position right after this update; none on the last update, and none in a foreground run. It is
+ *   made only when you read it: compare updates by `Equal.equals`.
  * - `origin`: `"live"` from the request that opened the response, `"replay"` from a later attachment to its stream (which
- *   goes on live once it caught up: the provider does not mark where), `"snapshot"` from polling.
+ *   goes on live after it has caught up: the provider does not mark where), `"snapshot"` from polling.
  * - `raw`: the provider's event as it came.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const AgentUpdate = Schema.Struct({
   _tag: Schema.Literal("Update"),
@@ -54,17 +55,19 @@ export const AgentUpdate = Schema.Struct({
 export type AgentUpdate = typeof AgentUpdate.Type
 
 /**
- * An update of a stream with `acknowledge: "manual"`, and the way to say that it is finished with.
+ * An element of a stream with `acknowledge: "manual"`: an update, and the effect that acknowledges it.
  *
  * **When to use**
  *
- * With everything that pulls ahead of its consumer: `buffer`, `grouped`, `mapEffect` with concurrency, `merge`, …
+ * Use it with every operator that pulls ahead of its consumer: `buffer`, `grouped`, `mapEffect` with concurrency, `merge`,
+ * …
  *
  * **Details**
  *
- * Updates are acknowledged each for itself, in any order: the checkpoint is the last one before which all are. After the
- * stream has ended, `acknowledge` takes the run's lease once more to write the position. It fails with `LeaseLost` if this
- * process lost the run, and as a lease does that cannot be taken.
+ * Acknowledge each update, in any order: the position that is written lies after the longest prefix of which all updates
+ * are acknowledged. After the stream has ended, `acknowledge` takes the run's lease again to write the position. It fails
+ * with `LeaseLost` if this process lost the run's lease, with `RunLeased` if another worker holds the run, and with
+ * `StoreFailed`.
  *
  * **Example** (Four at a time)
  *

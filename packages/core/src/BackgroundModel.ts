@@ -1,5 +1,5 @@
 /**
- * The port to a provider that can run a model in the background.
+ * The port to providers, above all to those that can run a model in the background.
  *
  * @since 0.1.0
  */
@@ -14,12 +14,12 @@ import type * as Response from "effect/ai/Response"
 import type { RunId, RunStatus } from "./Run.ts"
 
 /**
- * A text that grows: an output text or a refusal, reasoning, or the parameters of a call, as JSON or as they are.
+ * A lane whose text grows: an output text or a refusal, reasoning, or the parameters of a call, as JSON or as plain text.
  *
  * **Details**
  *
- * `text` is what there is of it: all of it where the lane is told as a whole, its beginning where the lane starts.
- * `metadata` goes onto the start and the end that the lane's parts get. `name` is the tool's, of `params`.
+ * `text` is the whole text where a statement or a snapshot gives the whole lane, and its beginning where the lane starts.
+ * `metadata` is put on the start and the end part of the lane. `name` is the name of the tool, for `params`.
  *
  * @since 0.1.0
  * @category models
@@ -33,8 +33,8 @@ export interface TextLane {
 }
 
 /**
- * A list of sources, as the citations of a text are. One that cannot be read is `undefined`, so that those after it keep
- * their numbers. `from` is the number of the first one given here, 0 if it is absent.
+ * A lane that is a list of sources, for instance the citations of a text. A source that cannot be read is `undefined`, so
+ * that those after it keep their numbers. `from` is the number of the first source given here; 0 if it is absent.
  *
  * @since 0.1.0
  * @category models
@@ -47,7 +47,7 @@ export interface SourcesLane {
 }
 
 /**
- * A part that comes whole: a call, a file.
+ * A lane with one part that comes whole: a call or a file.
  *
  * @since 0.1.0
  * @category models
@@ -59,7 +59,7 @@ export interface SingleLane {
 }
 
 /**
- * A lane that is there and cannot be read. Without it the lane would count as missing.
+ * A lane that exists and cannot be read. Without this entry, the lane would count as missing.
  *
  * @since 0.1.0
  * @category models
@@ -74,7 +74,7 @@ export interface UnreadLane {
  *
  * **Details**
  *
- * `lane` is its number within the item, which must come out the same from events and from snapshots.
+ * `lane` is the number of the lane within the item. Events and snapshots must give a lane the same number.
  *
  * @since 0.1.0
  * @category models
@@ -82,7 +82,7 @@ export interface UnreadLane {
 export type Lane = TextLane | SourcesLane | SingleLane | UnreadLane
 
 /**
- * The metadata of a part, by provider.
+ * The metadata of a part, keyed by provider.
  *
  * @since 0.1.0
  * @category models
@@ -90,7 +90,7 @@ export type Lane = TextLane | SourcesLane | SingleLane | UnreadLane
 export type Metadata = Response.ProviderMetadata
 
 /**
- * A source as a model tells it: the ids of parts are made by Baton.
+ * A source as a model gives it, without an id: Baton makes the ids of parts.
  *
  * @since 0.1.0
  * @category models
@@ -98,7 +98,7 @@ export type Metadata = Response.ProviderMetadata
 export type SourceWithoutId = Omit<Response.UrlSourcePartEncoded, "id"> | Omit<Response.DocumentSourcePartEncoded, "id">
 
 /**
- * The output item that a statement is about: by its index, or, if the server gives none, by its id.
+ * Names the output item that a statement is about: by its index, or, if the server gives none, by its id.
  *
  * @since 0.1.0
  * @category models
@@ -109,18 +109,18 @@ export interface ItemRef {
 }
 
 /**
- * One thing that an event says about the output.
+ * One statement of an event about the output.
  *
  * **Details**
  *
- * - `Delta`: a text goes on. The first one of a lane need not have a `LaneStarted` before it.
- * - `ItemAdded`: an item begins, with what there is of it: a call's parameters, say.
+ * - `Delta`: a text grows by `delta`. The first delta of a lane may come without a `LaneStarted` before it.
+ * - `ItemAdded`: an item begins. `lanes` has what the event contains of it, for instance a call's parameters.
  * - `LaneStarted`: a text begins.
- * - `PartAdded`: a source, a call or a file.
- * - `LaneEnded`: a text is finished, and was this, if the event repeats it.
- * - `ItemDone`: an item is finished, and was this; without `lanes` if it cannot be read.
+ * - `PartAdded`: a source, a call or a file was added.
+ * - `LaneEnded`: a text is finished. `text` is the whole text, if the event repeats it.
+ * - `ItemDone`: an item is finished. `lanes` has the whole item; absent if the item cannot be read.
  *
- * A model says what its events say, and nothing more: Baton makes starts, ends and what is missing of them.
+ * A model states only what its events contain. Baton adds starts, ends and missing deltas.
  *
  * @since 0.1.0
  * @category models
@@ -145,24 +145,25 @@ export type Statement =
   | (ItemRef & { readonly _tag: "ItemDone"; readonly lanes?: ReadonlyArray<Lane> })
 
 /**
- * One event of a provider's stream, decoded without looking at the events before it.
+ * One event of a provider's stream, decoded without reference to the events before it.
  *
  * **Details**
  *
- * An event that says nothing about the output becomes one update of its own, so that nothing the provider said is lost; a
- * `keepalive` becomes none. `terminal` ends the response. `error` is what an `error` event said: not an end yet.
+ * An event without statements becomes one update of its own, so that nothing from the provider is lost; a `keepalive`
+ * becomes no update. An event with `terminal` ends the response. `error` is the error in an `error` event, which does not
+ * end the response.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ModelEvent {
-  /** Rises along the response, with gaps; absent for providers without numbers, whose streams cannot be resumed. */
+  /** The number of the event. Numbers rise, with gaps. Absent if the provider gives none: its streams cannot be resumed. */
   readonly sequenceNumber?: number
   readonly statements: ReadonlyArray<Statement>
   readonly keepalive?: boolean
   readonly status?: RunStatus
   readonly responseId?: string
-  /** Whether the response runs in the background, if the provider tells. */
+  /** Whether the response runs in the background; absent if the provider does not say. */
   readonly background?: boolean
   readonly terminal?: ModelSnapshot
   readonly error?: AiError.AiError
@@ -171,8 +172,8 @@ export interface ModelEvent {
 }
 
 /**
- * An output item as a snapshot shows it. `done` says that nothing of it will change; `unread` that it is there and cannot
- * be read.
+ * An output item in a snapshot. `done` means that the item will not change any more; `unread` means that it exists and
+ * cannot be read.
  *
  * @since 0.1.0
  * @category models
@@ -184,7 +185,7 @@ export interface SnapshotItem {
 }
 
 /**
- * A response as a retrieval or a terminal event shows it. `items` are in the order of the output.
+ * A snapshot of a response, from a retrieval or a terminal event. `items` are in the order of the output.
  *
  * @since 0.1.0
  * @category models
@@ -193,19 +194,19 @@ export interface ModelSnapshot {
   readonly responseId: string
   readonly status: RunStatus
   readonly items: ReadonlyArray<SnapshotItem>
-  /** Present once the response is over. */
+  /** Present once the response has ended. */
   readonly finish?: Response.FinishPartEncoded
-  /** The model that answered, where the provider tells. */
+  /** The model that answered; absent if the provider does not say. */
   readonly model?: string
-  /** Why a failed response failed. */
+  /** Why the response failed. */
   readonly error?: AiError.AiError
-  /** Whether the response runs in the background, if the provider tells. */
+  /** Whether the response runs in the background; absent if the provider does not say. */
   readonly background?: boolean
   readonly raw?: unknown
 }
 
 /**
- * What a run asks of a model.
+ * A request to a model for one response of a run.
  *
  * @since 0.1.0
  * @category models
@@ -215,7 +216,7 @@ export interface ModelRequest {
   readonly agent: string
   readonly instructions?: string
   readonly prompt: Prompt.Prompt
-  /** The response that this one continues. */
+  /** The id of the response that this one continues. */
   readonly previousResponseId?: string
   readonly background: boolean
   /** Provider options, merged over the layer's: see the provider's package. */
@@ -223,7 +224,7 @@ export interface ModelRequest {
 }
 
 /**
- * A create request was sent and its answer never came: whether the provider accepted it is unknown.
+ * A request that opens a response was sent, and no answer came: it is not known whether the provider accepted it.
  *
  * @since 0.1.0
  * @category errors
@@ -233,7 +234,8 @@ export class CreateUnconfirmed extends Schema.TaggedError<CreateUnconfirmed>()("
 }) {}
 
 /**
- * The provider will not replay this response's stream (too old, or not made to be resumed). It can still be polled.
+ * The provider cannot replay the stream of this response: the response is too old, or was not opened as a stream. It can
+ * still be polled.
  *
  * @since 0.1.0
  * @category errors
@@ -243,7 +245,7 @@ export class ReplayUnavailable extends Schema.TaggedError<ReplayUnavailable>()("
 }) {}
 
 /**
- * The provider does not know the response (any longer).
+ * The provider does not have the response, or no longer has it.
  *
  * @since 0.1.0
  * @category errors
@@ -253,23 +255,26 @@ export class ResponseGone extends Schema.TaggedError<ResponseGone>()("ResponseGo
 }) {}
 
 /**
- * The port to a provider. `@effect-baton/openai` implements it for OpenAI and Azure OpenAI, `@effect-baton/testing` as a
+ * The port to a provider. `@effect-baton/openai` implements it for OpenAI and Azure OpenAI; `@effect-baton/testing` plays a
  * script for tests.
  *
  * **Details**
  *
- * - `create` opens a response and streams it; the request is sent once. A failure that leaves open whether it was accepted
- *   is `CreateUnconfirmed`; an `AiError` before an event has named the response means that nothing was bought.
- * - `submit` opens a background response without streaming it, under the same rule.
- * - `resume` replays a response's events after `after` (from the first without it), and goes on live.
- * - `retrieve` looks once; `pollAfter` is the provider's wish for the next look.
- * - `cancel` asks; the end may still be a completion. A refusal is an `AiError`, whatever its words: Baton then looks at
- *   the response.
- * - `demands` says what options demand of a request: `streamed: false` if such a response must be opened by `submit`, and
- *   how long it may take to complete, if that is longer than usual.
- * - A stream may end without a terminal event, and often does: the caller resumes it.
+ * - `create` opens a response and streams it. It sends the request once. It fails with `CreateUnconfirmed` if it is not
+ *   known whether the provider accepted the request. An `AiError` before an event has named the response means that nothing
+ *   was bought.
+ * - `submit` opens a background response without streaming it, and fails by the same rule.
+ * - `resume` replays the events of a response after number `after` (all events if it is absent), and goes on live.
+ * - `retrieve` reads the response once. `pollAfter` is the time that the provider asks callers to wait before the next
+ *   retrieval.
+ * - `cancel` asks the provider to cancel the response, which may still complete. Any refusal is an `AiError`: Baton then
+ *   retrieves the response.
+ * - `remove` deletes the response.
+ * - `demands` says what the given options demand: `streamed: false` if the response must be opened by `submit`, and
+ *   `window`, the time that the response may take if that is longer than usual.
+ * - A stream may end without a terminal event, and often does: the caller then resumes it.
  *
- * `BackgroundModelContract.suite` of `@effect-baton/testing` proves an implementation.
+ * Prove an implementation with `BackgroundModelContract.suite` of `@effect-baton/testing`.
  *
  * @since 0.1.0
  * @category services
@@ -277,9 +282,9 @@ export class ResponseGone extends Schema.TaggedError<ResponseGone>()("ResponseGo
 export class BackgroundModel extends Context.Service<
   BackgroundModel,
   {
-    /** Whose it is, by OpenTelemetry's names where there is one: `openai`, `azure.ai.openai`. */
+    /** The name of the provider, from OpenTelemetry's list if it has one: `openai`, `azure.ai.openai`. */
     readonly provider: string
-    /** The model that is asked for. */
+    /** The name of the model in requests. */
     readonly model: string
     readonly capabilities: {
       readonly background: boolean

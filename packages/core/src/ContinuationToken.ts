@@ -1,5 +1,5 @@
 /**
- * Continuation tokens: a compact, versioned position in a run.
+ * Continuation tokens: compact, versioned positions in a run.
  *
  * @since 0.1.0
  */
@@ -17,28 +17,30 @@ const Rows = <const S extends ReadonlyArray<typeof Schema.Natural>>(...columns: 
   Schema.Array(Schema.Tuple(columns))
 
 /**
- * What a position says about the output delivered so far, so that an end or a snapshot can be continued from it.
+ * The part of a position that describes the output delivered so far. Baton uses it to continue from a snapshot, or from the
+ * end of a response.
  *
  * **Details**
  *
- * A response's output is a list of *items*, each at its *place*; an item has *lanes* (a text, its citations, a call's
- * parameters, the call), which fill one part at a time. All of it is numbers:
+ * The output of a response is a list of *items*, each at a *place*. An item has *lanes* (a text, its citations, a call's
+ * parameters, the call). All fields are numbers or flags:
  *
- * - `items`: ranges of places of finished items as `[from, to, ...witness]`.
- * - `lanes`: ranges of finished lanes of unfinished items as `[place, from, to, ...witness]`.
- * - `open`: lanes that have begun as `[place, lane, kind, count, hash, half]`: `kind` is 0 for text, 1 for reasoning, 2 for
- *   parameters, 3 for sources; `count` is how much was delivered (UTF-16 units, or sources), `hash` 32-bit FNV-1a of that
- *   text, and `half` the first half of a character whose second half has not come, or 0.
- * - `ids`: announced and unfinished items as `[place, hash of the item's id]`; the hash is 0 if the item has an index.
- * - `at`: indices of the provider that do not lead to their own place, as `[index, place]`.
- * - `next`: one above the highest place. `calls`: whether a tool call was delivered.
- * - `overflow`: the rows made the token longer than a kilobyte, and were dropped: nothing can be filled in any more.
+ * - `items`: ranges of places of finished items, as `[from, to, ...witness]`.
+ * - `lanes`: ranges of finished lanes of unfinished items, as `[place, from, to, ...witness]`.
+ * - `open`: lanes that have begun and not ended, as `[place, lane, kind, count, hash, half]`. `kind` is 0 for text, 1 for
+ *   reasoning, 2 for parameters, 3 for sources. `count` says how much was delivered, in UTF-16 units or sources; `hash` is
+ *   the 32-bit FNV-1a of that text; `half` is the first half of a character whose second half has not come, or 0.
+ * - `ids`: announced and unfinished items, as `[place, hash of the item's id]`; the hash is 0 if the item has an index.
+ * - `at`: indices of the provider that do not lead to the place of the same number, as `[index, place]`.
+ * - `next`: the highest place plus one. `calls`: whether a tool call was delivered.
+ * - `overflow`: the rows would have made the token longer than a kilobyte, and were dropped. Missing output can then not be
+ *   filled in.
  *
- * A witness is five sums modulo 2^32, which do not depend on an order: of texts with their places; the number and the sum
- * of texts, calls and files without places; the number and the sum of reasoning.
+ * A witness is five sums modulo 2^32, which do not depend on an order: the sum of texts with their places; the number and
+ * the sum of texts, calls and files without places; the number and the sum of reasoning.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Delivered = Schema.Struct({
   items: Rows(Natural, Natural, Natural, Natural, Natural, Natural, Natural),
@@ -60,26 +62,28 @@ export const Delivered = Schema.Struct({
 export type Delivered = typeof Delivered.Type
 
 /**
- * A position in a run: every update but the last carries the one right after itself.
+ * A position in a run. Every update but the last carries the position right after itself.
  *
  * **When to use**
  *
- * Keep it (or leave that to the `TokenStore`) and give it to `Agent.resume` to continue right after the update that
- * carried it. It is plain data; `encode` makes a string of it that is safe to hand out.
+ * Give a token to `Agent.resume` to continue right after the update that carried it. Keep it yourself, or leave that to the
+ * `TokenStore`. A token is plain data; `encode` makes a string of it that is safe to hand out.
  *
  * **Details**
  *
- * `incarnation` tells this run from another one of the same id that was removed, and from the same run before a retry.
- * `responseId` is the response of turn `turn`, once it was named. `offset` is the number of updates before this position,
- * over the whole run; without an update log the same text may lie under other offsets after a resume. `epoch` is there in
- * runs with an update log.
- *
- * `sequenceNumber` is the last event of the turn of which something was delivered, -1 before the first. One event may say
- * several things: `skip` is the number, from 1, of the one to go on with, which may be half delivered, and 0 when the event
- * was delivered whole. A position with `origin` `"snapshot"` came from polling, and continues by polling.
+ * - `incarnation`: differs between runs that had the same id one after the other, and between a run before and after a
+ *   retry.
+ * - `responseId`: the response of turn `turn`; absent before the provider has named it.
+ * - `offset`: the number of updates before this position, counted over the whole run. Without an update log, the same text
+ *   may lie at other offsets after a resume.
+ * - `epoch`: present in runs with an update log.
+ * - `sequenceNumber`: the number of the last event of the turn that was delivered, at least in part; -1 before the first.
+ * - `skip`: the number, from 1, of the statement of that event with which delivery goes on (part of that statement may be
+ *   delivered already); 0 if the whole event was delivered.
+ * - `origin`: a position with `"snapshot"` came from polling, and continues by polling.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const ContinuationToken = Schema.Struct({
   version: Schema.Literal(2),
@@ -106,7 +110,7 @@ export const ContinuationToken = Schema.Struct({
 export type ContinuationToken = typeof ContinuationToken.Type
 
 /**
- * The position before the first update of a run, or of a later turn of it.
+ * Makes the position before the first update of a run, or of a later turn of the run.
  *
  * **Example** (The start of a run)
  *
@@ -139,13 +143,16 @@ export const start = (
 })
 
 /**
- * How encoded tokens are sealed: plain by default.
+ * The codec that seals encoded tokens. By default it leaves them plain.
  *
  * **When to use**
  *
- * Provide your own to sign or encrypt the tokens that leave your service: `seal` wraps the payload, `open` gives it back
- * or fails with `TokenInvalid`. A token that is given as an object is then accepted only if this process decoded it, or
- * took it from an update or a response.
+ * Provide your own to sign or encrypt the tokens that leave your service (for signatures, see `SignedTokens.layer`).
+ *
+ * **Details**
+ *
+ * `seal` wraps the payload; `open` returns the payload, or fails with `TokenInvalid`. With a codec of your own, a token
+ * that is given as an object is accepted only if this process decoded it, or took it from an update or a response.
  *
  * **Example** (A prefix of your own)
  *
@@ -172,8 +179,8 @@ export const TokenCodec = Context.Reference<{
   defaultValue: () => plainCodec
 })
 
-// The wire form is read for ever once it is published: change it then only by adding a version. The rows come first, so
-// that a text that is cut short has lost some of the rest, which is JSON.
+// Once this format is published, every later version must read it: change it then only by adding a version. The rows come
+// first, so that a text that was cut short lacks a part of the JSON after them, and does not decode.
 const prefix = "b2."
 
 const statuses = RunStatus.literals
@@ -213,7 +220,7 @@ const decodeDelivered = Schema.decodeUnknownEffect(Delivered)
  * ```
  *
  * @since 0.1.0
- * @category encoding
+ * @category schemas
  */
 export const encode = Effect.fnUntraced(function* (token: ContinuationToken) {
   const json = yield* encodeWire([
@@ -236,7 +243,7 @@ export const encode = Effect.fnUntraced(function* (token: ContinuationToken) {
 const malformed = (description: string) => new TokenInvalid({ kind: "malformed", description })
 
 /**
- * Reads an encoded token. Fails with `TokenInvalid` where the text is empty, truncated, of a later version, or no token.
+ * Decodes a token. Fails with `TokenInvalid` if the text is empty, truncated, of a later version, or no token.
  *
  * **Example** (A text that is no token)
  *
@@ -248,24 +255,29 @@ const malformed = (description: string) => new TokenInvalid({ kind: "malformed",
  * ```
  *
  * @since 0.1.0
- * @category encoding
+ * @category schemas
  */
 export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Return<ContinuationToken, TokenInvalid> {
   if (text.trim() === "") {
-    return yield* new TokenInvalid({ kind: "empty", description: "it is empty. Give the text that encode made" })
+    return yield* new TokenInvalid({
+      kind: "empty",
+      description: "it is empty. Give the text that ContinuationToken.encode made"
+    })
   }
   const codec = yield* TokenCodec
   const payload = yield* codec.open(text.trim())
   if (/^b\d+\./.test(payload) && !payload.startsWith(prefix)) {
     return yield* new TokenInvalid({
       kind: "unknown-version",
-      description: `it is of format '${payload.slice(0, payload.indexOf("."))}', later than this version of Baton reads. Update @effect-baton/core`
+      description:
+        `it has the format '${payload.slice(0, payload.indexOf("."))}' of a later version of Baton. ` +
+        "Update @effect-baton/core"
     })
   }
   if (!payload.startsWith(prefix)) {
-    return yield* malformed("it is not one of Baton's")
+    return yield* malformed("it was not made by Baton. Give the text that ContinuationToken.encode made")
   }
-  const damaged = () => malformed("it is damaged or cut short")
+  const damaged = () => malformed("it is damaged or cut short. Give the whole text that ContinuationToken.encode made")
   const end = payload.lastIndexOf(".")
   if (end < prefix.length) return yield* damaged()
   const json = yield* Effect.fromResult(Base64Url.decodeString(payload.slice(end + 1))).pipe(Effect.mapError(damaged))

@@ -1,5 +1,5 @@
 /**
- * Following one response of a provider to its true end, without a store.
+ * Streams of one response of a provider, to its true end and without a store.
  *
  * @since 0.1.0
  */
@@ -17,25 +17,26 @@ import { typedModel } from "./internal/ports/typedModel.ts"
 import { RunPolicy } from "./RunPolicy.ts"
 
 /**
- * Follows a response of a provider: opens it or attaches to it, attaches again when the connection ends before the
- * response does, polls if the provider does not replay, and ends when the response has ended.
+ * Follows a response of a provider to its end. The stream opens the response or attaches to it, attaches again if the
+ * connection ends before the response does, and polls if the provider does not replay the response.
  *
  * **When to use**
  *
- * If you keep positions yourself, or not at all: in an `Activity` of `effect/workflow`, in a viewer, in a test. Agents
- * keep them for you: see `Agent.stream`.
+ * Use it if you keep positions yourself, or not at all: in an `Activity` of `effect/workflow`, in a viewer, or in a test.
+ * `Agent.stream` keeps them for you.
  *
  * **Details**
  *
- * The elements are `Accepted` (or `Refused`) for a response that a request opens, then updates, then `ResponseEnded`: also
- * for a response that failed or was cancelled, which is no failure of this stream. Each update but the last carries the
- * position right after it; give it as `from` to go on there. `Accepted` comes before the request's first update, so that
- * you can keep its id; without it a response that was bought cannot be found again.
+ * If a request opens the response, the first element is `Accepted` or `Refused`. Then come updates, and last
+ * `ResponseEnded`, also for a response that failed or was cancelled: the stream itself does not fail then. Each update but
+ * the last carries the position right after it; give that position as `from` to continue there.
  *
- * Fails with an `AgentError`: `Unconfirmed` if it is not known whether the request was accepted, `RunDiverged` if the
- * provider contradicts what was delivered, `RunStalled` at a limit of the policy, `BackgroundUnsupported` if the provider
- * ran the response in the foreground, and the provider's own error if it refuses for good. A response that the provider
- * does not have any more ends as `expired`, without an update.
+ * Keep the id in `Accepted` before you use the updates: without it, nobody can find the bought response again.
+ *
+ * Fails with `AgentError`. Its reason is `Unconfirmed` if it is not known whether the provider accepted the request,
+ * `RunDiverged` if the provider contradicts the delivered updates, `RunStalled` at a limit of `RunPolicy`,
+ * `BackgroundUnsupported` if the provider ran the response in the foreground, and the provider's own error if it refuses
+ * for good. A response that the provider no longer has ends as `expired`, without an update.
  *
  * **Example** (Following a response without a store)
  *

@@ -1,5 +1,5 @@
 /**
- * The elements of a response that is followed: see `Follow.response`.
+ * The elements of `Follow.response`.
  *
  * @since 0.1.0
  */
@@ -11,8 +11,8 @@ import type { ContinuationToken } from "./ContinuationToken.ts"
 import type { RunStatus } from "./Run.ts"
 
 /**
- * The provider accepted the request, and named the response: it is bought. It comes alone, before the first update, so
- * that its name can be kept before anything of it is used.
+ * The provider accepted the request and named the response, which is thereby bought. This element comes before the first
+ * update, so that you can keep the response's id before you use any of its output.
  *
  * @since 0.1.0
  * @category models
@@ -20,16 +20,16 @@ import type { RunStatus } from "./Run.ts"
 export interface Accepted {
   readonly _tag: "Accepted"
   readonly responseId: string
-  /** Where it stood then. */
+  /** The status of the response at that time. */
   readonly status: RunStatus
-  /** Whether it was opened as a stream. */
+  /** Whether the response was opened as a stream. */
   readonly streamed: boolean
-  /** Whether it runs in the background, if the provider told. */
+  /** Whether the response runs in the background; absent if the provider does not say. */
   readonly background?: boolean
 }
 
 /**
- * The provider refused the request: nothing was bought, and the stream ends with this.
+ * The provider refused the request. Nothing was bought, and the stream ends with this element.
  *
  * @since 0.1.0
  * @category models
@@ -40,15 +40,16 @@ export interface Refused {
 }
 
 /**
- * The response is over. It comes last, right after its last update.
+ * The response has ended. This is the last element, right after the last update.
  *
  * **Details**
  *
- * - `error`: why a response failed.
- * - `snapshot`: the response as its end showed it; none if the provider does not have it any more (`expired`).
- * - `shows`: whether that shows the output that was delivered. Some servers show none at the end.
- * - `calls`: the tool calls of the response; absent if its end does not show them and this stream did not deliver them all.
- * - `position`: where the response ended.
+ * - `error`: why the response failed.
+ * - `snapshot`: the response as the provider showed it at its end; absent if the provider no longer has it (`expired`).
+ * - `shows`: whether `snapshot` contains the output that was delivered. Some servers show no output at the end.
+ * - `calls`: the tool calls of the response; absent if `snapshot` does not contain them and this stream did not deliver all
+ *   of them.
+ * - `position`: the position after the last update.
  *
  * @since 0.1.0
  * @category models
@@ -64,7 +65,7 @@ export interface ResponseEnded {
 }
 
 /**
- * One element of a response that is followed.
+ * One element of `Follow.response`.
  *
  * @since 0.1.0
  * @category models
@@ -72,15 +73,16 @@ export interface ResponseEnded {
 export type Followed = Accepted | Refused | AgentUpdate | ResponseEnded
 
 /**
- * The response to follow: one that a request opens, or one that is there.
+ * The response to follow: a request that opens it, or the id of an existing response.
  *
  * **Details**
  *
- * - `streamed`: whether the response is, or is to be, opened as a stream. Only such a one can be replayed. A request is
- *   opened as a stream unless its options demand otherwise.
+ * - `streamed`: whether the response was opened, or must be opened, as a stream. Only such a response can be replayed. By
+ *   default a request is opened as a stream unless its options demand otherwise.
  * - `background`: whether the response outlives its connection; true by default.
- * - `acceptedAt`: when it was accepted, in milliseconds since 1970: the policy's limits count from then.
- * - `options`: the options it was opened with, if they change how long it may take.
+ * - `acceptedAt`: when the provider accepted the response, in milliseconds since the epoch: the limits of `RunPolicy` count
+ *   from then.
+ * - `options`: the options that the response was opened with; they may change how long it may take.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * How this process is called, and which other processes are alive.
+ * The name of this process, and whether other processes are alive.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 
 /**
- * What a store asks about processes.
+ * The questions that a store asks about processes.
  *
  * **Details**
  *
@@ -27,7 +27,7 @@ export interface Probe {
   readonly isAlive: (pid: number) => boolean
 }
 
-// What is used of Node's `process`, where there is one.
+// The members of Node's `process` that are used here.
 interface ProcessLike {
   readonly pid: number
   readonly kill: (pid: number, signal: 0) => unknown
@@ -41,16 +41,17 @@ const isProcessLike = (u: unknown): u is ProcessLike =>
   Predicate.isFunction(u.kill)
 
 /**
- * How `TokenStore.layerFile` calls this process, and how it tells whether the process that left a lock behind is alive.
+ * The service by which `TokenStore.layerFile` names this process, and finds out whether the process that left a lock is
+ * alive.
  *
  * **When to use**
  *
- * Provide your own if the default does not know: without Node's `process`, or in a test.
+ * Provide your own on a runtime without Node's `process`, or in a test.
  *
  * **Details**
  *
- * The default asks `globalThis.process`: its `pid`, the name of the host, and `process.kill(pid, 0)`. Where there is no
- * `process`, the process is called 1 on `localhost`, and every other counts as alive.
+ * The default uses `globalThis.process`: its `pid`, the name of the host, and `process.kill(pid, 0)`. Without a `process`,
+ * this process has number 1 on `localhost`, and every other process counts as alive.
  *
  * **Example** (Naming the host)
  *
@@ -85,7 +86,7 @@ export const ProcessProbe = Context.Reference<Probe>("@effect-baton/core/Process
           Result.try(() => process.kill(pid, 0)),
           {
             onSuccess: () => true,
-            // Not allowed to signal it: it is there, and belongs to somebody else.
+            // A process that this one may not signal exists, and belongs to another user.
             onFailure: (error) => Predicate.hasProperty(error, "code") && error.code === "EPERM"
           }
         )

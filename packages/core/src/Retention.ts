@@ -1,5 +1,5 @@
 /**
- * How long a store keeps its runs.
+ * The rules by which a store forgets runs.
  *
  * @since 0.1.0
  */
@@ -8,12 +8,17 @@ import { isHeld, type Moment, type Row } from "./RunKernel.ts"
 import * as RunState from "./RunState.ts"
 
 /**
- * Since when nothing happens to a run, in milliseconds since the epoch, and whether it is over: it has ended, nothing of it
- * runs on, and its consumer is done with it or was not promised it. A run that is held, or that is work later, counts from
- * then. One that is over counts from the last fact, and any other from when it was changed or left last.
+ * Returns the time from which a store counts how long it keeps a run, in milliseconds since the epoch.
+ *
+ * **Details**
+ *
+ * `isOver` is true if the run has ended, no response of it may still be running, and its consumer has acknowledged the last
+ * update or was not promised the run. `since` is then the time of the last fact; for any other run it is the time at which
+ * the run was last changed or released, or at which it is next due. In both cases `since` is at least the end of the run's
+ * lease.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const rest = ({ record: run }: Row): { readonly isOver: boolean; readonly since: number } => {
   const { delivered, ended, loose } = RunState.fold(run)
@@ -29,11 +34,12 @@ export const rest = ({ record: run }: Row): { readonly isOver: boolean; readonly
  *
  * **Details**
  *
- * - `retention`: a run that is over, from then on.
- * - `abandonedAfter`: any other run, since a fact came for it, or since it was held, left or became work last.
+ * - `retention`: how long a run is kept that is over.
+ * - `abandonedAfter`: how long any other run is kept after a fact was last added, or after it was last held, released or
+ *   due.
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export interface Retention {
   readonly retention: Duration.Duration
@@ -41,24 +47,24 @@ export interface Retention {
 }
 
 /**
- * Whether a run's time to be kept is over, so that a store forgets it.
+ * Whether a store must forget a run, because the run was kept for long enough.
  *
  * @since 0.1.0
- * @category guards
+ * @category accessors
  */
 export const isForgotten = (row: Row, kept: Retention, now: Moment): boolean => {
   const { abandonedAfter, retention } = kept
   const least = row.record.createdAt + Math.min(Duration.toMillis(abandonedAfter), Duration.toMillis(retention))
-  // Most runs are young, and need no look at their journals.
+  // Most runs are young: for them this spares the fold of the journal.
   if (least > now.millis || isHeld(row, now)) return false
   const { isOver, since } = rest(row)
   return since + Duration.toMillis(isOver ? retention : abandonedAfter) <= now.millis
 }
 
 /**
- * 30 days for all: as long as the provider keeps a response.
+ * The default: 30 days for all runs, as long as OpenAI keeps a response.
  *
  * @since 0.1.0
- * @category constructors
+ * @category configuration
  */
 export const defaults: Retention = { retention: Duration.days(30), abandonedAfter: Duration.days(30) }

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 const utf8 = new TextEncoder()
 
 /**
- * The longest `RunId`, in bytes of UTF-8, so that a continuation token stays below one kilobyte.
+ * The length of the longest `RunId`, in bytes of UTF-8. It keeps continuation tokens below one kilobyte.
  *
  * @since 0.1.0
  * @category models
@@ -16,15 +16,15 @@ const utf8 = new TextEncoder()
 export const maxRunIdBytes = 128
 
 /**
- * The name of a run, and its idempotency key: the same id with the same input again continues the run.
+ * The name of a run, and its idempotency key: a call with the same id and the same input continues the run.
  *
  * **When to use**
  *
- * Give one when a task must be paid for once, however often your program is repeated: an order number, a job id.
+ * Give an id, such as an order number, if a task must be paid for only once, however often your program is repeated.
  *
  * **Details**
  *
- * 1 to 128 bytes of UTF-8 without slashes (`runId/callId` names a tool call) and without control characters.
+ * A `RunId` has 1 to 128 bytes of UTF-8, no slashes (`runId/callId` names a tool call) and no control characters.
  *
  * **Example** (Naming a run)
  *
@@ -35,7 +35,7 @@ export const maxRunIdBytes = 128
  * ```
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const RunId = Schema.String.pipe(
   Schema.check(
@@ -61,16 +61,16 @@ export const RunId = Schema.String.pipe(
 export type RunId = typeof RunId.Type
 
 /**
- * Where a run stands. `queued`, `in_progress` and `waiting` are under way; the rest are ends.
+ * The status of a run. A run that is `queued`, `in_progress` or `waiting` is under way; with all others it has ended.
  *
  * **Details**
  *
- * A run that is `waiting` goes on when somebody decides: its tool calls wait for an approval or a result, or it reached a
- * limit. `completed` and `incomplete` (a limit or a content filter cut the output short) end a run's stream; `failed`,
- * `cancelled` and `expired` (the provider no longer knows the response) fail it.
+ * A run that is `waiting` goes on after its caller has approved a tool call, given a call's result, or raised a limit.
+ * `completed` and `incomplete` (a limit or a content filter cut the output short) end a run's stream. `failed`, `cancelled`
+ * and `expired` (the provider no longer has the response) fail it.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const RunStatus = Schema.Literals([
   "queued",
@@ -92,9 +92,9 @@ export const RunStatus = Schema.Literals([
 export type RunStatus = typeof RunStatus.Type
 
 /**
- * Tells whether a status is an end: nothing comes after it.
+ * Whether a run with this status has ended.
  *
- * **Example** (Telling an end)
+ * **Example** (Checking for an end)
  *
  * ```ts
  * import { Run } from "@effect-baton/core"
@@ -104,13 +104,13 @@ export type RunStatus = typeof RunStatus.Type
  * ```
  *
  * @since 0.1.0
- * @category guards
+ * @category accessors
  */
 export const isOver = (status: RunStatus): boolean =>
   status !== "in_progress" && status !== "queued" && status !== "waiting"
 
 /**
- * Where a run stands in an order: by a number, and by its id among those of the same number.
+ * The place of a run in a listing: runs are ordered by the number `at`, and runs with the same number by id.
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * What comes next for a run: a pure function of its state.
+ * The next step of a run, as a pure function of its state.
  *
  * @since 0.1.0
  */
@@ -9,13 +9,15 @@ import type { FactOf, Limits, Try } from "./RunRecord.ts"
 import type { CallState, RunState, TurnState } from "./RunState.ts"
 
 /**
- * What a waiting run waits for.
+ * The cause for which a run waits.
  *
  * **Details**
  *
- * - `approval`, `deferred`, `limit`: somebody decides about a call, answers it, or raises a limit.
- * - `unconfirmed`: a request was sent and never answered, and a person decides whether it is sent again.
- * - `input`: the run was never opened, and its input is not here.
+ * - `approval`: somebody must approve or reject a tool call.
+ * - `deferred`: somebody must give the result of a tool call.
+ * - `limit`: somebody must raise a limit.
+ * - `unconfirmed`: a request was never answered, and a person must decide whether it is sent again.
+ * - `input`: the run was never opened, and this process does not have its input.
  *
  * @since 0.1.0
  * @category models
@@ -27,14 +29,15 @@ export type WaitsFor = "approval" | "deferred" | "limit" | "unconfirmed" | "inpu
  *
  * **Details**
  *
- * - `CancelResponse`: cancel the response at the provider until it took it, and record `CancelSent`.
- * - `Deliver`: the run is over, and its consumer was promised the rest: deliver it, and record `Delivered`.
+ * - `CancelResponse`: cancel the response at the provider, repeat that until the provider accepts it, and record
+ *   `CancelSent`.
+ * - `Deliver`: the run has ended, and a `handle` was promised all of its updates: deliver the rest, and record `Delivered`.
  * - `Over`: nothing is left to do.
  * - `End`: record `Ended`.
  * - `Open`: open the response of the turn.
  * - `Follow`: follow the response to its end, and record `ResponseEnded`.
  * - `AskApproval`, `RunTool`: record `ApprovalAsked`, or `ToolStarted` with this `n`, and run the call.
- * - `Wait`: nothing, until a fact comes, or until a time in milliseconds since the epoch.
+ * - `Wait`: do nothing until a fact comes, or until the time `until`, in milliseconds since the epoch.
  *
  * @since 0.1.0
  * @category models
@@ -57,19 +60,19 @@ export type Step =
   | { readonly _tag: "Wait"; readonly for: WaitsFor; readonly turn: number; readonly until?: number }
 
 /**
- * What a step depends on besides the state.
+ * Everything but the state that a step depends on.
  *
  * **Details**
  *
  * - `onUnconfirmed`: whether a request whose outcome is not known is sent again.
- * - `hasInput`: whether the run's input is here, so that its first turn can be opened.
- * - `handled`: whether a consumer was promised the run to its end.
+ * - `hasInput`: whether this process has the run's input, and can open its first turn.
+ * - `handled`: whether a `handle` was promised all updates of the run.
  * - `background`: whether responses go on without the process that opened them; true if absent. A foreground response that
- *   was cancelled, though nobody asked for it, was interrupted.
- * - `underWay`: names of tries, and ids of responses and calls, that this process is busy with.
- * - `needsApproval`, `runs`: of a call that is not external, whether somebody must approve it, and whether this process
- *   can run it.
- * - `limits`: what the run may use, before any `LimitsRaised`.
+ *   ended as cancelled without a cancel of the run was interrupted.
+ * - `underWay`: the names of requests, and the ids of responses and calls, at which this process is working.
+ * - `needsApproval`: whether somebody must approve a call that is not external.
+ * - `runs`: whether this process can run a call that is not external.
+ * - `limits`: the limits of the run before any `LimitsRaised`.
  *
  * @since 0.1.0
  * @category models
@@ -86,8 +89,8 @@ export interface Context {
 }
 
 /**
- * How many requests a turn may take, refused ones included: after that the run ends with the last refusal, or as
- * unconfirmed if there was none, so that its journal stays short.
+ * The largest number of requests for one turn, refused ones included. It keeps journals short. After the last one the run
+ * ends with the last refusal, or as unconfirmed if there was no refusal.
  *
  * @since 0.1.0
  * @category models
@@ -112,14 +115,14 @@ const end = (
 })
 
 /**
- * Decides what comes next for a run.
+ * Returns the next step of a run.
  *
  * **Details**
  *
- * Verbs and workers all ask this function, and have no rules of their own. It is total, and it never asks for a step whose
- * fact is in the journal already.
+ * All verbs and workers use this function, and have no rules of their own. It is total. It never returns a step whose fact
+ * is in the journal already.
  *
- * **Example** (A new run whose input is here)
+ * **Example** (The first step of a run)
  *
  * ```ts
  * import { RunEngine, RunState } from "@effect-baton/core"
@@ -130,7 +133,7 @@ const end = (
  * ```
  *
  * @since 0.1.0
- * @category constructors
+ * @category accessors
  */
 export const decide = (state: RunState, context: Context): Step => {
   const underWay = context.underWay ?? none
@@ -139,12 +142,12 @@ export const decide = (state: RunState, context: Context): Step => {
   if (state.ended !== undefined) return { _tag: context.handled && !state.delivered ? "Deliver" : "Over" }
   const step = firstOf(state, context)
   if (step._tag !== "End") return step
-  // No order of facts may end a run while a response of it runs.
+  // A run must not end while a response of it is running, in whatever order its facts came.
   const turn = state.turns.findIndex((of) => of.winner !== undefined && of.end === undefined)
   return turn === -1 ? step : (ofTurn(state, context, turn, state.turns[turn]!) ?? step)
 }
 
-/** The next step of the first turn that is not done. */
+/** The next step of the first turn that has one. */
 const firstOf = (state: RunState, context: Context): Step => {
   for (let turn = 0; turn < state.turns.length; turn++) {
     const step = ofTurn(state, context, turn, state.turns[turn]!)
@@ -153,11 +156,11 @@ const firstOf = (state: RunState, context: Context): Step => {
   return openTurn(state, context, state.turns.length)
 }
 
-/** The next step of a turn; undefined if the turn is done, and the next one can be opened. */
+/** The next step of a turn; undefined if the turn has ended, and the next one can be opened. */
 const ofTurn = (state: RunState, context: Context, turn: number, of: TurnState): Step | undefined => {
   const underWay = context.underWay ?? none
   if (of.winner === undefined) {
-    // Whoever sent the request says what became of it.
+    // The fiber that sent the request records its outcome.
     if (of.open.some((name) => underWay.has(name))) return { _tag: "Wait", for: "unconfirmed", turn }
     if (of.open.length > 0) {
       if (state.cancelled) return end("failed", state.unresolved, { reason: "unconfirmed" })
@@ -219,12 +222,12 @@ const ofCalls = (
 const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b)
 
-/** Opens a turn, if the run may go on. */
+/** The step that opens a turn, or that ends the run or waits instead. */
 const openTurn = (state: RunState, context: Context, turn: number): Step => {
   if (state.cancelled) return end("cancelled", state.unresolved)
   const { refusal, tries = 0 } = state.turns[turn] ?? {}
   if (refusal?.final === true || tries >= maxTries) {
-    // Without a refusal, all tries are requests that nobody answered.
+    // Without a refusal, no request was answered.
     const reason = refusal === undefined ? "unconfirmed" : "refused"
     return end("failed", state.unresolved, { reason, error: refusal?.error })
   }

@@ -1,5 +1,5 @@
 /**
- * The rows of a store in memory, in every order that a store is asked for.
+ * An index of a store's rows in memory, which answers every query of a store.
  *
  * @since 0.1.0
  */
@@ -11,17 +11,18 @@ import * as RunState from "./RunState.ts"
 import type { Counts, RunFilter } from "./StoreOperations.ts"
 
 /**
- * What a driver is asked for.
+ * A query that a driver must answer.
  *
  * **Details**
  *
- * - `Work`: the rows of these agents that are due, those that were due first coming first, and after them the one that is due
- *   next, if there is one: `limit` rows, and one more is no harm. A row that is held is due when its lease ends, and a parked
- *   one never. Those that `owner` holds come before all others, and are no reason to leave out the first of these.
- * - `Listed`: the rows in the order of `createdAt` and id, after `cursor`: `limit` at most.
- * - `Response`: the rows whose journals accepted this response.
- * - `Idle`: rows that are over and idle since before `over`, and others that are idle since before `left` (see
- *   `Retention.rest`): `limit` at most.
+ * - `Work`: the rows of these agents, by the time at which they are due: those that are due, then the one that is due next.
+ *   A row that a worker holds is due when its lease ends; a parked row is never due. The rows that `owner` holds come
+ *   first. The answer has `limit` rows, but at least one row that `owner` does not hold if there is one; more rows do no
+ *   harm.
+ * - `Listed`: the rows in the order of `createdAt` and id, after `cursor`; at most `limit`.
+ * - `Response`: the rows whose journals have an `Accepted` with this response.
+ * - `Idle`: at most `limit` rows for which `since` of `Retention.rest` is at or before `over`, if they are over, or at or
+ *   before `left`, if they are not.
  *
  * @since 0.1.0
  * @category models
@@ -32,7 +33,7 @@ export type Query =
   | { readonly _tag: "Response"; readonly responseId: string }
   | { readonly _tag: "Idle"; readonly over: number; readonly left: number; readonly limit: number }
 
-/** Where a row stands in each order. */
+/** The places of a row in the orders of the index. */
 interface Entry {
   readonly row: Row
   readonly status: RunStatus
@@ -44,20 +45,20 @@ const statuses = RunStatus.literals
 
 /** The runs of one agent. */
 class OfAgent {
-  /** By when they are due. */
+  /** Ordered by the time at which they are due. */
   readonly free = new Ordered()
-  /** By when their leases end, by the monotonic clock. */
+  /** Ordered by the end of their leases, by the monotonic clock. */
   readonly held = new Ordered()
   readonly byStatus = new Map(statuses.map((status) => [status, new Ordered()]))
   parked = 0
 }
 
 /**
- * Rows in memory, with all orders of them.
+ * An index of rows in memory.
  *
  * **When to use**
  *
- * In a driver whose place only one process uses, or that reads all rows for each query.
+ * Use it in a driver for a single process, which keeps all rows in memory, or in one that reads all rows for each query.
  *
  * **Example** (Answering a query from some rows)
  *
@@ -80,7 +81,7 @@ export class RunIndex {
   private readonly owners = new Map<string, Set<RunId>>()
   private readonly responses = new Map<string, Set<RunId>>()
 
-  /** How many rows there are. */
+  /** The number of rows. */
   get size(): number {
     return this.entries.size
   }
@@ -90,16 +91,16 @@ export class RunIndex {
     return this.entries.get(id)?.row
   }
 
-  /** All rows, in no order. */
+  /** All rows, in no particular order. */
   *rows(): Generator<Row> {
     for (const { row } of this.entries.values()) yield row
   }
 
-  /** Keeps a row in the place of the run's row before it, or forgets the run. */
+  /** Replaces the row of a run, or removes it if `row` is undefined. */
   set(id: RunId, row: Row | undefined): void {
     const before = this.entries.get(id)
     if (row !== undefined && before !== undefined && isAlike(before.row, row)) {
-      // Most writes only bring the consumer's position.
+      // Most writes change only the consumer's position, which moves the row in no order.
       this.entries.set(id, { ...before, row })
       return
     }
@@ -114,7 +115,7 @@ export class RunIndex {
     this.add(id, entry)
   }
 
-  /** The rows that a query asks for, at a moment. */
+  /** The rows that a query selects at this time. */
   find(query: Query, now: Moment): ReadonlyArray<Row> {
     switch (query._tag) {
       case "Work":
@@ -131,7 +132,7 @@ export class RunIndex {
     }
   }
 
-  /** How many rows stand where, of all or of one agent. */
+  /** The numbers of runs by status, of all agents or of one. */
   count(agent?: string): Counts {
     const counts = Object.fromEntries([...statuses, "parked"].map((name) => [name, 0])) as Record<keyof Counts, number>
     for (const found of agent === undefined ? this.agents.values() : [this.agents.get(agent)]) {
@@ -178,7 +179,7 @@ export class RunIndex {
       const of = this.agents.get(agent)
       if (of === undefined) continue
       for (const place of first(of.free.after(), limit)) found.push(place)
-      // As if leases ended by the time of the day.
+      // Converts the end of the lease to the clock by which free runs are due.
       for (const { at, id } of first(of.held.after(), limit + own.length))
         found.push({ at: now.millis + at - millis, id })
     }
@@ -223,7 +224,7 @@ export class RunIndex {
 }
 
 /**
- * An index of these rows.
+ * Makes an index of rows.
  *
  * @since 0.1.0
  * @category constructors
@@ -234,7 +235,7 @@ export const of = (rows: Iterable<Row>): RunIndex => {
   return index
 }
 
-/** Whether two rows of a run stand at the same places. */
+/** Whether two rows of a run have the same places in all orders. */
 const isAlike = ({ leaseEnd, record: a }: Row, { leaseEnd: other, record: b }: Row): boolean =>
   leaseEnd === other &&
   a.journal === b.journal &&

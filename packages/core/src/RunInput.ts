@@ -1,5 +1,5 @@
 /**
- * What the verbs of agents are given: a task, the name of a run, and how it is read. `Agent` exports all of it.
+ * The arguments of the verbs of `Agent`. `Agent` exports all of them.
  *
  * @since 0.1.0
  */
@@ -10,7 +10,7 @@ import type { KeptUntil, Labels } from "./RunRecord.ts"
 import type { Session } from "./Session.ts"
 
 /**
- * Names a run that exists: by its id, or by a position in it (a token, or the text that `ContinuationToken.encode` made).
+ * Names an existing run: by its id, or by a position in it (a token, or the text that `ContinuationToken.encode` made).
  *
  * @since 0.1.0
  * @category models
@@ -24,11 +24,11 @@ export type RunRef =
  *
  * **Details**
  *
- * `runId` makes the call repeatable: the same id with the same input continues that run and buys nothing. Without one,
- * each execution starts, and buys, a new run.
+ * With a `runId` the call can be repeated: the same id with the same input continues that run and buys nothing. Without a
+ * `runId`, each execution of the effect starts, and buys, a new run.
  *
- * `labels` are what your application calls the run by (see `RunRecord.Labels`): listings show them, so keep content out of
- * them. They are set when the run is recorded first, and never change.
+ * `labels` are names and values by which your application finds the run (see `RunRecord.Labels`). Listings show them, so
+ * put no content into them. They are set when the run is first recorded, and never change.
  *
  * @since 0.1.0
  * @category models
@@ -42,14 +42,16 @@ export interface RunInput {
 }
 
 /**
- * A task for an agent that a worker does.
+ * A task for an agent, for a worker to open.
  *
  * **Details**
  *
- * - `background`: whether the run goes on at the provider when nobody watches. By default as the agent says, or true.
- * - `notBefore`: workers leave the run alone until then, by the clock of this process. By default they may take it at once.
+ * - `background`: whether the run goes on at the provider while no process follows it. By default as the agent says, or
+ *   true.
+ * - `notBefore`: workers do not take the run before this time, by the clock of this process. By default they may take it at
+ *   once.
  * - `keepInput`: how long the store keeps the input. With `"ended"`, the default, until the run has ended well, so that
- *   `Agent.retry` needs no input; with `"accepted"` only until the provider has accepted it.
+ *   `Agent.retry` needs no input. With `"accepted"`, only until the provider has accepted the run.
  *
  * @since 0.1.0
  * @category models
@@ -61,7 +63,7 @@ export interface EnqueueInput extends RunInput {
 }
 
 /**
- * A response that something else opened, and what its run is called.
+ * A response that another program opened, and the id and labels of the run that `Agent.adopt` makes of it.
  *
  * @since 0.1.0
  * @category models
@@ -71,15 +73,15 @@ export interface AdoptOptions extends Pick<RunInput, "labels" | "runId"> {
 }
 
 /**
- * What to do about a run that another worker holds.
+ * Says what happens if another worker holds the run.
  *
  * **Details**
  *
- * - `"fail"`, the default: `RunLeased`, which says who holds it and until when.
- * - `"wait"`: ask again on the policy's schedule until the run is free.
- * - `"steal"`: take it at once. The other worker commits nothing any more, and stops with `LeaseLost`: within one
- *   `checkpointEvery` and one write if it has something to write, else at its next renewal, which comes within a third of
- *   `leaseTime`.
+ * - `"fail"`, the default: fail with `RunLeased`, which names the worker and the end of its lease.
+ * - `"wait"`: try again on the schedule `RunPolicy.leaseRetry` until the run is free.
+ * - `"steal"`: take the run at once. The other worker writes nothing from then on, and stops with `LeaseLost`: within one
+ *   `RunPolicy.checkpointEvery` and one write if it has something to write, else at its next renewal, which comes within a
+ *   third of `RunPolicy.leaseTime`.
  *
  * @since 0.1.0
  * @category models
@@ -89,17 +91,17 @@ export interface LeaseOptions {
 }
 
 /**
- * How a stream is read.
+ * Options of a stream that advances a run.
  *
  * **Details**
  *
- * `acknowledge`: with `"pull"`, the default, an update counts as finished when the next one is pulled, or when the
- * stream's scope closes with success. With `"manual"` the elements are `AgentUpdate.Delivery`, and you acknowledge each:
- * everything that pulls ahead needs that (`buffer`, `grouped`, `mapEffect` with concurrency, `merge`, `timeout`,
- * `debounce`, …).
+ * `acknowledge`: with `"pull"`, the default, an update is acknowledged when the next one is pulled, or when the stream's
+ * scope closes with success. With `"manual"` the elements are `AgentUpdate.Delivery`, and you acknowledge each of them.
+ * Every operator that pulls ahead of its consumer needs `"manual"`: `buffer`, `grouped`, `mapEffect` with concurrency,
+ * `merge`, `timeout`, `debounce`, …
  *
- * `onInterrupt`: what the interruption of the stream does to the run. With `"leave"`, the default, the run goes on; with
- * `"cancel"` it is cancelled.
+ * `onInterrupt`: says what happens to the run if the stream is interrupted. With `"leave"`, the default, the run goes on;
+ * with `"cancel"` it is cancelled.
  *
  * @since 0.1.0
  * @category models

@@ -1,6 +1,5 @@
 /**
- * The state machine of a token store, as pure functions: a run's row, an operation and a moment make an answer and the
- * next row.
+ * The operations of a token store as pure functions, each from a run's row and a time to a result and the next row.
  *
  * @since 0.1.0
  */
@@ -26,7 +25,8 @@ import {
 } from "./StoreOperations.ts"
 
 /**
- * A moment by both clocks: leases end by the monotonic one, and are shown by the other.
+ * A time by two clocks. Leases end by the monotonic clock (`nanos`); records show times of the other one, in milliseconds
+ * since the epoch (`millis`).
  *
  * @since 0.1.0
  * @category models
@@ -37,7 +37,7 @@ export interface Moment {
 }
 
 /**
- * The moment of a clock that knows the time of the day only: for stores whose place outlives the process.
+ * Makes a moment from milliseconds since the epoch alone, for stores whose data outlives the process.
  *
  * @since 0.1.0
  * @category constructors
@@ -45,10 +45,10 @@ export interface Moment {
 export const momentOf = (millis: number): Moment => ({ millis, nanos: BigInt(Math.floor(millis)) * 1_000_000n })
 
 /**
- * One run as a store keeps it: its record, when its lease ends by the monotonic clock, and its input if it is kept.
+ * One run in a store: its record, the end of its lease by the monotonic clock, and its input if the store keeps it.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Row = Schema.Struct({
   record: RunRecord,
@@ -65,8 +65,8 @@ export const Row = Schema.Struct({
 export type Row = typeof Row.Type
 
 /**
- * What an operation answers, and the row it leaves behind: the same one if it changed nothing, and undefined if the run is
- * gone.
+ * The result of an operation, and the next row. `row` is the same object as before if nothing changed, and undefined if the
+ * store has no such run, or none any more.
  *
  * @since 0.1.0
  * @category models
@@ -77,25 +77,25 @@ export interface Step<A> {
 }
 
 /**
- * Whether somebody holds the run: its lease has not ended.
+ * Whether a worker holds the run: its lease has not ended.
  *
  * @since 0.1.0
- * @category guards
+ * @category accessors
  */
 export const isHeld = (row: Row, now: Moment): boolean => row.record.lease !== null && now.nanos < row.leaseEnd
 
 const shown = (row: Row, now: Moment): RunRecord =>
   row.record.lease !== null && !isHeld(row, now) ? { ...row.record, lease: null } : row.record
 
-/** When a run is work next: `infinity` is never. */
+/** The time at which a run is due: null, for never, if `due` is infinite. */
 const dueAt = (due: Duration.Duration, now: Moment): number | null =>
   Duration.isFinite(due) ? now.millis + Math.max(0, Math.ceil(Duration.toMillis(due))) : null
 
 /**
- * Creates a run, unless `row` is one: see `Operations.create`. `fence` becomes its incarnation.
+ * Creates a run, unless `row` exists: see `Operations.create`. `fence` becomes the incarnation of the run.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const create = (
   row: Row | undefined,
@@ -127,10 +127,10 @@ export const create = (
 }
 
 /**
- * The record of a run as it is now: a lease that has ended is not shown.
+ * Returns the record of a run at a time: without its lease if that has ended.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const read = (row: Row, now: Moment): RunRecord => shown(row, now)
 
@@ -141,10 +141,10 @@ const taken = (row: Row, lease: Lease): Taken => ({
 })
 
 /**
- * Takes a run: see `Operations.acquire`. `fence` becomes the fence of a new holder, and must be above all before it.
+ * Takes a run: see `Operations.acquire`. `fence` becomes the fence of a new holder, and must be above all earlier ones.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const acquire = (
   row: Row | undefined,
@@ -166,11 +166,11 @@ export const acquire = (
 }
 
 /**
- * Takes a run for a worker, if it is due and free, or is the owner's already: see `Operations.claim`. Answers nothing
- * otherwise. `fence` becomes the fence of a new holder.
+ * Takes a run for a worker if the run is due and free, or if the owner holds it already: see `Operations.claim`. The result
+ * is undefined otherwise. `fence` becomes the fence of a new holder.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const claim = (
   row: Row | undefined,
@@ -193,7 +193,7 @@ export const claim = (
  * Sets the end of a lease: see `Operations.renew`.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const renew = (
   found: Row | undefined,
@@ -211,7 +211,7 @@ export const renew = (
  * Gives up a lease: see `Operations.release`.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const release = (
   row: Row | undefined,
@@ -253,7 +253,7 @@ export const release = (
  * Writes facts and a position under a lease: see `Operations.commit`.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const commit = (
   found: Row | undefined,
@@ -292,7 +292,7 @@ const isOf = (record: RunRecord, { incarnation }: NewFact): boolean =>
  * Records a fact without a lease: see `Operations.record`.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const record = (
   row: Row | undefined,
@@ -312,7 +312,7 @@ export const record = (
  * Writes a decision for a run that nobody holds: see `Operations.conclude`.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const conclude = (
   row: Row | undefined,
@@ -332,17 +332,17 @@ export const conclude = (
   if (added.length === 0) return answer("written", known, row)
   if (isHeld(row, now)) return answer("held", known, row)
   if (known.length > seen) return answer("moved", known, row)
-  // Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
+  // The caller may not know that the run was promised to a worker's `handle` in the meantime.
   const change = { due: handled ? now.millis : dueAt(due, now), parked: null, lease: null }
   const next = { ...grown(row, added, change, now), leaseEnd: 0n }
   return answer("written", next.record.journal, next)
 }
 
 /**
- * Forgets a run: see `Operations.remove`.
+ * Removes a run: see `Operations.remove`.
  *
  * @since 0.1.0
- * @category operations
+ * @category verbs
  */
 export const remove = (
   row: Row | undefined,
@@ -356,7 +356,7 @@ export const remove = (
         options.force === true || isRemovable(run) ? { value: true, row: undefined } : { value: false, row }
       )
 
-/** Whether nothing that was bought, or may have been, would be forgotten with the record. */
+/** Whether the store can remove the record without losing track of a response that was, or may have been, bought. */
 const isRemovable = (run: Pick<RunRecord, "incarnation" | "journal">): boolean => {
   const state = RunState.fold(run)
   return state.unresolved.length === 0 && state.loose.length === 0

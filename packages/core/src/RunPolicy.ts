@@ -1,5 +1,5 @@
 /**
- * How runs are followed: schedules, deadlines and limits.
+ * The settings of runs: schedules, deadlines and limits.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type { RunId } from "./Run.ts"
 
 /**
- * One attachment to a run: by the request that opens it, by replaying its stream, or by polling.
+ * One attachment to a response of a run: by the request that opens it, by a replay of its stream, or by a poll.
  *
  * @since 0.1.0
  * @category models
@@ -22,43 +22,43 @@ export interface Attachment {
   readonly how: "create" | "replay" | "poll"
   /** 1 for the first attachment of this stream. */
   readonly attempt: number
-  /** The last event that was delivered, -1 before the first. */
+  /** The number of the last event that was delivered; -1 before the first. */
   readonly sequenceNumber: number
 }
 
 /**
- * The settings of the engine.
+ * The settings of runs.
  *
  * **Details**
  *
- * A run that stalled fails its stream with `RunStalled`; it goes on at the provider, unless `onStall` says otherwise.
+ * If a run stalls, its stream fails with `RunStalled`; the run goes on at the provider, unless `onStall` is `"cancel"`.
  * `maxQueued` and `maxFollowed` count from the acceptance of a response, whichever process follows it; `idleTimeout` and
  * `maxSilence` start again if a run is resumed. A response with a completion window (`BackgroundModel.demands`) has that
- * much more time for each, and is looked at 240 times in it at most.
+ * much more time for each limit, and is polled at most 240 times during the window.
  *
  * | field | meaning | default |
  * | --- | --- | --- |
- * | `checkpointEvery` | the acknowledged position is written at most this often | 200 ms |
- * | `workerName` | the name of this process as an owner of leases; its leases are told apart all the same | host and process id |
- * | `leaseTime` | how long a worker may be out of touch before others take its run; at most a day | 30 s |
- * | `leaseRetry` | when to ask again for a run that another worker holds, with `ifLeased: "wait"` | every 0.5 s |
- * | `closeTimeout` | how long a run that is left may take for its last write, its release, and the answer to a request under way | 5 s |
- * | `idleTimeout` | a connection that is silent for this long, keepalives included, is given up | 90 s |
- * | `maxQueued` | a run that stays queued for longer has stalled | 1 hour |
- * | `maxSilence` | a run of which nothing new is heard for longer has stalled | never |
- * | `maxFollowed` | a run that is under way for longer has stalled | never |
- * | `onStall` | what happens to a stalled run at the provider: it goes on, or it is cancelled | `"leave"` |
- * | `onAttach` | is run at each attachment to a run: the first, every reconnect, every look of a poll | nothing |
- * | `requestRetry` | repeats a request that the provider refused for now, having done nothing | 4 times, from 0.5 s |
- * | `reconnect` | repeats attachments and looks that fail; starts again with every progress, and a look that shows the run alive is one | 20 times, from 0.25 s to 10 s |
- * | `pollEvery` | when to look at a run that cannot be streamed | every 2 s |
- * | `onUnconfirmed` | what is done about a request that was sent and never answered: nothing, or it is sent again | `"fail"` |
- * | `onAgentChanged` | what happens to a run that another version of its agent started | `"fail"` |
- * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be out at once | 4,096 |
- * | `maxInput` | how large the input of `Agent.enqueue` may be, in bytes of UTF-8 as a store keeps it | 1 MiB |
+ * | `checkpointEvery` | the shortest time between two writes of the acknowledged position | 200 ms |
+ * | `workerName` | the name of this process as an owner of leases; each lease adds an id of its own | host and process id |
+ * | `leaseTime` | how long a worker may fail to reach the store before others take its run; at most a day | 30 s |
+ * | `leaseRetry` | when `ifLeased: "wait"` tries again to take a run | every 0.5 s |
+ * | `closeTimeout` | how long leaving a run may take: the last write, the release, the answer to an open request | 5 s |
+ * | `idleTimeout` | how long a connection may bring nothing, not even keepalives, before it is replaced | 90 s |
+ * | `maxQueued` | how long a run may be queued before it has stalled | 1 hour |
+ * | `maxSilence` | how long nothing new may come from a run before it has stalled | no limit |
+ * | `maxFollowed` | how long a run may be under way before it has stalled | no limit |
+ * | `onStall` | whether a stalled run goes on at the provider, or is cancelled | `"leave"` |
+ * | `onAttach` | an effect to run at each attachment: the first, every reconnect, every poll | nothing |
+ * | `requestRetry` | when a request is sent again that the provider refused for now, without an effect | 4 times, from 0.5 s |
+ * | `reconnect` | when a failed attachment or poll is repeated; starts again after progress, or if a poll shows that the run is alive | 20 times, from 0.25 s to 10 s |
+ * | `pollEvery` | when a run is polled that cannot be streamed | every 2 s |
+ * | `onUnconfirmed` | whether a request that was never answered is left alone (`"fail"`) or sent again (`"restart"`) | `"fail"` |
+ * | `onAgentChanged` | whether a run that another version of its agent started fails or goes on | `"fail"` |
+ * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be unacknowledged at once | 4,096 |
+ * | `maxInput` | the largest input of `Agent.enqueue`, in bytes of UTF-8 | 1 MiB |
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export interface RunPolicy {
   readonly checkpointEvery: Duration.Duration
@@ -82,10 +82,10 @@ export interface RunPolicy {
 }
 
 /**
- * The policy when nothing else is said.
+ * The default policy.
  *
  * @since 0.1.0
- * @category constructors
+ * @category configuration
  */
 export const defaults: RunPolicy = {
   checkpointEvery: Duration.millis(200),
@@ -112,7 +112,7 @@ export const defaults: RunPolicy = {
 }
 
 /**
- * The policy in force.
+ * The service with the settings of runs; `defaults` unless you provide others, for instance with `layer`.
  *
  * @since 0.1.0
  * @category services
@@ -120,21 +120,21 @@ export const defaults: RunPolicy = {
 export const RunPolicy = Context.Reference<RunPolicy>("@effect-baton/core/RunPolicy", { defaultValue: () => defaults })
 
 /**
- * Settings to change: a duration may be a `Duration.Duration`, a text such as `"5 seconds"`, or a number of milliseconds.
+ * Settings to change. A duration may be a `Duration.Duration`, a text such as `"5 seconds"`, or a number of milliseconds.
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export type Changes = {
   readonly [Name in keyof RunPolicy]?: RunPolicy[Name] extends Duration.Duration ? Duration.Input : RunPolicy[Name]
 }
 
 /**
- * Changes some settings of the policy in force.
+ * Changes some settings of the current policy.
  *
  * **When to use**
  *
- * Provide it to a whole application, or around one verb.
+ * Provide the layer to a whole application, or to one call of a verb.
  *
  * **Example** (Polling every five seconds, and giving up after a day)
  *

@@ -1,5 +1,5 @@
 /**
- * What a token store keeps of a run: its record, and the facts in its journal.
+ * The record of a run in a token store, and the facts in its journal.
  *
  * @since 0.1.0
  */
@@ -16,11 +16,11 @@ import { Session } from "./Session.ts"
  *
  * **Details**
  *
- * Call ids are unique within one response only. `external` calls are run by the caller, not by Baton: they end the run
- * with the finish reason `tool-calls`. `params` are there for calls that Baton runs.
+ * Call ids are unique only within one response. The caller runs `external` calls, not Baton: they end the run with the
+ * finish reason `tool-calls`. `params` is present for calls that Baton runs.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Call = Schema.Struct({
   callId: Schema.String,
@@ -38,10 +38,10 @@ export const Call = Schema.Struct({
 export type Call = typeof Call.Type
 
 /**
- * What a run may use: when it reaches a limit it waits. A limit that is absent does not apply.
+ * Limits of a run. A run that reaches a limit waits. A limit that is absent does not apply.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Limits = Schema.Struct({
   turns: Schema.optionalKey(Schema.Natural),
@@ -58,10 +58,10 @@ export const Limits = Schema.Struct({
 export type Limits = typeof Limits.Type
 
 /**
- * A request whose outcome nobody knows: it was about to be sent, and neither an answer nor a refusal was recorded.
+ * A request whose outcome is not known: its intent was recorded, but neither `Accepted` nor `Refused`.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Try = Schema.Struct({ turn: Schema.Natural, try: Schema.String })
 
@@ -76,7 +76,7 @@ export type Try = typeof Try.Type
 const common = {
   /** The incarnation of the run that the fact belongs to. */
   incarnation: Schema.Natural,
-  /** Who wrote it. */
+  /** The name of the worker or the caller that wrote the fact. */
   by: Schema.String
 }
 const ofCall = { ...common, turn: Schema.Natural, callId: Schema.String }
@@ -128,32 +128,33 @@ const facts = {
 } as const
 
 /**
- * A fact that is to be recorded. The store adds the time.
+ * A fact to record. The store adds the time.
  *
  * **Details**
  *
- * A fact has a key (see `keyOf`), and a store adds it only if no fact with this key is in the run's journal: the first
- * one wins. So every write can be repeated.
+ * A fact has a key (see `keyOf`). A store adds a fact only if the run's journal has none with its key: the first one wins.
+ * Therefore every write can be repeated.
  *
- * Anybody may record what was seen, without a lease:
+ * Any process may record observations, without a lease:
  *
- * - `Accepted`: the provider opened a response for a turn. `streamed` tells whether its stream can be resumed.
- * - `Refused`: a try bought nothing. `error` is the provider's reason, absent if the request was never sent; `final` says
- *   that the same request would be refused again.
- * - `ResponseEnded`: a response is over. `calls` are the tool calls that it asks for.
- * - `CancelRequested`: somebody wants the run to stop. `CancelSent`: the provider took the cancel of a response.
- * - `ToolEnded`, `ToolDeferred`, `Approved`, `Rejected`, `LimitsRaised`: what became of a call, and of the run's limits.
+ * - `Accepted`: the provider opened a response for a turn. `streamed` says whether its stream can be resumed.
+ * - `Refused`: a request bought nothing. `error` is the provider's reason, absent if the request was never sent. `final`
+ *   means that the same request would be refused again.
+ * - `ResponseEnded`: a response has ended. `calls` are the tool calls that it asks for.
+ * - `CancelRequested`: somebody has cancelled the run. `CancelSent`: the provider accepted the cancel of a response.
+ * - `ToolEnded`, `ToolDeferred`, `Approved`, `Rejected`: the result of a call, or a decision about it. `LimitsRaised`: new
+ *   limits.
  *
- * The rest are decisions of the worker that holds the run:
+ * Only the worker that holds the run may record decisions:
  *
- * - `Requested`: a request that opens a turn's response is about to be sent, under the name `try`.
- * - `ToolStarted`, `ApprovalAsked`: a call is about to be run for the `n`-th time, or waits for approval.
- * - `Ended`: the run is over. `unresolved` are the tries whose outcome nobody knows.
- * - `Delivered`: the consumer is done with the last update.
+ * - `Requested`: the worker is about to send a request that opens the response of a turn. `try` names the request.
+ * - `ToolStarted`: the worker is about to run a call for the `n`-th time. `ApprovalAsked`: a call waits for approval.
+ * - `Ended`: the run has ended. `unresolved` are the requests whose outcome is not known.
+ * - `Delivered`: the consumer has acknowledged the last update.
  * - `Retried`: a new incarnation of the run opens turn `turn` again. Facts of earlier turns stay.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const NewFact = Schema.TaggedUnion(facts)
 
@@ -166,7 +167,7 @@ export const NewFact = Schema.TaggedUnion(facts)
 export type NewFact = typeof NewFact.Type
 
 /**
- * A fact as it stands in a journal: `at` is when it was recorded, in milliseconds since the epoch by the store's clock.
+ * A fact in a journal. `at` is the time at which it was recorded: milliseconds since the epoch, by the store's clock.
  *
  * @since 0.1.0
  * @category models
@@ -194,7 +195,7 @@ const isWithin = (text: string, least: number, most: number): boolean => {
  * The schema of `Fact`.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Fact = Schema.TaggedUnion({
   Requested: { ...facts.Requested, ...at },
@@ -216,23 +217,23 @@ export const Fact = Schema.TaggedUnion({
 })
 
 /**
- * The key of a fact: of two facts with one key, the first that is recorded counts.
+ * Returns the key of a fact. Of two facts with the same key, the one that is recorded first counts.
  *
  * **Details**
  *
- * Facts about a response are named by the provider's id of it. All others name the incarnation, as a turn or a call of an
- * earlier one is another one.
+ * The key of a fact about a response contains the provider's id of the response. All other keys contain the incarnation,
+ * because another incarnation has turns and calls of its own.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const keyOf: (fact: NewFact) => string = FactKey.keyOf
 
 /**
- * Who holds a run, by the store's clock.
+ * The lease of a run: its owner, its fence, and its end by the store's clock.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const LeaseInfo = Schema.Struct({
   owner: Schema.String,
@@ -242,14 +243,18 @@ export const LeaseInfo = Schema.Struct({
 })
 
 /**
- * What an application calls its runs by: at most eight names, each with a value. They are no content, and listings show them.
+ * The labels of a run: at most eight names with values, by which an application finds its runs.
  *
  * **Details**
  *
- * A name is 1 to 64 bytes of UTF-8, and a value at most 256.
+ * A name has 1 to 64 bytes of UTF-8, and a value at most 256.
+ *
+ * **Gotchas**
+ *
+ * Listings show labels: put no content into them.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Labels = Schema.Record(Schema.String, Schema.String).pipe(
   Schema.check(
@@ -272,11 +277,11 @@ export const Labels = Schema.Record(Schema.String, Schema.String).pipe(
 export type Labels = typeof Labels.Type
 
 /**
- * How long a store keeps a run's input: until the run has ended well, as `Agent.retry` may need it, or only until its first
- * response is accepted.
+ * How long a store keeps the input of a run: until the run has ended well, because `Agent.retry` may need the input, or
+ * only until the provider has accepted the run's first response.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const KeptUntil = Schema.Literals(["ended", "accepted"])
 
@@ -289,16 +294,16 @@ export const KeptUntil = Schema.Literals(["ended", "accepted"])
 export type KeptUntil = typeof KeptUntil.Type
 
 /**
- * What starts a run's record: everything but what happens later.
+ * The part of a run's record that is given when the run is created, and never changes.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const NewRun = Schema.Struct({
   runId: RunId,
   agent: Schema.String,
   agentVersion: Schema.optionalKey(Schema.String),
-  /** A digest of agent, input and session: the same run id with another one is another task. Absent if adopted. */
+  /** A digest of agent, input and session. The same run id with another digest is another task. Absent in adopted runs. */
   digest: Schema.optionalKey(Schema.String),
   background: Schema.Boolean,
   session: Session,
@@ -314,10 +319,10 @@ export const NewRun = Schema.Struct({
 export type NewRun = typeof NewRun.Type
 
 /**
- * Why workers leave a run alone, and since when: milliseconds since the epoch, by the store's clock.
+ * Why a run is parked, and since when: milliseconds since the epoch, by the store's clock.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Parked = Schema.Struct({ reason: Schema.String, at: Schema.Number })
 
@@ -330,22 +335,22 @@ export const Parked = Schema.Struct({ reason: Schema.String, at: Schema.Number }
 export type Parked = typeof Parked.Type
 
 /**
- * A run as a token store keeps it.
+ * The record of a run in a token store.
  *
  * **Details**
  *
- * - `incarnation`: drawn by the store when the record was created; no other run or record has the same.
- * - `journal`: what happened to the run, in order. `RunState.fold` says what the run is.
- * - `position`: the last acknowledged position of the consumer; `ordinal` counts the writes of it.
- * - `handled`: a worker's consumer was promised the run to its end.
- * - `attempts`: the fences of the workers that took the run since its consumer last came further, and that have not given
- *   the attempt back.
- * - `parked`: why workers leave the run alone, if they do.
- * - `due`: when the run is work next, in milliseconds since the epoch by the store's clock; null for never.
- * - `input`: the store has the run's input, and until when. The input itself is no part of the record.
+ * - `incarnation`: a number that the store gave the run when it created the record; no other record has the same.
+ * - `journal`: the facts about the run, in order. `RunState.fold` computes the state of the run from them.
+ * - `position`: the last acknowledged position of the consumer. `ordinal` counts how often it was written.
+ * - `handled`: whether a worker has promised the run to its `handle`, up to the last update.
+ * - `attempts`: the fences of the workers that took the run since the acknowledged position last moved, without attempts
+ *   that do not count.
+ * - `parked`: why the run is parked; null if it is not.
+ * - `due`: when a worker must look at the run next: milliseconds since the epoch by the store's clock; null for never.
+ * - `input`: until when the store keeps the run's input; absent if it has none. The input itself is not in the record.
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const RunRecord = Schema.Struct({
   version: Schema.Literal(2),

@@ -1,5 +1,5 @@
 /**
- * What a run is: a pure fold of the facts in its journal.
+ * The state of a run: a pure fold of the facts in its journal.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type { RunStatus } from "./Run.ts"
 import type { Call, Fact, FactOf, Limits, RunRecord, Try } from "./RunRecord.ts"
 
 /**
- * A tool call of a turn, and what became of it.
+ * The state of a tool call of a turn.
  *
  * @since 0.1.0
  * @category models
@@ -19,20 +19,21 @@ export interface CallState extends Call {
   readonly decision: FactOf<"Approved"> | FactOf<"Rejected"> | undefined
   readonly deferred: FactOf<"ToolDeferred"> | undefined
   readonly result: FactOf<"ToolEnded"> | undefined
-  /** How often it was started. */
+  /** How often the call was started. */
   readonly starts: number
 }
 
 /**
- * A turn: one response inside a run, with the tool calls that it asks for.
+ * The state of a turn: one response inside a run, with the tool calls that it asks for.
  *
  * **Details**
  *
- * - `open`: tries that were about to be sent, and whose outcome is not known.
- * - `tries`: how many tries there were; `refusal` is the last one that bought nothing, or one that would be refused again.
- * - `winner`: the response of the turn. It is the first that was recorded, and never changes.
+ * - `open`: the requests whose intent was recorded, and whose outcome is not known.
+ * - `tries`: how many requests there were.
+ * - `refusal`: the refusal of the last request that bought nothing, or of one that would be refused again.
+ * - `winner`: the response of the turn. It is the first response that was recorded, and never changes.
  * - `end`: how the winner ended.
- * - `cancelSent`: whether the provider took a cancel of the winner.
+ * - `cancelSent`: whether the provider accepted a cancel of the winner.
  *
  * @since 0.1.0
  * @category models
@@ -48,17 +49,19 @@ export interface TurnState {
 }
 
 /**
- * What the journal says about a run.
+ * The state of a run.
  *
  * **Details**
  *
- * - `incarnation`: the incarnation in force: that of the record, or of the last `Retried`.
- * - `turns`: the turns in force. After a retry, the turns before the one that was opened again stay.
- * - `loose`: responses that were bought, that are no turn's winner in force, and that may still be running. Once the run
- *   has ended this includes winners without an end.
- * - `unresolved`: tries of any turn, in any incarnation, whose outcome nobody knows.
- * - `cancelled`: somebody asked for the end of the run. `ended`: the run is over. `delivered`: its consumer is done.
- * - `limits`: what the run may use at most, if limits were raised.
+ * - `incarnation`: the current incarnation: that of the record, or of the last `Retried`.
+ * - `turns`: the current turns. A retry keeps the turns before the one that it opens again.
+ * - `loose`: responses that were bought, that are not the winner of a current turn, and that may still be running. After
+ *   the run has ended, winners without an end are loose too.
+ * - `unresolved`: requests of all turns and incarnations whose outcome is not known.
+ * - `cancelled`: a cancel of the run was recorded.
+ * - `ended`: the fact that ended the run, if it has ended.
+ * - `delivered`: the consumer has acknowledged the last update.
+ * - `limits`: the raised limits.
  *
  * @since 0.1.0
  * @category models
@@ -111,14 +114,14 @@ const raise = (limits: Limits, { toolCalls, tokens, turns }: Limits): Limits => 
 const weightOf = ({ error, final }: FactOf<"Refused">): number =>
   (final === true ? 2 : 0) + (error === undefined ? 0 : 1)
 
-/** Of two refusals the one that says more, or else the later: which of them was recorded first does not matter. */
+/** Of two refusals the one with more information, else the later one. The order in the journal does not matter. */
 const weightier = (a: FactOf<"Refused"> | undefined, b: FactOf<"Refused">): FactOf<"Refused"> => {
   if (a === undefined) return b
   const more = weightOf(b) - weightOf(a) || b.at - a.at
   return more > 0 || (more === 0 && b.try > a.try) ? b : a
 }
 
-/** From which turn on each incarnation is in force, in order. */
+/** The first turn of each current incarnation, in order of turns. */
 const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<readonly [turn: number, of: number]> => {
   let segments: ReadonlyArray<readonly [number, number]> = [[0, born]]
   const known = new Set<number>()
@@ -131,15 +134,15 @@ const inForce = (born: number, journal: ReadonlyArray<Fact>): ReadonlyArray<read
 }
 
 /**
- * Reads from a journal what a run is.
+ * Computes the state of a run from its journal.
  *
  * **Details**
  *
- * `incarnation` is that of the record. The function is total, and the order of facts matters only for two `Accepted` of
- * one turn, two `Retried`, and two facts with one key, of which the first counts: an `Accepted` may come before its
+ * `incarnation` is that of the record. The function is total. The order of facts matters only for two `Accepted` of one
+ * turn, two `Retried`, and two facts with one key: of these, the first counts. An `Accepted` may come before its
  * `Requested`, and a `ResponseEnded` before its `Accepted`.
  *
- * **Example** (A run that nobody opened yet)
+ * **Example** (The state of a new run)
  *
  * ```ts
  * import { RunState } from "@effect-baton/core"
@@ -172,7 +175,8 @@ export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnatio
   let ended: FactOf<"Ended"> | undefined
   let delivered = false
   let limits: Limits = {}
-  // Of facts with one key the first counts. All but these say the same twice, or are kept only if they are the first.
+  // Of facts with one key, the first counts. Only these three kinds need the check: of all others, a second fact with the
+  // same key changes nothing below.
   const named = new Set<string>()
   const isAgain = (fact: FactOf<"Requested" | "Refused" | "Accepted">): boolean => {
     const { size } = named
@@ -281,15 +285,15 @@ export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnatio
 }
 
 /**
- * The turn that the run is in: the last one that anything is known of.
+ * Returns the current turn of a run: the last turn that was opened, or that a fact names.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const currentTurn = (state: RunState): number => {
   const last = Math.max(0, state.turns.length - 1)
   const turn = state.turns[last]
-  // A turn that only late facts speak of was never opened.
+  // A turn that appears only in late facts was never opened.
   return turn === undefined || turn.tries > 0 || turn.winner !== undefined ? last : Math.max(0, firstUnopened(state))
 }
 
@@ -299,28 +303,28 @@ const firstUnopened = ({ turns }: RunState): number => {
 }
 
 /**
- * The responses of the run's turns, in order.
+ * Returns the responses of the current turns, in order.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const winners = (state: Pick<RunState, "turns">): ReadonlyArray<FactOf<"Accepted">> =>
   state.turns.flatMap(({ winner }) => (winner === undefined ? [] : [winner]))
 
 /**
- * The ids of all responses that were bought for the run, in any incarnation.
+ * Returns the ids of all responses that were bought for a run, in all incarnations.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const responseIds = ({ journal }: Pick<RunRecord, "journal">): ReadonlyArray<string> =>
   journal.flatMap((fact) => (fact._tag === "Accepted" ? [fact.responseId] : []))
 
 /**
- * Where the run stands, as far as the journal and the position of its consumer tell.
+ * Returns the status of a run, as the journal and a position in the run show it.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const statusOf = (state: RunState, position: Pick<ContinuationToken, "status" | "turn">): RunStatus => {
   if (state.ended !== undefined) return state.ended.status
@@ -335,12 +339,15 @@ export const statusOf = (state: RunState, position: Pick<ContinuationToken, "sta
 }
 
 /**
- * Where a run stands by its record alone, as listings and counts have it: `queued` until a response was accepted,
- * `in_progress` from then on, and `waiting` if nobody holds the run and only a fact makes it work again. It is over once its
- * end is recorded.
+ * Returns the status of a run as its record alone shows it. Listings and counts use it.
+ *
+ * **Details**
+ *
+ * A run is `queued` until a response is accepted, and `in_progress` from then on. It is `waiting` if no worker holds it and
+ * it is never due again without a new fact. It has ended once its end is recorded.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const statusOfRecord = (
   record: Pick<RunRecord, "due" | "incarnation" | "journal" | "lease" | "parked">

@@ -1,5 +1,5 @@
 /**
- * All runs of a store: looking at them, waiting for them, the workers that share them, and those that are parked.
+ * The runs of a store, of all agents: list, count, wait, cancel; the workers that share them; and parked runs.
  *
  * @since 0.1.0
  */
@@ -27,8 +27,8 @@ import type { Counts, RunFilter, TokenStore } from "./TokenStore.ts"
 export type { WorkerRun } from "./WorkerRun.ts"
 
 /**
- * Which runs: those of an agent, that stand there, that are parked or not, that have all these labels. What is absent does not
- * matter. See `TokenStore.RunFilter`.
+ * Selects runs by agent, status, labels, and whether they are parked. A field that is absent selects all runs: see
+ * `TokenStore.RunFilter`.
  *
  * @since 0.1.0
  * @category models
@@ -36,14 +36,14 @@ export type { WorkerRun } from "./WorkerRun.ts"
 export type Filter = Omit<RunFilter, "cursor" | "limit">
 
 /**
- * Lists runs, the oldest first, a page of the store at a time.
+ * Lists the records of runs, the oldest first.
  *
  * **Details**
  *
- * Without a filter: all runs that the store keeps. A run that is created or ends meanwhile may or may not be among them,
- * and none comes twice. Fails with `StoreFailed`.
+ * Without a filter it lists all runs that the store keeps. It reads `pageSize` runs of the store at a time. A run that is
+ * created or changes during the listing may be missing, but no run comes twice. Fails with `StoreFailed`.
  *
- * **Example** (What is parked, and why)
+ * **Example** (Printing why runs are parked)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
@@ -62,14 +62,14 @@ export const list: (
 ) => Stream.Stream<RunRecord, AgentError, TokenStore> = (filter = {}) => Find.list(filter)
 
 /**
- * Reads a run's record: where it stands, who holds it, what its labels are.
+ * Reads the record of a run: its journal, its lease, its labels.
  *
  * **Details**
  *
- * `RunState.statusOfRecord` tells its status. Fails with `RunNotFound`, `InvalidInput` and `StoreFailed`. For its output see
- * `Agent.poll` and `Agent.result`.
+ * `RunState.statusOfRecord` computes the status of the run from the record. `Agent.poll` and `Agent.result` return its
+ * output. Fails with `RunNotFound`, `InvalidInput` and `StoreFailed`.
  *
- * **Example** (Who has it?)
+ * **Example** (Finding the worker that holds a run)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
@@ -84,13 +84,13 @@ export const list: (
 export const get: (runId: string) => Effect.Effect<RunRecord, AgentError, TokenStore> = Find.get
 
 /**
- * Counts runs by where they stand, all of them or those of one agent, without reading them.
+ * Counts runs by status, of all agents or of one, without reading them.
  *
  * **Details**
  *
- * `parked` counts those that workers leave alone; they are counted by their status too. Fails with `StoreFailed`.
+ * `parked` counts the parked runs, which are counted under their status as well. Fails with `StoreFailed`.
  *
- * **Example** (How long is the queue?)
+ * **Example** (Counting the runs in the queue)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
@@ -107,20 +107,23 @@ export const count: (filter?: { readonly agent?: string }) => Effect.Effect<Coun
 ) => Find.count(filter)
 
 /**
- * Waits until a run has ended, or until its record is as `until` wants it, and answers the record.
+ * Waits until a run has ended, or until `until` holds for its record, and returns the record.
  *
  * **When to use**
  *
- * In a process that never talks to the provider. Workers, or whoever else advances the run, bring it there: a run that
- * nobody advances is waited for without end, so give it a timeout.
+ * Use it in a process that never talks to the provider, while workers advance the run.
  *
  * **Details**
  *
- * It reads the record when something came for the run, and every second. It goes on while the store is away. Fails with
- * `RunNotFound` if there is no such run, or none any more, with `InvalidInput`, and with `StoreFailed` if another read cannot
- * help.
+ * It reads the record every second, and when the store hints that something changed. While the store cannot be reached, it
+ * waits on. Fails with `RunNotFound` if the run does not exist or was removed, with `InvalidInput`, and with `StoreFailed`
+ * if the store's error is not retryable.
  *
- * **Example** (Until a worker is done with it)
+ * **Gotchas**
+ *
+ * If no worker advances the run, this waits for ever: add a timeout.
+ *
+ * **Example** (Waiting until a worker has finished a run)
  *
  * ```ts
  * import { Runs, RunState } from "@effect-baton/core"
@@ -140,18 +143,19 @@ export const wait = (
 ): Effect.Effect<RunRecord, AgentError, TokenStore> => Waiting.wait(runId, options.until)
 
 /**
- * Tells all who wait for the run of a response to look at once, and answers its run id: none if no run has this response.
+ * Wakes every call that waits for the run of a response, in all processes, and returns the run's id: none if no run has
+ * this response.
  *
  * **When to use**
  *
- * When a webhook says that a response ended: `Agent.result` and others look now, not at their next poll.
+ * Call it when a webhook says that a response has ended: `Agent.result` and other calls then poll the run at once.
  *
  * **Details**
  *
- * It changes nothing, and can be repeated. Like any hint it may get lost: they look at their next poll then. Fails with
- * `StoreFailed`.
+ * It changes nothing, and can be repeated. It is a hint, and hints can get lost: the calls then poll the run on their
+ * schedule. Fails with `StoreFailed`.
  *
- * **Example** (A webhook)
+ * **Example** (Handling a webhook)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
@@ -166,19 +170,24 @@ export const wait = (
 export const wake: (responseId: string) => Effect.Effect<Option.Option<RunId>, AgentError, TokenStore> = Find.wake
 
 /**
- * Asks for the end of all runs of a filter that have not ended, and answers how many they are.
+ * Cancels all runs that a filter selects and that have not ended, and returns their number.
  *
  * **When to use**
  *
- * To stop many runs, from a process that need not know the provider. `Agent.cancel` stops one, and follows it to its end.
+ * Use it to cancel many runs, from a process that need not know the provider. `Agent.cancel` cancels one run, and follows
+ * it to its end.
  *
  * **Details**
  *
- * It records the wish. Whoever holds a run carries it out at once, and a worker those that nobody holds, parked ones too. A
- * run that nobody has opened ends without buying anything. It may be repeated, and may have recorded some if it fails, which
- * it does with `StoreFailed`. An empty filter means all runs.
+ * It only records the cancels. A worker that holds a run carries the cancel out at once; a run that no worker holds, parked
+ * or not, is first taken by one. A run that was never opened ends without buying anything. The call can be repeated. Fails
+ * with `StoreFailed`, and may then have recorded some of the cancels.
  *
- * **Example** (All of one customer)
+ * **Gotchas**
+ *
+ * An empty filter cancels all runs.
+ *
+ * **Example** (Cancelling the runs of one customer)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
@@ -192,22 +201,22 @@ export const wake: (responseId: string) => Effect.Effect<Option.Option<RunId>, A
 export const cancel: (filter: Filter) => Effect.Effect<number, AgentError, TokenStore> = Cancelling.cancel
 
 /**
- * How a worker works.
+ * Options of a worker.
  *
  * **Details**
  *
  * | field | meaning | default |
  * | --- | --- | --- |
- * | `handle` | consumes a run's updates | |
- * | `concurrency` | how many runs the worker has at once | |
- * | `maxAttempts` | a run whose `handle` failed so often in the same place is parked | 5 |
- * | `retry` | when to try a run again whose `handle` failed | from 1 s, doubling |
- * | `claimEvery` | how often it looks for runs that no hint told of, about: at one shard of the store after the other | 1 s |
- * | `startJitter` | it looks for the first time at random within this time | 1 s |
+ * | `handle` | consumes the updates of a run | |
+ * | `concurrency` | how many runs the worker holds at most at once | |
+ * | `maxAttempts` | how often a run may fail at the same position before it is parked | 5 |
+ * | `retry` | when a run whose `handle` failed is tried again | from 1 s, doubling |
+ * | `claimEvery` | how often, roughly, the worker looks for runs without a hint, in one shard of the store at a time | 1 s |
+ * | `startJitter` | the longest time before the first look, which comes at random within it | 1 s |
  * | `acknowledge` | as in `Agent.StreamOptions`: with `"manual"` the updates are `AgentUpdate.Delivery` | `"pull"` |
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export interface WorkerOptions<E, R, Element = AgentUpdate> {
   readonly handle: (run: WorkerRun<Element>) => Effect.Effect<unknown, E, R>
@@ -219,35 +228,36 @@ export interface WorkerOptions<E, R, Element = AgentUpdate> {
 }
 
 /**
- * A worker: takes runs that are work and that nobody holds, those that were due first coming first, and gives each one's
- * updates to `handle`.
+ * Makes a worker: it takes runs that are due and that no other worker holds, the longest due first, and gives the updates
+ * of each run to `handle`.
  *
  * **When to use**
  *
- * In the processes of a service that must finish all runs, whoever started them, however often processes come and go.
+ * Use it in every process of a service that must finish all runs, also those that another process started and left.
  *
  * **Details**
  *
- * A run is finished when `handle` has succeeded, and not before: its last position is written then. If `handle` succeeds
- * before the run is over, it is done with it, and the worker sees the run to its end. A run that failed, or was
- * cancelled, fails `updates`: if `handle` lets that pass, the run is finished too, with its status.
+ * A run is finished once `handle` has succeeded: the last position is written then. If `handle` succeeds before the run has
+ * ended, the worker follows the run to its end. If the run failed or was cancelled, `updates` fails; if `handle` recovers
+ * from that, the run is finished too, with its status.
  *
- * If `handle` fails, or takes its process along, the run is tried again from its last position, by any worker. After
- * `maxAttempts` in the same place it is parked, with the reason, and workers leave it alone: see `retry` and `discard`. A
- * worker that is stopped, that lost its lease, or whose store or provider failed gives its attempt back. A run that was
- * recorded and never opened at the provider is parked if its starter is gone, unless `Agent.enqueue` kept its input: then the
- * worker opens it. If another version of the agent started the run, the worker leaves it to others for a lease's time.
+ * If `handle` fails, or its process dies, any worker tries the run again from its last position. After `maxAttempts` at the
+ * same position the run is parked with the reason, and workers leave it alone: see `retry` and `discard`. An attempt does
+ * not count if the worker was stopped, if it lost the lease, or if the store or the provider failed.
  *
- * A run that is over before any worker took it, as `Agent.poll` or `Agent.result` saw its end, is no work: `handle` does
- * not get it.
+ * A worker opens a run that `Agent.enqueue` recorded. A run that was recorded in another way and never opened at the
+ * provider is parked once the process that started it is gone. A run that another version of the agent started is left to
+ * other workers for `RunPolicy.leaseTime`. A run whose end `Agent.poll` or `Agent.result` has seen before a worker took it
+ * is not given to `handle`.
  *
- * When the layer's scope closes (`SIGTERM` under `NodeRuntime.runMain`), each `handle` gets no further update, and is
- * interrupted while it waits for one; after `RunPolicy.closeTimeout` wherever it is. Runs are free for others at once.
+ * When the layer's scope closes (`SIGTERM` under `NodeRuntime.runMain`), no `handle` gets another update. A `handle` that
+ * waits for one is interrupted at once, any other after `RunPolicy.closeTimeout`. Other workers can then take the runs at
+ * once.
  *
  * **Gotchas**
  *
- * `handle` sees an update again that it was not done with, and only what comes after those that it was: keep what you
- * need of each update as it comes, or read the whole output with `Agent.result` at the end.
+ * In a new attempt, `handle` gets only the updates that were not acknowledged before. Keep what you need of each update as
+ * it comes, or read the whole output with `Agent.result` at the end.
  *
  * **Example** (A worker process)
  *
@@ -287,7 +297,7 @@ export function worker<E, R>(
   return Layer.effectDiscard(
     Effect.contextWith((context: Context.Context<R>) =>
       Worker.make(agents, {
-        // Which elements the updates have follows from `acknowledge`, as the types above say.
+        // The type of the updates follows from `acknowledge`: see the overloads above.
         handle: (run) => Effect.provideContext(options.handle(run as WorkerRun<never>), context),
         concurrency: options.concurrency,
         maxAttempts: options.maxAttempts ?? 5,
@@ -301,17 +311,18 @@ export function worker<E, R>(
 }
 
 /**
- * Gives a run that is parked back to the workers, with all its attempts. A run that is not parked is left as it is.
+ * Gives a parked run back to the workers, with all its attempts. A run that is not parked stays as it is.
  *
  * **When to use**
  *
- * After the cause is gone: `handle` is mended, say. To open a run again that failed at the provider, use `Agent.retry`.
+ * Use it after you have removed the cause, for instance a bug in `handle`. To open a run again that failed at the provider,
+ * use `Agent.retry`.
  *
  * **Details**
  *
- * Fails with `RunNotFound`, with `RunLeased` while somebody holds the run, and with `StoreFailed`.
+ * Fails with `RunNotFound`, with `RunLeased` while a worker holds the run, and with `StoreFailed`.
  *
- * **Example** (All runs that are parked)
+ * **Example** (Retrying all parked runs)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"
@@ -326,16 +337,19 @@ export function worker<E, R>(
 export const retry: (runId: string) => Effect.Effect<void, AgentError, TokenStore> = Parked.retry
 
 /**
- * Gives up a run that is parked: nobody reads the rest of it. Its record stays, so that its id buys nothing again, and
- * counts as cancelled unless the run had ended. A response of it that still runs is cancelled by the next worker.
+ * Gives up a parked run: no worker reads the rest of it.
  *
  * **Details**
  *
- * If a request of the run was never answered, the run counts as failed, and its end names the request. Fails with
- * `InvalidInput` if the run is not parked, with `RunNotFound`, with `RunLeased` while somebody holds the run, and with
- * `StoreFailed`. To delete what is at the provider too, use `Agent.remove`.
+ * The record stays, so that a call with the same run id buys nothing. The run counts as cancelled, unless it had ended
+ * before. If a request of the run was never answered, the run counts as failed, and its end names that request. The next
+ * worker cancels a response of the run that is still running. To delete the responses at the provider too, use
+ * `Agent.remove`.
  *
- * **Example** (Giving one run up)
+ * Fails with `InvalidInput` if the run is not parked, with `RunNotFound`, with `RunLeased` while a worker holds the run,
+ * and with `StoreFailed`.
+ *
+ * **Example** (Discarding a run)
  *
  * ```ts
  * import { Runs } from "@effect-baton/core"

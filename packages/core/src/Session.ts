@@ -1,17 +1,18 @@
 /**
- * Sessions: the conversation that a run reads and extends.
+ * Sessions: conversations that runs read and extend.
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 
 /**
- * A conversation, as a value: the response that the next run continues.
+ * A conversation, as a value that names the response which the next run continues.
  *
  * **When to use**
  *
- * Pass it to a run to let the model remember the runs before it, and take the extended one from the finished run's
- * `AgentResponse.session`. It is plain, serializable data: keep it where you keep your user's other data.
+ * Pass a session to a run to let the model remember earlier runs, and take the extended session from
+ * `AgentResponse.session` of the completed run. A session is plain, serializable data: keep it where you keep your users'
+ * other data.
  *
  * **Details**
  *
@@ -32,10 +33,10 @@ import * as Schema from "effect/Schema"
  * ```
  *
  * @since 0.1.0
- * @category models
+ * @category schemas
  */
 export const Session = Schema.Struct({
-  /** The last response of the conversation; absent before the first. */
+  /** The id of the last response in the conversation; absent if there is none. */
   previousResponseId: Schema.optionalKey(Schema.String)
 })
 
@@ -48,7 +49,7 @@ export const Session = Schema.Struct({
 export type Session = typeof Session.Type
 
 /**
- * A conversation without runs, or one that goes on after a known response.
+ * Makes a conversation: empty, or one that continues after a given response.
  *
  * **Example** (A new conversation)
  *
@@ -64,7 +65,7 @@ export type Session = typeof Session.Type
 export const make = (options: { readonly previousResponseId?: string } = {}): Session => options
 
 /**
- * The conversation after a response.
+ * Makes the conversation that continues after a response.
  *
  * @since 0.1.0
  * @category combinators

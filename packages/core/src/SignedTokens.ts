@@ -15,31 +15,33 @@ import { InvalidInput, TokenInvalid } from "./AgentError.ts"
 import { TokenCodec } from "./ContinuationToken.ts"
 
 /**
- * A secret to sign with, and the name that tokens call it by: 1 to 16 letters, digits, `_` and `-`.
+ * A secret to sign with, and its id, which tokens contain: 1 to 16 letters, digits, `_` and `-`.
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export interface SigningKey {
   readonly id: string
-  /** At least 32 bytes of it should be random. */
+  /** At least 32 random bytes. */
   readonly secret: Redacted.Redacted
 }
 
 /**
- * How tokens are signed.
+ * Options of signed tokens.
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export interface Options {
-  /** The first signs; all are accepted, so that a key can be rotated out once no token of it is in use. */
+  /** The first key signs. Tokens of all keys are accepted: remove an old key once no token of it is in use. */
   readonly keys: readonly [SigningKey, ...Array<SigningKey>]
-  /** How long a token can be used. Without it: as long as its run is kept. */
+  /** How long a token can be used. By default: as long as the store keeps its run. */
   readonly expiresAfter?: Duration.Input
-  /** How much later than that it is still accepted, for clocks that differ. Default: 30 seconds. */
+  /** How much later a token is still accepted, because clocks differ. By default: 30 seconds. */
   readonly leeway?: Duration.Input
-  /** Whom a token is for, a tenant or a user say: who opens it must name the same. It is not in the token. */
+  /**
+   * For whom a token is, for instance a tenant: only a layer with the same audience accepts it. Not in the token itself.
+   */
   readonly audience?: string
 }
 
@@ -47,20 +49,20 @@ const tagBytes = 16
 const encoder = new TextEncoder()
 
 /**
- * Signs the tokens that leave your service, and refuses all others.
+ * A `TokenCodec` that signs the tokens which leave your service, and accepts no others.
  *
  * **When to use**
  *
- * Wherever `ContinuationToken.encode` hands tokens to those you do not trust: a plain token can be changed by its holder
- * to name another run of the same agent.
+ * Use it if you give tokens to clients that you do not trust: a client can change a plain token so that it names another
+ * run of the same agent.
  *
  * **Details**
  *
- * HMAC-SHA-256 of `effect/crypto/Mac`, 128 bits of it, over the key's id, the expiry, the payload and the audience.
- * `ContinuationToken.decode` then fails with `TokenInvalid` of kind `"signature"` or `"expired"`. The layer fails with
- * `InvalidInput` where a key's id or secret cannot be used.
+ * The signature is the first 128 bits of an HMAC-SHA-256 (`effect/crypto/Mac`) over the key's id, the expiry, the payload
+ * and the audience. `ContinuationToken.decode` fails with `TokenInvalid` of kind `"signature"` or `"expired"`. The layer
+ * fails with `InvalidInput` if a key's id or secret cannot be used.
  *
- * **Example** (Two keys, the older one on its way out)
+ * **Example** (Replacing a key)
  *
  * ```ts
  * import { SignedTokens } from "@effect-baton/core"
@@ -131,21 +133,21 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const [version, id = "", expires = ""] = text.split(".")
     const end = text.lastIndexOf(".")
     const key = keys.get(id)
-    if (version !== "s1") return yield* refuse("it is not signed, and only signed ones are accepted here")
-    if (key === undefined) return yield* refuse("it is signed with a key that is not in use")
+    if (version !== "s1") return yield* refuse("it is not signed, and only signed tokens are accepted here")
+    if (key === undefined) return yield* refuse("it is signed with a key that is not in use here")
     const tag = text.slice(end + 1)
     const given = yield* Effect.fromResult(Base64Url.decode(tag)).pipe(
-      // The last letter has bits that say nothing: with others in them it is not what was signed.
+      // The last letter has unused bits: decoding ignores them, so a tag that was changed there must be refused here.
       Effect.filterOrFail((bytes) => Base64Url.encode(bytes) === tag),
       Effect.catch(() => refuse("its signature is damaged or cut short"))
     )
     const signed = text.slice(0, end)
     if (!Mac.timingSafeEqual(given, yield* tagOf(key, signed))) {
-      return yield* refuse("its signature is not of this service, audience and content")
+      return yield* refuse("its signature does not fit its content, or was made for another service or audience")
     }
     const now = yield* Clock.currentTimeMillis
     if (expires !== "" && now > Number.parseInt(expires, 36) * 1000 + leeway) {
-      return yield* new TokenInvalid({ kind: "expired", description: "it has expired. Resume by the run's id instead" })
+      return yield* new TokenInvalid({ kind: "expired", description: "it has expired. Use the run's id instead" })
     }
     return signed.slice(`s1.${id}.${expires}.`.length)
   })

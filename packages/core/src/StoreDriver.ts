@@ -1,5 +1,5 @@
 /**
- * The little that a place must do so that a token store can be made of it.
+ * Drivers: the small interface over a database or another place, of which `TokenStore.fromDriver` makes a store.
  *
  * @since 0.1.0
  */
@@ -13,7 +13,7 @@ import type { Counts, Wakeup } from "./StoreOperations.ts"
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
 /**
- * One change of a run: its row and the moment make an answer and the next row. It is pure, and may be asked again.
+ * A change of a run: a pure function from its row and a time to a result and the next row. A driver may call it again.
  *
  * @since 0.1.0
  * @category models
@@ -21,42 +21,42 @@ import type { TokenStoreError } from "./TokenStoreError.ts"
 export type Change<A, E> = (row: Row | undefined, now: Moment) => Result.Result<Step<A>, E>
 
 /**
- * A place that keeps rows: see `TokenStore.fromDriver`.
+ * A driver of a token store: it keeps rows, and finds them.
  *
  * **When to use**
  *
- * For a store of your own: a driver keeps rows and finds them, and everything that a token store promises about leases, facts
- * and positions is done by `RunKernel`.
+ * Implement it for a store of your own: see `TokenStore.fromDriver`. `RunKernel` does everything that a token store
+ * promises about leases, facts and positions.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Driver {
   /**
-   * Reads the row of a run, asks `change` what becomes of it, and writes that, in one atomic step: no other change of the run
-   * comes between. Nothing is to be written if the next row is the same object as before. `operation` is for errors.
-   * Answers when what it answers with is as safe as the place makes it. Fails with `TokenStoreError`; then nothing was
-   * changed, or it is not known.
+   * Reads the row of a run, calls `change` with it, and writes the next row, in one atomic step: no other change of the run
+   * comes between. It must write nothing if the next row is the same object as before. It returns the result of `change`
+   * once the row is as safe as the driver can make it. `operation` is for errors. Fails with `TokenStoreError`; it is then
+   * not known whether the row was written.
    */
   readonly modify: <A, E>(operation: string, id: RunId, change: Change<A, E>) => Effect.Effect<A, E | TokenStoreError>
-  /** The rows of runs that a query asks for. A row that changes meanwhile may be missing. Fails with `TokenStoreError`. */
+  /** Finds the rows that a query selects. A row that changes meanwhile may be missing. Fails with `TokenStoreError`. */
   readonly find: (query: Query) => Effect.Effect<ReadonlyArray<Row>, TokenStoreError>
-  /** The row of one run. Fails with `TokenStoreError`. */
+  /** Reads the row of one run; undefined if there is none. Fails with `TokenStoreError`. */
   readonly read: (id: RunId) => Effect.Effect<Row | undefined, TokenStoreError>
-  /** How many runs stand where, of all or of one agent. Fails with `TokenStoreError`. */
+  /** Counts the runs by status, of all agents or of one. Fails with `TokenStoreError`. */
   readonly count: (agent: string | undefined) => Effect.Effect<Counts, TokenStoreError>
   /**
-   * A number above all that it gave before, also before the place was emptied: take the time into account. It becomes a fence
-   * or an incarnation. Fails with `TokenStoreError`.
+   * Returns a number above all that it returned before. That holds even if all data was deleted in between: make the number
+   * from the time. It becomes a fence or an incarnation. Fails with `TokenStoreError`.
    */
   readonly draw: Effect.Effect<number, TokenStoreError>
-  /** The time by which rows are told. */
+  /** The current time, by the clock that all rows use. */
   readonly now: Effect.Effect<Moment>
-  /** How hints come from other processes, and go to them. Without it hints stay within the store's process. */
+  /** Hints from and to other processes. If it is absent, hints reach only the process of the store. */
   readonly hints?: {
-    /** Tells a hint to all. Fails with `TokenStoreError`. */
+    /** Sends a hint to all processes. Fails with `TokenStoreError`. */
     readonly tell: (hint: Wakeup) => Effect.Effect<void, TokenStoreError>
-    /** The hints of all, this store's own included. Fails with `TokenStoreError`. */
+    /** The hints of all processes, those of this store included. Fails with `TokenStoreError`. */
     readonly heard: Stream.Stream<Wakeup, TokenStoreError>
   }
 }

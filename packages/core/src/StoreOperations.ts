@@ -1,5 +1,5 @@
 /**
- * What a token store does: its operations, and what they take and answer.
+ * The operations of a token store, with their arguments and results.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import type { Fact, KeptUntil, NewFact, NewRun, RunRecord } from "./RunRecord.ts
 import type { TokenStoreError } from "./TokenStoreError.ts"
 
 /**
- * The right to advance a run until it expires, is released, or is lost. `fence` rises with every new holder.
+ * A lease: the right to advance a run until the lease ends, is released, or is lost. `fence` rises with every new holder.
  *
  * @since 0.1.0
  * @category models
@@ -27,13 +27,13 @@ export interface Lease {
 }
 
 /**
- * How a run is taken.
+ * Options of `Operations.acquire`.
  *
  * **Details**
  *
- * - `owner`: who asks; the same owner again gets the lease that it holds.
+ * - `owner`: the name of the caller. An owner that holds the lease already gets the same lease.
  * - `ttl`: how long the lease lasts unless it is renewed.
- * - `steal`: take the run though another worker holds it. That worker's lease is lost.
+ * - `steal`: take the run even if another worker holds it. That worker loses its lease.
  *
  * @since 0.1.0
  * @category models
@@ -45,11 +45,11 @@ export interface AcquireOptions {
 }
 
 /**
- * A run that was taken: its lease, its record as it is from then on, and its input if the store keeps it.
+ * A run that was taken: its lease, its record after that, and its input if the store keeps it.
  *
  * **Details**
  *
- * `input` is the text that `create` was given. It is content, so that only who holds the run gets it.
+ * `input` is the text that was given to `create`. It is content: only the holder of the run gets it.
  *
  * @since 0.1.0
  * @category models
@@ -61,15 +61,15 @@ export interface Taken {
 }
 
 /**
- * Which work a worker asks for.
+ * Options of `Operations.claim`.
  *
  * **Details**
  *
- * - `agents`: only runs of these agents.
- * - `owner`: who asks. The same owner again gets the runs that it holds, before others: so a claim whose answer was lost is
- *   repeated under the same name.
+ * - `agents`: take only runs of these agents.
+ * - `owner`: the name of the caller. The owner first gets the runs that it holds already: repeat a claim whose result was
+ *   lost under the same name.
  * - `ttl`: how long the leases last unless they are renewed.
- * - `limit`: how many runs are taken at most. With 0 the answer is what the owner holds already.
+ * - `limit`: the largest number of runs to take. With 0, the result has only the runs that the owner holds already.
  * - `shard`: one of the store's `shards`.
  *
  * @since 0.1.0
@@ -84,8 +84,8 @@ export interface ClaimOptions {
 }
 
 /**
- * What a claim came to: the runs that were taken, those that were due first coming first; and after how long the next run
- * of these agents is due in this shard, if there is one: a lease that ends counts too.
+ * The result of a claim: the runs that were taken, the longest due first, and the time until the next run of these agents
+ * is due in this shard, if there is one. A run is also due when its lease ends.
  *
  * @since 0.1.0
  * @category models
@@ -96,12 +96,13 @@ export interface Claimed {
 }
 
 /**
- * A hint that a look may pay. Hints may be lost, and may come for nothing.
+ * A hint that something may have changed. Hints may be lost, and may come without a change.
  *
  * **Details**
  *
- * - `Work`: a run of this agent is work in this shard `after` so long. Without an agent, any may have work there.
- * - `Run`: something came for a run: a fact that was recorded without its lease, its end, or a `wake`. `by` is who wrote it.
+ * - `Work`: a run of this agent is due in this shard `after` this time. Without `agent`, runs of any agent may be due
+ *   there.
+ * - `Run`: a fact was recorded without the run's lease, the run ended, or somebody called `wake`. `by` names the writer.
  *
  * @since 0.1.0
  * @category models
@@ -116,15 +117,15 @@ export type Wakeup =
   | { readonly _tag: "Run"; readonly runId: RunId; readonly by?: string }
 
 /**
- * How a run is created.
+ * Options of `Operations.create`.
  *
  * **Details**
  *
- * - `facts`: the first of the journal. The store gives them the incarnation that it draws for the run.
- * - `due`: after how long the run is work, at once by default. `Duration.infinity` is never.
- * - `handled`: a worker's consumer is promised the run to its end.
- * - `input`: the run's input, for whoever opens it: `text` is kept `until` the run has ended well, or until its first
- *   response is accepted. Nobody but a holder of the run gets it.
+ * - `facts`: the first facts of the journal. The store adds the incarnation of the run.
+ * - `due`: the time until the run is due for workers; none by default. `Duration.infinity` means never.
+ * - `handled`: whether a worker's `handle` is promised all updates of the run.
+ * - `input`: the run's input. The store keeps `text` until the run has ended well, or until the provider has accepted its
+ *   first response, as `until` says. Only a holder of the run gets it.
  *
  * @since 0.1.0
  * @category models
@@ -137,16 +138,16 @@ export interface CreateOptions {
 }
 
 /**
- * What a commit writes: all of it or nothing.
+ * The data of a commit: a store writes all of it or nothing.
  *
  * **Details**
  *
- * - `seen`: how many facts of the journal the writer knows.
- * - `guard`: write only if the journal has no other facts than those the writer knows. For decisions.
- * - `facts`: added to the journal, each unless a fact with its key is there.
- * - `position`: how far the consumer came. `ordinal` counts the writes of it: one at or below the stored ordinal is not
- *   written, so that a commit which arrives late takes nothing back. A consumer that came further has the attempts before
- *   the one that holds the run forgotten.
+ * - `seen`: the number of facts in the journal that the writer knows.
+ * - `guard`: write only if the journal has no facts that the writer does not know. Decisions need it.
+ * - `facts`: facts to add to the journal, each unless the journal has one with its key.
+ * - `position`: the acknowledged position. `ordinal` counts its writes: a position with an ordinal at or below the stored
+ *   one is not written, so that a commit that arrives late does not move the position back. A new position removes all
+ *   attempts but that of the current holder.
  *
  * @since 0.1.0
  * @category models
@@ -159,13 +160,13 @@ export interface Commit {
 }
 
 /**
- * What a guarded write came to. `facts` are those of the journal from `seen` on, what was written included.
+ * The result of a commit. `facts` are the facts of the journal from number `seen` on, with those that were written.
  *
  * **Details**
  *
- * - `written`: everything is in the journal.
- * - `moved`: facts came that the writer had not seen, and nothing was written: decide again.
- * - `held`: somebody holds the run, and nothing was written (`conclude` only).
+ * - `written`: all facts of the commit are in the journal.
+ * - `moved`: the journal has facts that the writer did not know, and nothing was written: decide again.
+ * - `held`: a worker holds the run, and nothing was written (`conclude` only).
  *
  * @since 0.1.0
  * @category models
@@ -176,15 +177,15 @@ export interface Answer {
 }
 
 /**
- * How a run is left.
+ * Options of `Operations.release`.
  *
  * **Details**
  *
- * - `seen`: how many facts of the journal the holder knows. If there are more, the run is work at once, whatever `due`
- *   and `parked` say.
- * - `due`: after how long the run is work again. `Duration.zero` is at once, `Duration.infinity` never.
- * - `parked`: why workers must leave the run alone.
- * - `attempt`: `"back"` takes the attempt off that this lease counted, `"keep"` leaves it, and `"reset"` takes off all.
+ * - `seen`: the number of facts in the journal that the holder knows. If the journal has more, the run is due at once,
+ *   whatever `due` and `parked` say.
+ * - `due`: the time until the run is due again. `Duration.zero` means at once, `Duration.infinity` never.
+ * - `parked`: parks the run for this reason.
+ * - `attempt`: `"back"` removes the attempt that this lease counted, `"keep"` keeps it, and `"reset"` removes all attempts.
  *
  * @since 0.1.0
  * @category models
@@ -197,16 +198,16 @@ export interface ReleaseOptions {
 }
 
 /**
- * Which runs to list. What is absent does not matter.
+ * Selects the runs of a listing. A field that is absent selects all runs.
  *
  * **Details**
  *
- * - `agent`, `status`: only runs of this agent, or that stand there (see `RunState.statusOfRecord`). A store finds them by an
- *   index.
- * - `parked`: only runs that workers leave alone, or only those that they do not.
- * - `labels`: only runs that have all these labels. They are looked for on the page that is read, so that a page may have
- *   fewer runs than it has room for, or none, though another page follows.
- * - `cursor`: where the page before this one ended. `limit`: how many runs a page has at most.
+ * - `agent`: only runs of this agent. A store finds them by an index.
+ * - `status`: only runs with one of these statuses (see `RunState.statusOfRecord`). A store finds them by an index.
+ * - `parked`: only parked runs, or only runs that are not parked.
+ * - `labels`: only runs that have all these labels. A store filters the page that it has read: a page may have fewer than
+ *   `limit` runs, or none, even if another page follows.
+ * - `cursor`: the `cursor` of the page before. `limit`: the largest number of runs on a page.
  *
  * @since 0.1.0
  * @category models
@@ -221,7 +222,7 @@ export interface RunFilter {
 }
 
 /**
- * How many runs stand where, and how many of them are parked.
+ * The numbers of runs by status, and the number of parked runs among them.
  *
  * @since 0.1.0
  * @category models
@@ -229,7 +230,7 @@ export interface RunFilter {
 export type Counts = Readonly<Record<RunStatus | "parked", number>>
 
 /**
- * One page of a listing; without `cursor` it is the last.
+ * One page of a listing. The last page has no `cursor`.
  *
  * @since 0.1.0
  * @category models
@@ -240,8 +241,8 @@ export interface Page<A> {
 }
 
 /**
- * The store has no record of that incarnation of the run: it was removed, and may have been created again. Whoever
- * wanted to record that it bought a response still owns that response, and must cancel and delete it.
+ * The store has no record of this incarnation of the run: the run was removed, and may have been created again. A process
+ * that wanted to record a response which it bought still owns that response, and must cancel and delete it.
  *
  * @since 0.1.0
  * @category errors
@@ -250,14 +251,14 @@ export class Gone extends Schema.TaggedError<Gone>()("Gone", { runId: Schema.Str
   /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `Run '${this.runId}' was removed from the store, or created again under the same id.`
+    return `Run '${this.runId}' was removed from the store, or created again under the same id. Start a new run.`
   }
 }
 
 type WithoutIncarnation<F> = F extends NewFact ? Omit<F, "incarnation"> : never
 
 /**
- * A fact of a run that is being created: its incarnation is the one that the store draws.
+ * A fact of a run that is being created: the store adds its incarnation.
  *
  * @since 0.1.0
  * @category models
@@ -272,41 +273,40 @@ export type Unborn = WithoutIncarnation<NewFact>
  */
 export interface Operations {
   /**
-   * Creates a run, unless one of this id is there: then it answers that one's record as it is. Repeated, it answers the
-   * record that it created, and `created` is false. Fails with `TokenStoreError`.
+   * Creates a run, unless the store has a run with this id, and returns the record of either; `created` says which. If it
+   * is repeated, it returns the record that it created, and `created` is false. Fails with `TokenStoreError`.
    */
   readonly create: (
     run: NewRun,
     options?: CreateOptions
   ) => Effect.Effect<{ readonly record: RunRecord; readonly created: boolean }, TokenStoreError>
   /**
-   * Reads a run by its id, or by the id of a response that it opened. Answers nothing if there is none. A lease that has
-   * ended is not shown. Fails with `TokenStoreError`.
+   * Reads a run by its id, or by the id of a response that it opened; none if there is no such run. The record has no lease
+   * if that has ended. Fails with `TokenStoreError`.
    */
   readonly read: (
     id: RunId | { readonly responseId: string }
   ) => Effect.Effect<Option.Option<RunRecord>, TokenStoreError>
   /**
-   * Takes a run: gives its lease to one owner, and answers the record as it is from then on. The run is work from now
-   * on, until `release` says otherwise, so that a run whose holder died is found; and it is not parked any more. The same
-   * owner again gets the lease that it holds, with a new end. Fails with `RunNotFound`, with `RunLeased` if another owner
-   * holds the run, and with `TokenStoreError`.
+   * Takes a run: gives its lease to one owner, and returns the record after that. The run is no longer parked, and it is
+   * due from now on until `release` says otherwise, so that workers find it if its holder dies. If it is repeated, the
+   * owner gets the same lease with a new end. Fails with `RunNotFound`, with `RunLeased` if another owner holds the run,
+   * and with `TokenStoreError`.
    */
   readonly acquire: (
     id: RunId,
     options: AcquireOptions
   ) => Effect.Effect<Taken, RunNotFound | RunLeased | TokenStoreError>
   /**
-   * Takes runs that are due, that are not parked, and that nobody holds, each in one atomic step, for a worker: counts an
-   * attempt of each, and promises it to the worker's consumer (`handled`). What is paid for does not grow with the runs of
-   * other agents, nor with those that are leased, over or due later. Repeated by the same owner, it answers the runs that
-   * the owner holds, and counts no second attempt. A run that cannot be read is left alone, and keeps no other from being
-   * taken. Fails with `TokenStoreError`.
+   * Takes runs for a worker that are due, that are not parked, and that no worker holds, each in one atomic step. It counts
+   * an attempt of each run, and promises the run to the worker's `handle` (`handled`). The cost does not grow with the runs
+   * of other agents, nor with runs that are leased, over or due later. If the same owner repeats it, it returns the runs
+   * that the owner holds, and counts no second attempt. It skips a run that cannot be read. Fails with `TokenStoreError`.
    */
   readonly claim: (options: ClaimOptions) => Effect.Effect<Claimed, TokenStoreError>
   /**
-   * Sets the end of a lease to `ttl` from now, and answers the facts from number `seen` on. Fails with `LeaseLost` if
-   * the lease has ended or another owner holds the run, and with `TokenStoreError`.
+   * Sets the end of a lease to `ttl` from now, and returns the facts from number `seen` on. It can be repeated. Fails with
+   * `LeaseLost` if the lease has ended or another owner holds the run, and with `TokenStoreError`.
    */
   readonly renew: (
     lease: Lease,
@@ -314,20 +314,21 @@ export interface Operations {
     seen: number
   ) => Effect.Effect<ReadonlyArray<Fact>, LeaseLost | TokenStoreError>
   /**
-   * Gives up a lease, and says when the run is work again. A lease that another worker took over, or that was given up,
-   * changes nothing, but the attempt that it counted is given back all the same. Fails with `TokenStoreError`.
+   * Releases a lease, and sets when the run is due again. If the lease is no longer held (another worker stole the run, or
+   * the lease was released before), it only removes the attempt that the lease counted. Fails with `TokenStoreError`.
    */
   readonly release: (lease: Lease, options: ReleaseOptions) => Effect.Effect<void, TokenStoreError>
   /**
-   * Writes facts and the consumer's position under a lease. Answers `written` or `moved`, with the facts from `seen`
-   * on. Repeated, it answers `written`, as its facts are in the journal then. Fails with `LeaseLost`, in which case
-   * nothing was written, and with `TokenStoreError`.
+   * Writes facts and the consumer's position under a lease. Returns `written` or `moved`, with the facts from `seen` on. If
+   * it is repeated after it was written, it returns `written` again. Fails with `LeaseLost` if the lease is no longer held,
+   * and has written nothing then, and with `TokenStoreError`.
    */
   readonly commit: (lease: Lease, commit: Commit) => Effect.Effect<Answer, LeaseLost | TokenStoreError>
   /**
-   * Records a fact without a lease, and makes the run work at once. Answers the facts from number `seen` on. A fact whose
-   * key is in the journal changes nothing. Fails with `Gone` if there is no record of the fact's incarnation, and with
-   * `TokenStoreError`. A fact of an incarnation before a `Retried` of the same record is recorded.
+   * Records a fact without a lease, makes the run due at once, and returns the facts from number `seen` on. It changes
+   * nothing if the journal has a fact with the same key, so it can be repeated. It also records facts of an incarnation
+   * before a `Retried` of the same record. Fails with `Gone` if there is no record of the fact's incarnation, and with
+   * `TokenStoreError`.
    */
   readonly record: (
     id: RunId,
@@ -335,46 +336,48 @@ export interface Operations {
     seen: number
   ) => Effect.Effect<ReadonlyArray<Fact>, Gone | TokenStoreError>
   /**
-   * Writes a decision for a run that nobody holds: takes the run, commits under the guard and releases it, in one step.
-   * `due` is as in `release`, but a run that was promised to a worker's consumer (`handled`) is work at once. Answers
-   * `written`, `moved` or `held`. A new incarnation cannot begin here. Fails with `Gone` and with `TokenStoreError`.
+   * Writes a decision for a run that no worker holds: takes the run, commits under the guard and releases it, in one step.
+   * `due` is as in `release`, but a run that was promised to a worker's `handle` (`handled`) is due at once. Returns
+   * `written`, `moved` or `held`; if it is repeated after it was written, `written` again. It cannot begin a new
+   * incarnation. Fails with `Gone` as `record` does, and with `TokenStoreError`.
    */
   readonly conclude: (
     id: RunId,
     options: { readonly seen: number; readonly facts: ReadonlyArray<NewFact>; readonly due: Duration.Duration }
   ) => Effect.Effect<Answer, Gone | TokenStoreError>
   /**
-   * Forgets a run that this lease holds. Unless `force` is set, it refuses while the outcome of a request is unknown, or
-   * while a response may be running that is no turn's: then it answers false, and changes nothing. A run that is not
-   * there is forgotten: true. Fails with `LeaseLost` and with `TokenStoreError`.
+   * Removes a run that this lease holds, and returns true, also if there is no such run. Unless `force` is set, it returns
+   * false and changes nothing while the outcome of a request is not known, or while a loose response may be running (see
+   * `RunState.RunState`). Fails with `LeaseLost` and with `TokenStoreError`.
    */
   readonly remove: (
     lease: Lease,
     options?: { readonly force?: boolean }
   ) => Effect.Effect<boolean, LeaseLost | TokenStoreError>
   /**
-   * Lists runs, those that were created first coming first, a page at a time. A run that is created, changes or goes
-   * meanwhile may or may not be among them, and none comes twice. Fails with `TokenStoreError`.
+   * Lists runs by the time of their creation, the oldest first, a page at a time. A run that is created, changes or is
+   * removed meanwhile may be missing, but no run comes twice. Fails with `TokenStoreError`.
    */
   readonly list: (filter: RunFilter) => Effect.Effect<Page<RunRecord>, TokenStoreError>
   /**
-   * Counts runs by where they stand, all of them or those of one agent, without reading them. A run whose time to be kept is
-   * over may still be counted for a while. Fails with `TokenStoreError`.
+   * Counts runs by status, of all agents or of one, without reading them. A run whose retention has ended may still be
+   * counted for a while. Fails with `TokenStoreError`.
    */
   readonly count: (filter: { readonly agent?: string }) => Effect.Effect<Counts, TokenStoreError>
   /**
-   * The parts of the store that `claim` asks one by one; most stores have one. They never change.
+   * The names of the parts of the store, each of which needs a `claim` of its own; most stores have one part. They never
+   * change.
    */
   readonly shards: ReadonlyArray<string>
   /**
-   * Hints that there may be work, or that something came for a run, from all processes that the store can hear. It never
-   * ends. Whoever relies on it must look now and then all the same, as hints may be lost. Fails with `TokenStoreError`, and
-   * can be run again then; it then begins with a `Work` for each shard, as hints may have been lost meanwhile.
+   * Hints that a run may be due, or that something was recorded for a run, from all processes that the store can hear. The
+   * stream never ends. Hints may be lost: also check now and then without one. Fails with `TokenStoreError`. You can then
+   * run it again: it begins with a `Work` for each shard, because hints may have been lost in between.
    */
   readonly wakeups: Stream.Stream<Wakeup, TokenStoreError>
   /**
-   * Gives the hint `Run` for this run: for an approval, a result or a webhook that came some other way. It changes nothing,
-   * and does no harm if it is repeated, or if there is no such run. Fails with `TokenStoreError`.
+   * Sends the hint `Run` for this run, for instance after a webhook. It changes nothing, can be repeated, and does nothing
+   * if there is no such run. Fails with `TokenStoreError`.
    */
   readonly wake: (id: RunId) => Effect.Effect<void, TokenStoreError>
 }

@@ -1,5 +1,5 @@
 /**
- * The port to where runs' positions are kept, and its stores in memory and in files.
+ * The port to the store of runs, and its implementations in memory and in files.
  *
  * @since 0.1.0
  */
@@ -40,16 +40,16 @@ export type {
 } from "./StoreOperations.ts"
 
 /**
- * The port to where runs are kept.
+ * The port to the store of runs.
  *
  * **Details**
  *
- * Every operation is one atomic step, and can be repeated if its answer did not come: a fact is added once, a lease is
- * given to its owner again, a position that was written is not written again, and a lease that is not held any more is
- * released without effect. What a commit answers and costs does not grow with the journal.
+ * Every operation is one atomic step, and can be repeated if its result was lost: a fact is added once, an owner gets the
+ * lease again that it holds, a position is written once, and the release of a lease that is no longer held does nothing.
+ * The result and the cost of a commit do not grow with the journal.
  *
  * A run's journal is a list of facts, in the order in which they were added (see `RunRecord.NewFact`). A store neither
- * interprets nor orders them. It stamps each with its own clock.
+ * interprets nor reorders facts. It adds the time of its own clock to each.
  *
  * @since 0.1.0
  * @category services
@@ -57,10 +57,10 @@ export type {
 export class TokenStore extends Context.Service<TokenStore, Operations>()("@effect-baton/core/TokenStore") {}
 
 /**
- * How long a store keeps runs, both 30 days by default: see `Retention.Retention`. `Duration.infinity` is for ever.
+ * How long a store keeps runs; both are 30 days by default: see `Retention.Retention`. `Duration.infinity` means for ever.
  *
  * @since 0.1.0
- * @category models
+ * @category configuration
  */
 export interface RetentionOptions {
   readonly retention?: Duration.Input | undefined
@@ -73,19 +73,19 @@ const retentionOf = ({ abandonedAfter, retention }: RetentionOptions): Retention
 })
 
 /**
- * A token store of a driver: of any place that can change one row at a time, and find rows.
+ * Makes a token store from a driver: any database or other place that can change one row at a time, and find rows.
  *
  * **When to use**
  *
- * For a store of your own. Prove it with `TokenStoreContract.suite` of `@effect-baton/testing`.
+ * Use it for a store of your own. Prove it with `TokenStoreContract.suite` of `@effect-baton/testing`.
  *
  * **Details**
  *
- * The driver keeps rows; leases, facts, positions, claims, hints and retention are the store's. A claim finds due rows and
- * takes each in a step of its own, so that of two workers who claim at once each gets some. With each run that is created or
- * claimed, a few whose time is over are forgotten; they are not shown any more before that.
+ * The driver keeps and finds rows; this function adds leases, facts, positions, claims, hints and retention. A claim finds
+ * due rows and takes each of them in a step of its own, so that two workers that claim at the same time each get some. A
+ * run whose retention has ended is no longer visible; each creation or claim of a run deletes a few such runs.
  *
- * **Example** (A store over rows that are kept somewhere)
+ * **Example** (Making a store from a driver)
  *
  * ```ts
  * import { TokenStore } from "@effect-baton/core"
@@ -102,13 +102,13 @@ export const fromDriver = (driver: Driver, options: RetentionOptions = {}): Oper
   FromDriver.make(driver, retentionOf(options))
 
 /**
- * A store in memory that keeps runs for a time of your own.
+ * A store in memory with options.
  *
  * **When to use**
  *
- * In a process that goes through many runs, and needs none for long once it is over.
+ * Use it in a process with many runs, none of which it needs for long after the end.
  *
- * **Example** (An hour is enough)
+ * **Example** (Keeping runs for an hour)
  *
  * ```ts
  * import { TokenStore } from "@effect-baton/core"
@@ -126,7 +126,7 @@ export const memory = (options: RetentionOptions = {}): Layer.Layer<TokenStore> 
   )
 
 /**
- * A store in memory: for tests, and for programs whose runs need not outlive the process.
+ * A store in memory, for tests, and for programs whose runs need not outlive the process.
  *
  * @since 0.1.0
  * @category layers
@@ -134,38 +134,39 @@ export const memory = (options: RetentionOptions = {}): Layer.Layer<TokenStore> 
 export const layerMemory: Layer.Layer<TokenStore> = memory()
 
 /**
- * A store in a directory: for one process whose runs outlive it.
+ * A store in a directory, for one process whose runs must outlive it.
  *
  * **When to use**
  *
- * For command-line programs, desktop applications and services of one process. Where several processes share their runs,
- * use a store on a server.
+ * Use it for command-line programs, desktop applications and services with one process. If several processes share runs,
+ * use a store on a server, for instance `@effect-baton/redis`. To read the runs from another process, use
+ * `layerFileReadOnly`.
  *
  * **Details**
  *
- * What an operation reports as done is on the disk: it survives `kill -9` and, as far as the disk keeps what it was told
- * to sync, a power failure. Operations at the same time share one write. A write that was cut short is cut off when the
- * directory is opened again; damage to what was durable is a `TokenStoreError` of kind `corrupt`, and nothing is changed.
- * When the disk is full an operation fails with kind `full`, and works again once there is room.
+ * When an operation succeeds, its data is on the disk. It survives `kill -9`, and a power failure as far as the disk
+ * honours syncs. Concurrent operations share one write. If a crash cut a write short, the next process that opens the
+ * directory removes the incomplete part. If durable data is damaged, the layer fails with a `TokenStoreError` of kind
+ * `corrupt`, and changes nothing. If the disk is full, an operation fails with kind `full`; operations work again once
+ * there is room.
  *
- * The directory is created where it is missing. It holds `runs.log`, which is rewritten when most of it is out of date,
- * and `lock.<n>`. One live process at a time can open it, once: a second fails with kind `locked`, which names the owner.
- * The place of a dead process is taken at once, and its leases are void. Where an owner's process cannot be asked (it ran
- * on another host, in another container, or before the machine was started again), its place is taken when its
- * `heartbeat` (3 seconds) was missed four times: the log is then copied, which needs room, and the old lock stays as
- * `lock.<n>.lost` until that is done.
+ * The layer creates the directory if it is missing. The directory contains `runs.log`, which the store rewrites when most
+ * of it is out of date, and `lock.<n>`. Only one live process at a time can open the directory, and only once: a second
+ * attempt fails with kind `locked`, and the error names the owner. If the owner is dead, the next process gets the
+ * directory at once, and the leases of the dead one are void. If the owner ran on another host, in another container, or
+ * before the last start of the machine, its process cannot be checked. The next process then gets the directory after the
+ * owner has missed its `heartbeat` (3 seconds) four times; it first copies the log, which needs room, and keeps the old
+ * lock as `lock.<n>.lost` until the copy is done.
  *
- * The store knows its files by what they are, not by their names. If somebody replaces, cuts, grows, moves or removes the log
- * or the lock, every operation from then on fails with kind `locked`, or `corrupt` if only the length is wrong, and nothing is
- * reported as done that is not in the file at that path.
- *
- * Runs are forgotten as `retention` and `abandonedAfter` say. To look at the runs from another process, use
- * `layerFileReadOnly`.
+ * The store identifies its files by device, inode and length, not by name. If another program replaces, cuts, grows, moves
+ * or removes the log or the lock, every later operation fails with kind `locked`, or with `corrupt` if only the length is
+ * wrong. No operation succeeds whose data is not in the file at that path.
  *
  * **Gotchas**
  *
- * All runs are kept in memory too. Not for network file systems that several hosts write to: a host that stands still
- * for longer than the heartbeats allow, between a look at its lock and a write, can write to a log that was taken over.
+ * The store keeps all runs in memory too. Do not use it on a network file system to which several hosts write: if a host
+ * stands still between its check of the lock and a write, for longer than four heartbeats, it can write to a log that
+ * belongs to another owner by then.
  *
  * **Example** (Runs that survive the process)
  *
@@ -201,19 +202,21 @@ export const layerFile = (
   )
 
 /**
- * The runs of a directory that another process has open with `layerFile`, to read only.
+ * A read-only store over a directory that another process has opened with `layerFile`.
  *
  * **When to use**
  *
- * To list, count and watch runs beside the process that owns them: in a command-line tool of an operator, say.
+ * Use it to list, count and watch runs beside the process that owns them, for instance in a command-line tool for
+ * operators.
  *
  * **Details**
  *
- * It takes no lock and writes nothing, and any number of processes can have it. Each look reads what the log has grown by,
- * so that it shows what is durable. Leases are not shown, as a file store does not write when they end. Whatever would
- * change a run fails with kind `denied`; `Agent.watch` needs no change. A directory without runs is empty.
+ * The store takes no lock and writes nothing, so any number of processes can use it. Each read takes in what was added to
+ * the log, and shows durable data only. Records have no leases here, because a file store does not write the end of a
+ * lease. An operation that would change a run fails with kind `denied`; `Agent.watch` works. A missing directory counts as
+ * one without runs.
  *
- * **Example** (Counting the runs of a program that runs)
+ * **Example** (Counting the runs of another process)
  *
  * ```ts
  * import { NodeServices } from "@effect/platform-node"

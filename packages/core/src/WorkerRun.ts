@@ -1,5 +1,5 @@
 /**
- * What a worker hands to its `handle`. `Runs` exports it.
+ * The argument of a worker's `handle`. `Runs` exports it.
  *
  * @since 0.1.0
  */
@@ -10,12 +10,12 @@ import type { AgentUpdate } from "./AgentUpdate.ts"
 import type { RunId } from "./Run.ts"
 
 /**
- * A run in the hands of a worker.
+ * A run that a worker has taken, as its `handle` gets it.
  *
  * **Details**
  *
- * `updates` go on after the last update that a consumer of the run finished with. `attempt` is 1 when the run is tried
- * for the first time since its consumer came as far as it is now.
+ * `updates` begins after the last update that was acknowledged. `attempt` counts from 1 how often workers have taken the
+ * run since the acknowledged position last moved.
  *
  * @since 0.1.0
  * @category models
