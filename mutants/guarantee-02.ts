@@ -48,7 +48,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "const isLast = () => false",
     replace: "const { isLast } = advance",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/Workers.test.ts",
     title: "write that a run is finished only after handle has succeeded"
   }
 ] satisfies ReadonlyArray<Mutant>

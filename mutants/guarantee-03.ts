@@ -99,7 +99,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "stopping.isOpen() ? last : next",
     replace: "stopping.isOpen() && idle.isOpen() ? last : next",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersLeaving.test.ts",
     title: "leave their runs to others at once when they stop, with nothing repeated and no attempt counted"
   },
   {

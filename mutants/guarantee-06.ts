@@ -187,7 +187,7 @@ export default [
     file: "packages/core/src/internal/verbs/newRun.ts",
     find: "const due = Duration.times(timeOf(policy), 2)",
     replace: "const due = Duration.times(timeOf(policy), 0)",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersLeaving.test.ts",
     title: "leave a run to a starter that is slow"
   },
   {
@@ -197,7 +197,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "Effect.raceFirst(tryOnce(run, held, handling, stopping), held.untilLost)",
     replace: "tryOnce(run, held, handling, stopping)",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersEnds.test.ts",
     title: "stop at once, and commit nothing, when their lease is taken from them in the middle of handle"
   },
   {

@@ -158,7 +158,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "if (broke !== undefined) return Effect.succeed(broken(broke))",
     replace: 'if (broke !== undefined) return Effect.succeed({ _tag: "Finished" })',
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersAttempts.test.ts",
     title: "E17: a handle that lets a failure of its updates pass"
   },
   {

@@ -18,7 +18,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "outcome.forGood || attempts >= handling.maxAttempts",
     replace: "outcome.forGood",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/Workers.test.ts",
     title: "try a run again that failed handle, from its last position, and park it in the end"
   },
   {
@@ -28,7 +28,7 @@ export default [
     file: "packages/core/src/internal/hold/leaving.ts",
     find: 'attempt: "back",',
     replace: 'attempt: "keep",',
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersLeaving.test.ts",
     title: "count no attempt against a run that says nothing while they come and go"
   },
   {
@@ -38,7 +38,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: 'default: return { _tag: "Left" }',
     replace: 'default: return { _tag: "Failed", reason: error.message, forGood: false }',
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersEnds.test.ts",
     title: "leave alone what the provider refuses them, without counting it"
   },
   {
@@ -48,7 +48,7 @@ export default [
     file: "packages/core/src/RunKernel.ts",
     find: "attempts: own.length === record.attempts.length ? record.attempts : own",
     replace: "attempts: record.attempts",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/Workers.test.ts",
     title: "count attempts in one place only: who comes further begins again"
   },
   {
@@ -58,7 +58,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "due: Duration.infinity, parked:",
     replace: "due: Duration.zero, parked:",
-    test: "test/core/Runs.test.ts",
+    test: "test/core/Workers.test.ts",
     title: "try a run again that failed handle, from its last position, and park it in the end"
   },
   {
@@ -78,7 +78,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: 'default: return { _tag: "Left" }',
     replace: 'default: return { _tag: "Failed", reason: error.message, forGood: false }',
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersAttempts.test.ts",
     title: "E4a: none counts"
   },
   {
@@ -88,7 +88,7 @@ export default [
     file: "packages/core/src/internal/hold/leaving.ts",
     find: 'attempt: "back", ...rest,',
     replace: 'attempt: "keep", ...rest,',
-    test: "test/core/Runs.test.ts",
+    test: "test/core/WorkersAttempts.test.ts",
     title: "E4b: none counts"
   },
   {

@@ -1,5 +1,5 @@
 import { NodeServices } from "@effect/platform-node"
-import { TokenStore, type TokenStoreError } from "@effect-baton/core"
+import { TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Context, Effect, FileSystem, Layer } from "effect"
 import { disk } from "./time.ts"
 
@@ -12,6 +12,10 @@ export const changing = (store: Store, change: (inner: Service) => Partial<Servi
     TokenStore.TokenStore,
     Effect.map(TokenStore.TokenStore, (inner) => ({ ...inner, ...change(inner) }))
   ).pipe(Layer.provide(store))
+
+/** The store cannot be reached. */
+export const storeAway = (operation: string): TokenStoreError.TokenStoreError =>
+  new TokenStoreError.TokenStoreError({ operation, kind: "unavailable", description: "away" })
 
 /** What an operation of a store is passed through: with the facts that it writes. */
 export type Passing = <A, E>(
