@@ -3,6 +3,7 @@ import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Redacted } from "effect"
 import type { AiError } from "effect/ai"
+import OpenAI from "openai"
 import { answers, heard, key, reasonOf, request, response } from "./support.ts"
 
 type Client = Layer.Layer<OpenAiClient.OpenAiClient, Config.ConfigError | AiError.AiError>
@@ -127,13 +128,55 @@ describe("OpenAiClient.layer", () => {
 })
 
 describe("OpenAiClient.layerConfig", () => {
-  it.effect("reads the key, and nothing else by default", () =>
+  it.effect("reads the key, and neither the organization nor the project by default", () =>
     Effect.gen(function* () {
       const { headers, url } = yield* sent((fetch) => OpenAiClient.layerConfig({ fetch }))
       assert.strictEqual(headers.get("authorization"), `Bearer ${key}`)
-      assert.strictEqual(url.host, "api.openai.com")
+      assert.strictEqual(url.href, "https://api.openai.com/v1/responses")
       assert.isNull(headers.get("openai-organization"))
-    }).pipe(withEnv({ OPENAI_API_KEY: key, OPENAI_BASE_URL: "https://other.test", OPENAI_ORG_ID: "org-other" }))
+      assert.isNull(headers.get("openai-project"))
+    }).pipe(withEnv({ OPENAI_API_KEY: key, OPENAI_ORG_ID: "org-other", OPENAI_PROJECT_ID: "proj-other" }))
+  )
+
+  it.effect.each([
+    ["https://gateway.test/v1", "https://gateway.test/v1/responses"],
+    [" https://gateway.test/v1/\n", "https://gateway.test/v1/responses"],
+    ["https://gateway.test/", "https://gateway.test/responses"],
+    ["", "https://api.openai.com/v1/responses"],
+    [" ", "https://api.openai.com/v1/responses"]
+  ] as const)("calls the OPENAI_BASE_URL %j, as the SDK does", ([base, expected]) =>
+    Effect.gen(function* () {
+      const { headers, url } = yield* sent((fetch) => OpenAiClient.layerConfig({ fetch }))
+      assert.strictEqual(url.href, expected)
+      assert.strictEqual(headers.get("authorization"), `Bearer ${key}`)
+      // The SDK by itself takes the same one.
+      const sdk = yield* Effect.sync(() => new OpenAI({ apiKey: key }).baseURL).pipe(
+        inEnvironment({ OPENAI_BASE_URL: base })
+      )
+      assert.strictEqual(`${sdk.replace(/\/$/, "")}/responses`, expected)
+    }).pipe(withEnv({ OPENAI_API_KEY: key, OPENAI_BASE_URL: base }))
+  )
+
+  it.effect("a base URL that the caller gives counts, and not OPENAI_BASE_URL", () =>
+    Effect.gen(function* () {
+      const { url } = yield* sent((fetch) =>
+        OpenAiClient.layerConfig({ baseUrl: Config.succeed("https://given.test/v1"), fetch })
+      )
+      assert.strictEqual(url.href, "https://given.test/v1/responses")
+    }).pipe(withEnv({ OPENAI_API_KEY: key, OPENAI_BASE_URL: "https://gateway.test/v1" }))
+  )
+
+  it.effect.each(["localhost:8787", "gateway", "https://user:hunter2pass@gateway.test/v1"])(
+    "names OPENAI_BASE_URL if it cannot be %s",
+    (base) =>
+      Effect.gen(function* () {
+        const error = yield* failure(OpenAiClient.layerConfig())
+        assert.strictEqual(error._tag, "AiError")
+        assert.include(error.message, "OPENAI_BASE_URL")
+        assert.include(error.message, "Give an absolute URL without credentials")
+        assert.notInclude(error.message, "hunter2pass")
+        assert.notInclude(error.message, key)
+      }).pipe(withEnv({ OPENAI_API_KEY: key, OPENAI_BASE_URL: base }))
   )
 
   it.effect("reads what it is told to", () =>
@@ -167,6 +210,80 @@ describe("OpenAiClient.layerConfig", () => {
       assert.strictEqual(error._tag, "ConfigError")
       assert.include(error.message, "set OPENAI_API_KEY")
     }).pipe(withEnv(env))
+  )
+})
+
+describe("a 404", () => {
+  const invalidUrl = {
+    message: "Invalid URL (POST /responses)",
+    type: "invalid_request_error",
+    param: null,
+    code: null
+  }
+
+  const errorOf = Effect.fnUntraced(function* (baseUrl: string, body: unknown) {
+    const model = yield* Effect.provide(
+      BackgroundModel,
+      Layer.provide(
+        OpenAiBackgroundModel.layer({ model: "gpt-test" }),
+        OpenAiClient.layer({ apiKey: Redacted.make(key), baseUrl, fetch: answers(404, body) })
+      )
+    )
+    const { error } = yield* heard(model.create(request()))
+    assert.strictEqual(reasonOf(error)?._tag, "InvalidRequestError")
+    return error?.message ?? ""
+  })
+
+  it.effect.each([
+    ["an error of the API", { error: invalidUrl }],
+    ["another JSON", { detail: "Not Found" }],
+    ["a text", "404 page not found"],
+    ["a long page", "x".repeat(5000)],
+    ["nothing", ""]
+  ])("of a base URL without /v1 says what is expected, if the body is %s", ([, body]) =>
+    Effect.gen(function* () {
+      const message = yield* errorOf(`https://gateway.test/${key}?sig=1234567890#there`, body)
+      assert.include(message, "Check the base URL, 'https://gateway.test/<redacted>'")
+      assert.include(message, "it must be the URL before '/responses', and that usually ends in '/v1'")
+      assert.notInclude(message, key)
+      assert.notInclude(message, "1234567890")
+    })
+  )
+
+  it.effect("keeps what the server said", () =>
+    Effect.gen(function* () {
+      assert.include(yield* errorOf("https://gateway.test", { error: invalidUrl }), "Invalid URL (POST /responses)")
+      assert.include(yield* errorOf("https://gateway.test", "404 page not found"), "404 page not found")
+    })
+  )
+
+  it.effect("that cannot be about the base URL does not speak of it", () =>
+    Effect.gen(function* () {
+      const unknown = {
+        error: { ...invalidUrl, message: "The model 'gpt-test' does not exist", code: "model_not_found" }
+      }
+      for (const [baseUrl, body] of [
+        ["https://gateway.test/v1", { error: invalidUrl }],
+        ["https://gateway.test/openai/v1/", { error: invalidUrl }],
+        ["https://gateway.test", unknown]
+      ] as const) {
+        assert.notInclude(yield* errorOf(baseUrl, body), "base URL")
+      }
+    })
+  )
+
+  it.effect("of a response that is gone is still ResponseGone", () =>
+    Effect.gen(function* () {
+      const body = { error: { ...invalidUrl, message: "Response with id 'resp_1' not found.", param: "id" } }
+      const model = yield* Effect.provide(
+        BackgroundModel,
+        Layer.provide(
+          OpenAiBackgroundModel.layer({ model: "gpt-test" }),
+          OpenAiClient.layer({ apiKey: Redacted.make(key), baseUrl: "https://gateway.test", fetch: answers(404, body) })
+        )
+      )
+      assert.strictEqual((yield* Effect.flip(model.retrieve("resp_1")))._tag, "ResponseGone")
+    })
   )
 })
 

@@ -74,7 +74,10 @@ export interface ClientSettings {
  */
 export interface Options extends ClientSettings {
   readonly apiKey: Redacted.Redacted
-  /** The URL before `/responses`. Default `https://api.openai.com/v1`. */
+  /**
+   * The URL before `/responses`, with the version of the API if the server's path has one, as in
+   * `https://gateway.example/v1`. It is used as it is: `/v1` is not added. Default `https://api.openai.com/v1`.
+   */
   readonly baseUrl?: string | URL | undefined
   readonly organization?: string | undefined
   readonly project?: string | undefined
@@ -122,6 +125,20 @@ class BatonOpenAI extends OpenAI {
   constructor(options: ClientOptions) {
     super(options)
     this._options.defaultHeaders = options.defaultHeaders
+  }
+
+  // A base URL that lacks the API's path gives a 404 whose text does not help. If the answer has a code, that says what was
+  // not found, and it is not the path.
+  protected override makeStatusError(...answer: Parameters<OpenAI["makeStatusError"]>) {
+    const error = super.makeStatusError(...answer)
+    const base = this.baseURL.replace(/[?#].*$/, "").replace(/\/+$/, "")
+    if (error.status !== 404 || Boolean(error.code) || base.endsWith("/v1")) return error
+    const { error: body } = error
+    const told = typeof body === "object" && "message" in body && typeof body.message === "string" ? body : undefined
+    const message =
+      `Check the base URL, '${base}': it must be the URL before '/responses', and that usually ends in '/v1'. ` +
+      `The server said: ${told?.message ?? error.message}`
+    return Object.assign(error, { message }, told === undefined ? undefined : { error: { ...told, message } })
   }
 }
 
@@ -246,16 +263,25 @@ const required = (name: string, what: string): Config.Config<Redacted.Redacted> 
       : Config.succeed(value)
   )
 
+// As the SDK reads it, so that a gateway which is set up for the SDK gets all requests.
+const environmentUrl = Config.map(
+  Config.withDefault(Config.String("OPENAI_BASE_URL"), ""),
+  (url): string | undefined => url.trim() || undefined
+)
+
 const optional = <A>(config: Config.Config<A> | undefined): Config.Config<A | undefined> =>
   config === undefined ? Config.succeed(undefined) : config
 
 /**
- * A client for OpenAI from the configuration: by default the key alone, `OPENAI_API_KEY`.
+ * A client for OpenAI from the configuration: by default `OPENAI_API_KEY`, and `OPENAI_BASE_URL` if it is set.
  *
  * **Details**
  *
- * Fails with a `ConfigError` that names the variable to set, and as `layer` does. Nothing but the given configs is read:
- * `OPENAI_BASE_URL`, say, counts only where `baseUrl` is `Config.String("OPENAI_BASE_URL")`.
+ * `OPENAI_BASE_URL` is the URL of a gateway or another server, up to `/responses`: `https://gateway.example/v1`, say. As in
+ * the official SDK, `/v1` is not added, and an empty value counts as none. A `baseUrl` that is given counts instead. No
+ * other variable is read: give `organization` and `project` if your account needs them.
+ *
+ * Fails with a `ConfigError` that names the variable to set, and as `layer` does.
  *
  * **Example** (A key under another name)
  *
@@ -279,10 +305,15 @@ export const layerConfig = (
 ): Layer.Layer<OpenAiClient, Config.ConfigError | AiError.AiError> =>
   Layer.unwrap(
     Effect.gen(function* () {
+      const fromEnvironment = options.baseUrl === undefined ? yield* environmentUrl : undefined
       return layer({
         ...options,
         apiKey: yield* options.apiKey ?? required("OPENAI_API_KEY", "API key for OpenAI"),
-        baseUrl: yield* optional(options.baseUrl),
+        baseUrl:
+          fromEnvironment === undefined
+            ? yield* optional(options.baseUrl)
+            : // An error names the variable.
+              yield* checkedUrl("OPENAI_BASE_URL", fromEnvironment),
         organization: yield* optional(options.organization),
         project: yield* optional(options.project)
       })
