@@ -187,7 +187,7 @@ export default [
     guarantee: 9,
     breaks: "one 404 does not mean that a cancel was taken",
     file: "packages/core/src/internal/run/cancelResponse.ts",
-    find: 'ResponseGone: () => settled(failure("a cancel is answered as if the response were not there, and yet it runs")),',
+    find: `ResponseGone: () => settled(failure("the provider answered the cancel with 'not found', but the response is still running")),`,
     replace: "ResponseGone: () => Effect.succeed([sent]),",
     test: "test/core/Outcomes.test.ts",
     title: "E3a: is refused with 404"

@@ -223,7 +223,7 @@ export default [
       },
       {
         file: "packages/core/src/internal/follow/look.ts",
-        find: 'yield* trouble.began("a run cannot be looked at, and this is tried again", error.message)',
+        find: 'yield* trouble.began("the response of a run cannot be retrieved; this is tried again", error.message)',
         replace: ""
       }
     ],
@@ -235,7 +235,7 @@ export default [
     guarantee: 10,
     breaks: "trouble that is over is told in the log",
     file: "packages/core/src/internal/telemetry/trouble.ts",
-    find: "return this.told(Effect.logInfo(`baton: over: ${what}`))",
+    find: "return this.told(Effect.logInfo(`baton: recovered: ${what}`))",
     replace: "return this.told(Effect.logTrace(what))",
     test: "test/core/Saying.test.ts",
     title: "N5: a first request that is refused for now"
@@ -245,8 +245,8 @@ export default [
     guarantee: 10,
     breaks: "a handle that fails is told as a warning",
     file: "packages/core/src/internal/worker/workerRun.ts",
-    find: 'Effect.logWarning("baton: the handle of a run failed, and is tried again", outcome.reason)',
-    replace: 'Effect.logInfo("baton: the handle of a run failed, and is tried again", outcome.reason)',
+    find: 'Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.reason)',
+    replace: 'Effect.logInfo("baton: the handle of a run failed, and is tried again later", outcome.reason)',
     test: "test/core/Saying.test.ts",
     title: "N5: a handle that fails is told as a warning"
   },

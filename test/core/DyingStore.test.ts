@@ -79,7 +79,7 @@ describe.each(["dies", "throws"] as const)("a store that %s", (way) => {
         assert.strictEqual(seen.died, 1)
         assert.strictEqual(lines.length, 2, lines.join("\n"))
         assert.match(lines[0]!, new RegExp(`^Warn baton: .*tried again.*${operation}: .*died.*valid.*"runId":"r"`))
-        assert.match(lines[1]!, /^Info baton: over: .*"runId":"r"/)
+        assert.match(lines[1]!, /^Info baton: recovered: .*"runId":"r"/)
       }).pipe(Effect.provide(Layer.mergeAll(ScriptedModel.layer(ticking), layer, logger)))
     }
   )

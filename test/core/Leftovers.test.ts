@@ -516,7 +516,7 @@ describe("fifty runs while the store is away", () => {
         assert.isAtMost(own.length, most, own.join("\n"))
         assert.strictEqual(
           own.filter((line) => line.startsWith("Warn")).length,
-          own.filter((line) => line.startsWith("Info baton: over")).length,
+          own.filter((line) => line.startsWith("Info baton: recovered")).length,
           own.join("\n")
         )
       }

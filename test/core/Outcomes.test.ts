@@ -548,7 +548,7 @@ describe.each(stores)("over the $name store", ({ layer }) => {
             if (changes === stalls) yield* passing(Fiber.await(first))
             else yield* passing(Fiber.interrupt(first))
             assert.lengthOf(
-              lines.filter((line) => line.startsWith("Error r resp_1 baton: a stop could not be recorded")),
+              lines.filter((line) => line.startsWith("Error r resp_1 baton: a cancel could not be recorded")),
               1
             )
           }).pipe(over(long, undefined, store), Effect.provide(logger))

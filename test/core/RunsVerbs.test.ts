@@ -154,7 +154,7 @@ describe.each(stores)("Runs ($name)", ({ layer: store }) => {
       const told = lines.filter((line) => line.includes("waited for"))
       assert.strictEqual(told.length, 2)
       assert.match(told[0]!, /^Warn baton: a run that is waited for cannot be read.*away.*"runId":"r"/)
-      assert.match(told[1]!, /^Info baton: over: /)
+      assert.match(told[1]!, /^Info baton: recovered: /)
       // What another read cannot mend ends it.
       error = torn
       const again = yield* Effect.forkChild(Effect.flip(Effect.provide(Runs.wait("r"), faulty)))

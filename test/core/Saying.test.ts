@@ -143,7 +143,7 @@ const situations: ReadonlyArray<Situation> = [
     before: Agent.start(analyst, input),
     verbs: ["retry", "Runs.discard"],
     reason: "InvalidInput",
-    advice: /only a run that failed can be retried|Cancel it/
+    advice: /Only a run that failed.* can be retried|Agent\.cancel or Runs\.cancel/
   },
   {
     name: "that nobody knows",
@@ -338,7 +338,7 @@ describe("the log", () => {
   /** What began, and what was over, in the lines of a log. */
   const told = (lines: ReadonlyArray<string>) => ({
     begun: lines.filter((line) => line.startsWith("Warn baton: ")),
-    ended: lines.filter((line) => line.startsWith("Info baton: over: "))
+    ended: lines.filter((line) => line.startsWith("Info baton: recovered: "))
   })
 
   it.effect.each(["stream", "run", "start"] as const)(
@@ -430,7 +430,7 @@ describe("the log", () => {
       const waiting = yield* Effect.forkChild(Agent.result(analyst, ref))
       yield* elapse(3000, 100)
       assert.strictEqual(told(lines).begun.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /looked at.*again.*"runId":"r","agent":"analyst"/s)
+      assert.match(lines[0]!, /cannot be retrieved.*again.*"runId":"r","agent":"analyst"/s)
       state.isAway = false
       yield* elapse(10_000, 100)
       assert.strictEqual(told(lines).ended.length, 1, lines.join("\n"))

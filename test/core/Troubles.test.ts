@@ -267,7 +267,7 @@ describe("the store", () => {
         const what = (told: RegExp) => logged.flatMap((line) => told.exec(line)?.[1] ?? []).toSorted()
         const begun = what(/^Warn baton: (.* tried again[^,]*),.*away/)
         assert.strictEqual(new Set(begun).size, 2, logged.join("\n"))
-        assert.deepStrictEqual(what(/^Info baton: over: (.*)$/), begun)
+        assert.deepStrictEqual(what(/^Info baton: recovered: (.*)$/), begun)
         assert.strictEqual(logged.length, 4, logged.join("\n"))
       }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(ticking), layer)), Effect.provide(Logger.layer([logger])))
     }

@@ -27,7 +27,7 @@ export const hold = (
     : held
 }
 
-/** Advances a run as a stream, checkpointing what its consumer acknowledges. */
+/** Advances a run as a stream, and writes the position that its consumer has acknowledged. */
 export const advance = Effect.fnUntraced(function* (
   run: OpenRun,
   options: LeaseOptions & StreamOptions & AdvanceOptions = {}
@@ -59,7 +59,7 @@ export const advanceManually = Effect.fnUntraced(function* (
   })
 })
 
-/** A run whose consumer is done with it can be read again from an early token, and needs no lease for that. */
+/** A run whose last update was acknowledged can be read again from an early token, without a lease. */
 const rereading = Effect.fnUntraced(function* (run: OpenRun) {
   yield* checkVersion(run)
   const state = RunState.fold(run.record)

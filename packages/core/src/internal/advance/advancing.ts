@@ -27,7 +27,7 @@ import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } fro
 import { requestOf } from "./turnRequest.ts"
 import { waiting } from "./waiting.ts"
 
-/** Whether the response of a turn is part of what the run said: not if the run ended before anybody knew of it. */
+/** Whether the output of a turn's response belongs to the run: not if the run ended before the response was known. */
 const isReadable = (state: RunState.RunState, turn: number): boolean => {
   const { ended, loose, turns } = state
   const of = turns[turn]
@@ -36,7 +36,7 @@ const isReadable = (state: RunState.RunState, turn: number): boolean => {
   return !isLate && !loose.some(({ responseId }) => responseId === of.winner?.responseId)
 }
 
-/** Whether nothing was delivered yet of a turn that was opened again. */
+/** Whether the position is at the start of a turn that was opened again. */
 const isRetried = (
   journal: RunRecord["journal"],
   { incarnation, origin, sequenceNumber, turn }: ContinuationToken.ContinuationToken
@@ -45,12 +45,12 @@ const isRetried = (
   origin === "stream" &&
   journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
 
-/** Writes what is left to write: a stream must not end well if this process lost the run. */
+/** Writes what is not written yet, and fails if this process lost the run: its stream must not end with success then. */
 const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>
   held.flush.pipe(
     Effect.retry({ while: ({ isRetryable }) => isRetryable && held.gone() === undefined, schedule: persistently }),
     Effect.timeoutOption(run.policy.closeTimeout),
-    // What could not be written comes again: that is no reason to fail what was delivered.
+    // Updates whose position could not be written come again. That is no reason to fail the stream.
     Effect.catch(() => Effect.void),
     Effect.andThen(
       Effect.suspend(() => {
@@ -60,21 +60,21 @@ const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError>
     )
   )
 
-/** How a run is advanced. */
+/** Options of `advanceHeld`. */
 export interface AdvanceOptions {
-  /** A response of the run is over: called before its last update is delivered. */
+  /** Called when a response of the run has ended, before its last update is delivered. */
   readonly onEnd?: (ended: ResponseEnded) => void
 }
 
-/** A run that is being advanced: what it delivers, and which of it is the last update. */
+/** A run that is being advanced: its updates, and a test for the last one. */
 export interface Advance {
   readonly pull: Updates
   readonly isLast: Acknowledge.IsLast
-  /** How the run ended, once it did. */
+  /** The status with which the run ended; undefined before that. */
   readonly endedAs: () => RunStatus | undefined
 }
 
-/** What a run is advanced with. */
+/** The dependencies of `Advancing`. */
 interface Parts {
   readonly run: OpenRun
   readonly held: HeldRun
@@ -84,7 +84,7 @@ interface Parts {
   readonly patience: Opening.Patience
 }
 
-/** Does what `decide` says, turn by turn, and delivers what comes of it. */
+/** Carries out the steps of `decide`, turn by turn, and delivers the updates that result. */
 class Advancing implements Advance {
   private readonly parts: Parts
   private position: ContinuationToken.ContinuationToken
@@ -92,7 +92,7 @@ class Advancing implements Advance {
   private last: AgentUpdate | undefined
   private isWaiting = false
   private isTold: boolean
-  /** Once this process saw the end, what the store says of it comes a moment later. */
+  /** The end as this process has seen it, before it is in the store. */
   private end: { readonly status: RunStatus; readonly reason: AgentError["reason"] | undefined } | undefined
 
   constructor(parts: Parts) {
@@ -128,13 +128,13 @@ class Advancing implements Advance {
     })
   }
 
-  /** What the end of a response means for the run: it is over, as this, or goes on from a position. */
+  /** What the end of a response means for the run: the run has ended with this status, or goes on from a position. */
   private meaningOf(ended: ResponseEnded): Effect.Effect<Meaning, AgentError> {
     const { held, options, run } = this.parts
     const { turn } = this.position
     const { responseId = "" } = run.known
     const state = held.state()
-    // What it ended with is known, and cannot be read any more.
+    // The status of the end is known, but the output can no longer be read.
     if (ResponseEnd.isForgotten(state, turn, ended)) return this.fail(new RunExpired({ responseId }))
     if (ended.status === "completed" && ended.calls === undefined) {
       const description = "tool calls were delivered, and the end of the response shows none"
@@ -148,7 +148,7 @@ class Advancing implements Advance {
       this.end = { status: step.status, reason: reasonOf({ ...state, ended: step }) }
       return Effect.succeed({ _tag: "Over", status: step.status })
     }
-    // The response's end must be in the journal before anything is done about it.
+    // The response's end must be in the journal before the next step.
     if (state.turns[turn]?.end === undefined) held.note(fact)
     const isLast = state.turns[turn + 1]?.winner === undefined
     if (state.ended !== undefined && isLast) {
@@ -158,7 +158,7 @@ class Advancing implements Advance {
     return Effect.as(held.flush, { _tag: "GoesOn", from: nextTurn(ended.position) })
   }
 
-  /** The first update of a turn that was opened again says so. */
+  /** Marks the first update of a turn that was opened again as `retried`. */
   private told(batch: Batch): Batch {
     if (this.isTold) return batch
     this.isTold = true
@@ -176,13 +176,13 @@ class Advancing implements Advance {
     )
   }
 
-  /** The updates of the turn's response are pulled from here on. */
+  /** From here on, `pull` reads the updates of this response. */
   private goesOn(pull: Pulled, scope: Scope.Closeable): void {
     const updates = Effect.flatMap(Effect.catch(pull, this.stalled), (batch) => this.delivered(batch))
     this.current = { pull: updates, scope }
   }
 
-  /** The turn's response is read to its end. */
+  /** Closes the response that was read to its end. */
   private readonly finished: Effect.Effect<void> = Effect.suspend(() => {
     const { current } = this
     this.current = undefined
@@ -215,7 +215,7 @@ class Advancing implements Advance {
     )
   }
 
-  /** A foreground response that another process opened ended with that process: one look tells how. */
+  /** A foreground response that another process opened ended together with that process. One retrieval shows how. */
   private lookAtForeground(turn: number, responseId: string): Effect.Effect<void, AgentError> {
     const { held, run } = this.parts
     const state = held.state()
@@ -227,7 +227,7 @@ class Advancing implements Advance {
         if (isOver(status) && status !== "expired" && (status !== "cancelled" || state.cancelled)) {
           return this.follow({ responseId, streamed: false, background: false })
         }
-        // Whether or not the provider says so yet: what remains to decide is how the run ends.
+        // The response has ended even if the provider does not say so yet.
         held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
         return held.flush
       })
@@ -246,7 +246,7 @@ class Advancing implements Advance {
   private readonly overNow: Updates = Effect.suspend(() => {
     const { held, run } = this.parts
     const reason = this.end === undefined ? reasonOf(held.state()) : this.end.reason
-    // An end is recorded before it is told, also one that fails the stream.
+    // An end is recorded before it is delivered, also an end that fails the stream.
     const told: Updates = reason === undefined ? Cause.done() : this.fail(reason)
     return Effect.andThen(lastWrite(run, held), told)
   })
@@ -264,7 +264,7 @@ class Advancing implements Advance {
     if (gone !== undefined) return Effect.fail(gone)
     const state = held.state()
     held.sendCancels()
-    // What was bought and not read yet comes before anything else is done.
+    // A response that was bought and not read to its end comes before any other step.
     const turn = isReadable(state, position.turn) ? state.turns[position.turn] : undefined
     const todo = held.next()
     if (turn?.winner !== undefined && !(state.delivered && run.from === undefined)) {
@@ -290,20 +290,20 @@ class Advancing implements Advance {
         if (todo.for === "input") return this.fail(new RunNotOpened())
         return this.wait(state, todo.for)
       case "Follow":
-        // A token can point beyond what the journal knows of.
+        // A token can point beyond the turns in the journal.
         this.position = ContinuationToken.start(run.agent.name, run.runId, state.incarnation, {
           turn: todo.turn,
           offset: position.offset
         })
         return this.pull
       default:
-        // The calls of an agent without tools are answered by others.
+        // An agent without tools waits until others answer the calls.
         return this.wait(state, "deferred")
     }
   }
 }
 
-/** Advances a held run, from the position that its consumer acknowledged last. */
+/** Advances a held run from its last acknowledged position. */
 export const advanceHeld = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun,

@@ -18,25 +18,25 @@ import { Trouble } from "../telemetry/trouble.ts"
 import { errorOf, type OpenRun } from "../run/openRun.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
 
-// How a turn's response is opened: the intent is recorded, then the request is sent, then its outcome is recorded. From
-// the request on nothing stops this but its own end: who leaves the run, or loses it, waits for the answer for
-// `closeTimeout`, as otherwise what was bought could not be found.
+// To open a turn's response, the intent is recorded, then the request is sent, then its outcome is recorded. Once the
+// request is sent, only its own end stops this: a process that leaves or loses the run still waits for the answer for
+// `closeTimeout`, because otherwise nobody could find a response that was bought.
 
-/** A response that this process opened, and what follows it, for as long as the scope that it was opened in lasts. */
+/** A response that this process opened, and a pull of its updates that lasts as long as its scope. */
 interface Opened extends Accepted {
   readonly pull: Pulled
 }
 
-/** What became of a request. */
+/** The outcome of a request. */
 type Outcome = Opened | Refused | { readonly _tag: "Unknown"; readonly error?: AiError.AiError }
 
-/** What became of a turn: another response may be its winner, or the run moved on before the request was sent. */
+/** The result for the turn. `Moved`: another response is its winner, or the run changed before the request was sent. */
 export type Result =
   | { readonly _tag: "Opened"; readonly opened: Opened }
   | { readonly _tag: "Refused"; readonly error: AiError.AiError }
   | { readonly _tag: "Moved" }
 
-/** How a turn is opened. */
+/** Options of `open`. */
 export interface OpeningOptions {
   readonly request: ModelRequest
   readonly streamed: boolean
@@ -64,10 +64,10 @@ export const open = Effect.fnUntraced(function* (
       }),
       incarnation
     })
-  // Bounded: nothing was bought, and whoever takes the run next can only ask a person.
+  // Bounded by time: nothing was bought, and without this fact the next worker can only ask a person.
   const withdraw = refuse().pipe(Effect.interruptible, Effect.timeoutOption(run.policy.closeTimeout), Effect.ignore)
 
-  // A commit that failed, or whose answer was lost, may have been applied all the same.
+  // A commit that failed, or whose result was lost, may have been applied.
   const outcome = yield* held.decide([{ _tag: "Requested", turn, try: name }]).pipe(Effect.onError(() => withdraw))
   if (outcome === "moved") return { _tag: "Moved" }
   const state = held.state()
@@ -75,7 +75,7 @@ export const open = Effect.fnUntraced(function* (
     yield* withdraw
     return { _tag: "Moved" }
   }
-  // A worker that stood still since then may be one of two, and the other may have sent the request.
+  // If this worker stood still since the commit, another may hold the run by now, and may have sent a request.
   const gone = held.gone()
   if (gone !== undefined) {
     yield* withdraw
@@ -83,7 +83,7 @@ export const open = Effect.fnUntraced(function* (
   }
 
   held.underWay.add(name)
-  // An error tells the response that was bought, not one of an earlier turn.
+  // Errors must name the response of this turn, not one of an earlier turn.
   run.known.responseId = undefined
   const work = exchange(run, held, options).pipe(
     Effect.flatMap((answer) => recorded(run, held, turn, incarnation, name, answer, refuse)),
@@ -96,11 +96,11 @@ export const open = Effect.fnUntraced(function* (
       : Effect.void
   )
   const first = yield* Effect.ensuring(endOf(fiber, held), answered)
-  // The error tells what was bought, if the answer came in time.
+  // By now the error can name the response that was bought, if the answer came in time.
   return yield* first._tag === "AgentError" ? errorOf(run)(first.reason) : first
 })
 
-/** Waits until the work is over, or the run is lost. */
+/** Waits until the fiber has ended, or the lease is lost. */
 const endOf = <A, E>(fiber: Fiber.Fiber<A, E>, held: HeldRun): Effect.Effect<Exit.Exit<A, E> | AgentError> =>
   Effect.callback((resume) => {
     const off = held.lost.on((error) => resume(Effect.succeed(error)))
@@ -140,17 +140,17 @@ const exchange = Effect.fnUntraced(function* (
   )
 })
 
-/** Nothing but the log knows of this response now. */
+/** Logs the id of a response that could not be recorded: the log is now its only trace. */
 const forgotten = (run: OpenRun, responseId: string) =>
   Effect.annotateLogs(
     Effect.logError(
-      "baton: the id of a response that was bought could not be recorded: look for it at the provider",
+      "baton: the id of a response that was bought could not be recorded; look for the response at the provider",
       responseId
     ),
     { runId: run.runId, agent: run.agent.name, responseId }
   )
 
-/** Records the outcome, and tells what came of the turn. */
+/** Records the outcome of the request, and returns the result for the turn. */
 const recorded = (
   run: OpenRun,
   held: HeldRun,
@@ -200,12 +200,12 @@ const won = (run: OpenRun, held: HeldRun, turn: number, opened: Opened): Effect.
       ? unsupported(run, held, turn, opened)
       : Effect.succeed({ _tag: "Opened", opened })
   }
-  // Another response is the turn's, or the run is over: nobody waits for this one.
+  // Another response is the turn's winner, or the run has ended: this response must be cancelled.
   held.sendCancels()
   return Effect.succeed({ _tag: "Moved" })
 }
 
-/** The provider ran the response in the foreground, though it was asked for the background: it ends with its connection. */
+/** The provider ignored the request for a background response: this one ends with its connection. */
 const unsupported = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, turn: number, opened: Opened) {
   const { responseId } = opened
   held.note({ _tag: "ResponseEnded", turn, responseId, status: "cancelled", calls: [] })
@@ -214,10 +214,12 @@ const unsupported = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, tu
   return yield* Effect.fail(errorOf(run)(new BackgroundUnsupported({ provider })))
 })
 
-/** The run was removed while its request was under way: what it bought is stopped and deleted here, or by nobody. */
+/** The run was removed while its request was under way: only this process can cancel and delete the response. */
 const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>
   Effect.gen(function* () {
-    yield* Effect.logWarning("baton: a run was removed while its request was under way: its response is deleted")
+    yield* Effect.logWarning(
+      "baton: a run was removed while its request was under way; its response is cancelled and deleted"
+    )
     yield* Effect.ignore(sendCancel(run, fact, { by: fact.by }))
     yield* Effect.ignore(
       Effect.retry(run.model.remove(fact.responseId), { while: (error) => error.isRetryable, schedule: persistently })
@@ -227,22 +229,22 @@ const abandon = (run: OpenRun, fact: FactOf<"Accepted">) =>
     Effect.annotateLogs({ runId: run.runId, agent: run.agent.name, responseId: fact.responseId })
   )
 
-/** Waits as the policy says after a request was refused for now; fails with the refusal when it says no more. */
+/** Waits by `RunPolicy.requestRetry` after a refusal that is retryable; fails with the refusal once the schedule ends. */
 export interface Patience {
   readonly wait: (error: AiError.AiError) => Effect.Effect<void, AgentError>
   /** A request was accepted. */
   readonly accepted: Effect.Effect<void>
 }
 
-/** The patience of one caller with one run. */
+/** Makes a `Patience` for the requests of one run. */
 export const patience = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun): Effect.fn.Return<Patience> {
   const pace = new Backoff.Backoff(run.policy.requestRetry)
   const trouble = new Trouble({ runId: run.runId, agent: run.agent.name })
   return {
     accepted: trouble.ended(),
     wait: Effect.fnUntraced(function* (error) {
-      yield* trouble.began("the request that opens a run was refused, and is sent again", error.message)
-      // What others record may leave nothing to open.
+      yield* trouble.began("the request that opens a run was refused, and is sent again later", error.message)
+      // A new fact may leave nothing to open.
       const isPatient = yield* Effect.raceAllFirst([
         pace.wait(error, error.retryAfter),
         held.untilLost,

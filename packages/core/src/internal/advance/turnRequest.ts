@@ -6,7 +6,7 @@ import type { RunState } from "../../RunState.ts"
 import type { HeldRun } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
 
-/** The request that opens a turn: the first is the caller's or the store's, later ones are built from the journal. */
+/** The request that opens a turn. The first comes from the caller's or the store's input, later ones from the journal. */
 export const requestOf = (
   run: OpenRun,
   held: HeldRun,

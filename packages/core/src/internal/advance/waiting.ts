@@ -6,7 +6,7 @@ import * as RunState from "../../RunState.ts"
 import { minted } from "../token/minted.ts"
 import type { OpenRun } from "../run/openRun.ts"
 
-/** The last update of a stream whose run waits for somebody. */
+/** The last update of a stream whose run waits for its caller. */
 export const waiting = (
   run: OpenRun,
   record: RunRecord,

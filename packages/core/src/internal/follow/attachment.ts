@@ -14,19 +14,19 @@ import { died } from "../ports/typedModel.ts"
 import type { Connection, Events, Failure, Following, Fork } from "./following.ts"
 import type { Listener } from "./stallWatch.ts"
 
-// One attachment to a response's stream: the connection that opened it, or a replay of it. It has read something new or
-// not, and ends in one of a few ways; what comes next is for Reconnect to say.
+// One attachment to a response's stream: the connection that opened the response, or a replay. It ends in one of the ways
+// of `Loss`, with or without progress; `Reconnect` decides what comes next.
 
-/** How an attachment ended before its response did. */
+/** The ways in which an attachment can end before its response does. */
 export type Loss =
   | { readonly _tag: "Broken"; readonly error: AiError.AiError | undefined }
   | { readonly _tag: "Refused"; readonly error: AiError.AiError | ReplayUnavailable | ResponseGone }
   | { readonly _tag: "Stopped" }
 
-/** Forks what reads a connection, as a part of the span in force. */
+/** Forks the fiber that reads a connection, as a part of the current span. */
 export const forkHere: Effect.Effect<Fork> = Effect.map(Effect.context<never>(), Effect.runForkWith)
 
-/** Does something as a part of the span of an attachment. */
+/** Runs an effect as a part of the span of an attachment. */
 export const within =
   (span: Tracer.Span) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
@@ -35,14 +35,14 @@ export const within =
 /**
  * An attachment that lasts as long as its scope.
  *
- * One fiber pulls the events of its connection, one batch whenever the follower asks for one. A batch stays here until the
- * follower takes it, and waking the follower carries nothing: so no event is lost if the follower is interrupted.
+ * One fiber pulls the events of its connection, one batch each time the follower asks for one. A batch stays here until the
+ * follower takes it, and a wake-up carries no data. Therefore no event is lost if the follower is interrupted.
  */
 export class Attachment implements Listener {
   readonly origin: "live" | "replay"
-  /** Whether something new came over it. */
+  /** Whether the attachment brought something new. */
   progressed = false
-  /** Its silence is limited. */
+  /** The `idleTimeout` applies. */
   readonly idle = true
   private readonly scope: Scope.Closeable
   private readonly watch: Following["watch"]
@@ -51,11 +51,11 @@ export class Attachment implements Listener {
   private fiber: Fiber.Fiber<void, Failure | Cause.Done> | undefined
   private batch: ReadonlyArray<ModelEvent> | undefined
   private isAsked = false
-  /** Lets the fiber go on. */
+  /** Resumes the fiber. */
   private ask: ((pull: Effect.Effect<void>) => void) | undefined
-  /** How it ended, if it did. */
+  /** The end of the attachment; undefined before that. */
   private ended: Effect.Effect<Loss, AgentError> | undefined
-  /** Lets the follower go on. */
+  /** Resumes the follower. */
   private wake: ((came: Effect.Effect<undefined>) => void) | undefined
   private readonly offs: ReadonlyArray<() => void>
 
@@ -82,7 +82,7 @@ export class Attachment implements Listener {
     ]
   }
 
-  /** Goes on until the scope closes: by `close`, or as the scope of whoever follows does. */
+  /** Starts the attachment. It ends by `close`, or with the scope of the follower. */
   begin(): Effect.Effect<this> {
     const left = Effect.sync(() => {
       for (const off of this.offs) off()
@@ -95,7 +95,7 @@ export class Attachment implements Listener {
     return Scope.close(this.scope, exit)
   }
 
-  /** Takes the events that came, if some did; asks for more otherwise. */
+  /** Takes the events that have come; without any, asks the fiber for more. */
   take(): ReadonlyArray<ModelEvent> | undefined {
     if (this.batch === undefined && this.ended === undefined) this.pull()
     const { batch } = this
@@ -104,8 +104,8 @@ export class Attachment implements Listener {
   }
 
   /**
-   * Waits until there is something to take; answers how the attachment ended if it did. Fails if this process may not go
-   * on, or the run has stalled.
+   * Waits until there are events to take, or returns how the attachment has ended. Fails if this process lost the run, or
+   * if the run has stalled.
    */
   readonly wait: Effect.Effect<Loss | undefined, AgentError> = Effect.suspend(() => this.ended ?? this.came)
 
@@ -128,7 +128,7 @@ export class Attachment implements Listener {
     wake(Effect.undefined)
   }
 
-  /** A limit of the policy is over. */
+  /** Called when a limit of the policy is reached. */
   over(reason: "idle" | AgentError): void {
     this.end(reason === "idle" ? Effect.succeed<Loss>({ _tag: "Broken", error: undefined }) : Effect.fail(reason))
   }
@@ -183,7 +183,7 @@ const lossOf = (error: Failure | Cause.Done, origin: "live" | "replay"): Loss =>
     case "CreateUnconfirmed":
       return { _tag: "Broken", error: error.error }
     case "AiError": {
-      // A connection that breaks is no answer.
+      // A connection that broke is no refusal.
       const isAnswer = origin === "replay" && error.reason._tag !== "NetworkError"
       return { _tag: isAnswer ? "Refused" : "Broken", error }
     }
@@ -192,11 +192,11 @@ const lossOf = (error: Failure | Cause.Done, origin: "live" | "replay"): Loss =>
   }
 }
 
-/** Goes on reading the connection over which the response was opened. */
+/** Attaches to the connection that opened the response. */
 export const live = (following: Following, { first, fork, rest, scope }: Connection): Effect.Effect<Attachment> =>
   new Attachment(following, { origin: "live", scope, events: rest, first, fork }).begin()
 
-/** Opens a scope and a span for an attachment, or for a look. */
+/** Opens a scope and a span for an attachment, or for a poll. */
 export const announce = Effect.fnUntraced(function* (following: Following, how: "replay" | "poll") {
   const { reader, scope, telemetry } = following
   const { head, sequenceNumber } = reader.position
@@ -206,7 +206,7 @@ export const announce = Effect.fnUntraced(function* (following: Following, how: 
   return { child, span }
 })
 
-/** Asks for the events after the position. */
+/** Attaches by a replay of the events after the position. */
 export const replay = Effect.fnUntraced(function* (following: Following): Effect.fn.Return<Attachment> {
   const { model, reader } = following
   const after = reader.after()
@@ -220,7 +220,7 @@ export const replay = Effect.fnUntraced(function* (following: Following): Effect
   return yield* new Attachment(following, { origin: "replay", scope: child, events, fork }).begin()
 })
 
-/** How the span of an attachment ends that ended so. */
+/** The exit of the span of an attachment with this end. */
 export const exitOf = (loss: Loss): Exit.Exit<void, unknown> => {
   switch (loss._tag) {
     case "Stopped":

@@ -22,20 +22,20 @@ import { toolCallsIn } from "../run/toolCalls.ts"
 
 type Answered = Effect.Effect<ReadonlyArray<Followed>, AgentError>
 
-/** Elements of one read; `Accepted` and `Refused` come alone, and `ResponseEnded` is the last of its batch. */
+/** The elements of one read. `Accepted` and `Refused` come alone; `ResponseEnded` is the last of its batch. */
 type Batch = readonly [Followed, ...Array<Followed>]
 
 export type Pulled = Pull.Pull<Batch, AgentError>
 
 /**
- * The modes of following a response.
+ * The modes of a follower.
  *
- * - `request`: it is not opened yet. The request is sent with the first pull; then `live`, `poll` if it is no stream, or
- *   `over` if it was refused.
- * - `live`: its opening connection is read; `replay`: so is a later attachment. Either ends by `over`, or is lost: then
- *   `Reconnect` says `replay` or `poll`.
- * - `poll`: it is looked at until it is over.
- * - `stop`: a foreground response was told to stop. One last look, and it is `over`.
+ * - `request`: the response is not opened yet. The first pull sends the request. Then comes `live`, `poll` if the response
+ *   is not a stream, or `over` if it was refused.
+ * - `live`: the follower reads the connection that opened the response. `replay`: it reads a later attachment. Then comes
+ *   `over`, or, if the attachment ended before the response, `replay` or `poll`, as `Reconnect` decides.
+ * - `poll`: the follower retrieves the response until it has ended.
+ * - `stop`: a foreground response was stopped. After one last retrieval comes `over`.
  */
 type Mode = "request" | "live" | "replay" | "poll" | "stop" | "over"
 
@@ -49,7 +49,7 @@ export class Follower {
   private readonly poll: Poll
   private connection: Connection | undefined
   private attachment: Attachment | undefined
-  /** Fails the next pull. */
+  /** The reason with which the next pull fails. */
   private failing: AgentError["reason"] | undefined
   private isPulled = false
 
@@ -190,7 +190,7 @@ export class Follower {
     return Effect.succeed([])
   }
 
-  /** What a look shows. */
+  /** Delivers the result of a retrieval. */
   private seen({ close, look: shown }: Looked): Effect.Effect<ReadonlyArray<Followed>, AgentError> {
     const { reader, trouble, watch } = this.following
     if (shown._tag === "Gone") {
@@ -201,7 +201,7 @@ export class Follower {
     return Effect.andThen(trouble.ended(), this.deliver(reader.fill(shown.snapshot), close))
   }
 
-  /** The response ended with its connection, or is over: one look tells. */
+  /** The response has ended, or ended with its connection: one retrieval shows how. */
   private lastLook(): Effect.Effect<ReadonlyArray<Followed>, AgentError> {
     const { model, policy, reader } = this.following
     const responseId = reader.responseId ?? ""
@@ -220,7 +220,7 @@ export class Follower {
     )
   }
 
-  /** Hands updates out, and the end of the response right after its last one. */
+  /** Delivers updates, and the end of the response right after the last one. */
   private deliver(
     updates: ReadonlyArray<AgentUpdate>,
     close: (exit: Exit.Exit<void, unknown>) => Effect.Effect<void>
@@ -259,7 +259,7 @@ export class Follower {
     }
   }
 
-  /** The end showed none of the output, and this process did not deliver all of it: a look may show it. */
+  /** The end showed no output, and this process did not deliver all of it: a retrieval may show it. */
   private lookAgain(): Effect.Effect<ModelSnapshot | undefined, AgentError> {
     const { model, policy, reader, trouble } = this.following
     const { ending, responseId } = reader
@@ -276,8 +276,8 @@ export class Follower {
   }
 
   /**
-   * The connection of a foreground response keeps it alive, and its consumer may be busy with an update for long. Who
-   * waits for the next update is told by the attachment.
+   * Stops a foreground response, which its connection keeps alive, while the consumer is busy with an update. If the
+   * consumer waits for an update, the attachment reports the stop instead.
    */
   stop(): Effect.Effect<void> {
     if (this.isPulled || this.background || this.mode === "over" || this.mode === "request") return Effect.void

@@ -20,16 +20,16 @@ import type { Telemetry } from "../telemetry/telemetry.ts"
 import type { Reader } from "./reader.ts"
 import type { StallWatch } from "./stallWatch.ts"
 
-/** How a connection fails. */
+/** The errors of a connection. */
 export type Failure = AiError.AiError | CreateUnconfirmed | ReplayUnavailable | ResponseGone
 
 /** The events of a connection. */
 export type Events = Pull.Pull<ReadonlyArray<ModelEvent>, Failure>
 
-/** Forks what reads a connection. */
+/** Forks the fiber that reads a connection. */
 export type Fork = (pulls: Effect.Effect<void, Failure | Cause.Done>) => Fiber.Fiber<void, Failure | Cause.Done>
 
-/** A response that is being followed, as the rooms of this folder see it. */
+/** A response that is being followed, as the modules of this folder see it. */
 export interface Following {
   readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
@@ -37,21 +37,21 @@ export interface Following {
   readonly watch: StallWatch
   readonly telemetry: Telemetry
   readonly trouble: Trouble
-  /** Attachments end with it. */
+  /** The scope in which attachments live. */
   readonly scope: Scope.Scope
-  /** How long the response may take to complete, if that is longer than usual. */
+  /** The time that the response may take, if that is longer than usual. */
   readonly window: Duration.Duration | undefined
-  /** Fires when this process may not go on. */
+  /** Fires when this process lost the run. */
   readonly lost: Signal<AgentError>
-  /** Fires when a response that only this connection keeps alive must stop. */
+  /** Fires when a response must stop that only this connection keeps alive. */
   readonly stopped: Signal<void>
-  /** Ends when others heard something of the response. */
+  /** Ends when others have written something about the response. */
   readonly woken: Effect.Effect<void>
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly fail: (reason: AgentError["reason"]) => Effect.Effect<never, AgentError>
 }
 
-/** The connection over which a response was opened, and what came over it until it was named. */
+/** The connection that opened a response, with the events that came until the response was named. */
 export interface Connection {
   readonly scope: Scope.Closeable
   readonly first: ReadonlyArray<ModelEvent>

@@ -7,17 +7,17 @@ import type { Trouble } from "../telemetry/trouble.ts"
 import * as Backoff from "../primitives/backoff.ts"
 import { paced } from "./pace.ts"
 
-/** What a look at a response showed; `Gone` is confirmed. */
+/** The result of a retrieval. `Gone` is confirmed by several answers. */
 export type Look =
   | { readonly _tag: "Shown"; readonly snapshot: ModelSnapshot; readonly pollAfter?: Duration.Duration }
   | { readonly _tag: "Gone" }
 
-// A wrong key, or a gateway that starts, answers so for a moment.
+// With a wrong key, or from a gateway that starts, such an answer can come for a moment.
 const confirmations = 4
 
 /**
- * Looks at a response, and again on the schedule while the provider refuses for now or cannot be reached. That the
- * provider does not have the response is believed only after several answers over some seconds.
+ * Retrieves a response, and repeats that on the schedule while the provider refuses for now or cannot be reached. `Gone`
+ * needs several equal answers over some seconds.
  */
 export const look = Effect.fnUntraced(function* (
   model: BackgroundModel["Service"],
@@ -40,7 +40,7 @@ export const look = Effect.fnUntraced(function* (
       continue
     }
     if (!error.isRetryable) return yield* error
-    yield* trouble.began("a run cannot be looked at, and this is tried again", error.message)
+    yield* trouble.began("the response of a run cannot be retrieved; this is tried again", error.message)
     if (!(yield* backoff.wait(error, error.retryAfter))) return yield* error
   }
 })

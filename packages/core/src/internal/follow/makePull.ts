@@ -14,26 +14,26 @@ import type { Following } from "./following.ts"
 import { Reader } from "./reader.ts"
 import * as StallWatch from "./stallWatch.ts"
 
-/** What a response is followed with. */
+/** The dependencies of a follower. */
 export interface Services {
   readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
-  /** Whether tokens are accepted as objects only if this process made them. */
+  /** Whether token objects are accepted only if this process made them. */
   readonly sealed: boolean
 }
 
-/** What whoever follows a response says of it. */
+/** Signals from the caller of a follower. */
 export interface Engine {
-  /** Fires when this process may not go on. */
+  /** Fires when this process lost the run. */
   readonly lost: Signal<AgentError>
-  /** Fires when a response that only this connection keeps alive must stop. */
+  /** Fires when a response must stop that only this connection keeps alive. */
   readonly stopped: Signal<void>
-  /** Ends when others heard something of the response, so that a look at it may pay. */
+  /** Ends when others have written something about the response: polling then continues at once. */
   readonly woken?: Effect.Effect<void>
   readonly telemetry: Telemetry
 }
 
-/** Follows a response by pulls of batches, for as long as the scope lasts. */
+/** Makes a pull that follows a response, as long as the scope lasts. */
 export const makePull = Effect.fnUntraced(function* (
   { model, policy, sealed }: Services,
   source: Source,

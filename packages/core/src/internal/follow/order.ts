@@ -5,7 +5,7 @@ import { covers } from "./rows.ts"
 export const reaches = (a: Compared, b: Compared): boolean => {
   if (a.incarnation !== b.incarnation) return a.incarnation > b.incarnation
   if (a.turn !== b.turn) return a.turn > b.turn
-  // A look fills in more at once than a stream, so that offsets of the two do not compare.
+  // A snapshot can add more with one update than a stream, so the offsets of the two cannot be compared.
   if (a.origin !== b.origin) return covers(a.delivered, b.delivered)
   if (a.sequenceNumber !== b.sequenceNumber) return a.sequenceNumber > b.sequenceNumber
   if (a.skip !== b.skip) return a.skip === 0 || (b.skip !== 0 && a.skip > b.skip)

@@ -5,15 +5,15 @@ import * as AiError from "effect/ai/AiError"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import { monotonicMillis } from "../primitives/monotonic.ts"
 
-// All looks at one provider share one pace: when it refuses one of them for now, all wait as it says, and come one after
-// another then.
+// All polls of one provider share one pace. If the provider refuses one of them for now, all wait as long as it asks, and
+// then come one after another.
 
-// Between two looks, in milliseconds: below the shortest there is no pace to keep.
+// Times between two polls, in milliseconds. Below the shortest, there is no pace to keep.
 const shortest = 10
 const first = 100
 const longest = 1000
 
-// By how many looks a second the pace grows in a second.
+// By how many polls a second the pace grows in each second.
 const faster = 0.2
 
 class Pace {
@@ -22,27 +22,27 @@ class Pace {
   private until = 0
   private refusedAt = Number.NEGATIVE_INFINITY
 
-  /** How long to wait before the next look; its turn is taken by that. */
+  /** Takes the next turn, and returns the wait before it. */
   turn(now: number): number {
     const at = Math.max(now, this.next, this.until)
     this.next = at + this.interval
     return at - now
   }
 
-  /** Whether the provider asked for more time since a turn was taken. */
+  /** Whether the provider has asked for more time since a turn was taken. */
   isEarly(now: number): boolean {
     return now < this.until
   }
 
   answered(): void {
-    // Answers come this far apart.
+    // The time between two answers.
     const seconds = this.interval / 1000
     this.interval = this.interval < shortest ? 0 : this.interval / (1 + faster * seconds * seconds)
   }
 
   refused(now: number, wait: number): void {
     this.until = Math.max(this.until, now + wait)
-    // Refusals of looks that were sent together are one.
+    // Refusals of polls that were sent together count once.
     if (now < this.refusedAt + longest) return
     this.refusedAt = now
     this.interval = Math.min(longest, Math.max(first, this.interval * 2))
@@ -62,7 +62,7 @@ const paceOf = (model: BackgroundModel["Service"]): Pace => {
 const isRefusal = (error: unknown): error is AiError.AiError =>
   AiError.isAiError(error) && error.reason._tag === "RateLimitError"
 
-/** Makes a request to the provider when it is its turn. */
+/** Sends a request to the provider in its turn. */
 export const paced = <A, E>(model: BackgroundModel["Service"], request: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.flatMap(Clock.Clock, (clock) => {
     const pace = paceOf(model)

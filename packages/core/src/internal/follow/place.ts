@@ -2,7 +2,7 @@ import type { ItemRef, Statement } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
 import * as Rows from "./rows.ts"
 
-/** The place that a statement is about, and what is known once it was found. */
+/** The place of the item that a statement is about, and the rows after it was found. */
 export interface Found {
   readonly place: number
   readonly delivered: Delivered
@@ -24,7 +24,7 @@ const textIn = (statement: Statement): { readonly lane: number; readonly kind: n
   }
 }
 
-/** Whether what is said cannot be about the item that is at this place. */
+/** Whether a statement cannot be about the item at this place. */
 const isAnother = (delivered: Delivered, statement: Statement, index: number, place: number): boolean => {
   if (Rows.isFinished(delivered, place)) return true
   if (delivered.at.some(([from, to]) => to === place && from !== index)) return true
@@ -37,7 +37,7 @@ const isAnother = (delivered: Delivered, statement: Statement, index: number, pl
 const byIndex = (delivered: Delivered, statement: Statement, index: number, again: boolean): Found | undefined => {
   const place = delivered.at.find(([from]) => from === index)?.[1] ?? index
   if (again || !isAnother(delivered, statement, index, place)) return { place, delivered }
-  // A late end of a finished item says nothing. If it was another item's, the end of the response brings that.
+  // A second end of a finished item adds nothing. If it belongs to another item, the end of the response adds that.
   if (isEnd(statement) && Rows.isFinished(delivered, place)) return undefined
   const taken = delivered.next
   return { place: taken, delivered: Rows.lead(delivered, index, taken) }
@@ -57,9 +57,9 @@ const byId = (delivered: Delivered, statement: Statement, itemId: string | undef
 }
 
 /**
- * Finds the place of the item that a statement is about; none if it is about an item that is finished. An index leads to
- * a new place once the item there is finished, is added a second time, or holds a lane of another kind. With `again` the
- * statement was half done before, and has its place.
+ * Finds the place of the item that a statement is about; undefined for an item that is finished. An index leads to a new
+ * place once the item there is finished, is added a second time, or holds a lane of another kind. With `again`, the
+ * statement was partly delivered before, and has its place already.
  */
 export const find = (delivered: Delivered, statement: Statement & ItemRef, again: boolean): Found | undefined => {
   const { index, itemId } = statement

@@ -9,16 +9,16 @@ import * as Backoff from "../primitives/backoff.ts"
 import type { Following } from "./following.ts"
 import { type Look, look } from "./look.ts"
 
-// A response that cannot be streamed is looked at, on the policy's schedule and no sooner than the provider wishes. All
-// looks at one provider share one pace.
+// A response that cannot be streamed is polled, on the schedule `pollEvery` and no sooner than the provider asks. All polls
+// of one provider share one pace.
 
-/** A look, and how to end its span. */
+/** The result of a poll, and the effect that ends its span. */
 export interface Looked {
   readonly look: Look
   readonly close: (exit: Exit.Exit<void, unknown>) => Effect.Effect<void>
 }
 
-/** Looks at a response in a span of its own, which stays open if the response is over. */
+/** Polls a response in a span of its own, which stays open if the response has ended. */
 export const lookNow = Effect.fnUntraced(function* (following: Following): Effect.fn.Return<Looked, AgentError> {
   const { errorOf, fail, model, policy, reader, trouble } = following
   const { child, span } = yield* announce(following, "poll")
@@ -34,11 +34,11 @@ export const lookNow = Effect.fnUntraced(function* (following: Following): Effec
   return { look: seen, close }
 })
 
-/** Fails if the run may not go on, or has stalled. */
+/** Fails if this process lost the run, or if the run has stalled. */
 export const guarded = <A, E>({ lost, watch }: Following, effect: Effect.Effect<A, E>) =>
   Effect.raceAllFirst([effect, lost.whenFired(Effect.fail), watch.stalled])
 
-/** The looks at one response. */
+/** The polls of one response. */
 export class Poll {
   private readonly following: Following
   private readonly backoff: Backoff.Backoff
@@ -50,7 +50,7 @@ export class Poll {
     this.backoff = backoff
   }
 
-  /** The next look. A run may be polled for hours without anything new. */
+  /** The next poll. A run may be polled for hours without anything new. */
   next(): Effect.Effect<Looked, AgentError> {
     return Effect.map(guarded(this.following, Effect.andThen(this.pause(), lookNow(this.following))), (looked) => {
       this.pollAfter = looked.look._tag === "Shown" ? looked.look.pollAfter : undefined
@@ -70,7 +70,7 @@ export class Poll {
     )
     const pause = Effect.raceFirst(this.backoff.wait(undefined, atLeast), Effect.as(woken, true))
     return Effect.flatMap(pause, (goesOn) =>
-      goesOn ? Effect.void : fail(watch.reason("it was polled as often as the policy says"))
+      goesOn ? Effect.void : fail(watch.reason("it was polled as often as RunPolicy.pollEvery allows"))
     )
   }
 }

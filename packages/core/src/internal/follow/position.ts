@@ -3,10 +3,10 @@ import type { ContinuationToken } from "../../ContinuationToken.ts"
 import * as Rows from "./rows.ts"
 import { minted } from "../token/minted.ts"
 
-// Every update has a position, and few of the tokens are read: the last one before each checkpoint, and what a consumer
-// keeps. So positions share what they have in common, and make their token if it is read.
+// Every update has a position, but few tokens are read: the last one before each checkpoint, and those that a consumer
+// keeps. Therefore positions share their common parts, and make their token only when it is read.
 
-/** What all positions of one response have in common. */
+/** The common parts of all positions of one response. */
 export interface Head {
   readonly agent: string
   readonly runId: ContinuationToken["runId"]
@@ -14,21 +14,21 @@ export interface Head {
   readonly turn: number
   readonly responseId: string | undefined
   readonly epoch: number | undefined
-  /** Whether tokens are accepted as objects only if this process made them. */
+  /** Whether token objects are accepted only if this process made them. */
   readonly sealed: boolean
 }
 
 type Delivered = ContinuationToken["delivered"]
 
-/** What positions have in common while one text grows. */
+/** The common parts of positions while one text grows. */
 class Common {
   readonly head: Head
   readonly skip: number
   readonly status: ContinuationToken["status"]
   readonly origin: ContinuationToken["origin"]
-  /** What was delivered when the text began to grow here. */
+  /** The rows when the text began to grow. */
   readonly rows: Delivered
-  /** The row of the text that grows, if one does. */
+  /** The row of the growing text, if there is one. */
   readonly growing: Rows.Open | undefined
 
   constructor(
@@ -48,12 +48,12 @@ class Common {
   }
 }
 
-/** Where a reader stands. */
+/** A position of a reader. */
 export class Position {
   readonly common: Common
   readonly offset: number
   readonly sequenceNumber: number
-  /** How much of the growing text was delivered, and its hash as a signed number: that one takes no memory of its own. */
+  /** The delivered length of the growing text, and its hash. A signed 32-bit number takes no memory of its own. */
   readonly count: number
   readonly hash: number
   private made: ContinuationToken | undefined
@@ -67,7 +67,7 @@ export class Position {
     this.made = undefined
   }
 
-  /** The position that a token says. */
+  /** Makes a position from a token. */
   static of(token: ContinuationToken, sealed: boolean): Position {
     const {
       agent,
@@ -87,7 +87,7 @@ export class Position {
     return new Position(new Common(head, skip, status, origin, delivered, undefined), offset, sequenceNumber, 0, 0)
   }
 
-  /** The same position, of a response that has a name now. */
+  /** The same position, with the id of the response that is now known. */
   named(responseId: string): Position {
     const { delivered, head, offset, origin, sequenceNumber, skip, status } = this
     const common = new Common({ ...head, responseId }, skip, status, origin, delivered, undefined)
@@ -111,7 +111,10 @@ export class Position {
     )
   }
 
-  /** The position after one more piece of this lane; undefined if that is no open text that goes on with whole characters. */
+  /**
+   * The position after one more delta of this lane; undefined unless the lane is an open text that continues with whole
+   * characters.
+   */
   grown(
     sequenceNumber: number,
     status: ContinuationToken["status"],
@@ -191,7 +194,7 @@ export class Position {
   }
 }
 
-/** What two positions of a run are compared by. */
+/** The fields by which two positions of a run are compared. */
 export type Compared = Pick<
   ContinuationToken,
   "incarnation" | "turn" | "origin" | "delivered" | "sequenceNumber" | "skip" | "offset"
@@ -209,14 +212,14 @@ class SomeToken {
   }
 }
 
-// An Option in all but this: its value is made when it is read.
+// Behaves as an Option whose value is made when it is read.
 Object.setPrototypeOf(SomeToken.prototype, Object.getPrototypeOf(Option.some(undefined)))
 
-/** The token of a position, as updates have it. */
+/** The token of a position, as an Option that makes it when it is read. */
 export const tokenAt = (position: Position): Option.Option<ContinuationToken> =>
   new SomeToken(position) as unknown as Option.Option<ContinuationToken>
 
-/** The position that a token was given for, or the token itself; nothing is made for it. */
+/** The position behind such an Option, or the token itself. Makes no token. */
 export const positionOf = (token: Option.Option<ContinuationToken>): Position | ContinuationToken | undefined =>
   token instanceof SomeToken ? token.position : Option.getOrUndefined(token)
 

@@ -15,59 +15,59 @@ import * as Whole from "./whole.ts"
 
 type Origin = AgentUpdate["origin"]
 
-/** How a response ended. */
+/** The end of a response. */
 export interface Ending {
   readonly status: RunStatus
-  /** Why a response that failed did. */
+  /** Why the response failed. */
   readonly error?: AiError.AiError
-  /** The response as its end showed it; none if the provider does not have it any more. */
+  /** The response as the provider showed it at its end; absent if the provider no longer has it. */
   readonly snapshot?: ModelSnapshot
-  /** Whether the end showed the output that was delivered; a server may show none at all. */
+  /** Whether the end showed the output that was delivered. Some servers show none. */
   readonly shows: boolean
 }
 
-/** What some events add. */
+/** The result of reading some events. */
 export interface Read {
   readonly updates: ReadonlyArray<AgentUpdate>
-  /** Whether one of them is further on than any before. */
+  /** Whether one of them has a higher number than all before. */
   readonly progressed: boolean
-  /** The end came before what it may have overtaken: the stream is to be read again from where it was. */
+  /** The end may have overtaken other events: the stream must be read again from the position before them. */
   readonly doubted: boolean
 }
 
-// Room for a signature, for what grows, and for what stands around the rows.
+// Room for a signature, for open lanes that grow, and for the other fields of a token.
 const longestToken = 940
 
 const maxGaps = 16
 
 const utf8 = new TextEncoder()
 
-/** How long the rows may be, for the token to stay below a kilobyte. */
+/** The largest length of the rows with which a token stays below a kilobyte. */
 const roomOf = ({ agent, responseId, runId }: Head): number => {
   const head = utf8.encode(JSON.stringify([agent, runId, responseId ?? ""])).length + 72
   return longestToken - Math.ceil((head * 4) / 3)
 }
 
-// What a token cannot hold is left out of it: its run is found by its id.
+// A response id that is too long for a token is left out of it: the store finds the run by the run's id.
 const longestResponseId = 128
 
-/** How much room a text takes in JSON. */
+/** The length of a text in JSON. */
 const sizeOf = (text: string): number => utf8.encode(JSON.stringify(text)).length - 2
 
-/** Turns what the provider says of one response into updates, and moves the position with them. */
+/** Turns the events and snapshots of one response into updates, and moves the position with them. */
 export class Reader {
   position: Position
   responseId: string | undefined
   ending: Ending | undefined
-  /** Why nothing can follow what was delivered, once something contradicted it. */
+  /** Why the provider's output contradicts the delivered updates, once it does: no updates follow then. */
   divergence: string | undefined
-  /** The calls that were delivered here. */
+  /** The tool calls that this reader delivered. */
   readonly calls: Array<Response.ToolCallPartEncoded> = []
-  /** Whether everything of this response was delivered here. */
+  /** Whether this reader delivered everything of the response. */
   readonly isFromStart: boolean
 
   private doubted = false
-  // Numbers that a replay left out. Most are keepalives', which are not replayed.
+  // Event numbers that a replay left out. Most belong to keepalives, which are not replayed.
   private readonly gaps: Array<readonly [from: number, to: number]> = []
   private room: number
   private readonly fits = (delivered: ContinuationToken["delivered"]): boolean =>
@@ -79,7 +79,7 @@ export class Reader {
     readonly from: ContinuationToken
     readonly responseId: string | undefined
     readonly background: boolean
-    /** Whether tokens are accepted as objects only if this process made them. */
+    /** Whether token objects are accepted only if this process made them. */
     readonly sealed: boolean
   }) {
     const { from, responseId } = options
@@ -90,7 +90,7 @@ export class Reader {
     if (responseId !== undefined) this.name(responseId)
   }
 
-  /** The response has this id. */
+  /** Sets the id of the response. */
   name(responseId: string): void {
     if (this.responseId !== undefined) return
     this.responseId = responseId
@@ -99,11 +99,11 @@ export class Reader {
     this.room = roomOf(this.position.head)
   }
 
-  /** The number after which events are still to come: -1 for all. */
+  /** The number after which events must be replayed: -1 for all events. */
   after(): number {
     const { sequenceNumber, skip } = this.position
     const gap = this.gaps.at(-1)
-    // What was left out right before the last event may have been overtaken by it.
+    // Events that are missing right before the last one may have been overtaken by it.
     if (gap !== undefined && gap[1] === sequenceNumber - 1) return gap[0] - 1
     return skip > 0 ? sequenceNumber - 1 : sequenceNumber
   }
@@ -125,7 +125,7 @@ export class Reader {
       }
       progressed = true
       if (origin === "replay" && number > sequenceNumber + 1) {
-        // What the end overtook may still come: the end is heard once more.
+        // Events that the end overtook may still come: the end is then read a second time.
         if (event.terminal !== undefined && !this.doubted) {
           this.doubted = true
           return { updates, progressed, doubted: true }
@@ -137,7 +137,7 @@ export class Reader {
     return { updates, progressed, doubted: false }
   }
 
-  /** Most events are one more delta of a text that is open: those are read by the shortest way. */
+  /** Reads a delta of an open text by a short path, because most events are such deltas. */
   private readDelta(event: ModelEvent, number: number, origin: Origin, updates: Array<AgentUpdate>): boolean {
     const statement = event.statements[0]
     if (statement?._tag !== "Delta" || event.statements.length !== 1 || event.sequenceNumber === undefined) return false
@@ -187,7 +187,7 @@ export class Reader {
     }
     const status = event.status ?? this.position.status
     if (terminal !== undefined) this.tellEnd(telling, first, statements.length + 1, { ...terminal, status }, origin)
-    // A position that is not numbered cannot be replayed.
+    // A position without an event number cannot be replayed.
     const how = event.sequenceNumber === undefined ? "snapshot" : this.position.origin
     const underWay = terminal === undefined ? status : "in_progress"
     this.handOut(telling, updates, {
@@ -198,7 +198,7 @@ export class Reader {
     })
   }
 
-  /** Tells the end of the response: what is missing of it, and how it finished. */
+  /** Delivers the end of the response: the missing output, and the finish part. */
   private tellEnd(telling: Telling, first: number, statement: number, snapshot: ModelSnapshot, origin: Origin): void {
     if (telling.divergence !== undefined) return
     telling.statement = statement
@@ -217,7 +217,7 @@ export class Reader {
     }
   }
 
-  /** Makes updates of what was told; the last one is the one that is wholly delivered. */
+  /** Makes updates of new parts. The position of the last one says that the event is wholly delivered. */
   private handOut(
     telling: Telling,
     updates: Array<AgentUpdate>,
@@ -245,7 +245,7 @@ export class Reader {
     }
   }
 
-  /** The updates that a look adds. */
+  /** The updates that a snapshot adds. */
   fill(snapshot: ModelSnapshot): ReadonlyArray<AgentUpdate> {
     this.name(snapshot.responseId)
     const { delivered, origin, sequenceNumber, status, turn } = this.position
@@ -255,7 +255,7 @@ export class Reader {
       this.tellEnd(telling, 1, 1, snapshot, "snapshot")
     } else {
       Whole.tellProgress(telling, snapshot)
-      // What cannot be continued yet may be by the end.
+      // A snapshot that does not fit now may fit at the end of the response.
       telling.divergence = undefined
       const isFirst = sequenceNumber < 0 && origin === "stream"
       if (snapshot.status === status && telling.parts.length === 0 && !isFirst) return []
@@ -270,7 +270,7 @@ export class Reader {
     return updates
   }
 
-  /** The provider does not have the response any more. Nothing is delivered by that. */
+  /** The provider no longer has the response. This delivers no update. */
   expire(): void {
     this.ending = { status: "expired", shows: false }
   }
@@ -305,11 +305,11 @@ export class Reader {
   }
 }
 
-/** How a response finished; one that asked for calls did not just stop, whatever its end shows. */
+/** The finish part of a response. With tool calls, its reason is `tool-calls`, even if the provider says `stop`. */
 const finishOf = ({ finish }: ModelSnapshot, calls: boolean): ModelSnapshot["finish"] =>
   calls && finish?.reason === "stop" ? { ...finish, reason: "tool-calls" } : finish
 
-// Some replays come with neighbours swapped.
+// In some replays, neighbouring events are swapped.
 const inOrder = (events: ReadonlyArray<ModelEvent>): ReadonlyArray<ModelEvent> => {
   const numberOf = (event: ModelEvent | undefined) => event?.sequenceNumber ?? -1
   return events.some((event, i) => numberOf(event) < numberOf(events[i - 1]))

@@ -8,35 +8,37 @@ import type * as Backoff from "../primitives/backoff.ts"
 import type { Following } from "./following.ts"
 import { guarded, type Looked, lookNow } from "./poll.ts"
 
-// What comes after an attachment that ended before its response did:
+// The next step after an attachment that ended before its response did:
 //
-// - It broke: the stream is attached to again, after a wait on the policy's schedule, which begins again with each
-//   progress. After two that brought nothing, a look tells whether the run is over; one that is alive counts as progress,
+// - The connection broke: attach to the stream again, after a wait on the schedule `reconnect`, which starts again with
+// each
+//   progress. After two attachments without progress, a retrieval shows whether the run has ended; a live run counts as
+// progress,
 //   so that only the limits of the policy end a run that is alive at the provider.
-// - It was refused as too old, or as no stream: it is polled.
-// - It was refused otherwise: if that is for now, it is tried once more; then a look settles it. If that works, the
-//   response is polled.
+// - The provider refused a replay, because the response is too old or no stream: poll it.
+// - The provider refused otherwise: if the refusal is retryable, try once more; then a retrieval decides. If that works,
+// poll the response.
 
-/** What comes next. */
+/** The next step. */
 export type Next =
   | { readonly _tag: "Attach" }
   | { readonly _tag: "Poll" }
-  /** A look showed the end. */
+  /** A retrieval showed the end. */
   | { readonly _tag: "Ended"; readonly looked: Looked }
 
 const attach: Next = { _tag: "Attach" }
 const poll: Next = { _tag: "Poll" }
 
-/** Knows how often attachments brought nothing. */
+/** Decides the next step, by the number of attachments without progress. */
 export class Reconnect {
   private readonly following: Following
   private readonly backoff: Backoff.Backoff
   private fruitless = 0
   private refused = 0
-  /** A look showed that the run is alive since the schedule began. */
+  /** A retrieval has shown, since the schedule began, that the run is alive. */
   private isAlive = false
   private lastDelay: Duration.Duration = Duration.seconds(1)
-  /** How long a wait is at least, since the schedule began again without progress. */
+  /** The shortest wait, since the schedule began again without progress. */
   private shortest: Duration.Duration = Duration.zero
 
   constructor(following: Following, backoff: Backoff.Backoff) {
@@ -44,7 +46,7 @@ export class Reconnect {
     this.backoff = backoff
   }
 
-  /** Something new came. */
+  /** Called when something new came. */
   progressed(): Effect.Effect<void> {
     this.fruitless = 0
     this.refused = 0
@@ -54,7 +56,7 @@ export class Reconnect {
     return this.following.trouble.ended()
   }
 
-  /** What comes after this attachment. */
+  /** The step after this attachment. */
   next({ origin, progressed }: Attachment, loss: Exclude<Loss, { readonly _tag: "Stopped" }>) {
     return loss._tag === "Broken"
       ? this.broken(loss.error, origin === "replay", progressed)
@@ -71,7 +73,7 @@ export class Reconnect {
     this.fruitless++
     return trouble
       .began(
-        "the connection to a run breaks without anything new, and is opened again",
+        "the connection to a run breaks without progress; it is opened again",
         error?.message ?? "it ended before the response did"
       )
       .pipe(Effect.andThen(isReplay && this.fruitless > 1 ? this.settle(attach, error) : this.wait(error)))
@@ -84,14 +86,14 @@ export class Reconnect {
     return trouble.began("the provider does not replay the stream of a run", error.message).pipe(
       Effect.andThen(
         error._tag === "AiError" && error.isRetryable
-          ? // For as long as the provider wishes, which may be long.
+          ? // The provider may ask for a long wait.
             Effect.flatMap(this.wait(error), (next) => (isFirst ? Effect.succeed(next) : this.settle(poll, undefined)))
           : this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)
       )
     )
   }
 
-  /** A look tells what an attachment did not: the run is over, gone, or alive, and then it goes on like this. */
+  /** Retrieves the response: it has ended, is gone, or is alive, and then the step is `alive`. */
   private settle(alive: Next, error: AiError.AiError | undefined): Effect.Effect<Next, AgentError> {
     return guarded(this.following, lookNow(this.following)).pipe(
       Effect.flatMap((looked): Effect.Effect<Next, AgentError> => {
@@ -112,9 +114,11 @@ export class Reconnect {
           return Effect.succeed(this.lastDelay)
         }
         if (!this.isAlive) {
-          return fail(error ?? watch.reason("no connection brought anything new"))
+          return fail(
+            error ?? watch.reason("no connection brought anything new, as often as RunPolicy.reconnect allows")
+          )
         }
-        // The schedule begins again, but its short waits do not.
+        // The schedule begins again, but without its short waits.
         this.isAlive = false
         this.shortest = this.lastDelay
         this.backoff.reset()

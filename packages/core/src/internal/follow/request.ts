@@ -16,13 +16,13 @@ import type { Connection, Events, Following } from "./following.ts"
 
 type Failure = AiError.AiError | CreateUnconfirmed
 
-/** What became of a request. */
+/** The outcome of a request. */
 export type Outcome =
   | {
       readonly _tag: "Named"
       readonly responseId: string
       readonly status: RunStatus
-      /** Whether the response runs in the background, if the provider told. */
+      /** Whether the response runs in the background; absent if the provider does not say. */
       readonly background: boolean | undefined
       readonly connection: Connection | undefined
     }
@@ -41,7 +41,7 @@ const failureIn = (cause: Cause.Cause<Failure | Cause.Done>): Failure | undefine
   return undefined
 }
 
-/** A connection that named no response is done with, and its span ends as the request did. */
+/** Closes a connection that named no response; its span ends as the request did. */
 const exitOf = (outcome: Exclude<Outcome, { readonly _tag: "Named" }>): Exit.Exit<void, unknown> => {
   if (outcome._tag === "Refused") return Exit.fail(outcome.error)
   const { error } = outcome
@@ -64,7 +64,7 @@ const untilNamed = Effect.fnUntraced(function* (
       })
     )
     if (read.error !== undefined) {
-      // A connection that broke after an answer began is no refusal.
+      // A connection that broke after the answer had begun is no refusal.
       return first.length > 0 && read.error._tag === "AiError" && read.error.reason._tag === "NetworkError"
         ? { _tag: "Unknown", error: read.error }
         : failed(read.error)
@@ -85,7 +85,7 @@ const untilNamed = Effect.fnUntraced(function* (
   }
 })
 
-/** Sends the request, and answers what became of it: at the latest when the policy would give up a run. */
+/** Sends the request, and returns its outcome, at the latest when a run would count as stalled. */
 export const send = Effect.fnUntraced(function* (
   following: Following,
   request: ModelRequest,
@@ -113,16 +113,22 @@ export const send = Effect.fnUntraced(function* (
     within(span)
   )
   const outcome = yield* (streamed ? opened : submitted).pipe(
-    // Signs of life alone do not keep a request waiting for ever.
+    // Keepalives alone must not keep a request waiting for ever.
     Effect.timeoutOrElse({
       duration: Duration.min(policy.maxQueued, Duration.min(policy.maxSilence, policy.maxFollowed)),
       orElse: () => Effect.succeed<Outcome>({ _tag: "Unknown" })
     }),
-    // What a model that does not keep to its types comes to: the request may have been sent.
+    // After a defect of the model, the request may have been sent.
     Effect.catchDefect((defect) =>
-      Effect.as(Effect.logError("baton: a model failed while it opened a response", defect), {
-        _tag: "Unknown"
-      } as Outcome)
+      Effect.as(
+        Effect.logError(
+          "baton: a model died while it opened a response, which is a bug in the model; the response may have been bought",
+          defect
+        ),
+        {
+          _tag: "Unknown"
+        } as Outcome
+      )
     )
   )
   if (outcome._tag !== "Named") yield* Scope.close(scope, exitOf(outcome))

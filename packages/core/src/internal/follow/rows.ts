@@ -2,12 +2,12 @@ import type { Lane, TextLane } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
 import { nothing } from "../token/tokenRows.ts"
 
-// The rows of a position (see ContinuationToken.Delivered) and what is added to them, as pure functions.
+// Pure functions on the rows of a position (see ContinuationToken.Delivered).
 
 export type Open = Delivered["open"][number]
 type Witness = readonly [placed: number, texts: number, textSum: number, reasonings: number, reasoningSum: number]
 
-/** More than a position can hold: what it knows is of no use any more, and is dropped. */
+/** The rows after they became too long for a token: they are dropped. */
 export const overflowed = (delivered: Delivered): Delivered => ({
   ...nothing,
   calls: delivered.calls,
@@ -20,14 +20,14 @@ const single = 4
 
 export const emptyHash = 0x811c9dc5
 
-/** 32 bits of FNV-1a as a signed number: goes on from the hash of what came before. */
+/** 32-bit FNV-1a as a signed number, continued from the hash of the text before. */
 export const foldSigned = (hash: number, text: string): number => {
   let h = hash | 0
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
   return h
 }
 
-/** 32 bits of FNV-1a: goes on from the hash of what came before. */
+/** 32-bit FNV-1a, continued from the hash of the text before. */
 export const fold = (hash: number, text: string): number => foldSigned(hash, text) >>> 0
 
 const mix = (a: number, b: number): number => {
@@ -38,14 +38,14 @@ const mix = (a: number, b: number): number => {
 
 // ---- witnesses
 
-/** What is known of one finished lane: its kind, and how much of what it held. */
+/** The content of one finished lane: its kind, and a hash or a count. */
 export interface Content {
   readonly kind: number
   readonly count: number
   readonly hash: number
 }
 
-/** The content of a lane that is told as a whole. */
+/** The content of a complete lane. */
 export const contentOf = (lane: Lane): Content | undefined => {
   switch (lane.kind) {
     case "text":
@@ -70,7 +70,7 @@ export const contentSum = ({ count, hash, kind }: Content): number => mix(mix(ha
 
 const noWitness: Witness = [0, 0, 0, 0, 0]
 
-/** Servers show sources, calls and files otherwise later: they are in no sum with a place. */
+/** Servers may show sources, calls and files differently later: they are in no sum that contains a place. */
 const placedSum = (place: number, lane: number, content: Content): number =>
   content.count === 0 || content.kind > 2 ? 0 : mix(mix(contentSum(content), place), lane)
 
@@ -102,7 +102,7 @@ const plus = (a: Witness, b: Witness): Witness => [
 
 const witnessIn = (row: ReadonlyArray<number>): Witness => row.slice(-5) as unknown as Witness
 
-/** Everything that finished lanes held. */
+/** The sum of all finished lanes. */
 export const total = ({ items, lanes }: Delivered): Witness =>
   [...items, ...lanes].reduce((sum, row) => plus(sum, witnessIn(row)), noWitness)
 
@@ -117,7 +117,7 @@ export const isFinished = (delivered: Delivered, place: number): boolean =>
 export const isLaneFinished = (delivered: Delivered, place: number, lane: number): boolean =>
   isFinished(delivered, place) || delivered.lanes.some(([of, from, to]) => of === place && from <= lane && lane <= to)
 
-/** Whether something of the item at this place was delivered. */
+/** Whether a part of the item at this place was delivered. */
 export const hasLanes = (delivered: Delivered, place: number): boolean =>
   delivered.open.some(([of]) => of === place) || delivered.lanes.some(([of]) => of === place)
 
@@ -125,7 +125,7 @@ export const hasLanes = (delivered: Delivered, place: number): boolean =>
 export const unfinished = ({ ids, lanes, open }: Delivered): ReadonlyArray<number> =>
   [...new Set([...open, ...lanes, ...ids].map(([place]) => place))].toSorted((a, b) => a - b)
 
-/** Whether output was delivered. Reasoning is none: some servers keep it to themselves later. */
+/** Whether output was delivered. Reasoning does not count: some servers do not show it later. */
 export const holdsOutput = (delivered: Delivered): boolean =>
   delivered.calls ||
   total(delivered)[1] > 0 ||
@@ -172,7 +172,7 @@ export const grow = (delivered: Delivered, known: Open, row: Open): Delivered =>
 
 type Range = readonly [from: number, to: number, witness: Witness]
 
-/** Neighbouring ranges become one. */
+/** Merges neighbouring ranges. */
 const merged = (ranges: ReadonlyArray<Range>): ReadonlyArray<Range> =>
   ranges
     .toSorted((a, b) => a[0] - b[0])
@@ -204,7 +204,7 @@ export const closeLane = (delivered: Delivered, place: number, lane: number, con
   }
 }
 
-/** An item is finished, and its lanes are: they need not be known one by one any more. */
+/** An item is finished, with all of its lanes: one row replaces theirs. */
 export const closeItem = (delivered: Delivered, place: number): Delivered => {
   if (isFinished(delivered, place)) return delivered
   const witness = delivered.lanes
@@ -221,7 +221,7 @@ export const closeItem = (delivered: Delivered, place: number): Delivered => {
     lanes: delivered.lanes.filter(other),
     open: delivered.open.filter(other),
     ids: delivered.ids.filter(other),
-    // A finished place is left by its index anyway.
+    // An index leaves a finished place in any case.
     at: delivered.at.filter(([, to]) => to !== place),
     next: above(delivered, place)
   }
@@ -232,7 +232,7 @@ export const closeItem = (delivered: Delivered, place: number): Delivered => {
 const coversLane = (a: Delivered, [place, from, to]: readonly [number, number, number, ...Array<number>]): boolean =>
   isFinished(a, place) || a.lanes.some(([of, start, end]) => of === place && start <= from && to <= end)
 
-/** Whether everything that `b` has delivered, `a` has too. */
+/** Whether `a` contains everything that `b` contains. */
 export const covers = (a: Delivered, b: Delivered): boolean =>
   !b.overflow &&
   b.items.every((range) => a.items.some(([from, to]) => from <= range[0] && range[1] <= to)) &&

@@ -7,7 +7,7 @@ import type { RunStatus } from "../../Run.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import { Deadline, type Deadlines, deadlines } from "../primitives/deadlines.ts"
 
-/** What was last seen of a run. */
+/** The last known status, response and event of a run. */
 interface Seen {
   readonly status: RunStatus
   readonly responseId: string | undefined
@@ -18,28 +18,27 @@ interface Options {
   readonly policy: RunPolicy
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly seen: () => Seen
-  /** When the response was accepted, by the clock; now if that is not known. */
+  /** When the response was accepted, in milliseconds since the epoch; the current time if that is not known. */
   readonly acceptedAt?: number | undefined
-  /** How long the response may take to complete, if that is longer than usual. */
+  /** The time that the response may take, if that is longer than usual. */
   readonly window?: Duration.Duration | undefined
 }
 
-/** A limit that is over: the connection was silent for too long, or the run has stalled. */
+/** A limit that was reached: the connection was silent for too long, or the run has stalled. */
 type Over = "idle" | AgentError
 
-/** Who waits, and is told once if a limit is over. */
+/** A waiting fiber, called once if a limit is reached. */
 export interface Listener {
-  /** Whether the silence of a connection is limited too. */
+  /** Whether `idleTimeout` applies too. */
   readonly idle: boolean
   readonly over: (reason: Over) => void
 }
 
-/** A limit of the policy that is over, or when it will be. */
+/** A limit of the policy, and the time at which it is reached. */
 type Verdict = { readonly over: Over } | { readonly at: number }
 
 /**
- * Knows how long a run is waited for. Only waiting counts: while a consumer is busy with an update, nothing stands still
- * but the consumer.
+ * Measures how long a run is waited for. Only waiting counts: while the consumer is busy with an update, no limit applies.
  */
 export class StallWatch extends Deadline {
   private readonly options: Options
@@ -54,7 +53,10 @@ export class StallWatch extends Deadline {
   /** When this process first heard of the run. */
   private known: number | undefined
   private listener: Listener | undefined
-  /** A limit was found over. What ends it may lie in the socket, which is read after the timers. */
+  /**
+   * A limit was found to be reached. An event that is in time may still lie in the socket, which Node reads after the
+   * timers.
+   */
   private doubted = false
 
   constructor(options: Options, watch: Deadlines, acceptedAgo: number) {
@@ -73,7 +75,7 @@ export class StallWatch extends Deadline {
     this.lastHeard = now
   }
 
-  /** Why the run fails, and what was last seen of it. */
+  /** Makes the reason `RunStalled`, with the last known status, response and event. */
   reason(description: string): RunStalled {
     const { responseId, sequenceNumber, status } = this.options.seen()
     return new RunStalled({
@@ -84,27 +86,28 @@ export class StallWatch extends Deadline {
     })
   }
 
-  /** From here on something new is waited for. */
+  /** Waiting for something new begins. */
   waits(): void {
     this.since = this.lastHeard = this.watch.now()
   }
 
-  /** From here on a connection is listened to. */
+  /** Listening to a connection begins. */
   attached(): void {
     this.lastHeard = this.watch.now()
   }
 
-  /** There was a sign of life, new or not. */
+  /** An event or a keepalive came. */
   heard(): void {
     this.lastHeard = this.watch.now()
     this.known ??= this.lastHeard
     this.doubted = false
   }
 
-  /** Tells this one, and nobody else. */
+  /** Calls this listener, instead of the one before. */
   listen(listener: Listener): void {
     this.listener = listener
-    // Limits only move away while the run is waited for: what is watched for already looks again when it is due.
+    // While the run is waited for, limits can only move to later times: the deadline that is set checks again when it is
+    // due.
     if (this.slot === -1) this.look(this.watch.now())
   }
 
@@ -112,7 +115,7 @@ export class StallWatch extends Deadline {
     if (this.listener === listener) this.listener = undefined
   }
 
-  /** Fails when one of the policy's times is over. */
+  /** Fails when a limit of the policy is reached. */
   readonly stalled: Effect.Effect<never, AgentError> = Effect.callback<never, AgentError>((resume) => {
     const listener: Listener = {
       idle: false,
@@ -163,14 +166,14 @@ export class StallWatch extends Deadline {
     return { at }
   }
 
-  // A run that was accepted long ago may be queued no more: this process has to hear of it first, and for a while.
+  // A run that was accepted long ago may no longer be queued: this process must first follow it for a while.
   private queuedSince(now: number): number {
     if (this.options.seen().status !== "queued") return Number.POSITIVE_INFINITY
     return Math.max(this.begun, (this.known ?? now) + Math.min(this.maxQueued, this.idleTimeout) - this.maxQueued)
   }
 }
 
-/** Watches a run for as long as the scope lasts. */
+/** Watches a run as long as the scope lasts. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<StallWatch, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const watch = yield* deadlines

@@ -8,7 +8,7 @@ type Part = NonNullable<AgentUpdate["part"]>
 
 const decodeOther = Schema.decodeUnknownOption(Response.StreamPart())
 
-// What all deltas have in common. Parts share their metadata, so that nobody may change it.
+// The common parts of all deltas. Parts share this metadata object, which must not be changed.
 const empty = { id: "", delta: "", metadata: Object.freeze({}) }
 const templates = {
   text: Response.makePart("text-delta", empty),
@@ -16,14 +16,14 @@ const templates = {
   params: Response.makePart("tool-params-delta", empty)
 }
 
-/** A piece of a text. They come by the hundred thousand, and are built without the Schema. */
+/** Makes a delta without the Schema: there can be hundreds of thousands of them. */
 export const deltaPart = (id: string, kind: TextLane["kind"], delta: string): Part => ({
   ...templates[kind],
   id,
   delta
 })
 
-/** The decoded form of a stream part; a part that does not decode is none, and its update still has the raw event. */
+/** Decodes a stream part; undefined if it does not decode. Its update still has the raw event. */
 export const decodePart = (part: Response.StreamPartEncoded): Part | undefined => {
   switch (part.type) {
     case "text-delta":

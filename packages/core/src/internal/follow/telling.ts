@@ -4,8 +4,8 @@ import type * as Response from "effect/ai/Response"
 import * as Place from "./place.ts"
 import * as Rows from "./rows.ts"
 
-// What statements add to what was delivered. Each statement but a delta gives, said again from a later position, what is
-// left of it: so a stream may be cut between any two parts.
+// Turns statements into new parts. If a statement other than a delta is repeated from a later position, it gives only the
+// parts that are missing. Therefore a stream may be cut between any two parts.
 
 export type Part = Response.StreamPartEncoded
 
@@ -13,7 +13,7 @@ export type Part = Response.StreamPartEncoded
 export interface Told {
   readonly part: Part
   readonly delivered: Delivered
-  /** The number, from 1, of the statement to go on with. */
+  /** The number, from 1, of the statement to continue with. */
   readonly skip: number
 }
 
@@ -46,21 +46,21 @@ const withoutHalf = (text: string): readonly [whole: string, half: number] => {
   return isHigh(last) ? [text.slice(0, -1), last] : [text, 0]
 }
 
-/** Why a text that the provider repeats cannot be what was delivered. */
+/** Why a text that the provider repeats contradicts the delivered one. */
 const otherwise = (place: number, lane: number): string =>
-  `part ${lane} of output item ${place} is another text than before`
+  `the text of part ${lane} of output item ${place} differs from the delivered one`
 
-/** Tells one event or one snapshot: what is new of it, in order, and what was delivered then. */
+/** Collects the new parts of one event or one snapshot, in order, and the rows after each. */
 export class Telling {
   readonly parts: Array<Told> = []
-  /** Why what is told contradicts what was delivered, if it does. */
+  /** Why the event contradicts the delivered updates; undefined if it does not. */
   divergence: string | undefined
   statement = 1
   delivered: Delivered
   private readonly turn: number
   private readonly fits: (delivered: Delivered) => boolean
 
-  /** `fits` tells whether rows still have room in a token. */
+  /** `fits` says whether rows still have room in a token. */
   constructor(delivered: Delivered, turn: number, fits: (delivered: Delivered) => boolean) {
     this.delivered = delivered
     this.turn = turn
@@ -71,7 +71,7 @@ export class Telling {
     return `${this.turn}:${place}:${lane}`
   }
 
-  /** Hands a part out, and changes what is known as it does. */
+  /** Adds a part, together with the rows after it. */
   tell(part: Part, delivered: Delivered, done = false): void {
     this.set(delivered)
     this.parts.push({ part, delivered: this.delivered, skip: done ? this.statement + 1 : this.statement })
@@ -81,7 +81,7 @@ export class Telling {
     this.delivered = delivered.overflow || this.fits(delivered) ? delivered : Rows.overflowed(delivered)
   }
 
-  /** Tells a statement; with `again` it may be half done. */
+  /** Adds the parts of a statement; with `again`, some of them may be delivered already. */
   say(statement: Statement, again: boolean): void {
     if (this.delivered.overflow) return this.sayUnheld(statement)
     if (this.isUnannounced(statement)) return
@@ -105,7 +105,7 @@ export class Telling {
       case "LaneEnded": {
         const { kind, lane, metadata, text } = statement
         const known = Rows.find(this.delivered, place, lane)
-        // The end of what another item had under the same index.
+        // The end of an earlier item with the same index.
         if (known !== undefined && known[2] !== Rows.kindOf(kind)) return
         if (text !== undefined) return this.rest(place, { lane, kind, text, ...defined(metadata) }, true)
         return this.end(place, lane, metadata)
@@ -115,7 +115,7 @@ export class Telling {
     }
   }
 
-  /** Parameters of a call that nobody announced: the end of the item brings them with their name. */
+  /** Parameters of a call that was not announced: the end of the item brings them, with their name. */
   private isUnannounced(statement: Statement): boolean {
     if ((statement._tag !== "Delta" && statement._tag !== "LaneEnded") || statement.kind !== "params") return false
     const found = Place.find(this.delivered, statement, false)
@@ -128,7 +128,7 @@ export class Telling {
     return [place, lane, kind, 0, Rows.emptyHash, 0]
   }
 
-  /** What was delivered of an open lane once this came too. */
+  /** The row of an open lane after this text too. */
   private more(place: number, lane: number, kind: number, text: string, half: number, done = false): void {
     const known = Rows.find(this.delivered, place, lane)
     if (known === undefined) {
@@ -159,7 +159,7 @@ export class Telling {
     this.more(place, lane, kind, whole.toWellFormed(), half, true)
   }
 
-  /** A text begins, or had begun before. */
+  /** Begins a text, unless it has begun before. */
   private begin(place: number, lane: TextLane): void {
     const { kind, metadata, name, text } = lane
     if (Rows.isLaneFinished(this.delivered, place, lane.lane)) return
@@ -170,7 +170,7 @@ export class Telling {
     if (beyond !== undefined && beyond !== "") this.more(place, lane.lane, known[2], beyond, half)
   }
 
-  /** What a text has beyond what was delivered of it; undefined if it does not begin with that. */
+  /** The rest of a text after its delivered part; undefined if the text does not begin with that part. */
   private beyond([, , , count, hash]: Rows.Open, text: string): string | undefined {
     if (text.length < count || Rows.fold(Rows.emptyHash, text.slice(0, count)) !== hash) return undefined
     return text.slice(count)
@@ -185,7 +185,7 @@ export class Telling {
       }
       const known = Rows.find(this.delivered, place, lane)
       const count = known?.[3] ?? first + i
-      // One that came too early waits for those before it, which the end of the item brings.
+      // A source that came too early waits for those before it, which the end of the item brings.
       if (count !== first + i) continue
       const grown =
         known === undefined
@@ -196,7 +196,7 @@ export class Telling {
     }
   }
 
-  /** What is missing of a lane that is told as a whole; with `isOver` it ends too. */
+  /** Adds the missing parts of a complete lane; with `isOver`, the lane ends too. */
   rest(place: number, lane: Lane, isOver: boolean): void {
     if (lane.kind === "unread" || Rows.isLaneFinished(this.delivered, place, lane.lane)) return
     switch (lane.kind) {
@@ -233,7 +233,7 @@ export class Telling {
     this.tell(endOf(this.idOf(place, lane.lane), kind, lane.metadata), closed)
   }
 
-  /** A lane ends with what was delivered of it. */
+  /** Ends a lane with what was delivered of it. */
   private end(place: number, lane: number, metadata?: Metadata): void {
     const known = Rows.find(this.delivered, place, lane)
     if (known === undefined || known[2] === Rows.sources) return
@@ -247,7 +247,7 @@ export class Telling {
     )
   }
 
-  /** An item is finished, and was this. */
+  /** Finishes an item with these lanes. */
   finish(place: number, lanes: ReadonlyArray<Lane> | undefined): void {
     if (lanes !== undefined) {
       this.divergence ??= contradicted(this.delivered, place, lanes)
@@ -259,18 +259,18 @@ export class Telling {
     if (this.divergence === undefined) this.close(place)
   }
 
-  /** An item is finished with what was delivered of it. */
+  /** Finishes an item with what was delivered of it. */
   close(place: number): void {
     for (const [of, lane] of this.delivered.open) if (of === place) this.end(place, lane)
     if (!this.delivered.overflow) this.set(Rows.closeItem(this.delivered, place))
   }
 
-  /** Parts as the event carries them: what was delivered before is not known. */
+  /** Adds parts as the event carries them, because the rows were dropped. */
   private sayUnheld(statement: Statement): void {
     const before = this.parts.length
     this.sayUnchecked(statement)
     const last = this.parts.at(-1)
-    // Said again it would be told again: nothing else tells that it was.
+    // If the statement is repeated, the part would come twice: only `skip` can say that it was delivered.
     if (last !== undefined && this.parts.length > before) {
       this.parts[this.parts.length - 1] = { ...last, skip: this.statement + 1 }
     }
@@ -323,7 +323,7 @@ export class Telling {
   }
 }
 
-/** Why the lanes of an item cannot be those of which some were delivered to their end. */
+/** Why the lanes of an item contradict the finished lanes that were delivered; undefined if they do not. */
 const contradicted = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane>): string | undefined => {
   for (const [of, from, to, placed] of delivered.lanes) {
     if (of !== place) continue

@@ -3,10 +3,13 @@ import type { Delivered } from "../../ContinuationToken.ts"
 import * as Rows from "./rows.ts"
 import type { Telling } from "./telling.ts"
 
-// How a whole response, as its last event or a look shows it, goes on from what was delivered. Its places are believed
-// only if they agree with that; else its texts are matched in their order.
+// Continues from the delivered updates with a whole response, as its last event or a retrieval shows it. If its places
+// agree with the delivered ones, they are used; else its texts are matched in their order.
 
-/** What a whole response was to what was delivered: found in it, no output at all, or nothing that is comparable. */
+/**
+ * How a whole response relates to the delivered updates: they were found in it, it shows no output, or the two cannot be
+ * compared.
+ */
 export type Match = "found" | "nothing" | "unlike"
 
 interface Assigned {
@@ -14,7 +17,7 @@ interface Assigned {
   readonly lane: Lane
 }
 
-/** Where the lanes of an item go; and its place, if it has one of its own. */
+/** The lanes of an item, and its place if it has one of its own. */
 interface Plan {
   readonly lanes: ReadonlyArray<Assigned>
   readonly place: number | undefined
@@ -28,20 +31,20 @@ const isText = (lane: Lane): lane is TextLane =>
 
 const textOf = (lane: Lane): string => ("text" in lane ? lane.text.toWellFormed() : "")
 
-/** Whether a lane is of the kind of one that was begun, and begins as it did. */
+/** Whether a lane has the kind and the beginning of an open lane. */
 const beginsWith = (lane: Lane, [, , kind, count, hash]: Rows.Open): boolean => {
   if (!("text" in lane) || Rows.kindOf(lane.kind) !== kind) return false
   const text = textOf(lane)
   return text.length >= count && Rows.fold(Rows.emptyHash, text.slice(0, count)) === hash
 }
 
-/** What a lane holds, if it holds something. */
+/** The content of a lane; undefined if it is empty. */
 const heldBy = (lane: Lane): Rows.Content | undefined => {
   const content = Rows.contentOf(lane)
   return content !== undefined && Rows.holds(content) ? content : undefined
 }
 
-/** How many texts, calls and files these lanes hold, and the sum of them. */
+/** The number and the sum of the texts, calls and files in these lanes. */
 const heldIn = (lanes: ReadonlyArray<Lane>): readonly [count: number, sum: number] => {
   let [count, sum] = [0, 0]
   for (const lane of lanes) {
@@ -54,9 +57,10 @@ const heldIn = (lanes: ReadonlyArray<Lane>): readonly [count: number, sum: numbe
 }
 
 /**
- * Whether each place of the whole holds what was delivered there. Calls and files are in no sum with a place, and an empty
- * item that is not shown any more moves them: so `isExact` asks for the same ones. Some servers show them otherwise later,
- * or not at all: else it is enough that there are no more of them, and an item at each place.
+ * Whether each place of the whole response contains what was delivered there. Calls and files are in no sum that contains a
+ * place, and an empty item that is no longer shown moves them: `isExact` therefore requires the same ones. Some servers
+ * show them differently later, or not at all: without `isExact` it is enough that there are no more of them, and an item at
+ * each place.
  */
 const agreesByPlace = (
   { items, lanes, open }: Delivered,
@@ -98,7 +102,7 @@ const agreesByPlace = (
   )
 }
 
-/** Whether a call or a file is new at its place. Where others are not at theirs, it may be one of those. */
+/** Whether a call or a file is new at its place. If others are not at their places, it may be one of those. */
 const bringsSingles = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): boolean =>
   whole.some(({ lanes }, place) =>
     lanes.some(({ kind, lane }) => kind === "single" && !Rows.isLaneFinished(delivered, place, lane))
@@ -119,7 +123,7 @@ interface Numbered {
   readonly content: Rows.Content
 }
 
-/** How many of these lanes were delivered to their end, if the first of them are those that were. */
+/** The number of these lanes that were delivered to their end, if those are the first of them. */
 const finishedOf = (
   delivered: Delivered,
   lanes: ReadonlyArray<Numbered>,
@@ -137,7 +141,7 @@ const finishedOf = (
   return sumOf(false) === textSum && (!withReasoning || sumOf(true) === reasoningSum) ? count : undefined
 }
 
-/** Places that items were announced for and that hold nothing yet, in order. */
+/** The places of announced items without content, in order. */
 const emptyPlaces = (delivered: Delivered): ReadonlyArray<number> =>
   Rows.unfinished(delivered).filter(
     (place) =>
@@ -145,7 +149,7 @@ const emptyPlaces = (delivered: Delivered): ReadonlyArray<number> =>
       delivered.open.every(([of, , kind, count]) => of !== place || kind === Rows.sources || count === 0)
   )
 
-/** Whether what has begun at a place can be the beginning of these lanes. */
+/** Whether the open lanes at a place can be the beginning of these lanes. */
 const fitsInto = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane>): boolean =>
   delivered.open.every(
     ([of, lane, kind]) =>
@@ -154,7 +158,7 @@ const fitsInto = (delivered: Delivered, place: number, lanes: ReadonlyArray<Lane
       lanes.some((own) => own.lane === lane && "text" in own && Rows.kindOf(own.kind) === kind)
   ) && lanes.every((lane) => heldBy(lane) === undefined || !Rows.isLaneFinished(delivered, place, lane.lane))
 
-/** The place of an unfinished item of which just these lanes are finished. */
+/** The place of an unfinished item whose finished lanes are exactly these. */
 const begunWith = (
   delivered: Delivered,
   lanes: ReadonlyArray<Lane>,
@@ -177,7 +181,7 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
       return content === undefined ? [] : [{ item, lane, content }]
     })
   )
-  // A server that keeps reasoning to itself shows none of it.
+  // Some servers do not show reasoning at the end.
   const withReasoning = all.some(({ content }) => Rows.isReasoning(content))
   const count = finishedOf(delivered, all, withReasoning)
   if (count === undefined) return undefined
@@ -191,7 +195,7 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
   const old = new Set(all.slice(0, count).map(({ lane }) => lane))
   const rows = new Map(going.map(({ lane }, i) => [lane, begun[i]!]))
   const places = new Map(going.map(({ item }, i) => [item, begun[i]![0]]))
-  // Items finish in their order: of two that say the same, the later one is the one that goes on.
+  // Items finish in their order: of two with the same content, the later one is the open one.
   for (const [item, { lanes }] of [...whole.entries()].toReversed()) {
     if (places.has(item)) continue
     const own = lanes.filter((lane) => old.has(lane))
@@ -225,7 +229,7 @@ const byOrder = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): Read
 const rowsHave = (rows: ReadonlyMap<Lane, Rows.Open>, place: number, lane: number): boolean =>
   [...rows.values()].some((row) => row[0] === place && row[1] === lane)
 
-/** Whether a text that is new would fall on one that is there. */
+/** Whether a new text would get the place of a delivered one. */
 const isTaken = (delivered: Delivered, place: number, lane: Lane): boolean => {
   if (!isText(lane)) return false
   if (Rows.isLaneFinished(delivered, place, lane.lane)) return textOf(lane) !== ""
@@ -233,14 +237,14 @@ const isTaken = (delivered: Delivered, place: number, lane: Lane): boolean => {
   return row !== undefined && row[2] !== Rows.kindOf(lane.kind)
 }
 
-/** Tells what a response that is over has beyond what was delivered, and ends what is open. */
+/** Adds the missing parts of a response that has ended, and ends all open lanes. */
 export const tellEnd = (
   telling: Telling,
   snapshot: Pick<ModelSnapshot, "items" | "status">,
   how: {
-    /** It is the last event of a stream that was read from its beginning. */
+    /** The whole is the last event of a stream that was read from its beginning. */
     readonly seen: boolean
-    /** What it has beyond was told already: what is open ends. */
+    /** The missing parts were added already: only open lanes must end. */
     readonly isTold: boolean
   }
 ): Match => {
@@ -274,13 +278,13 @@ export const tellEnd = (
       if (place !== undefined && !Rows.isFinished(telling.delivered, place)) telling.close(place)
     }
   }
-  // Each text that ends tells more of where the whole belongs: who goes on from here must not ask that again.
+  // Each text that ends changes the comparison with the whole: after a cut here, it must not be made again.
   telling.statement++
   for (const place of Rows.unfinished(telling.delivered)) telling.close(place)
   return match
 }
 
-/** Tells what a response that goes on shows already, if its places agree with what was delivered. */
+/** Adds the new parts in a snapshot of a response that is under way, if its places agree with the delivered ones. */
 export const tellProgress = (telling: Telling, { items }: Pick<ModelSnapshot, "items">): void => {
   if (telling.delivered.overflow) return
   for (const [place, item] of (byPlace(telling.delivered, items, true) === undefined ? [] : items).entries()) {

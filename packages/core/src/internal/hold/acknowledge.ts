@@ -66,15 +66,15 @@ interface Entry {
 }
 
 /**
- * Delivers updates for a consumer that acknowledges each by hand, in any order: the checkpoint is the longest prefix in
- * which all are. What pulls ahead can be done with the stream, and have left the run, long before its consumer is done
- * with the updates: `again` takes the run once more then.
+ * Delivers updates for a consumer that acknowledges each by hand, in any order: the position that is written lies after the
+ * longest prefix of acknowledged updates. An operator that pulls ahead can end the stream, and so release the run, long
+ * before its consumer has acknowledged all updates: then `again` takes the run once more.
  */
 export const manually = (options: {
   readonly held: HeldRun
   readonly isLast: IsLast
   readonly again: Effect.Effect<HeldRun, AgentError, Scope.Scope>
-  /** How many updates may be out at once. */
+  /** How many updates may be unacknowledged at once. */
   readonly most: number
   readonly updates: Stream.Stream<AgentUpdate, AgentError>
 }): Stream.Stream<Delivery, AgentError> => {
@@ -85,12 +85,12 @@ export const manually = (options: {
   let reached: AgentUpdate | undefined
   let written: AgentUpdate | undefined
 
-  // Acknowledgements that come while one of them takes the run again are written with it.
+  // One acknowledgement takes the run again; others that come meanwhile are written with it.
   const writeLate = late.withPermit(
     Effect.suspend(() => {
       const update = reached
       if (update === undefined || update === written) return Effect.void
-      // Those that come at the same time come before the run is taken.
+      // After a yield, acknowledgements that come at the same time are in `reached`.
       return Effect.scoped(
         Effect.flatMap(Effect.andThen(Effect.yieldNow, again), (taken) => {
           const latest = reached ?? update
@@ -116,7 +116,7 @@ export const manually = (options: {
       }
       if (out.length < most) room.openUnsafe()
       if (last !== undefined) reached = last
-      // What could not be written the first time is written if this is repeated.
+      // If the write failed, the caller can repeat the acknowledgement.
       if (left) return entry.reached ? writeLate : Effect.void
       if (last !== undefined) finishWith(held, isLast, last)
       return Effect.void

@@ -13,18 +13,18 @@ import type * as Observe from "./observe.ts"
 interface Options {
   readonly run: OpenRun
   readonly held: HeldLease
-  /** What this process is busy with: while a cancel is being sent, its response is. */
+  /** See `RunEngine.Context`: contains a response while its cancel is being sent. */
   readonly underWay: Set<string>
   readonly nextOf: (state: RunState) => Step
   readonly observe: (fact: NewFact) => Effect.Effect<void, Observe.ObserveError>
 }
 
 /**
- * The cancels of a held run that are being sent. Each has a fiber of its own, which ends when the provider took it, or
- * with the scope.
+ * The cancels of a held run that are being sent. Each has a fiber of its own, which ends with the scope, or once the
+ * provider has accepted the cancel.
  */
 export class Cancels {
-  /** Fires when the run must stop here: a cancel was recorded of a response that only this process can stop. */
+  /** Fires when a cancel was recorded of a response that only this process can stop. */
   readonly stopped = new Signal<void>()
   private readonly options: Options
   private readonly fork: (cancel: Effect.Effect<void>) => Fiber.Fiber<void>
@@ -35,19 +35,19 @@ export class Cancels {
     this.fork = fork
   }
 
-  /** Ends when none is being sent. */
+  /** Ends when no cancel is being sent. */
   ended(): Effect.Effect<void> {
     return Effect.suspend(() =>
       this.fibers.length === 0 ? Effect.void : Effect.flatMap(Fiber.awaitAll(this.fibers), () => this.ended())
     )
   }
 
-  /** Breaks off what is being sent. */
+  /** Interrupts the cancels that are being sent. */
   close(): Effect.Effect<void> {
     return Fiber.interruptAll(this.fibers)
   }
 
-  /** Sends those that are recorded, beside what the run does otherwise. */
+  /** Sends the recorded cancels, in fibers beside the run. */
   send(): void {
     const { held, nextOf, underWay } = this.options
     const state = held.journal.state()
@@ -56,10 +56,10 @@ export class Cancels {
       underWay.add(step.response.responseId)
       unsent.push(step.response)
     }
-    // A cancel that is answered at once must not be found again while they are looked for.
+    // A cancel that is answered at once must not be found again by this loop.
     for (const response of unsent) {
       const isOwn = state.turns.some(({ winner }) => winner?.responseId === response.responseId)
-      // A foreground response ends with the connection of whoever opened it.
+      // A foreground response ends with the connection that opened it.
       if (isOwn && !held.record.background) this.stopped.fire()
       else this.begin(response)
     }

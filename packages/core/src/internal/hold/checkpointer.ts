@@ -25,13 +25,13 @@ interface Options {
   readonly held: HeldLease
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
   readonly onFacts: () => void
-  /** The end of the run, if this state has come to it. */
+  /** The fact that ends the run, if the run ends in this state. */
   readonly endOf: (state: RunState) => NewFact | undefined
 }
 
 /**
- * What a held run has to write: the last acknowledged position, and facts. There is one writer and one write at a time; a
- * write takes the latest position and all facts that wait. What could not be written waits on.
+ * Writes the last acknowledged position and facts of a held run. There is one writer and one write at a time. A write takes
+ * the latest position and all facts that wait. Data that could not be written waits for the next write.
  */
 export class Checkpointer {
   private readonly options: Options
@@ -43,7 +43,7 @@ export class Checkpointer {
   private ordinal: number
   private isMoved = false
   private notes: ReadonlyArray<NewFact> = []
-  /** Facts that the store refused for good must not keep positions from being written. */
+  /** True after the store refused facts for good: positions are then written without them. */
   private refused = 0
   private writer: Repeated.Repeated | undefined
 
@@ -57,7 +57,7 @@ export class Checkpointer {
     this.ordinal = held.record.ordinal
   }
 
-  /** Begins to write, until the scope closes. */
+  /** Starts the writer; it stops when the scope closes. */
   begin(): Effect.Effect<void, never, Scope.Scope> {
     const { held } = this.options
     return Effect.map(
@@ -71,14 +71,14 @@ export class Checkpointer {
     )
   }
 
-  /** The last position that is acknowledged. */
+  /** The last acknowledged position. */
   position(): ContinuationToken {
     return tokenOf(this.last)
   }
 
-  /** The consumer finished with everything up to this position. */
+  /** Acknowledges all updates up to this position. */
   acknowledge(next: Position | ContinuationToken): void {
-    // A view from an early token never takes the stored position back.
+    // A stream from an early token never moves the stored position back.
     if (next === this.last || !reaches(next, this.last)) return
     this.last = next
     this.isMoved = true
@@ -92,7 +92,10 @@ export class Checkpointer {
     this.writer?.within(this.every)
   }
 
-  /** Writes decisions now, and with them another position, if nothing came that this process had not seen. */
+  /**
+   * Writes decisions at once, with another position if one is given, unless the journal has facts that this process does
+   * not know.
+   */
   decide(facts: ReadonlyArray<NewFact>, position?: ContinuationToken): Effect.Effect<Answer["outcome"], AgentError> {
     return this.one.withPermit(this.send(facts, position)).pipe(
       Effect.tap(({ outcome }) => (outcome === "written" ? this.counted(facts) : Effect.void)),
@@ -100,7 +103,7 @@ export class Checkpointer {
     )
   }
 
-  /** Writes at once what is not written yet. */
+  /** Writes at once everything that is not written yet. */
   get flush(): Effect.Effect<void, AgentError> {
     return Effect.suspend(() => {
       this.refused = 0
@@ -108,16 +111,13 @@ export class Checkpointer {
     })
   }
 
-  /** Writes what is behind, and answers after how many milliseconds to do so again. */
+  /** Writes everything that waits. Returns the milliseconds until the next write. */
   private write(): Effect.Effect<number | undefined> {
     const { held } = this.options
     return this.one.withPermit(this.writeAll()).pipe(
       Effect.catch((error) =>
         held.gone() === undefined
-          ? this.trouble.began(
-              "the position of a run could not be written, and this is tried again",
-              error.reason.message
-            )
+          ? this.trouble.began("the position of a run could not be written; this is tried again", error.reason.message)
           : Effect.void
       ),
       Effect.map(() => (held.gone() === undefined && this.isBehind() ? this.every : undefined))
@@ -138,7 +138,7 @@ export class Checkpointer {
     if (this.notes.length === this.refused) return Effect.asVoid(this.send([]))
     const waiting = this.notes.slice(this.refused)
     const end = this.options.endOf(this.options.held.journal.stateWith(waiting))
-    // What the consumer is done with comes after the end that it is done with.
+    // `Delivered` must come after the end of the run in the journal.
     const facts =
       end === undefined
         ? waiting
@@ -151,7 +151,7 @@ export class Checkpointer {
       Effect.tapError((error) => {
         if (error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void
         this.refused = this.notes.length
-        // A run that is being left has no later flush for its position.
+        // A run that is being left has no later flush that could write its position.
         return this.isMoved ? Effect.ignore(this.send([])) : Effect.void
       }),
       Effect.flatMap(({ outcome }) => {
@@ -193,7 +193,7 @@ export class Checkpointer {
     exit: Exit.Exit<Answer, LeaseLost | TokenStoreError>,
     withPosition: boolean
   ): Effect.Effect<void> {
-    // What was not written is to be written again.
+    // Facts that were not written must be written again.
     if (exit._tag === "Failure" || exit.value.outcome === "moved") this.isMoved ||= withPosition
     return this.metrics.written(begun, exit)
   }

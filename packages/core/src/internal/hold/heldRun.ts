@@ -23,29 +23,29 @@ type EndStep = Extract<Step, { readonly _tag: "End" }>
 
 type WithoutWriter<F> = F extends NewFact ? Omit<F, "by" | "incarnation"> : never
 
-/** A fact of the incarnation in force, by this process. */
+/** A fact to which the incarnation and the name of this process are added. */
 export type OwnFact = WithoutWriter<NewFact>
 
-/** How a run is taken. */
+/** Options of `acquire`. */
 interface AcquireOptions {
   readonly steal?: boolean
-  /** The store gave the run to a worker already: `before` is the clock's monotonic time when it was asked. */
+  /** A claim that took the run already. `before` is the clock's monotonic time before the claim. */
   readonly claimed?: { readonly taken: Taken; readonly before: bigint }
-  /** The attempt that this lease counted could not be given back. */
+  /** Called if the attempt that this lease counted could not be given back. */
   readonly onOwed?: (lease: LeaseOf) => void
 }
 
-/** A run in the hands of this process: its lease, its journal, and what there is to write. */
+/** A run that this process holds: its lease, its journal, and the data to write. */
 export class HeldRun {
   /** The record as it was when the lease was acquired. */
   readonly record: RunRecord
-  /** What this process is busy with: names of tries, ids of responses. */
+  /** See `RunEngine.Context`: names of requests and ids of responses. */
   readonly underWay = new Set<string>()
   /** Fires when the lease is lost. */
   readonly lost: Signal<AgentError>
   private readonly run: OpenRun
   private readonly held: Lease.HeldLease
-  /** Opened once others recorded something, for whoever waits for that. */
+  /** Open after others have recorded a fact. */
   private changed: Latch.Latch | undefined
   private checkpointer!: Checkpointer.Checkpointer
   private cancels!: Cancels.Cancels
@@ -59,7 +59,7 @@ export class HeldRun {
     this.lost = held.lost
   }
 
-  /** Begins to write, to send cancels, and to be left with its scope. */
+  /** Makes the parts of a held run, which end with its scope. */
   begin(options: AcquireOptions, inner: Scope.Closeable): Effect.Effect<void, never, Scope.Scope> {
     const { held, run, underWay } = this
     return Effect.gen({ self: this }, function* () {
@@ -90,7 +90,7 @@ export class HeldRun {
     }).pipe(Scope.provide(inner), Effect.andThen(Effect.addFinalizer(() => this.leaving.leave())))
   }
 
-  /** Others recorded something. */
+  /** Called after others have recorded a fact. */
   moves(): void {
     this.changed?.openUnsafe()
     this.changed = undefined
@@ -102,7 +102,7 @@ export class HeldRun {
   }
 
   private endStep(state: RunState): EndStep | undefined {
-    // A response that nobody waits for is cancelled also after the end.
+    // A loose response is cancelled after the end of the run too.
     const busy = new Set([...this.underWay, ...state.loose.map(({ responseId }) => responseId)])
     const step = this.nextOf(state, busy)
     return step._tag === "End" ? step : undefined
@@ -121,17 +121,17 @@ export class HeldRun {
     return this.held.journal.facts
   }
 
-  /** What comes next, beside what this process is busy with. */
+  /** The next step, beside the work that is under way in this process. */
   next(): Step {
     return this.nextOf(this.state())
   }
 
-  /** How the run ends if this is recorded too; undefined if it goes on. */
+  /** The step that ends the run if this fact is recorded too; undefined if the run goes on. */
   endWith(fact: OwnFact): EndStep | undefined {
     return this.endStep(this.held.journal.stateWith([this.own(fact)]))
   }
 
-  /** The request that opens the first turn, from the caller's input or the store's: undefined if neither is there. */
+  /** The request that opens the first turn, from the caller's input or the store's; undefined without either. */
   firstRequest(): Effect.Effect<ModelRequest | undefined, AgentError> {
     const { held, run } = this
     return run.request !== undefined || held.input === undefined
@@ -139,17 +139,17 @@ export class HeldRun {
       : requestFrom(run, held.input)
   }
 
-  /** How this run's attempt, and what is left to do, is released. By default as `next` says. */
+  /** Sets options for the release of this run. By default they follow from `next`. */
   leaveAs(how: Partial<ReleaseOptions>): void {
     this.leaving.as(how)
   }
 
-  /** If this run is work when it is left, it is so after this long at the earliest. */
+  /** If this run is due after its release, this is the shortest time until then. */
   leaveNotBefore(pause: Duration.Duration): void {
     this.leaving.notBefore(pause)
   }
 
-  /** The last position that is acknowledged. */
+  /** The last acknowledged position. */
   position(): ContinuationToken {
     return this.checkpointer.position()
   }
@@ -163,7 +163,7 @@ export class HeldRun {
     this.checkpointer.note(this.own(fact))
   }
 
-  /** Writes decisions now, unless others recorded something that this process had not seen. */
+  /** Writes decisions at once, unless the journal has facts that this process does not know. */
   decide(facts: ReadonlyArray<OwnFact>, position?: ContinuationToken): Effect.Effect<Answer["outcome"], AgentError> {
     return this.checkpointer.decide(
       facts.map((fact) => this.own(fact)),
@@ -171,7 +171,7 @@ export class HeldRun {
     )
   }
 
-  /** Records something that was seen, whether or not the lease is still held, and keeps at it while the store is away. */
+  /** Records an observation, even if the lease is lost, and repeats that while the store cannot be reached. */
   observe(fact: NewFact): Effect.Effect<void, Observe.ObserveError> {
     return Effect.suspend(() => {
       const { journal } = this.held
@@ -182,17 +182,17 @@ export class HeldRun {
     })
   }
 
-  /** Adds what every fact of this process says. */
+  /** Adds the incarnation and the name of this process to a fact. */
   own(fact: OwnFact): NewFact {
     return { ...fact, incarnation: this.state().incarnation, by: this.held.lease.owner } as NewFact
   }
 
-  /** Writes at once what is not written yet. */
+  /** Writes at once everything that is not written yet. */
   get flush(): Effect.Effect<void, AgentError> {
     return this.checkpointer.flush
   }
 
-  /** Opens a new incarnation of the run at this turn, unless others recorded something. */
+  /** Begins a new incarnation of the run at this turn, unless the journal has facts that this process does not know. */
   retry(turn: number): Effect.Effect<Answer["outcome"], AgentError> {
     const { agent, runId } = this.record
     const { fence, owner } = this.held.lease
@@ -202,19 +202,19 @@ export class HeldRun {
     )
   }
 
-  /** Forgets the run; false if something that it bought would be forgotten with it. */
+  /** Removes the run from the store; false if a bought response would be lost with it. */
   forget(options: { readonly force: boolean }): Effect.Effect<boolean, AgentError> {
     return Effect.mapError(this.run.store.remove(this.held.lease, options), (error) =>
       errorOf(this.run)(error._tag === "LeaseLost" ? error : new StoreFailed({ error }))
     )
   }
 
-  /** A name for a request that no other request has. */
+  /** Makes a unique name for a request. */
   nextTry(): string {
     return `${this.held.lease.fence}.${++this.tries}`
   }
 
-  /** Sends the cancels that are recorded, beside what the run does otherwise. */
+  /** Sends the recorded cancels, in fibers beside the run. */
   sendCancels(): void {
     this.cancels.send()
   }
@@ -224,17 +224,17 @@ export class HeldRun {
     return this.cancels.ended()
   }
 
-  /** Fires when the run must stop here: a cancel was recorded of a response that only this process can stop. */
+  /** Fires when a cancel was recorded of a response that only this process can stop. */
   get stopped(): Signal<void> {
     return this.cancels.stopped
   }
 
-  /** Ends when others heard something of the run. */
+  /** Ends when others have written something of the run. */
   get woken(): Effect.Effect<void> {
     return this.held.woken
   }
 
-  /** Why this process may not go on, if it may not. */
+  /** The error with which this process lost the run; undefined while it may go on. */
   gone(): AgentError | undefined {
     return this.held.gone()
   }
@@ -244,20 +244,22 @@ export class HeldRun {
     return this.lost.whenFired(Effect.fail)
   }
 
-  /** Ends when others recorded something. */
+  /** Ends when others have recorded a fact. */
   get moved(): Effect.Effect<void> {
     return Effect.suspend(() => (this.changed ??= Latch.makeUnsafe(false)).await)
   }
 
-  /** False while the run is held; when it is being left, waits until it was, and is true then. */
+  /** False while the run is held. While the run is being left, this waits for the end of that, and is true then. */
   get left(): Effect.Effect<boolean> {
     return Effect.suspend(() => this.leaving.left())
   }
 }
 
-/** Takes a run for the scope. When the scope closes, writes what is not written yet, and gives the run back. */
+/**
+ * Takes a run for the scope. When the scope closes, everything that is not written yet is written, and the run is released.
+ */
 export const acquire = (run: OpenRun, options: AcquireOptions = {}): Effect.Effect<HeldRun, AgentError, Scope.Scope> =>
-  // Only the lease can be waited for: between getting it and being able to give it back nothing may come.
+  // Only the wait for the lease is interruptible: between getting the lease and the finalizer nothing may interrupt.
   Effect.uninterruptibleMask((restore) => make(run, options, restore))
 
 const make = Effect.fnUntraced(function* (
@@ -265,7 +267,7 @@ const make = Effect.fnUntraced(function* (
   options: AcquireOptions,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<HeldRun, AgentError, Scope.Scope> {
-  // The lease is renewed until the run is left: what runs in its scope ends after the last write.
+  // The inner scope ends after the last write, so that the lease is renewed until then.
   const inner = yield* Scope.make()
   let taken: HeldRun | undefined
   const { claimed } = options
@@ -288,7 +290,7 @@ const make = Effect.fnUntraced(function* (
   return taken
 })
 
-/** The fact that a step to an end writes. */
+/** The fact of an `End` step. */
 export const endedBy = ({ error, reason, status, unresolved }: EndStep): OwnFact => ({
   _tag: "Ended",
   status,

@@ -5,10 +5,10 @@ import type { RunId } from "../../Run.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import * as Wakeups from "./wakeups.ts"
 
-/** Ends a wait early if something came for a run: during the wait, or since the last one. */
+/** Ends a wait early if a hint for the run came, during the wait or since the last one. */
 export type Hint = <A>(wait: Effect.Effect<A>, early: A) => Effect.Effect<A>
 
-/** Hints about a run, for as long as the scope lasts. */
+/** Hints for a run, as long as the scope lasts. */
 export const hear = Effect.fnUntraced(function* (
   store: TokenStore["Service"],
   id: RunId

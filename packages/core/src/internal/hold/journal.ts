@@ -1,7 +1,7 @@
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 
-/** The journal of a run as far as this process has seen it: always the beginning of the one in the store. */
+/** The journal of a run as far as this process has seen it: always a prefix of the journal in the store. */
 export class Journal {
   readonly incarnation: number
   private known: ReadonlyArray<Fact>
@@ -16,12 +16,12 @@ export class Journal {
     return this.known
   }
 
-  /** How many facts are known. */
+  /** The number of known facts. */
   get seen(): number {
     return this.known.length
   }
 
-  /** Takes in what a store answered to `seen`; tells whether something new was in it. */
+  /** Adds the facts that a store returned for `seen`. Returns whether there were new ones. */
   merge(seen: number, facts: ReadonlyArray<Fact>): boolean {
     if (seen + facts.length <= this.known.length) return false
     this.known = [...this.known.slice(0, seen), ...facts]
@@ -33,7 +33,7 @@ export class Journal {
     return (this.folded ??= RunState.fold({ incarnation: this.incarnation, journal: this.known }))
   }
 
-  /** What the run would be with these facts. */
+  /** The state of the run with these facts added. */
   stateWith(facts: ReadonlyArray<NewFact>): RunState.RunState {
     if (facts.length === 0) return this.state()
     const added = facts.map((fact): Fact => ({ ...fact, at: 0 }))

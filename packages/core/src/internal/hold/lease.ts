@@ -27,26 +27,26 @@ const shortest = Duration.millis(10)
 export const timeOf = ({ leaseTime }: Pick<RunPolicy, "leaseTime">): Duration.Duration =>
   Duration.clamp(leaseTime, { minimum: shortest, maximum: longest })
 
-/** How often what must not be forgotten is tried again. */
+/** How often an operation is repeated that must not be given up. */
 export const persistently = Schedule.spaced("100 millis")
 
-/** How a run is left: see `ReleaseOptions`. */
+/** The options of a release that depend on the state of the run. */
 type Rest = Pick<ReleaseOptions, "due" | "parked">
 
-/** How a run is held. */
+/** Options of `acquire` and `take`. */
 export interface Options {
   readonly store: TokenStore["Service"]
   readonly runId: RunId
   readonly policy: RunPolicy
   readonly steal: boolean
-  /** When a run like this is work again, if it is left at once. */
+  /** When the run is due again, or why it is parked, if it is released at once. */
   readonly rest: (record: RunRecord) => Rest
-  /** Facts came that this process had not seen. */
+  /** Called when a renewal returned new facts. */
   readonly onFacts: () => void
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
 }
 
-/** The right of this process to advance a run: acquired, renewed, and at some time released or lost. */
+/** The lease of this process on a run: acquired, renewed, and at last released or lost. */
 export class HeldLease {
   readonly lease: Lease
   /** The record as it was when the lease was acquired. */
@@ -60,10 +60,10 @@ export class HeldLease {
   private readonly clock: Clock.Clock
   private readonly trouble: Trouble
   private leaseEnd: bigint
-  /** Open if others wrote something of the run that nobody here has looked for yet. */
+  /** Open if others have written something of the run since `woken` last ended. */
   private readonly news = Latch.makeUnsafe(false)
   private lostBy: AgentError | undefined
-  /** What the last renewal failed with, if it did. */
+  /** The error of the last renewal, if it failed. */
   private failure: TokenStoreError | undefined
 
   constructor(options: Options, clock: Clock.Clock, leaseEnd: bigint, { input, lease, record }: Taken) {
@@ -81,30 +81,30 @@ export class HeldLease {
     return { runId: this.record.runId, agent: this.record.agent }
   }
 
-  /** Why this process may not go on, if it may not. */
+  /** The error with which the lease was lost; undefined while it is held. */
   gone(): AgentError | undefined {
     if (this.lostBy === undefined && this.clock.monotonicTimeNanosUnsafe() >= this.leaseEnd) this.runOut()
     return this.lostBy
   }
 
-  /** Says that the lease is lost, for the first reason that is given. */
+  /** Marks the lease as lost. The first error is kept. */
   lose(error: AgentError): AgentError {
     const lostBy = (this.lostBy ??= error)
     this.lost.fire(lostBy)
     return lostBy
   }
 
-  /** Others wrote something of the run. */
+  /** Called when others have written something of the run. */
   heard(): void {
     this.news.openUnsafe()
   }
 
-  /** Ends when others wrote something of the run: now, or since this ended last. */
+  /** Ends when others have written something of the run, now or since this last ended. */
   get woken(): Effect.Effect<void> {
     return Effect.tap(this.news.await, this.news.close)
   }
 
-  /** The store took the lease back. */
+  /** Called once the store has released the lease. */
   released(): Effect.Effect<void> {
     return this.trouble.ended()
   }
@@ -115,7 +115,7 @@ export class HeldLease {
     this.lose(errorOf(failure === undefined ? new LeaseLost({ runId }) : new StoreFailed({ error: failure })))
   }
 
-  /** Renews the lease, and answers after how many milliseconds to do so again. */
+  /** Renews the lease. Returns the milliseconds until the next renewal; undefined if the lease is lost. */
   renew(): Effect.Effect<number | undefined> {
     const { clock, journal, lease, leaseEnd, options } = this
     const ttl = timeOf(options.policy)
@@ -151,7 +151,7 @@ export class HeldLease {
     }
     return Effect.as(
       this.trouble.began(
-        "the lease of a run could not be renewed, and this is tried again until the lease ends",
+        "the lease of a run could not be renewed; this is tried again until the lease ends",
         error?.message ?? "the store did not answer in time"
       ),
       Math.min(Number(left) / 1e6, 1000, ttl / 10)
@@ -159,7 +159,7 @@ export class HeldLease {
   }
 }
 
-/** Acquires a lease and renews it until the scope closes. Whoever holds it releases it. */
+/** Acquires a lease and renews it until the scope closes. The caller must release it. */
 export const acquire = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<HeldLease, AgentError, Scope.Scope> {
@@ -167,7 +167,7 @@ export const acquire = Effect.fnUntraced(function* (
   const owner = yield* ownerOf(policy)
   const clock = yield* Clock.Clock
   const ttl = timeOf(policy)
-  // The lease runs from before the request: the store may have granted it long before the answer came.
+  // The lease counts from before the request: the store may have granted it long before the answer came.
   const leaseEnd = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(ttl)
   const acquired = yield* store.acquire(runId, { owner, ttl, steal }).pipe(
     Effect.onExit((exit) => {
@@ -179,7 +179,7 @@ export const acquire = Effect.fnUntraced(function* (
   return yield* keep(new HeldLease(options, clock, leaseEnd, acquired))
 })
 
-/** Holds a lease that was given already, `before` as the clock's monotonic time was when it was asked for. */
+/** Holds a lease that a claim took. `before` is the clock's monotonic time before the claim. */
 export const take = Effect.fnUntraced(function* (
   options: Options,
   taken: Taken,
@@ -189,7 +189,7 @@ export const take = Effect.fnUntraced(function* (
   return yield* keep(new HeldLease(options, yield* Clock.Clock, leaseEnd, taken))
 })
 
-/** Renews a lease until the scope closes: in time, and at once if something came for its run. */
+/** Renews a lease until the scope closes: in time, and at once after a hint for its run. */
 const keep = Effect.fnUntraced(function* (held: HeldLease): Effect.fn.Return<HeldLease, never, Scope.Scope> {
   const { policy, runId, store } = held.options
   const renewal = yield* Repeated.make(
@@ -211,13 +211,13 @@ const keep = Effect.fnUntraced(function* (held: HeldLease): Effect.fn.Return<Hel
   return held
 })
 
-/** A name for the owner of a lease. Two leases are never one, though the worker is the same. */
+/** Makes a name for the owner of one lease. Two leases of a worker have different owners. */
 export const ownerOf = Effect.fnUntraced(function* ({ workerName }: Pick<RunPolicy, "workerName">) {
   const { host, pid } = yield* ProcessProbe
   return `${workerName ?? `${host}:${pid}`}/${yield* freshId}`
 })
 
-/** Whether the store gave the lease is not known: it would stand there until its time is over. */
+/** Releases a lease that the store may have granted: otherwise it would block the run until its time is over. */
 const giveBack = ({ policy, rest, runId, store }: Options, owner: string): Effect.Effect<void> =>
   store.acquire(runId, { owner, ttl: timeOf(policy) }).pipe(
     Effect.flatMap(({ lease, record }) =>
@@ -229,6 +229,6 @@ const giveBack = ({ policy, rest, runId, store }: Options, owner: string): Effec
     Effect.ignore
   )
 
-/** Whether the store said that it did not give the lease. */
+/** Whether the store said that it did not grant the lease. */
 const isRefusal = (reason: Cause.Reason<{ readonly _tag: string }>): boolean =>
   Cause.isFailReason(reason) && (reason.error._tag === "RunLeased" || reason.error._tag === "RunNotFound")

@@ -17,14 +17,14 @@ interface Options {
   readonly held: Lease.HeldLease
   readonly checkpointer: Checkpointer
   readonly cancels: Cancels
-  /** What runs while the run is held: the lease is renewed in it until the run is left. */
+  /** The scope of everything that runs while the run is held, the renewal of the lease included. */
   readonly inner: Scope.Closeable
-  /** Whether the lease counted an attempt, and who is told if it could not be given back. */
+  /** Whether the lease counted an attempt. `onOwed` is called if that could not be given back. */
   readonly attempt: boolean
   readonly onOwed: ((lease: LeaseOf) => void) | undefined
 }
 
-/** How a held run is left: the last write, the release, and what becomes of them if the store is away. */
+/** Leaves a held run: the last write and the release, which are repeated while the store cannot be reached. */
 export class Leaving {
   private readonly options: Options
   private readonly hasLeft = new Signal<void>()
@@ -37,27 +37,27 @@ export class Leaving {
     this.options = options
   }
 
-  /** How this run's attempt, and what is left to do, is released. By default as the journal says. */
+  /** Sets options for the release. By default they follow from the journal. */
   as(how: Partial<ReleaseOptions>): void {
     this.how = { ...this.how, ...how }
   }
 
-  /** If the run is work when it is left, it is so after this long at the earliest. */
+  /** If the run is due after its release, this is the shortest time until then. */
   notBefore(pause: Duration.Duration): void {
     this.pause = pause
   }
 
-  /** False while the run is held; when it is being left, waits until it was, and is true then. */
+  /** False while the run is held. While the run is being left, this waits for the end of that, and is true then. */
   left(): Effect.Effect<boolean> {
     return this.isLeaving ? this.hasLeft.whenFired(() => Effect.succeed(true)) : Effect.succeed(false)
   }
 
-  /** Writes what is not written yet, and gives the run back, within the time that leaving may take. */
+  /** Writes everything that is not written yet, and releases the run, within `closeTimeout`. */
   leave(): Effect.Effect<void> {
     const { attempt, cancels, held, inner, onOwed, run } = this.options
     const { closeTimeout } = run.policy
     return this.lastWrite().pipe(
-      // A cancel that is being sent gets some of the time, and the release what is left.
+      // A cancel that is being sent gets half of the time, and the release the rest.
       Effect.andThen(Effect.timeoutOption(cancels.ended(), Duration.times(closeTimeout, 0.5))),
       Effect.andThen(Effect.suspend(() => this.giveBack())),
       Effect.interruptible,
@@ -67,7 +67,7 @@ export class Leaving {
           Effect.andThen(
             Metric.update(Instruments.finalWritesFailed(this.attributes()), 1),
             this.warn(
-              "a run could not be left in time: its lease ends by itself, and its last updates may come again",
+              "a run could not be released in time; its lease ends by itself, and its last updates may come again",
               {
                 message: `the store did not take the last write within ${Duration.format(closeTimeout)}`
               }
@@ -110,7 +110,7 @@ export class Leaving {
         Effect.andThen(
           Metric.update(Instruments.finalWritesFailed(this.attributes()), 1),
           this.warn(
-            "the last position of a run could not be written: its updates since the last write come again",
+            "the last position of a run could not be written; its updates since the last write come again",
             error
           )
         )
@@ -134,7 +134,7 @@ export class Leaving {
         this.isReleased = true
         return held.released()
       }),
-      Effect.catch((error) => this.warn("the lease of a run could not be released, and ends by itself", error))
+      Effect.catch((error) => this.warn("the lease of a run could not be released; it ends by itself", error))
     )
   }
 }

@@ -6,12 +6,12 @@ import type { OpenRun } from "../run/openRun.ts"
 import { persistently } from "./lease.ts"
 import { Trouble } from "../telemetry/trouble.ts"
 
-/** Why something that was seen could not be recorded. */
+/** The errors of `observe`. */
 export type ObserveError = Gone | TokenStoreError
 
 /**
- * Records something that was seen, without a lease, and keeps at it while the store is away: for as long as the caller
- * waits. Answers the facts from number `seen` on.
+ * Records an observation without a lease, and repeats that while the store cannot be reached, until the caller interrupts
+ * it. Returns the facts from number `seen` on.
  */
 export const record = (
   { agent, runId, store }: Pick<OpenRun, "agent" | "runId" | "store">,
@@ -23,7 +23,7 @@ export const record = (
     return store.record(runId, fact, seen).pipe(
       Effect.tapError((error) =>
         error.isRetryable
-          ? trouble.began("what was seen of a run could not be recorded, and this is tried again", error.message)
+          ? trouble.began("a fact about a run could not be recorded; this is tried again", error.message)
           : Effect.void
       ),
       Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),

@@ -6,9 +6,9 @@ import type * as Scope from "effect/Scope"
 import { Deadline, type Deadlines, deadlines } from "../primitives/deadlines.ts"
 import { Trouble } from "../telemetry/trouble.ts"
 
-/** Work that is done again and again, without a fiber between the times. */
+/** Repeated work, without a fiber between two repetitions. */
 export interface Repeated {
-  /** Does it in so many milliseconds at the latest. */
+  /** Does the work after at most this many milliseconds. */
   readonly within: (millis: number) => void
 }
 
@@ -22,9 +22,9 @@ class Repetition extends Deadline implements Repeated {
   private readonly annotations: Readonly<Record<string, string>>
   private fiber: Fiber.Fiber<number | undefined> | undefined
   private isClosed = false
-  /** In how many milliseconds it is done, from when that was said. */
+  /** The milliseconds after which the work is done, from the time at which they were set. */
   private wait = Number.POSITIVE_INFINITY
-  /** The same, for the time after the one that is under way. */
+  /** The same for the repetition after the one that is under way. */
   private again = Number.POSITIVE_INFINITY
   private trouble: Trouble | undefined
 
@@ -39,7 +39,7 @@ class Repetition extends Deadline implements Repeated {
   within(millis: number): void {
     if (this.isClosed) return
     if (this.fiber !== undefined) this.again = Math.min(this.again, millis)
-    // What is said later for as long comes later. This is asked for each update.
+    // A later call with the same time changes nothing. This function is called for each update.
     else if (this.slot === -1 || millis < this.wait) {
       this.wait = millis
       this.watch.by(this, onGrid(this.watch.now() + millis, millis))
@@ -57,7 +57,7 @@ class Repetition extends Deadline implements Repeated {
     })
   }
 
-  /** What died is done again as if it had been done. */
+  /** Work that died is repeated as if it had succeeded. */
   private after(exit: Exit.Exit<number | undefined>): number | undefined {
     if (Exit.isSuccess(exit)) {
       if (this.trouble !== undefined) this.fork(this.trouble.ended())
@@ -66,7 +66,7 @@ class Repetition extends Deadline implements Repeated {
     if (!this.isClosed) {
       this.trouble ??= new Trouble(this.annotations)
       this.fork(
-        this.trouble.began("work in the background of a run died, and this is tried again", Cause.pretty(exit.cause))
+        this.trouble.began("work in the background of a run died; this is tried again", Cause.pretty(exit.cause))
       )
     }
     return this.wait
@@ -80,9 +80,9 @@ class Repetition extends Deadline implements Repeated {
 }
 
 /**
- * Does the work after `first` milliseconds, if given, and again after as many as it answers; until the scope closes, which
- * interrupts it. Work that dies is told in the log, and done again after as long as before. Times are on a grid, so that
- * what many runs have to do is done together.
+ * Does the work after `first` milliseconds, if given, and again after as many as it returns, until the scope closes and
+ * interrupts it. If the work dies, that is logged, and the work is repeated after the same time as before. Times lie on a
+ * grid, so that the work of many runs is done together.
  */
 export const make = Effect.fnUntraced(function* (
   work: Work,
@@ -99,6 +99,6 @@ export const make = Effect.fnUntraced(function* (
   return repetition
 })
 
-// Rounded down, so that what must be done by a time is. Short times are kept as they are.
+// Times are rounded down, so that the work is done in time. Short times are not rounded.
 const grid = 10
 const onGrid = (at: number, millis: number): number => (millis < 2 * grid ? at : Math.floor(at / grid) * grid)

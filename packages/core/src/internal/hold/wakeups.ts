@@ -13,10 +13,10 @@ type Store = TokenStore["Service"]
 type Work = Extract<Wakeup, { _tag: "Work" }>
 type Context = Context.Context<never>
 
-/** Hears again after this long if the store cannot be heard. */
+/** The pause before the hints are read again after a failure. */
 const again = Duration.seconds(1)
 
-/** The hints of a store, heard once for all who wait for some: as long as anybody does. */
+/** The hints of a store, read once for all listeners, as long as there is one. */
 export class Wakeups {
   private readonly store: Store
   private readonly runs = new Map<RunId, Set<(by: string | undefined) => void>>()
@@ -29,7 +29,10 @@ export class Wakeups {
     this.context = context
   }
 
-  /** Calls when something came for a run, with who wrote it if that is known; until this is taken back. */
+  /**
+   * Calls the listener at each hint for a run, with the name of the writer if it is known. Returns a function that removes
+   * it.
+   */
   onRun(id: RunId, listener: (by: string | undefined) => void): () => void {
     const listeners = this.runs.get(id) ?? new Set()
     this.runs.set(id, listeners.add(listener))
@@ -41,7 +44,7 @@ export class Wakeups {
     }
   }
 
-  /** Calls when there may be work; until this is taken back. */
+  /** Calls the listener when runs may be due. Returns a function that removes it. */
   onWork(listener: (work: Work) => void): () => void {
     this.workers.add(listener)
     this.listen()
@@ -61,7 +64,10 @@ export class Wakeups {
       })
     ).pipe(
       Effect.catch((error) =>
-        trouble.began("hints of the store cannot be heard, and work is found by looking for it", error.message)
+        trouble.began(
+          "the hints of the store cannot be read; this is tried again, and workers find runs without hints meanwhile",
+          error.message
+        )
       ),
       Effect.andThen(Effect.sleep(again)),
       Effect.forever
@@ -86,12 +92,12 @@ export class Wakeups {
 
 const known = new WeakMap<Store, Wakeups>()
 
-/** The hints of this store. */
+/** The shared hints of this store. */
 export const of = (store: Store): Effect.Effect<Wakeups> =>
   Effect.map(Effect.all([Clock.Clock, Logger.CurrentLoggers]), ([clock, loggers]) => {
     const found = known.get(store)
     if (found !== undefined) return found
-    // With little else: whoever listens first must not lend its services to all others.
+    // With few services only: the first listener must not lend its services to all others.
     const made = new Wakeups(store, Context.make(Clock.Clock, clock).pipe(Context.add(Logger.CurrentLoggers, loggers)))
     known.set(store, made)
     return made

@@ -19,8 +19,8 @@ const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([
 )
 
 /**
- * Cancels a response at the provider, and answers what is to be recorded of it. Without a `schedule` it keeps at it until
- * the provider took the cancel, for as long as the caller waits.
+ * Cancels a response at the provider, and returns the facts to record. Without a `schedule` it repeats the cancel until the
+ * provider accepts it, or until the caller interrupts it.
  */
 export const sendCancel = (
   run: Pick<OpenRun, "agent" | "isExternal" | "model" | "policy" | "runId">,
@@ -32,7 +32,7 @@ export const sendCancel = (
   const trouble = new Trouble({ runId: run.runId, agent: run.agent.name, responseId })
   const sent: NewFact = { _tag: "CancelSent", incarnation, by, responseId }
 
-  // What is over cannot be cancelled, and providers have many words for that.
+  // Providers refuse to cancel a response that has ended, with many different errors. A retrieval shows whether it has.
   const settled = (error: AiError.AiError): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> =>
     model.retrieve(responseId).pipe(
       Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
@@ -48,16 +48,17 @@ export const sendCancel = (
   return model.cancel(responseId).pipe(
     Effect.as<ReadonlyArray<NewFact>>([sent]),
     Effect.catchTags({
-      // It may be the word of a gateway only.
-      ResponseGone: () => settled(failure("a cancel is answered as if the response were not there, and yet it runs")),
+      // The answer may come from a gateway only.
+      ResponseGone: () =>
+        settled(failure("the provider answered the cancel with 'not found', but the response is still running")),
       AiError: (error) => (error.isRetryable ? Effect.fail(error) : settled(error))
     }),
     Effect.timeoutOrElse({
       duration: run.policy.idleTimeout,
-      orElse: () => Effect.fail(failure("a cancel is not answered"))
+      orElse: () => Effect.fail(failure("the provider did not answer the cancel"))
     }),
     Effect.tapError((error) =>
-      trouble.began("the provider did not take the cancel of a response, and this is tried again", error.message)
+      trouble.began("the provider did not accept the cancel of a response; this is tried again", error.message)
     ),
     Effect.retry(schedule === undefined ? untilTaken : Backoff.patiently(schedule)),
     Effect.tap(() => trouble.ended())

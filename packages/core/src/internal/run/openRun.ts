@@ -29,33 +29,33 @@ import { bytesOf, firstRequest, invalid, promptOf } from "./task.ts"
 import { typedModel } from "../ports/typedModel.ts"
 import { typedStore } from "../ports/typedStore.ts"
 
-/** Which tool calls the caller runs: all of them, as an agent has no tools yet. */
+/** Whether the caller runs a tool call: always, as agents have no tools yet. */
 const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
   defaultValue: () => () => true
 })
 
-/** A run that a verb works on, with the services it was found through. */
+/** A run on which a verb works, with the services that it needs. */
 export interface OpenRun {
   readonly agent: Agent
   readonly runId: RunId
   readonly record: RunRecord
   readonly isExternal: (name: string) => boolean
-  /** Whether tokens leave this process sealed, and are accepted as objects only if it made them. */
+  /** Whether a codec seals tokens: a token object is then accepted only if this process made it. */
   readonly sealed: boolean
-  /** What is known of the run beside its record, for errors: the response that it is at. */
+  /** The current response of the run, for errors. */
   readonly known: { responseId: string | undefined }
   readonly model: BackgroundModel["Service"]
   readonly store: TokenStore["Service"]
   readonly policy: RunPolicy
-  /** What opens the run's response; only who has the input has it. */
+  /** The request that opens the run; present only if the caller gave the input. */
   readonly request?: ModelRequest
-  /** The position to go on from, where the caller named one. */
+  /** The position to go on from, if the caller gave one. */
   readonly from?: ContinuationToken
 }
 
 const maxNameBytes = 64
 
-/** Says in an error which agent, and which run if it is known, was asked for. */
+/** Turns a reason into an error that names the agent, and the run if it is known. */
 export const named = (agent: Agent, runId?: RunId) =>
   Effect.mapError(
     ({ reason }: AgentError) => new AgentError({ ...(runId === undefined ? {} : { runId }), agent: agent.name, reason })
@@ -77,7 +77,7 @@ export const storeFailed =
   (error: TokenStoreError): AgentError =>
     errorOf(run)(new StoreFailed({ error }))
 
-/** What the next step of this run depends on. */
+/** The context in which `decide` chooses the next step of a run. */
 export const contextOf = (
   run: Pick<OpenRun, "policy" | "request">,
   { background, handled, input }: Pick<RunRecord, "background" | "handled" | "input">
@@ -88,12 +88,12 @@ export const contextOf = (
   background
 })
 
-/** When a run like this is work again, and why workers must leave it alone if they must. */
+/** When a run is due again after its release, or why it is parked. */
 export const restOf = (
   { policy }: Pick<OpenRun, "policy">,
   record: Pick<RunRecord, "background" | "handled" | "incarnation" | "input" | "journal">
 ): { readonly due: Duration.Duration; readonly parked?: string } => {
-  // Whoever comes next has the input only if the store keeps it.
+  // The next worker has the input only if the store keeps it.
   const step = RunEngine.decide(RunState.fold(record), contextOf({ policy }, record))
   if (step._tag === "Over") return { due: Duration.infinity }
   if (step._tag !== "Wait") return { due: Duration.zero }
@@ -102,12 +102,13 @@ export const restOf = (
       return {
         due: Duration.infinity,
         parked:
-          "A request that opens its response was sent but never answered: open it again with Agent.retry, or discard it."
+          "A request to the provider was sent but never answered. Open the run again with Agent.retry, or use Runs.discard."
       }
     case "input":
       return {
         due: Duration.infinity,
-        parked: "It was recorded, but never opened at the provider: start it again with its input, or discard it."
+        parked:
+          "The run was recorded, but never opened at the provider. Start it again with its input, or use Runs.discard."
       }
     default:
       return { due: Duration.infinity }
@@ -118,13 +119,13 @@ export const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
   Effect.fromResult(
     Result.mapError(Schema.decodeUnknownResult(RunId)(runId), () =>
       invalid(
-        `A run id is a text of 1 to ${maxRunIdBytes} bytes without slashes and control characters. ` +
-          `Shorten or hash what you have.`
+        `A run id must be a text of 1 to ${maxRunIdBytes} bytes without slashes and control characters. ` +
+          `Shorten or hash the given one.`
       )
     )
   )
 
-/** The request that opens the first turn of a run whose input the store keeps. */
+/** Makes the request that opens the first turn of a run from the input in the store. */
 export const requestFrom = (run: OpenRun, input: string): Effect.Effect<ModelRequest, AgentError> =>
   promptOf(input).pipe(
     Effect.map((prompt) => firstRequest(run.agent, run.record, prompt)),
@@ -134,7 +135,7 @@ export const requestFrom = (run: OpenRun, input: string): Effect.Effect<ModelReq
     })
   )
 
-/** Fails if another version of the agent started the run and the policy forbids to continue it. */
+/** Fails if another version of the agent started the run, unless the policy allows that. */
 export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> => {
   const { agent, policy, record } = run
   return agent.version === record.agentVersion ||
@@ -146,14 +147,14 @@ export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> => {
       )
 }
 
-/** Why a model cannot open responses of a run, if it cannot. */
+/** The reason for which a model cannot open responses of a run; undefined if it can. */
 export const unableOf = (
   { capabilities, model, provider }: BackgroundModel["Service"],
   background: boolean
 ): BackgroundUnsupported | undefined =>
   background && !capabilities.background ? new BackgroundUnsupported({ provider: `${provider} ${model}` }) : undefined
 
-/** Fails if the run is to be opened, and was recorded as one that the model cannot run. */
+/** Fails if the run must still be opened, and its model cannot do that. */
 export const checkModel = (run: OpenRun): Effect.Effect<void, AgentError> => {
   const unable = unableOf(run.model, run.record.background)
   return unable === undefined || RunEngine.decide(RunState.fold(run.record), contextOf(run, run.record))._tag !== "Open"
@@ -161,7 +162,7 @@ export const checkModel = (run: OpenRun): Effect.Effect<void, AgentError> => {
     : Effect.fail(errorOf(run)(unable))
 }
 
-/** What runs are worked on with, of any agent. */
+/** The services that all runs need, whatever their agent. */
 const services = Effect.gen(function* () {
   const model = yield* typedModel
   const store = yield* typedStore
@@ -171,11 +172,11 @@ const services = Effect.gen(function* () {
   return { model, store, policy, isExternal, sealed }
 })
 
-/** The response that a run is at, as far as its record tells. */
+/** The current response of a run according to its record. */
 export const lastResponse = (record: RunRecord): string | undefined =>
   RunState.winners(RunState.fold(record)).at(-1)?.responseId
 
-/** Makes runs of records that were read already. */
+/** Makes an `OpenRun` of a record that was read already. */
 export const known = Effect.map(services, (found) => (agent: Agent, record: RunRecord): OpenRun => ({
   ...found,
   agent,
@@ -184,14 +185,14 @@ export const known = Effect.map(services, (found) => (agent: Agent, record: RunR
   known: { responseId: lastResponse(record) }
 }))
 
-/** Fails if an agent cannot have runs. */
+/** Fails if the name of an agent cannot be used. */
 export const checkAgent = (agent: Agent): Effect.Effect<void, AgentError> =>
-  // A name is part of every token, where JSON would write a control character with six bytes.
+  // The name is a part of every token, in which JSON writes a control character with six bytes.
   agent.name === "" || bytesOf(agent.name) > maxNameBytes || /\p{Cc}/u.test(agent.name)
-    ? Effect.fail(invalid(`An agent's name is a text of 1 to ${maxNameBytes} bytes without control characters.`))
+    ? Effect.fail(invalid(`An agent's name must be a text of 1 to ${maxNameBytes} bytes without control characters.`))
     : Effect.void
 
-/** What a run of this agent is found and worked on with. */
+/** The services and settings for runs of this agent. */
 export const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
   yield* checkAgent(agent)
   const seen: OpenRun["known"] = { responseId: undefined }
@@ -205,14 +206,12 @@ const readToken = Effect.fnUntraced(function* (agent: Agent, given: Continuation
     Effect.fail(new TokenInvalid({ kind, description }))
   const read = Effect.gen(function* () {
     if (typeof given === "string") return yield* decodeToken(given)
-    if (!isToken(given)) return yield* invalidToken("malformed", "it is not one of Baton's")
-    // What came as JSON went past the codec, which would have refused it.
+    if (!isToken(given))
+      return yield* invalidToken("malformed", "it was not made by Baton. Give a token of an update or a response")
+    // An object from JSON has bypassed the codec, which would have refused it.
     return (yield* TokenCodec) === plainCodec || isMinted(given)
       ? given
-      : yield* invalidToken(
-          "signature",
-          "as an object it is not signed. Give the text that ContinuationToken.encode made"
-        )
+      : yield* invalidToken("signature", "an object has no signature. Give the text that ContinuationToken.encode made")
   })
   const token = yield* Effect.mapError(read, (reason) => new AgentError({ agent: agent.name, reason }))
   if (token.agent === agent.name) return token
@@ -221,19 +220,19 @@ const readToken = Effect.fnUntraced(function* (agent: Agent, given: Continuation
     agent: agent.name,
     reason: new TokenInvalid({
       kind: "wrong-agent",
-      description: `it belongs to agent '${token.agent}', not to '${agent.name}'`
+      description: `it belongs to agent '${token.agent}', not to '${agent.name}'. Give that agent`
     })
   })
 })
 
-/** The run that a reference names, which must exist and be this agent's. */
+/** Finds the run that a reference names. It must exist and belong to this agent. */
 export const find = Effect.fnUntraced(function* (
   agent: Agent,
   ref: RunRef
 ): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
   const found = yield* servicesOf(agent)
   if ("input" in ref && ref.input !== undefined) {
-    const why = "A continued run takes no new input: leave the input out, or start another run with it."
+    const why = "A run that is continued takes no new input. Leave the input out, or start another run with it."
     return yield* named(agent)(Effect.fail(invalid(why)))
   }
   const from = ref.continuationToken === undefined ? undefined : yield* readToken(agent, ref.continuationToken)
@@ -244,31 +243,37 @@ export const find = Effect.fnUntraced(function* (
   if (Option.isNone(read)) return yield* fail(new RunNotFound({ runId }))
   const record = read.value
   if (record.agent !== agent.name) {
-    const description = `It belongs to agent '${record.agent}', not to '${agent.name}'. Give that agent.`
+    const description = `The run belongs to agent '${record.agent}', not to '${agent.name}'. Give that agent.`
     return yield* fail(new RunNotFound({ runId, description }))
   }
   const state = RunState.fold(record)
   run.known = { responseId: RunState.winners(state).at(-1)?.responseId }
   if (from !== undefined && from.incarnation !== state.incarnation) {
     const description =
-      "it was made before the run was opened again, or for another run of the same id. Resume by the run's id instead"
+      "it was made before the run was retried, or for an earlier run with the same id. Use the run's id instead"
     return yield* fail(new TokenInvalid({ kind: "outdated", description }))
   }
   if (from !== undefined && from.turn > 0 && from.turn > RunState.currentTurn(state) + 1) {
     return yield* fail(
-      new TokenInvalid({ kind: "unknown-position", description: "the run never came to where it points" })
+      new TokenInvalid({
+        kind: "unknown-position",
+        description: "it names a turn that the run has not reached. Use the run's id instead"
+      })
     )
   }
   const winner = from === undefined ? undefined : state.turns[from.turn]?.winner?.responseId
   if (from?.responseId !== undefined && winner !== undefined && from.responseId !== winner) {
     return yield* fail(
-      new TokenInvalid({ kind: "unknown-position", description: "it belongs to another response than the run's" })
+      new TokenInvalid({
+        kind: "unknown-position",
+        description: "it belongs to a response that is not the run's. Use the run's id instead"
+      })
     )
   }
   return { ...run, record, ...(from === undefined ? {} : { from: minted(from) }) }
 })
 
-/** The run's record as it is now. */
+/** Reads the run's record again. */
 export const readAgain = (run: OpenRun): Effect.Effect<RunRecord, AgentError> =>
   run.store.read(run.runId).pipe(
     Effect.mapError(storeFailed(run)),
@@ -279,5 +284,5 @@ export const readAgain = (run: OpenRun): Effect.Effect<RunRecord, AgentError> =>
     )
   )
 
-/** The time, as stores tell it. */
+/** The current time in the form that stores use: milliseconds since the epoch. */
 export const now = Clock.currentTimeMillis

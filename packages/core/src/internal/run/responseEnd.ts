@@ -11,7 +11,7 @@ import type { RunState } from "../../RunState.ts"
 
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 
-/** What is recorded of a response that is over. */
+/** The fact that records the end of a response. */
 export interface ResponseEnd {
   readonly _tag: "ResponseEnded"
   readonly turn: number
@@ -23,14 +23,14 @@ export interface ResponseEnd {
   readonly error?: AiError.AiError
 }
 
-/** Reads the end of a response from what the provider showed last. */
+/** Makes that fact from the last snapshot of the response. */
 export const make = (
   response: { readonly turn: number; readonly responseId: string },
   ending: {
     readonly status: RunStatus
     readonly error?: AiError.AiError
     readonly snapshot?: Pick<ModelSnapshot, "finish" | "items">
-    /** The calls that were asked for, if the end does not show them. */
+    /** The tool calls of the response, if the snapshot does not contain them. */
     readonly calls?: ReadonlyArray<Response.ToolCallPartEncoded>
   },
   isExternal: (name: string) => boolean
@@ -48,7 +48,7 @@ export const make = (
   }
 }
 
-/** Whether a response came to a good end, and is not at the provider any more: its rest is lost, its end is not. */
+/** Whether a response ended well and the provider no longer has it: the rest of its output is lost, its end is not. */
 export const isForgotten = (
   { turns }: Pick<RunState, "turns">,
   turn: number,

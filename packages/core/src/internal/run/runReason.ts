@@ -1,7 +1,7 @@
 import { type AgentError, RunCancelled, RunExpired, RunFailed, RunInterrupted, Unconfirmed } from "../../AgentError.ts"
 import * as RunState from "../../RunState.ts"
 
-/** Why a run that is over failed, if it did. */
+/** The reason for which a run that has ended failed; undefined if it did not fail. */
 export const reasonOf = (
   state: Pick<RunState.RunState, "turns"> & {
     readonly ended: Pick<NonNullable<RunState.RunState["ended"]>, "error" | "reason" | "status"> | undefined

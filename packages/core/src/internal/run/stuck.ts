@@ -4,7 +4,7 @@ import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import { contextOf, type OpenRun } from "./openRun.ts"
 
-/** Why nobody will open the run's next response, as far as its record tells: undefined if somebody may be about to. */
+/** The reason for which no worker will open the run's next response; undefined if one may be about to. */
 export const stuck = (
   run: Pick<OpenRun, "policy">,
   record: RunRecord,

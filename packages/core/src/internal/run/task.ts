@@ -13,30 +13,30 @@ import { lazily } from "../primitives/lazily.ts"
 
 const utf8 = new TextEncoder()
 
-/** What a caller gave cannot be used. */
+/** The error of an argument that cannot be used. */
 export const invalid = (description: string): AgentError =>
   new AgentError({ reason: new InvalidInput({ description }) })
 
-/** How many bytes of UTF-8 a text is. */
+/** The length of a text in bytes of UTF-8. */
 export const bytesOf = (text: string): number => utf8.encode(text).length
 
 const PromptJson = Schema.toCodecJson(Prompt.Prompt)
 const encodePrompt = Schema.encodeEffect(PromptJson)
 const decodeInput = Schema.decodeEffect(Schema.fromJsonString(PromptJson))
 
-/** A prompt as a store keeps it. */
+/** Encodes a prompt for a store. */
 export const inputOf = (prompt: Prompt.Prompt): Effect.Effect<string> =>
   Effect.map(Effect.orDie(encodePrompt(prompt)), (encoded) => JSON.stringify(encoded))
 
-/** The prompt that a store kept. What it cannot be read for is content, and is not told. */
+/** Decodes a prompt from a store. The error does not contain the cause, because that would show content. */
 export const promptOf = (input: string): Effect.Effect<Prompt.Prompt, void> =>
   Effect.mapError(decodeInput(input), () => {})
 
-// MD5 tells two inputs apart, which is all that is asked, and is not asynchronous as WebCrypto's digests are: under a
-// TestClock a run stands at its next sleep when the clock is adjusted.
+// MD5 is enough to tell two inputs apart. It is synchronous, unlike the digests of WebCrypto: under a TestClock, a run must
+// reach its next sleep before the clock is adjusted.
 const digests = lazily(() => Effect.runSync(Effect.provide(Digest.Digest, Digest.layerWebCrypto)))
 
-/** A short name for a text. */
+/** A digest of a text. */
 export const hash = (text: string) => digests().digestHex(Digest.md5, utf8.encode(text))
 
 const digest = Effect.fnUntraced(function* (agent: Agent, prompt: Prompt.Prompt, session: RunInput["session"]) {
@@ -59,11 +59,11 @@ const readPrompt = (input: Prompt.RawInput): Effect.Effect<Prompt.Prompt, AgentE
           (message) =>
             message.role !== "system" && message.content.some((part) => part.type !== "text" || part.text.trim() !== "")
         ),
-      () => invalid("The input is empty, or no prompt. Say what the agent is to do.")
+      () => invalid("The input is empty, or is not a prompt. Say what the agent is to do.")
     )
   )
 
-/** What names the task that an input is: the prompt, and a digest of it. */
+/** The prompt of an input, and the digest that identifies the task. */
 export const readTask = Effect.fnUntraced(function* (
   agent: Agent,
   { input, session }: Pick<RunInput, "input" | "session">
@@ -83,7 +83,7 @@ export const firstRequest = (agent: Agent, record: RunRecord, prompt: Prompt.Pro
   ...(agent.options === undefined ? {} : { options: agent.options })
 })
 
-/** The labels that a caller gave. */
+/** Checks the labels that a caller gave. */
 export const readLabels = (labels: RunInput["labels"]): Effect.Effect<Pick<RunRecord, "labels">, AgentError> =>
   labels === undefined
     ? Effect.succeed({})
@@ -92,8 +92,8 @@ export const readLabels = (labels: RunInput["labels"]): Effect.Effect<Pick<RunRe
           Result.map((checked) => ({ labels: checked })),
           Result.mapError(() =>
             invalid(
-              "Labels are texts: at most 8, with names of 1 to 64 bytes and values of at most 256. Shorten them, or keep what " +
-                "is longer elsewhere, under the run's id."
+              "Labels are texts: at most 8, with names of 1 to 64 bytes and values of at most 256. Shorten them, or keep longer " +
+                "texts elsewhere, under the run's id."
             )
           )
         )

@@ -10,14 +10,14 @@ import type { FactOf } from "../../RunRecord.ts"
 import { minted } from "../token/minted.ts"
 import type { OpenRun } from "./openRun.ts"
 
-// How the response of one turn is followed for a run, and how its last update tells where the run stands then.
+// From the end of a turn's response to the status of its run, and to the position of the next turn.
 
 export type Batch = readonly [AgentUpdate, ...Array<AgentUpdate>]
 
 /** The updates of a run. */
 export type Updates = Pull.Pull<Batch, AgentError>
 
-/** What the end of a response means for its run: the run ends with it, as this, or goes on from this position. */
+/** What the end of a response means for its run: the run ends with this status, or goes on from this position. */
 export type Meaning =
   | { readonly _tag: "Over"; readonly status: RunStatus }
   | { readonly _tag: "GoesOn"; readonly from: ContinuationToken }
@@ -26,7 +26,7 @@ export type Meaning =
 export const nextTurn = ({ agent, incarnation, offset, runId, turn }: ContinuationToken): ContinuationToken =>
   start(agent, runId, incarnation, { turn: turn + 1, offset })
 
-/** The response of a turn, to be attached to. */
+/** The source to follow for the response of a turn. */
 export const sourceOf = (
   { agent }: OpenRun,
   { at, responseId, streamed }: FactOf<"Accepted">,
@@ -39,7 +39,7 @@ export const sourceOf = (
   options: agent.options
 })
 
-/** The last update of a response says where the run stands after it, which is not always where the response does. */
+/** Sets the status of the last update to that of the run, which can differ from the status of the response. */
 export const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background: boolean): Batch => {
   const last = updates.at(-1)!
   const changed: AgentUpdate =

@@ -8,13 +8,13 @@ import type { RunFilter, TokenStore } from "../../TokenStore.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { failed, list } from "./find.ts"
 
-/** Where runs stand that have not ended. */
+/** The statuses of runs that have not ended. */
 const open = RunStatus.literals.filter((status) => !isOver(status))
 
-/** How many runs are told at once. */
+/** How many cancels are recorded at the same time. */
 const atOnce = 16
 
-/** Records of all runs of a filter that have not ended that they must stop, and answers how many they are. */
+/** Records a cancel of each run that the filter selects and that has not ended. Returns their number. */
 export const cancel = Effect.fn("Runs.cancel")(function* (
   filter: Omit<RunFilter, "cursor" | "limit">
 ): Effect.fn.Return<number, AgentError, TokenStore> {
@@ -28,7 +28,7 @@ export const cancel = Effect.fn("Runs.cancel")(function* (
         const { incarnation } = RunState.fold(record)
         return store.record(runId, { _tag: "CancelRequested", incarnation, by }, journal.length).pipe(
           Effect.as(1),
-          // It was removed meanwhile.
+          // The run was removed meanwhile.
           Effect.catchTag("Gone", () => Effect.succeed(0)),
           Effect.mapError(failed(runId, agent))
         )

@@ -9,7 +9,7 @@ import type { TokenStoreError } from "../../TokenStoreError.ts"
 import { decodeRunId } from "../run/openRun.ts"
 import { typedStore } from "../ports/typedStore.ts"
 
-/** An error of a store's answer, with the run that it is about if there is one. */
+/** Turns a reason into an error that names the run, if there is one. */
 export const failed =
   (runId?: string, agent?: string) =>
   (error: LeaseLost | TokenStoreError | RunLeased | RunNotFound): AgentError =>
@@ -19,7 +19,7 @@ export const failed =
       reason: error._tag === "TokenStoreError" ? new StoreFailed({ error }) : error
     })
 
-/** The record of a run as a store has it now. */
+/** Reads the record of a run from a store. */
 export const readFrom = Effect.fnUntraced(function* (
   store: TokenStore["Service"],
   runId: RunId
@@ -28,16 +28,16 @@ export const readFrom = Effect.fnUntraced(function* (
   return Option.isSome(found) ? found.value : yield* failed(runId)(new RunNotFound({ runId }))
 })
 
-/** The record of a run. */
+/** Reads the record of a run. */
 export const read = Effect.fnUntraced(function* (runId: string): Effect.fn.Return<RunRecord, AgentError, TokenStore> {
   return yield* readFrom(yield* typedStore, yield* decodeRunId(runId))
 })
 
-/** The same, as a verb. */
+/** The verb `Runs.get`. */
 export const get = (runId: string): Effect.Effect<RunRecord, AgentError, TokenStore> =>
   Effect.withSpan(read(runId), "Runs.get")
 
-/** All runs of a filter, a page of the store at a time. */
+/** Lists the runs that a filter selects, a page of the store at a time. */
 export const list = ({
   pageSize = 100,
   ...filter
@@ -57,7 +57,7 @@ export const list = ({
     )
   )
 
-/** How many runs stand where. */
+/** Counts runs by status. */
 export const count = Effect.fn("Runs.count")(function* (filter: {
   readonly agent?: string
 }): Effect.fn.Return<Counts, AgentError, TokenStore> {
@@ -65,7 +65,7 @@ export const count = Effect.fn("Runs.count")(function* (filter: {
   return yield* Effect.mapError(store.count(filter), failed())
 })
 
-/** Tells who waits for the run of a response that something came for it. */
+/** Sends a hint for the run of a response. */
 export const wake = Effect.fn("Runs.wake")(function* (
   responseId: string
 ): Effect.fn.Return<Option.Option<RunId>, AgentError, TokenStore> {

@@ -12,14 +12,14 @@ import { timeOf } from "../hold/lease.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { failed, read } from "./find.ts"
 
-/** Gives a run that is parked back to the workers, with all its attempts. */
+/** Gives a parked run back to the workers, with all its attempts. */
 export const retry = Effect.fn("Runs.retry")(function* (runId: string): Effect.fn.Return<void, AgentError, TokenStore> {
   const record = yield* read(runId)
   if (record.parked === null) return
   yield* change(record, (_, __, { journal }) => Effect.succeed({ due: Duration.zero, seen: journal.length }))
 })
 
-/** Gives up a run that is parked. */
+/** Gives up a parked run. */
 export const discard = Effect.fn("Runs.discard")(function* (
   runId: string
 ): Effect.fn.Return<void, AgentError, TokenStore> {
@@ -27,7 +27,7 @@ export const discard = Effect.fn("Runs.discard")(function* (
   const before = RunState.fold(record)
   if (record.parked === null) {
     if (before.delivered) return
-    const description = "It is not parked, and a worker may finish it. Cancel it to end it."
+    const description = "The run is not parked, and a worker may finish it. Use Agent.cancel or Runs.cancel to end it."
     return yield* new AgentError({ runId, agent: record.agent, reason: new InvalidInput({ description }) })
   }
   yield* change(
@@ -53,7 +53,7 @@ export const discard = Effect.fn("Runs.discard")(function* (
   )
 })
 
-/** Takes a parked run, changes it, and gives it back. */
+/** Takes a parked run, changes it, and releases it. */
 const change = Effect.fnUntraced(function* (
   { agent, parked, runId }: RunRecord,
   f: (

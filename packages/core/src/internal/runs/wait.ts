@@ -10,14 +10,14 @@ import { decodeRunId } from "../run/openRun.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { readFrom } from "./find.ts"
 
-// Hints tell of what comes at once. As some may be lost, and most changes give none, the record is read now and then.
+// A hint is followed at once. As hints may be lost, and most changes send none, the record is also read now and then.
 const net = "1 second"
 
 const every = Schedule.spaced(net)
 
 const hasEnded = (record: RunRecord): boolean => RunState.fold(record).ended !== undefined
 
-/** Waits until the record of a run is as wanted. */
+/** Waits until a condition holds for the record of a run. */
 export const wait = Effect.fn("Runs.wait")(function* (
   runId: string,
   until: (record: RunRecord) => boolean = hasEnded
@@ -26,13 +26,11 @@ export const wait = Effect.fn("Runs.wait")(function* (
   const id = yield* decodeRunId(runId)
   const trouble = new Trouble({ runId: id })
   const look = Effect.tapError(readFrom(store, id), ({ isRetryable, message }) =>
-    isRetryable
-      ? trouble.began("a run that is waited for cannot be read, and this is tried again", message)
-      : Effect.void
+    isRetryable ? trouble.began("a run that is waited for cannot be read; this is tried again", message) : Effect.void
   )
   return yield* Effect.scoped(
     Effect.gen(function* () {
-      // Before the first look, so that nothing is missed between the two.
+      // Begins before the first read, so that no hint is missed between the two.
       const hint = yield* Hint.hear(store, id)
       while (true) {
         const record = yield* Effect.retry(look, { schedule: every, while: ({ isRetryable }) => isRetryable })

@@ -1,4 +1,4 @@
-// Apart from the schemas of records, which only a store that keeps text needs.
+// A module of its own, apart from the schemas of records, which only a store that keeps text needs.
 
 interface OfRun {
   readonly _tag: "CancelRequested" | "Ended" | "Delivered" | "Retried"
@@ -33,7 +33,7 @@ interface Raise {
   readonly limits: { readonly turns?: number; readonly toolCalls?: number; readonly tokens?: number }
 }
 
-/** What of a fact its key is made of. */
+/** The fields of a fact that make its key. */
 type Keyed = OfRun | OfResponse | OfTry | OfCall | Start | Raise
 
 /** The key of a fact: see `RunRecord.keyOf`. */

@@ -17,18 +17,19 @@ import { Hints, workIn } from "./hints.ts"
 
 const shard = ""
 
-// How many runs whose time is over are forgotten with each one that is created or claimed: more than can come.
+// How many runs whose retention has ended are deleted with each creation or claim: more than one, so that they do not pile
+// up.
 const sweepSize = 4
 
 const succeed = <A>(step: RunKernel.Step<A>): Result.Result<RunKernel.Step<A>, never> => Result.succeed(step)
 
-/** A token store of a driver. */
+/** Makes a token store from a driver. */
 export const make = (driver: Driver, kept: Retention.Retention): Operations => {
   const own = new Hints()
   const tell = (hint: Wakeup): Effect.Effect<void> =>
     driver.hints === undefined ? Effect.sync(() => own.tell(hint)) : Effect.ignore(driver.hints.tell(hint))
 
-  /** The driver's `modify`, for which a run whose time is over is not there. */
+  /** The driver's `modify`, which treats a run whose retention has ended as absent. */
   const modify = <A, E>(operation: string, id: RunId, change: Change<A, E>): Effect.Effect<A, E | TokenStoreError> => {
     let hints: ReadonlyArray<Wakeup> = []
     return Effect.flatMap(
@@ -62,7 +63,7 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
       { concurrency: "unbounded", discard: true }
     )
 
-  /** Forgets some of the runs whose time is over. */
+  /** Deletes some of the runs whose retention has ended. */
   const sweep = Effect.gen(function* () {
     const { millis } = yield* driver.now
     const before = (duration: Duration.Duration) => millis - Duration.toMillis(duration)
@@ -71,7 +72,7 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
     yield* expire(rows)
   })
 
-  /** Rows that are work: those whose time is over are in nobody's way. */
+  /** The rows that are due, without those whose retention has ended. */
   const work = (
     query: Extract<Query, { _tag: "Work" }>
   ): Effect.Effect<ReadonlyArray<RunKernel.Row>, TokenStoreError> =>
@@ -110,7 +111,7 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
       Exit.isSuccess(exit) && exit.value !== undefined ? [exit.value] : []
     )
     const failed = claims.find((exit) => Exit.isFailure(exit))
-    // What was taken is told; the rest is claimed again.
+    // Returns the runs that were taken; a later claim takes the rest.
     if (taken.length === 0 && failed !== undefined) return yield* Effect.failCause(failed.cause)
     const later = rows.find((row) => !asked.includes(row))
     return {
@@ -177,7 +178,7 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
     list,
     count: ({ agent }) => driver.count(agent),
     shards: [shard],
-    // Whoever acts on the first hint must miss none that follows.
+    // A listener that acts on the first hint must not miss those that follow.
     wakeups:
       driver.hints === undefined
         ? own.after(workIn([shard]))
@@ -189,14 +190,14 @@ export const make = (driver: Driver, kept: Retention.Retention): Operations => {
   }
 }
 
-/** In how many milliseconds a run can be claimed: infinity is never. */
+/** The milliseconds until a run can be claimed; infinity for never. */
 const dueOf = ({ leaseEnd, record }: RunKernel.Row, now: RunKernel.Moment): number => {
   if (record.parked !== null) return Number.POSITIVE_INFINITY
   if (record.lease !== null) return Number(leaseEnd - now.nanos) / 1e6
   return (record.due ?? Number.POSITIVE_INFINITY) - now.millis
 }
 
-/** What a change of a run is to others. */
+/** The hints that a change of a run gives. */
 const hintsOf = (
   operation: string,
   before: RunKernel.Row | undefined,
@@ -218,7 +219,7 @@ const hintsOf = (
   return hints
 }
 
-/** Several runs accepted one response only if it was adopted twice: then it is the first of them. */
+/** Several runs have the same response only if it was adopted twice: then the first run counts. */
 const firstToAccept = (rows: ReadonlyArray<RunKernel.Row>, responseId: string): RunKernel.Row | undefined => {
   const acceptedAt = ({ record }: RunKernel.Row) =>
     record.journal.find((fact) => fact._tag === "Accepted" && fact.responseId === responseId)?.at ?? Number.MAX_VALUE

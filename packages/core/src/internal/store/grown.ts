@@ -2,7 +2,7 @@ import * as Struct from "effect/Struct"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import { keyOf } from "./factKey.ts"
 
-/** What is needed of a row, and of the moment. */
+/** The parts of a row, and of a moment, that these functions use. */
 interface Row {
   readonly record: RunRecord
   readonly leaseEnd: bigint
@@ -12,7 +12,7 @@ interface Moment {
   readonly millis: number
 }
 
-/** The row with a change. */
+/** Changes fields of the record in a row. */
 export const changed = (row: Row, change: Partial<RunRecord>, now: Moment): Row => ({
   ...row,
   record: { ...row.record, ...change, updatedAt: now.millis }
@@ -32,7 +32,7 @@ export const unknownTo = (journal: ReadonlyArray<Fact>, facts: ReadonlyArray<New
   })
 }
 
-/** The row with these facts: what it keeps of the input may end with them. */
+/** Adds facts to a row. They can end the time for which the store keeps the input. */
 export const grown = (row: Row, facts: ReadonlyArray<NewFact>, change: Partial<RunRecord>, now: Moment): Row => {
   const added = facts.map((fact) => stamped(fact, now))
   const next = changed(row, { ...change, journal: [...row.record.journal, ...added] }, now)

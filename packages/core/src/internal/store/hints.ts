@@ -4,7 +4,7 @@ import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Wakeup } from "../../StoreOperations.ts"
 
-/** Hints for one who listens, kept until they are pulled. Not a queue of Effect's, which every program would carry with it. */
+/** Hints for one listener, kept until they are pulled. It does not use Effect's Queue, which would enlarge every bundle. */
 class Listener {
   private hints: Array<Wakeup>
   private wake: (() => void) | undefined
@@ -34,12 +34,12 @@ class Listener {
 export class Hints {
   private readonly listeners = new Set<Listener>()
 
-  /** Tells a hint to whoever listens now. */
+  /** Sends a hint to all current listeners. */
   tell(hint: Wakeup): void {
     for (const listener of this.listeners) listener.tell(hint)
   }
 
-  /** These hints, and those that are told from then on. */
+  /** A stream of these hints, then of all hints that are sent from now on. */
   after(first: ReadonlyArray<Wakeup>): Stream.Stream<Wakeup> {
     const listening = Effect.acquireRelease(
       Effect.sync(() => {
@@ -53,6 +53,6 @@ export class Hints {
   }
 }
 
-/** That there may be work in every shard, now. */
+/** A `Work` hint for every shard. */
 export const workIn = (shards: ReadonlyArray<string>): ReadonlyArray<Wakeup> =>
   shards.map((shard) => ({ _tag: "Work", shard, after: Duration.zero }))

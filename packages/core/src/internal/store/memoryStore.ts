@@ -5,16 +5,16 @@ import { RunIndex } from "../../RunIndex.ts"
 import type * as RunKernel from "../../RunKernel.ts"
 import type { Driver } from "../../StoreDriver.ts"
 
-/** The moment of the clock in force. */
+/** The current moment, by the current `Clock`. */
 export const momentOf = (clock: Clock.Clock): RunKernel.Moment => ({
-  // Records hold whole milliseconds, whatever the clock tells.
+  // Records contain whole milliseconds only.
   millis: Math.floor(clock.currentTimeMillisUnsafe()),
   nanos: clock.monotonicTimeNanosUnsafe()
 })
 
 const moment = Clock.clockWith((clock) => Effect.succeed(momentOf(clock)))
 
-/** The runs of one process, in a map; nothing survives it. */
+/** A driver in memory: its runs end with the process. */
 export const make: Effect.Effect<Driver> = Effect.sync(() => {
   const index = new RunIndex()
   let fence = 0
@@ -31,7 +31,7 @@ export const make: Effect.Effect<Driver> = Effect.sync(() => {
     read: (id) => Effect.sync(() => index.get(id)),
     find: (query) => Effect.map(moment, (now) => index.find(query, now)),
     count: (agent) => Effect.sync(() => index.count(agent)),
-    // From the clock too, so that fences and incarnations go on rising after the store was emptied.
+    // Also made from the clock, so that fences and incarnations rise even after all data was deleted.
     draw: Effect.map(moment, ({ millis }) => (fence = Math.max(fence + 1, millis))),
     now: moment
   }

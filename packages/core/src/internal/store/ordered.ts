@@ -1,9 +1,9 @@
 import type { Place, RunId } from "../../Run.ts"
 
-// Small enough to be moved at once, large enough that there are few of them.
+// Chunks are small enough to be moved at once, and large enough that there are few of them.
 const most = 512
 
-/** Ids of runs in the order of a number. A run is in it once for each number. */
+/** Ids of runs, ordered by a number. A run can be in it once for each number. */
 export class Ordered {
   private readonly chunks: Array<Array<Place>> = []
   private count = 0

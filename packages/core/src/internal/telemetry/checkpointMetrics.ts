@@ -5,13 +5,13 @@ import * as Exit from "effect/Exit"
 import * as Instruments from "./instruments.ts"
 import { errorType } from "./telemetry.ts"
 
-/** What is told of a held run: its writes, and how far they are behind. */
+/** The metrics of a held run: its writes, and how late they are. */
 export class CheckpointMetrics {
   private readonly clock: Clock.Clock
   private readonly attributes: Readonly<Record<string, string>>
   private readonly duration: ReturnType<typeof Instruments.checkpointDuration>
   private readonly lag: ReturnType<typeof Instruments.checkpointLag>
-  /** When the oldest position was acknowledged that waits, and the oldest of those that are being written. */
+  /** When the oldest waiting position was acknowledged, and the oldest of those that are being written. */
   private waiting: bigint | undefined
   private underway: bigint | undefined
 
@@ -31,15 +31,15 @@ export class CheckpointMetrics {
     this.waiting ??= this.now()
   }
 
-  /** What was acknowledged until now is in the next write, and in those that repeat it. */
+  /** All positions acknowledged until now are in the next write, and in its repetitions. */
   taken(): void {
     this.underway ??= this.waiting
     this.waiting = undefined
   }
 
-  /** A write that began then is over. */
+  /** The write that began at this time has ended. */
   written(begun: bigint, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    // Whether a write that was broken off arrived is not known.
+    // It is not known whether an interrupted write arrived.
     if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return Effect.void
     return Effect.contextWith((context) => {
       const error = errorType(exit)

@@ -1,13 +1,13 @@
 import * as Metric from "effect/Metric"
 import type { RunStatus } from "../../Run.ts"
 
-// Every metric, once. Names are those of OpenTelemetry's GenAI conventions where these have one, with the boundaries that
-// they advise, and begin with `baton.` elsewhere: https://github.com/open-telemetry/semantic-conventions-genai
+// All metrics. The names are those of OpenTelemetry's GenAI conventions, with the boundaries that they advise; names that
+// the conventions lack begin with `baton.`: https://github.com/open-telemetry/semantic-conventions-genai
 
 type Attributes = Readonly<Record<string, string>>
 
-// Attributes are given when a metric is made, and not at its updates: each update would put its key together again. What
-// is made once is kept: the values of attributes are few, and runs are many.
+// Attributes are given when a metric is made, not at its updates: otherwise each update would build a key. Metrics are
+// cached, because their attributes have few values, and runs are many.
 const kept = <M>(make: (attributes: Attributes) => M): ((attributes: Attributes) => M) => {
   const known = new Map<string, M>()
   return (attributes) => {

@@ -22,7 +22,7 @@ import type { Attachment, RunPolicy } from "../../RunPolicy.ts"
 import { TokenStoreError } from "../../TokenStoreError.ts"
 import * as Instruments from "./instruments.ts"
 
-/** A connection ended before the response did. */
+/** The outcome of an attachment whose connection ended before the response did. */
 export class Disconnected extends Data.TaggedError("Disconnected") {
   override readonly message = "The connection ended before the response did"
 }
@@ -38,13 +38,15 @@ interface Options {
   readonly model: BackgroundModel["Service"]
   readonly policy: RunPolicy
   readonly agent: string
-  /** Whether the tokens of a response are counted here: false if they were counted before, or by others. */
+  /**
+   * Whether this process counts the used tokens of a response: false if they were counted before, or by another process.
+   */
   readonly counts: (responseId: string) => boolean
-  /** How many attachments there were before. */
+  /** The number of earlier attachments. */
   readonly attempt?: number
 }
 
-/** What is told of one stream of a run. */
+/** The telemetry of one stream of a run. */
 export class Telemetry {
   private readonly options: Options
   private readonly clock: Clock.Clock
@@ -53,7 +55,7 @@ export class Telemetry {
   private attempt: number
   private span: Tracer.Span | undefined
   private last: Attachment["how"] | undefined
-  /** When the response was asked for of which nothing came yet. */
+  /** The time of the request, until the first output of its response. */
   private asked: bigint | undefined
 
   constructor(options: Options, clock: Clock.Clock, context: Context.Context<never>) {
@@ -69,8 +71,8 @@ export class Telemetry {
   }
 
   /**
-   * Tells the policy's hook, and opens a span: one of the whole run would be lost with the process. The span ends with
-   * the scope, and as it does.
+   * Calls `RunPolicy.onAttach`, and opens a span for the attachment: a span of the whole run would be lost with the
+   * process. The span ends with the scope.
    */
   attached(
     attachment: Omit<Attachment, "attempt">,
@@ -130,7 +132,7 @@ export class Telemetry {
     if (this.span !== undefined) GenAi.addGenAIAnnotations(this.span, { response: { id: responseId } })
   }
 
-  /** So many updates were delivered. It is told for each read, and takes no effect for that. */
+  /** Counts delivered updates. It is no effect, because it is called for each read. */
   delivered(count: number): void {
     this.updates.updateUnsafe(count, this.context)
     const { asked } = this
@@ -141,7 +143,7 @@ export class Telemetry {
     Instruments.timeToFirstChunk(this.attributes()).updateUnsafe(waited, this.context)
   }
 
-  /** The run is over; called while the attachment that showed it lasts. */
+  /** Called when the run has ended, within the attachment that showed the end. */
   ended({ snapshot, status }: { readonly status: RunStatus; readonly snapshot?: ModelSnapshot }): Effect.Effect<void> {
     const { agent, counts, model } = this.options
     const { span } = this
@@ -161,14 +163,14 @@ const describe = (span: Tracer.Span, { finish, model, responseId }: ModelSnapsho
     response: { id: responseId, model, finishReasons: finish && [finish.reason] },
     usage: { inputTokens: finish?.usage.inputTokens.total, outputTokens: finish?.usage.outputTokens.total }
   })
-  // Effect has no names for these.
+  // Effect's GenAI attributes lack these names.
   const cached = finish?.usage.inputTokens.cacheRead
   const reasoning = finish?.usage.outputTokens.reasoning
   if (cached !== undefined) span.attribute("gen_ai.usage.cache_read.input_tokens", cached)
   if (reasoning !== undefined) span.attribute("gen_ai.usage.reasoning.output_tokens", reasoning)
 }
 
-/** Counts the tokens that a response used. */
+/** Records the tokens that a response used. */
 const used = (
   model: BackgroundModel["Service"],
   agent: string,
@@ -186,7 +188,7 @@ const used = (
   return Effect.andThen(count("input", usage?.inputTokens.total), count("output", usage?.outputTokens.total))
 }
 
-/** The name of what something failed with: one of few, as they tell metrics apart. Leaving is no failure. */
+/** The name of a failure as a metric attribute, with few values. Undefined for an interruption, which is no failure. */
 export const errorType = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
   const error = exit.cause.reasons.find(Cause.isFailReason)?.error

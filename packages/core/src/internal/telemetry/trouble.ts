@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 
-/** Trouble that comes and goes: one line in the log when it starts, and one when it is over. */
+/** A temporary failure: writes one line to the log when it begins, and one when it has ended. */
 export class Trouble {
   private readonly annotations: Readonly<Record<string, string>>
   private current: string | undefined
@@ -9,7 +9,7 @@ export class Trouble {
     this.annotations = annotations
   }
 
-  /** Something failed. Only the first time since the last success is told. */
+  /** Called at each failure. Only the first since the last success is logged. */
   began(what: string, why: string): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.current !== undefined) return Effect.void
@@ -18,13 +18,13 @@ export class Trouble {
     })
   }
 
-  /** It works again. */
+  /** Called at each success. */
   ended(): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.current === undefined) return Effect.void
       const what = this.current
       this.current = undefined
-      return this.told(Effect.logInfo(`baton: over: ${what}`))
+      return this.told(Effect.logInfo(`baton: recovered: ${what}`))
     })
   }
 

@@ -6,8 +6,8 @@ export const plainCodec = {
   open: (text: string): Effect.Effect<string> => Effect.succeed(text)
 }
 
-// The token objects that this process made or decoded. An object that came another way, from JSON say, went past the
-// codec that would have refused it.
+// The token objects that this process made or decoded. An object from elsewhere, for instance from JSON, has bypassed the
+// codec, which would have refused it.
 const known = new WeakSet()
 
 export const minted = <A extends object>(token: A): A => {

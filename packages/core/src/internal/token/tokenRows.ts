@@ -1,15 +1,15 @@
-// How the rows of a position stand in a token: small numbers take half the room in base 36 that they take in JSON.
+// The text form of a position's rows in a token. In base 36, small numbers take half the room that they take in JSON.
 
 type Row = ReadonlyArray<number>
 
-/** What a position says was delivered: see ContinuationToken.Delivered. */
+/** See `ContinuationToken.Delivered`. */
 interface Delivered extends Readonly<Record<"items" | "lanes" | "open" | "ids" | "at", ReadonlyArray<Row>>> {
   readonly next: number
   readonly calls: boolean
   readonly overflow: boolean
 }
 
-/** Nothing was delivered. It is shared, so that nobody may change it. */
+/** The rows before anything was delivered. The object is shared and must not be changed. */
 export const nothing = Object.freeze({
   items: Object.freeze([]),
   lanes: Object.freeze([]),
@@ -38,7 +38,7 @@ export const pack = ({ at, calls, ids, items, lanes, next, open, overflow }: Del
     String((calls ? 1 : 0) + (overflow ? 2 : 0))
   ].join("-")
 
-/** What a text says of the rows; it is to be checked. */
+/** Reads rows from a text. The result must still be checked by the schema. */
 export const unpack = (text: string): Readonly<Record<keyof Delivered, unknown>> => {
   const [items = "", lanes = "", open = "", ids = "", at = "", next = "", flags = ""] = text.split("-")
   return {
@@ -61,10 +61,10 @@ const lengthOfRows = (rows: ReadonlyArray<Row>): number => {
   return length
 }
 
-// What is open grows without being looked at again: room for texts of millions of units and any hash.
+// Open lanes grow without another check: this leaves room for texts of millions of units, and any hash.
 const growing = 5 + 7 + 3 + 3
 
-/** How much room the rows take at most, while nothing begins or ends. */
+/** The largest length of the rows as text, as long as no lane begins or ends. */
 export const lengthOf = ({ at, ids, items, lanes, open }: Delivered): number => {
   let length = 16 + lengthOfRows(items) + lengthOfRows(lanes) + lengthOfRows(ids) + lengthOfRows(at)
   for (const [place = 0, lane = 0] of open) length += digits(place) + digits(lane) + 2 + growing + 3

@@ -12,7 +12,7 @@ import * as NewRun from "./newRun.ts"
 import { typedModel } from "../ports/typedModel.ts"
 import { glance } from "../watch/lookAtRun.ts"
 
-/** Records a response that something else opened as a run, and looks at it. */
+/** Records a response that another program opened as a run, and polls it once. */
 export const adopt = Effect.fn("Agent.adopt")(function* (
   agent: Agent,
   options: AdoptOptions
@@ -22,7 +22,7 @@ export const adopt = Effect.fn("Agent.adopt")(function* (
   const { responseId } = options
   const failed = (reason: AgentError["reason"]) =>
     Effect.fail(new AgentFailure({ agent: agent.name, responseId, reason }))
-  // A run of a response that is not there could never end.
+  // A run whose response does not exist could never end.
   yield* model
     .retrieve(responseId)
     .pipe(

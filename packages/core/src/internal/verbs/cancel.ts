@@ -9,14 +9,14 @@ import * as OpenRun from "../run/openRun.ts"
 import { stop } from "../watch/stop.ts"
 import { glance, untilOver } from "../watch/lookAtRun.ts"
 
-/** Asks for the end of a run, and follows it to its true end unless asked not to wait. */
+/** Cancels a run, and follows it to its true end unless `wait` is false. */
 export const cancel = Effect.fn("Agent.cancel")(function* (
   agent: Agent,
   ref: RunRef & { readonly wait?: boolean }
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
   const { wait = true } = ref
   const run = yield* OpenRun.find(agent, ref)
-  // Who waits for the end waits out a provider that is away, as a stream does.
+  // The wait for the end goes on while the provider cannot be reached, as a stream does.
   yield* stop(run, wait ? run.policy.reconnect : run.policy.requestRetry)
   return (yield* wait ? untilOver(run) : glance(run)).response
 })

@@ -15,7 +15,7 @@ import * as OpenRun from "../run/openRun.ts"
 import { respond } from "../watch/lookAtRun.ts"
 import { resultOf } from "./result.ts"
 
-/** Starts a run, or continues the one that is named, follows it to its end, and answers the whole of it. */
+/** Starts a run, or continues the one that `runId` names, follows it to its end, and returns its response. */
 export const complete = Effect.fn("Agent.run")(function* (
   agent: Agent,
   input: RunInput & LeaseOptions & Pick<StreamOptions, "onInterrupt"> & { readonly background?: boolean }
@@ -32,7 +32,7 @@ export const complete = Effect.fn("Agent.run")(function* (
   const record = yield* OpenRun.readAgain(run)
   const response = respond(run, record, RunState.fold(record), snapshot)
   if (ended.shows) return response
-  // Some servers show no output at the end: what was delivered here counts then.
+  // Some servers show no output at the end: then the updates that were delivered here count.
   const content = output.content()
   return { ...response, content, text: content.map((part) => (part.type === "text" ? part.text : "")).join("") }
 })

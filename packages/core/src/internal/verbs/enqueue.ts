@@ -16,7 +16,7 @@ import { bytesOf, inputOf, invalid } from "../run/task.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { respond } from "../watch/lookAtRun.ts"
 
-/** Records a run with its input, and leaves it to workers. */
+/** Records a run with its input, for a worker to open. */
 export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =
   Effect.fn("Agent.enqueue")(function* (agent, options) {
     const store = yield* typedStore
@@ -36,17 +36,17 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
       handled: true,
       input: { text, until: options.keepInput ?? "ended" }
     })
-    // The input of a run that was recorded before is not added to it.
+    // A run that was recorded before without its input does not get it now.
     const why = created ? undefined : stuck(run, record, time)
     if (why !== undefined) return yield* errorOf(run)(why)
     return respond(run, record, RunState.fold(record), { items: [] })
   })
 
-/** How long it is until then. */
+/** The time until a date. */
 const dueAt = (notBefore: EnqueueInput["notBefore"], time: number): Effect.Effect<Duration.Duration, AgentError> => {
   if (notBefore === undefined) return Effect.succeed(Duration.zero)
   const at = Predicate.isDate(notBefore) ? notBefore.getTime() : DateTime.toEpochMillis(notBefore)
   return Number.isNaN(at)
-    ? Effect.fail(invalid("`notBefore` is no time: give a Date that is valid, or a DateTime."))
+    ? Effect.fail(invalid("`notBefore` is not a valid time. Give a DateTime or a valid Date."))
     : Effect.succeed(Duration.millis(Math.max(0, at - time)))
 }

@@ -26,16 +26,17 @@ import {
 } from "../run/openRun.ts"
 import { firstRequest, hash, invalid, readLabels, readTask } from "../run/task.ts"
 
-/** What a caller asks for: a run's name, what it is to do, and what it is called by. */
+/** The checked arguments of a new run: its id, its task, its labels. */
 export interface Asked extends Pick<NewRun, "labels" | "runId" | "session"> {
   readonly prompt: Prompt.Prompt
   readonly digest: string
 }
 
-/** Reads what a caller asks for. */
+/** Checks the arguments of a new run. */
 export const ask = Effect.fnUntraced(function* (agent: Agent, options: RunInput): Effect.fn.Return<Asked, AgentError> {
   if ("continuationToken" in options && options.continuationToken !== undefined) {
-    const why = "A continued run takes no new input: resume it with its token, or start another with the input."
+    const why =
+      "A run that is continued takes no new input. Use Agent.resume with the token, or start another run with the input."
     return yield* named(agent)(Effect.fail(invalid(why)))
   }
   const runId =
@@ -46,7 +47,7 @@ export const ask = Effect.fnUntraced(function* (agent: Agent, options: RunInput)
   return { ...task, ...labels, runId, session: options.session ?? {} }
 })
 
-/** Records the run that a caller asks for, unless it is known: then it must be the same task. */
+/** Records a run, unless the store has one with its id: that one must have the same task. */
 export const record = Effect.fnUntraced(function* (
   run: Pick<OpenRun, "agent" | "known" | "runId" | "store">,
   { digest, labels, runId, session }: Asked,
@@ -76,7 +77,7 @@ export const record = Effect.fnUntraced(function* (
   return answer
 })
 
-/** The run that this input names: the one that is known, or a new one, recorded but not opened. */
+/** The run for this input: an existing one, or a new one that is recorded but not opened. */
 export const create = Effect.fnUntraced(function* (
   agent: Agent,
   options: RunInput & { readonly background?: boolean }
@@ -85,11 +86,11 @@ export const create = Effect.fnUntraced(function* (
   const { model, policy } = found
   const asked = yield* ask(agent, options)
   const { runId } = asked
-  // Runs go on in the background if the model can do that, unless somebody says otherwise.
+  // Runs go on in the background if the model can do that, unless the call or the agent says otherwise.
   const background = options.background ?? agent.background ?? model.capabilities.background
   const unable = unableOf(model, background)
   if (unable !== undefined) return yield* errorOf({ ...found, runId })(unable)
-  // A starter that lives holds its run by then.
+  // If the process that starts the run is alive, it holds the run by then.
   const due = Duration.times(timeOf(policy), 2)
   const { record: known } = yield* record({ ...found, runId }, asked, background, { due })
   const run: OpenRun = { ...found, runId, record: known, request: firstRequest(agent, known, asked.prompt) }
@@ -98,7 +99,7 @@ export const create = Effect.fnUntraced(function* (
   return run
 })
 
-/** A run that something else started at the provider, recorded as this agent's. */
+/** Records a response that another program opened as a run of this agent. */
 export const adopt = Effect.fnUntraced(function* (
   agent: Agent,
   options: AdoptOptions
@@ -107,7 +108,9 @@ export const adopt = Effect.fnUntraced(function* (
   const { model, store } = found
   const { responseId } = options
   if (responseId === "") {
-    return yield* named(agent)(Effect.fail(invalid("A response id is a text that is not empty: give the provider's.")))
+    return yield* named(agent)(
+      Effect.fail(invalid("The response id is empty. Give the provider's id of the response."))
+    )
   }
   found.known.responseId = responseId
   const isName = Schema.is(RunId)
@@ -134,7 +137,7 @@ export const adopt = Effect.fnUntraced(function* (
     )
     .pipe(Effect.mapError(storeFailed(run)))
   if (known.agent !== agent.name || !RunState.responseIds(known).includes(responseId)) {
-    const description = `Its id is taken by another run. Give response '${responseId}' another run id.`
+    const description = `Another run has this id. Give response '${responseId}' another run id.`
     return yield* errorOf(run)(new InvalidInput({ description }))
   }
   return { ...run, record: known }

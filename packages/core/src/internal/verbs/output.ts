@@ -5,7 +5,7 @@ import type { AgentUpdate } from "../../AgentUpdate.ts"
 type Content = AgentResponse["content"][number]
 type Growing = { readonly kind: "text" | "reasoning"; text: string; metadata: Content["metadata"] }
 
-/** What the updates of one response come to. */
+/** Collects the output of one response from its updates. */
 export class Output {
   private responseId = ""
   private parts: Array<Content | Growing> = []

@@ -8,7 +8,7 @@ import type { RunRef } from "../../RunInput.ts"
 import * as OpenRun from "../run/openRun.ts"
 import { glance } from "../watch/lookAtRun.ts"
 
-/** The response that one look at a run shows. */
+/** Polls a run once, and returns its response. */
 export const poll = Effect.fn("Agent.poll")(function* (
   agent: Agent,
   ref: RunRef

@@ -9,13 +9,13 @@ import { hold } from "../advance/advance.ts"
 import * as Backoff from "../primitives/backoff.ts"
 import { errorOf, find, type OpenRun } from "../run/openRun.ts"
 
-/** What happens to a run's responses at the provider, and to what may be lost with it. */
+/** Options of `Agent.remove`. */
 interface RemoveOptions {
   readonly provider?: "require" | "try" | "keep"
   readonly force?: boolean
 }
 
-/** Forgets a run, at the provider and in the store. */
+/** Deletes a run, at the provider and in the store. */
 export const remove = Effect.fn("Agent.remove")(function* (
   agent: Agent,
   ref: RunRef & RemoveOptions
@@ -38,12 +38,15 @@ const forget = Effect.fnUntraced(function* (run: OpenRun, { force = false, provi
       ? removed
       : Effect.catch(removed, (error) =>
           Effect.annotateLogs(
-            Effect.logWarning("baton: the provider did not delete a response, which stays there", error.message),
+            Effect.logWarning(
+              "baton: the provider did not delete a response, which stays at the provider",
+              error.message
+            ),
             { runId: run.runId, agent: run.agent.name, responseId }
           )
         )
   }
-  // A response that the provider deleted does not run on.
+  // A response that the provider deleted is no longer running.
   const isSafe = yield* held.forget({ force: force || provider === "require" })
   if (!isSafe) return yield* errorOf(run)(new Unconfirmed({}))
 })

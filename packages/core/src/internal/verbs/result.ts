@@ -8,7 +8,7 @@ import type { RunRef } from "../../RunInput.ts"
 import * as OpenRun from "../run/openRun.ts"
 import { honest, untilOver } from "../watch/lookAtRun.ts"
 
-/** Waits for the end of a run, and answers its response. */
+/** Waits for the end of a run, and returns its response. */
 export const result = Effect.fn("Agent.result")(function* (
   agent: Agent,
   ref: RunRef
@@ -16,7 +16,7 @@ export const result = Effect.fn("Agent.result")(function* (
   return yield* resultOf(yield* OpenRun.find(agent, ref))
 })
 
-/** The response of a run that is over; fails as the run did, or if the run waits for somebody. */
+/** Returns the response of a run that has ended. Fails as the run did, or if the run waits for its caller. */
 export const resultOf = (run: OpenRun.OpenRun): Effect.Effect<AgentResponse, AgentError> =>
   Effect.flatMap(untilOver(run), (look) =>
     look.response.status === "waiting"

@@ -17,7 +17,7 @@ interface RetryOptions {
   readonly mayBuyTwice?: boolean
 }
 
-/** The turn that failed: the first that did not come to an end that leads to another turn. */
+/** The turn that failed: the first one whose response is not completed. */
 const failedTurn = ({ turns }: RunState.RunState): number => {
   const failed = turns.findIndex(({ end }) => end?.status !== "completed")
   return failed === -1 ? Math.max(0, turns.length - 1) : failed
@@ -41,14 +41,18 @@ export const retry = Effect.fn("Agent.retry")(function* (
         const status = state.ended?.status
         const isUnconfirmed = state.unresolved.length > 0
         if (status === "completed" || status === "incomplete" || (status === undefined && !isUnconfirmed)) {
-          const why = status === undefined ? "It is still under way" : "It ended well"
-          return yield* fail(new InvalidInput({ description: `${why}: only a run that failed can be retried.` }))
+          const why = status === undefined ? "The run is still under way" : "The run ended well"
+          return yield* fail(
+            new InvalidInput({
+              description: `${why}. Only a run that failed, was cancelled or expired can be retried.`
+            })
+          )
         }
         if (isUnconfirmed && options.mayBuyTwice !== true) return yield* fail(new Unconfirmed({}))
         const turn = failedTurn(state)
         if (turn === 0 && (yield* held.firstRequest()) === undefined) {
           const description =
-            "Its first turn failed, and only its input can open it again: give the input that it was started with."
+            "The run's first turn failed, and cannot be opened again without input: give the input that it was started with."
           return yield* fail(new InvalidInput({ description }))
         }
         if ((yield* held.retry(turn)) === "moved") continue
@@ -59,7 +63,7 @@ export const retry = Effect.fn("Agent.retry")(function* (
   )
 })
 
-/** The run with the input that it was started with, which its first turn needs. */
+/** Adds the request for the first turn, made from the input, to the run. */
 const withInput = Effect.fnUntraced(function* (
   run: OpenRun,
   input: Prompt.RawInput

@@ -19,7 +19,7 @@ import { reasonOf } from "../run/runReason.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
 import { glance, respond } from "../watch/lookAtRun.ts"
 
-/** Opens a background run and leaves it, so that it can be streamed from anywhere. */
+/** Opens a background run and releases it, so that any process can stream it. */
 export const start = Effect.fn("Agent.start")(function* (
   agent: Agent,
   input: RunInput
@@ -31,7 +31,7 @@ export const start = Effect.fn("Agent.start")(function* (
   return yield* Effect.scoped(Effect.flatMap(hold(run), (held) => openAndLeave(run, held)))
 })
 
-/** Fails if a run cannot be opened and left: a foreground response ends with its connection. */
+/** Fails if the run is a foreground run: its response would end with this call's connection. */
 export const leavable = (run: OpenRun): Effect.Effect<void, AgentError> => {
   const { background } = run.record
   const description =
@@ -40,7 +40,7 @@ export const leavable = (run: OpenRun): Effect.Effect<void, AgentError> => {
   return why === undefined ? Effect.void : Effect.fail(errorOf(run)(why))
 }
 
-/** Does what there is to do about a held run until its turn's response is open. */
+/** Carries out the steps of a held run until the response of its turn is open. */
 export const openAndLeave = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun
@@ -68,7 +68,7 @@ export const openAndLeave = Effect.fnUntraced(function* (
         const child = yield* Scope.fork(scope)
         const result = yield* Opening.open(run, held, step.turn, {
           request,
-          // A stream that can be resumed can be watched live later; the connection itself is not needed.
+          // A stream that can be resumed can be watched live later, without this connection.
           streamed: model.capabilities.resume && model.demands(request.options).streamed,
           from: ContinuationToken.start(run.agent.name, run.runId, held.state().incarnation, { turn: step.turn }),
           telemetry

@@ -20,14 +20,14 @@ const advancing = (
 ): Effect.Effect<Stream.Stream<AgentUpdate | Delivery, AgentError>, AgentError, Scope.Scope> =>
   options.acknowledge === "manual" ? advanceManually(run, options) : advance(run, options)
 
-/** Starts a run, or continues the one that is named, and streams it. */
+/** Starts a run, or continues the one that `runId` names, and streams its updates. */
 export const stream = (
   agent: Agent,
   input: RunInput & StreamOptions & { readonly background?: boolean }
 ): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> =>
   Stream.unwrap(Effect.flatMap(NewRun.create(agent, input), (run) => advancing(run, input)))
 
-/** Streams a run that exists, from its position on. */
+/** Streams the updates of an existing run from its position. */
 export const resume = (
   agent: Agent,
   ref: RunRef & StreamOptions
@@ -39,6 +39,6 @@ export const resume = (
     )
   )
 
-/** Reads along with a run, without its lease. */
+/** Streams the updates of a run without its lease. */
 export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
   Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), readAlong))

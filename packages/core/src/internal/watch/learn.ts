@@ -15,8 +15,8 @@ import type { ResponseEnd } from "../run/responseEnd.ts"
 const writer = (run: OpenRun): string => run.policy.workerName ?? "a viewer"
 
 /**
- * Records what was seen of a run that this process does not hold; and the end of the run, if that is what comes next and
- * nobody holds it. Answers what the run is then.
+ * Records a fact about a run that this process does not hold. If the next step is then to end the run, and no worker holds
+ * it, the end is recorded too. Returns the state of the run after that.
  */
 export const learn = Effect.fnUntraced(function* (
   run: OpenRun,
@@ -25,7 +25,7 @@ export const learn = Effect.fnUntraced(function* (
 ): Effect.fn.Return<RunState, ObserveError> {
   const journal = new Journal(record)
   const { incarnation } = journal.state()
-  // A store that is open to read only keeps nothing of it, and what was seen is so all the same.
+  // A read-only store cannot record the fact, but the returned state includes it.
   const unkept = (facts: ReadonlyArray<NewFact>) =>
     journal.merge(
       journal.seen,
@@ -63,7 +63,7 @@ export const learn = Effect.fnUntraced(function* (
 const isDenied = (error: { readonly _tag: string; readonly kind?: TokenStoreError["kind"] }): boolean =>
   error._tag === "TokenStoreError" && error.kind === "denied"
 
-/** The same, within the time that leaving a run may take; what cannot be recorded is found again by whoever looks next. */
+/** The same, within `closeTimeout`. A fact that cannot be recorded in that time is found again by the next poll. */
 export const learnInTime = (run: OpenRun, record: RunRecord, seen: ReadonlyArray<ResponseEnd | NewFact>) =>
   learn(run, record, seen).pipe(
     Effect.timeoutOption(Duration.min(run.policy.closeTimeout, Duration.seconds(5))),

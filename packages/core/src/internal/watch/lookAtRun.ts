@@ -30,24 +30,24 @@ import { stop } from "./stop.ts"
 import { stuck } from "../run/stuck.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
 
-/** What one look at a run shows. */
+/** The result of one look at a run. */
 export interface Look {
   readonly response: AgentResponse
   readonly record: RunRecord
   readonly state: RunState.RunState
-  /** The provider does not have the response any more, so that its output is not shown. */
+  /** The provider no longer has the response, so that its output is missing. */
   readonly isGone?: true
-  /** When the provider wants to be asked again. */
+  /** The pause before the next look for which the provider asks. */
   readonly pollAfter?: Duration.Duration
 }
 
-/** The conversation after the run: only a turn that came to an end belongs to it. */
+/** The conversation after the run: only completed and incomplete turns extend it. */
 const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
   const good = state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")
   return good?.winner === undefined ? record.session : extend(record.session, good.winner.responseId)
 }
 
-/** What is needed of a run to say what it has come to. */
+/** The parts of a run from which its response is made. */
 type Told = Pick<OpenRun, "agent" | "from" | "policy" | "request" | "runId">
 
 const waitingFor = (run: Told, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
@@ -55,7 +55,7 @@ const waitingFor = (run: Told, record: RunRecord, state: RunState.RunState): Run
   return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
 }
 
-/** What a run has come to, as its journal and its last response show it. */
+/** Makes the response of a run from its journal and its last snapshot. */
 export const respond = (
   run: Told,
   record: RunRecord,
@@ -95,7 +95,7 @@ const positionOf = (run: Told, record: RunRecord, state: RunState.RunState) => {
     : ContinuationToken.start(run.agent.name, run.runId, state.incarnation)
 }
 
-/** Whether a response that is over shows no output though some of it was delivered. */
+/** Whether a response that has ended shows no output, although some was delivered. */
 const showsLess = (record: RunRecord, turn: number, { items, status }: ModelSnapshot): boolean => {
   const { delivered, turn: at } = record.position
   return (
@@ -106,14 +106,14 @@ const showsLess = (record: RunRecord, turn: number, { items, status }: ModelSnap
   )
 }
 
-/** How a look is taken. */
+/** Options of `lookAtRun`. */
 interface GlanceOptions {
-  /** Repeats a look that is refused for now; by default as requests are. */
+  /** When a look that is refused for now is repeated; `requestRetry` by default. */
   readonly schedule?: Schedule.Schedule<unknown>
   readonly attempt?: number
 }
 
-/** Looks at a run once, records what it shows, and answers what the run is then. */
+/** Looks at a run once, records what the provider shows, and returns the state of the run after that. */
 export const glance = Effect.fnUntraced(function* (
   run: OpenRun,
   { attempt = 1, schedule = run.policy.requestRetry }: GlanceOptions = {}
@@ -150,10 +150,12 @@ export const glance = Effect.fnUntraced(function* (
   if (seen._tag === "Gone") return yield* gone(run, record, state)
   const { pollAfter, snapshot } = seen
   if (showsLess(record, winner.turn, snapshot)) {
-    return yield* errorOf(run)(new RunDiverged({ description: "the response shows no output, and some was delivered" }))
+    return yield* errorOf(run)(
+      new RunDiverged({ description: "the response shows no output, although some was delivered" })
+    )
   }
   const isUnseen = turn?.end === undefined || state.ended === undefined
-  // A foreground response ends with whoever followed it, whether or not the provider says so yet.
+  // A foreground response ends with the process that followed it, even if the provider does not say so yet.
   const isLeft = !record.background && record.lease === null && turn?.end === undefined && state.ended === undefined
   const later =
     isOver(snapshot.status) && isUnseen
@@ -187,7 +189,7 @@ const unopened = Effect.fnUntraced(function* (
   return { response: respond(run, record, later, { items: [] }), record, state: later }
 })
 
-/** The provider does not have the run's response. Only who holds the run may say that it expired. */
+/** The provider does not have the run's response. Only the holder of the run may record that it expired. */
 const gone = Effect.fnUntraced(function* (
   run: OpenRun,
   record: RunRecord,
@@ -216,10 +218,13 @@ const expire = Effect.fnUntraced(function* (
   return held.state()
 })
 
-/** Looks on the policy's schedule, and when something came, until the run is over, waits for somebody, or has stalled. */
+/**
+ * Looks at a run on the schedule `pollEvery`, and after each hint, until the run has ended, waits for its caller, or has
+ * stalled.
+ */
 export const untilOver = (run: OpenRun): Effect.Effect<Look, AgentError> => Effect.scoped(looking(run))
 
-/** Whether workers leave a run alone until its time has come. */
+/** Whether workers do not take a run yet, because of `notBefore`. */
 const isAhead = ({ record, state }: Look, time: number): boolean =>
   record.input !== undefined &&
   record.lease === null &&
@@ -243,7 +248,7 @@ const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Loo
       })
     )
   )
-  // Before its time a run does not stall.
+  // A run does not stall before its `notBefore`.
   while (isAhead(seen, yield* now) && (yield* hint(pace.wait(undefined), true))) seen = yield* again
   const { window } = run.model.demands(run.agent.options)
   const watch = yield* StallWatch.make({
@@ -260,7 +265,7 @@ const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Loo
       const { status } = seen.response
       const wait = pace.wait(status, Duration.max(seen.pollAfter ?? Duration.zero, slowest))
       if (!(yield* hint(wait, true))) {
-        return yield* errorOf(run)(watch.reason("it was polled as often as the policy says"))
+        return yield* errorOf(run)(watch.reason("it was polled as often as RunPolicy.pollEvery allows"))
       }
       seen = yield* again
       if (seen.response.status !== status) watch.waits()
@@ -279,7 +284,7 @@ const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Loo
   )
 })
 
-/** The response of a look; fails as the run did, or if its output cannot be read any more. */
+/** Returns the response of a look. Fails as the run did, or if its output can no longer be read. */
 export const honest = (run: OpenRun, seen: Look): Effect.Effect<AgentResponse, AgentError> => {
   const { responseId } = seen.response
   const reason =

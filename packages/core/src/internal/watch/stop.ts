@@ -11,8 +11,8 @@ import { learn } from "./learn.ts"
 import { contextOf, errorOf, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
 
 /**
- * Records that a run must stop, and cancels at the provider what can be cancelled from here. What the provider does not
- * take now is sent again by whoever holds the run next; a foreground response is stopped by the process that follows it.
+ * Records a cancel of a run, and cancels its background responses at the provider. If the provider does not accept a cancel
+ * now, the next holder of the run sends it again. The process that follows a foreground response stops it.
  */
 export const stop = Effect.fnUntraced(function* (
   run: OpenRun,

@@ -22,7 +22,7 @@ import * as Telemetry from "../telemetry/telemetry.ts"
 import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "../run/turnEnd.ts"
 import { glance } from "./lookAtRun.ts"
 
-/** Reads a run along from its start or a token: without a lease, and waiting for each response to be opened. */
+/** Streams a run from its start or a token, without a lease. It waits for each response to be opened. */
 export const watch = Effect.fnUntraced(function* (
   run: OpenRun
 ): Effect.fn.Return<Stream.Stream<AgentUpdate, AgentError>> {
@@ -47,7 +47,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
     if (ResponseEnd.isForgotten(RunState.fold(record), turn, ended)) {
       return yield* fail(new RunExpired({ responseId }))
     }
-    // What a viewer does not find, who may have another key, is not the end of a run.
+    // A response that a viewer does not find has not ended for that: the viewer may use another API key.
     if (ended.status !== "expired" && ended.calls !== undefined) {
       yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ended, run.isExternal)])
     }
@@ -107,7 +107,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
     const state = RunState.fold(record)
     const { end, winner } = state.turns[position.turn] ?? {}
     if (!record.background && winner !== undefined && end === undefined && record.lease === null) {
-      // The look records that nobody keeps the response alive.
+      // The look records that no process keeps the response alive.
       return Effect.andThen(Effect.andThen(glance(run), refreshed), next)
     }
     if (winner !== undefined && (record.background || end?.status !== "cancelled")) {
@@ -121,7 +121,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
     return Effect.andThen(later, next)
   })
 
-  /** Looks again after a while, or as soon as something came, unless nothing will come. */
+  /** Reads the run again after a while, or after a hint; fails if no worker will open its next response. */
   const later = Effect.gen(function* () {
     const time = yield* now
     const why = stuck(run, record, time)

@@ -1,15 +1,15 @@
-/** When to look at a shard, and under which name. */
+/** The state of a shard: when to look there, and under which name. */
 interface Shard {
   readonly name: string
-  /** When to look at it next, in milliseconds. */
+  /** The time of the next look, in milliseconds. */
   at: number
-  /** When it was looked at last. */
+  /** The time of the last look. */
   looked: number
-  /** Who asked for runs and has no answer yet. */
+  /** The owner of a claim that is not answered yet. */
   owner: string | undefined
 }
 
-/** When a worker looks at which shard of a store. */
+/** The timetable of a worker: when it looks for runs in which shard of a store. */
 export class Timetable {
   private readonly shards: ReadonlyMap<string, Shard>
   private readonly now: () => number
@@ -27,23 +27,23 @@ export class Timetable {
     return this.shards.get(name)!
   }
 
-  /** Shards that were asked for runs and did not answer. */
+  /** The shards with a claim that was not answered. */
   unanswered(): ReadonlyArray<Shard> {
     return Array.from(this.shards.values()).filter(({ owner }) => owner !== undefined)
   }
 
-  /** There may be work in a shard in so many milliseconds. */
+  /** Takes in a hint: a run may be due in this shard after this many milliseconds. */
   hint(name: string, after: number): void {
     const shard = this.shards.get(name)
     if (shard !== undefined) this.due(shard, after)
   }
 
-  /** A shard is looked at in so many milliseconds at the latest. */
+  /** Sets the time of the next look at a shard, in milliseconds from now. */
   due(shard: Shard, after: number | undefined): void {
     if (after !== undefined) shard.at = Math.min(shard.at, this.now() + after)
   }
 
-  /** A shard is being looked at: what was known of it counts no more. */
+  /** A look at a shard begins: it replaces all that was known of the shard. */
   looks(name: string): Shard {
     const shard = this.of(name)
     shard.at = Number.POSITIVE_INFINITY
@@ -51,12 +51,12 @@ export class Timetable {
     return shard
   }
 
-  /** The next turn of the round comes in so many milliseconds. */
+  /** Sets the time of the next look without a hint, in milliseconds from now, at the next shard in turn. */
   round(after: number): void {
     this.roundAt = this.now() + after
   }
 
-  /** Which shard to look at next, in how many milliseconds, and whether it is its turn of the round. */
+  /** The shard to look at next, the milliseconds until then, and whether it is a look without a hint. */
   next(): { readonly name: string; readonly wait: number; readonly isRound: boolean } | undefined {
     let soonest: Shard | undefined
     let oldest: Shard | undefined

@@ -19,10 +19,10 @@ import { typedStore } from "../ports/typedStore.ts"
 import { type Handling, bring } from "./workerRun.ts"
 import { Timetable } from "./timetable.ts"
 
-/** How many runs are claimed at once. */
+/** The largest number of runs in one claim. */
 const most = 64
 
-/** What a worker does, and how it looks for what to do. */
+/** The options of a worker, with all defaults filled in. */
 export interface Options<E> extends Handling<E> {
   readonly concurrency: number
   readonly claimEvery: Duration.Duration
@@ -30,10 +30,9 @@ export interface Options<E> extends Handling<E> {
 }
 
 /**
- * Takes runs that are work, those that were due first coming first, and brings each on; leaves them when the scope closes.
- *
- * It looks at a shard when a hint says so, when the last look told that a run is due there, and, as hints may be lost, at one
- * shard after the other every `claimEvery`.
+ * Takes runs that are due, the longest due first, and handles each; leaves them when the scope closes. It looks at a shard
+ * after a hint, at the time at which the last look found the next run due, and, because hints may be lost, at one shard
+ * after the other every `claimEvery`.
  */
 export const make = Effect.fnUntraced(function* <E>(
   agents: ReadonlyArray<Agent>,
@@ -51,7 +50,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const ttl = timeOf(policy)
   const trouble = new Trouble({ agents: names.join(", ") })
 
-  // Leases whose release did not reach the store: this worker lives, so their attempts are no deaths of it.
+  // Leases whose release did not reach the store. This worker is alive, so their attempts must not count as deaths.
   const owed = new Set<Lease>()
   const giveBack = Effect.gen(function* () {
     for (const lease of owed) {
@@ -60,7 +59,10 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   })
 
-  /** Takes runs of a shard. The same owner asks again until there is an answer, as it may hold some already. */
+  /**
+   * Takes runs of a shard. The claim is repeated under the same owner until it is answered, as that owner may hold runs
+   * already.
+   */
   const claim = Effect.fnUntraced(function* (name: string, limit: number) {
     const owner = (timetable.of(name).owner ??= yield* ownerOf(policy))
     const before = clock.monotonicTimeNanosUnsafe()
@@ -68,7 +70,7 @@ export const make = Effect.fnUntraced(function* <E>(
     timetable.of(name).owner = undefined
     return { ...claimed, before }
   })
-  // Nobody would know of the leases of a claim that was interrupted.
+  // Releases the runs of claims that were interrupted: nothing else knows of these leases.
   const giveUp = Effect.suspend(() =>
     Effect.forEach(timetable.unanswered(), ({ name }) =>
       Effect.flatMap(claim(name, 0), ({ taken }) =>
@@ -89,7 +91,7 @@ export const make = Effect.fnUntraced(function* <E>(
   )
 
   const open = yield* known
-  // Other versions of the agents, as there may be many runs of each.
+  // The other versions of agents that were logged already: there may be many runs of each.
   const told = new Set<string>()
   const take = (found: Taken, before: bigint) => {
     const { agent: name, runId } = found.record
@@ -100,14 +102,14 @@ export const make = Effect.fnUntraced(function* <E>(
     ).pipe(
       Effect.scoped,
       Effect.catch(({ message, reason }) => {
-        // Another worker has it now.
+        // Another worker has the run now.
         if (reason._tag === "LeaseLost") return Effect.void
         if (reason._tag === "AgentChanged") {
           const version = `${name} ${reason.started}`
           if (told.has(version)) return Effect.void
           told.add(version)
         }
-        return Effect.logWarning("baton: a worker cannot go on with a run", message)
+        return Effect.logWarning("baton: a worker cannot go on with a run; it is due again later", message)
       }),
       Effect.catchDefect((defect) => Effect.logError("baton: a worker cannot go on with a run", defect)),
       Effect.annotateLogs({ runId, agent: name }),
@@ -121,14 +123,14 @@ export const make = Effect.fnUntraced(function* <E>(
       const shard = timetable.looks(name)
       const limit = Math.min(most, free)
       yield* giveBack
-      // Between the answer and the fibers nothing may come.
+      // Nothing may interrupt between the claim and the start of the fibers.
       const claimed = yield* Effect.uninterruptibleMask((restore) =>
         Effect.tap(restore(claim(name, limit)), ({ before, taken: found }) =>
           Effect.forEach(found, (one) => take(one, before), { discard: true })
         )
       )
       const next = claimed.next === undefined ? undefined : Duration.toMillis(claimed.next)
-      // What is due and was not taken is taken by others, or is no run that this worker can read.
+      // A run that is due and was not taken was taken by others, or cannot be read by this worker.
       timetable.due(shard, claimed.taken.length === 0 && next !== undefined ? Math.max(next, soonest) : next)
       yield* trouble.ended()
     },
@@ -137,10 +139,10 @@ export const make = Effect.fnUntraced(function* <E>(
         Effect.catch((error) =>
           Effect.andThen(
             Effect.sync(() => timetable.due(timetable.of(name), Duration.toMillis(options.claimEvery))),
-            trouble.began("a worker cannot look for runs, and this is tried again", error.message)
+            trouble.began("a worker cannot look for runs; this is tried again", error.message)
           )
         ),
-        // A store that does not keep to its types must not end the worker.
+        // A store with a defect must not end the worker.
         Effect.catchDefect((defect) => Effect.logError("baton: a worker's look for runs failed", defect))
       )
   )
@@ -164,17 +166,17 @@ export const make = Effect.fnUntraced(function* <E>(
       if (next !== undefined && next.wait <= 0) {
         if (next.isRound) timetable.round(yield* pace)
         yield* look(next.name, free)
-        // Other runs may be done by then, so that their places are filled by one claim.
+        // After a yield, other runs may have ended, and one claim fills all free places.
         yield* Effect.yieldNow
       } else {
         yield* next === undefined ? news.await : Effect.raceFirst(Effect.sleep(Duration.millis(next.wait)), news.await)
       }
     }
   })
-  // Apart, so that a fleet that is started again does not ask the store all at once.
+  // At random, so that the workers of a fleet that is restarted do not claim all at the same time.
   const apart = Effect.flatMap(Random.nextBetween(0, Duration.toMillis(options.startJitter)), Effect.sleep)
   yield* Effect.forkScoped(Effect.raceFirst(Effect.andThen(apart, Effect.scoped(work)), stopping.await))
 })
 
-/** How long to wait at least after a look that found nothing to take, in milliseconds. */
+/** The shortest wait after a look that found nothing to take, in milliseconds. */
 const soonest = 50

@@ -22,14 +22,14 @@ import { checkVersion, type OpenRun, unableOf } from "../run/openRun.ts"
 import type { Lease, Taken } from "../../TokenStore.ts"
 import type { WorkerRun } from "../../WorkerRun.ts"
 
-/** What a worker does with a run, and how often it tries. */
+/** The options of a worker that concern one run. */
 export interface Handling<E> extends Pick<StreamOptions, "acknowledge"> {
   readonly handle: (run: WorkerRun<AgentUpdate | Delivery>) => Effect.Effect<unknown, E>
   readonly maxAttempts: number
   readonly retry: Schedule.Schedule<unknown>
 }
 
-/** What became of one attempt. */
+/** The outcome of one attempt. */
 type Outcome =
   | { readonly _tag: "Finished" }
   | { readonly _tag: "Left" }
@@ -37,7 +37,7 @@ type Outcome =
 
 const longestReason = 500
 
-/** Lets the consumer have a run that was claimed. If it cannot go on for now, it is work again after a lease's time. */
+/** Gives a claimed run to `handle`. If the run cannot go on for now, it is due again after the time of a lease. */
 export const bring = Effect.fnUntraced(function* <E>(
   run: OpenRun,
   claimed: { readonly taken: Taken; readonly before: bigint },
@@ -47,7 +47,7 @@ export const bring = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<void, AgentError, Scope.Scope> {
   const held = yield* acquire(run, { claimed, onOwed })
   const later = timeOf(run.policy)
-  // Before the run is left: whatever broke would break again at once.
+  // Runs before the run is released: without a pause, the same failure would come again at once.
   yield* Effect.addFinalizer((exit) =>
     Effect.sync(() => {
       if (Exit.isFailure(exit) && !stopping.isOpen()) held.leaveNotBefore(later)
@@ -57,18 +57,20 @@ export const bring = Effect.fnUntraced(function* <E>(
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
   const park = (reason: string) => {
     held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })
-    return annotated(Effect.logWarning("baton: a run is parked: workers leave it alone until somebody decides", reason))
+    return annotated(
+      Effect.logWarning("baton: a run is parked; use Runs.retry after the cause is removed, or Runs.discard", reason)
+    )
   }
   held.sendCancels()
   const step = held.next()
   if (step._tag === "Over") {
-    // What is left of it may be a response that runs on.
+    // A loose response may be left, whose cancel is being sent.
     yield* Effect.raceAllFirst([held.cancelled, held.untilLost, stopping.await])
     return
   }
   if (step._tag === "Wait") {
     if (step.for === "unconfirmed" || step.for === "input") {
-      yield* annotated(Effect.logWarning("baton: a run is parked: nobody here can open it", step.for))
+      yield* annotated(Effect.logWarning("baton: a run is parked; this worker cannot open it", step.for))
     }
     return
   }
@@ -76,7 +78,9 @@ export const bring = Effect.fnUntraced(function* <E>(
   if (unable !== undefined) return yield* park(unable.message)
   const before = held.record.attempts.length - 1
   if (before >= handling.maxAttempts) {
-    return yield* park(`Its worker died ${before} times before its consumer came any further.`)
+    return yield* park(
+      `Its worker died ${before} times at the same position. Remove the cause and use Runs.retry, or use Runs.discard.`
+    )
   }
 
   const start = held.position()
@@ -91,19 +95,19 @@ export const bring = Effect.fnUntraced(function* <E>(
     held.note({ _tag: "Delivered" })
     return yield* held.flush
   }
-  // A consumer that came further fails for the first time there.
+  // An attempt that moved the position counts as the first one at the new position.
   const attempts = held.position() === start ? before + 1 : 1
   if (outcome.forGood || attempts >= handling.maxAttempts) {
     return yield* park(outcome.reason)
   }
   held.leaveAs({ attempt: "keep" })
   held.leaveNotBefore(yield* delayOf(handling.retry, attempts))
-  yield* annotated(Effect.logWarning("baton: the handle of a run failed, and is tried again", outcome.reason)).pipe(
-    Effect.annotateLogs({ attempts })
-  )
+  yield* annotated(
+    Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.reason)
+  ).pipe(Effect.annotateLogs({ attempts }))
 })
 
-/** The pause after so many attempts. */
+/** The pause after this many attempts. */
 const delayOf = Effect.fnUntraced(function* (schedule: Schedule.Schedule<unknown>, attempts: number) {
   const pause = new Backoff.Backoff(schedule)
   let delay: Duration.Duration | undefined
@@ -123,7 +127,7 @@ const tryOnce = Effect.fnUntraced(function* <E>(
   const source = Stream.fromPull(Effect.succeed(advance.pull)).pipe(
     Stream.tapError((error) => Effect.sync(() => (broke = error)))
   )
-  // That the consumer is done with the last update is for its handle to say.
+  // The last update is acknowledged only by the success of `handle`.
   const isLast = () => false
   const updates: Stream.Stream<AgentUpdate | Delivery, AgentError> =
     acknowledge === "manual"
@@ -150,14 +154,14 @@ const tryOnce = Effect.fnUntraced(function* <E>(
   return advance.endedAs() === undefined ? broken(broke) : { _tag: "Finished" }
 })
 
-/** A consumer that is done before the run is, is done with it: the run is seen to its end all the same. */
+/** If `handle` succeeds before the run has ended, the run is followed to its end. */
 const seenThrough = (
   advance: Advance,
   broke: AgentError | undefined,
   stopping: Latch.Latch
 ): Effect.Effect<Outcome, AgentError> => {
   if (advance.endedAs() !== undefined) return Effect.succeed({ _tag: "Finished" })
-  // A consumer that lets the failure of its updates pass has not seen the end of the run.
+  // A `handle` that recovers from a failure of `updates` has not seen the end of the run.
   if (broke !== undefined) return Effect.succeed(broken(broke))
   const drained = Stream.runDrain(Stream.fromPull(Effect.succeed(advance.pull))).pipe(
     Effect.matchEffect({
@@ -170,7 +174,7 @@ const seenThrough = (
   return Effect.raceFirst(drained, Effect.as(stopping.await, { _tag: "Left" } as Outcome))
 }
 
-/** What it means that a run's updates failed before its end. */
+/** The outcome if the updates of a run failed before its end. */
 const broken = (error: AgentError): Outcome => {
   switch (error.reason._tag) {
     case "RunStalled":
@@ -178,28 +182,28 @@ const broken = (error: AgentError): Outcome => {
     case "RunDiverged":
       return { _tag: "Failed", reason: error.message, forGood: true }
     case "RunNotOpened":
-      // The store said that it keeps the input, and has it no more.
+      // The record says that the store keeps the input, but the store no longer has it.
       return { _tag: "Failed", reason: error.message, forGood: true }
     case "StoreFailed":
-      // An input that cannot be read will not be read later.
+      // An input that cannot be read now cannot be read later.
       return error.reason.error.kind === "corrupt"
         ? { _tag: "Failed", reason: error.message, forGood: true }
         : { _tag: "Left" }
-    // The store, the provider, or another worker: the run does not answer for them.
+    // A fault of the store, of the provider or of another worker does not count against the run.
     default:
       return { _tag: "Left" }
   }
 }
 
 /**
- * Ends the delivery between two updates: who asks for the next when the worker stops is done with the last, and gets no
- * more. `idle` is open while the consumer has nothing in its hands, and may be interrupted.
+ * Ends the delivery between two updates. A consumer that pulls after the worker has begun to stop thereby acknowledges the
+ * last update, and gets no other. `idle` is open while the consumer waits for an update, and may be interrupted.
  */
 const untilStopped =
   (idle: Latch.Latch, stopping: Latch.Latch) =>
   <A>(updates: Stream.Stream<A, AgentError>): Stream.Stream<A, AgentError> =>
     Stream.transformPull(updates, (pull) => {
-      // The last update is acknowledged as the pull begins, which has to be before anything can interrupt it.
+      // The start of the pull acknowledges the last update. That must happen before anything can interrupt the pull.
       const last = Effect.flatMap(Effect.forkChild(pull, { startImmediately: true }), (fiber) => {
         const exit = fiber.pollUnsafe()
         if (exit !== undefined && Exit.isFailure(exit)) return exit
