@@ -1,48 +1,58 @@
-// The position is kept in files: run this twice. The first process breaks off, the second goes on by the run's id.
-//
-// Both need the same provider: OpenAI, if OPENAI_API_KEY is set, or a sandbox that outlives the first process.
-//
-//   pnpm sandbox --port 8787 --pace "5 millis" &
-//   SANDBOX_URL=http://127.0.0.1:8787/v1 pnpm exec node examples/03-another-process.ts
-//   SANDBOX_URL=http://127.0.0.1:8787/v1 pnpm exec node examples/03-another-process.ts
+// One run, two processes. The first is told to stop while it writes the report; the second, the same program with the same
+// run id, goes on with the next word. Both keep the position in files. (If a process is killed with SIGKILL, what it wrote
+// in its last 200 ms may come again, because its position was not written yet: demo.ts shows that.)
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Agent, type AgentUpdate, TokenStore } from "@effect-baton/core"
-import { Config, Console, Data, Effect, Option, Stream } from "effect"
+import { Agent, TokenStore } from "@effect-baton/core"
+import { Config, Console, Effect, FileSystem, Layer, Option, Stream } from "effect"
+import { ChildProcess } from "effect/process"
 import { analyst, task } from "./analyst.ts"
-import { Model } from "./model.ts"
+import { environmentOf, Model, Sandbox } from "./model.ts"
 
-class NoProvider extends Data.TaggedError("NoProvider")<{ readonly message: string }> {}
-
-const program = Effect.gen(function* () {
-  const runId = yield* Config.String("RUN_ID").pipe(Config.withDefault("report-2026"))
-  const outlives = yield* Config.all([
-    Config.option(Config.Redacted("OPENAI_API_KEY")),
-    Config.option(Config.String("SANDBOX_URL"))
-  ]).pipe(Config.map((given) => given.some((one) => Option.isSome<unknown>(one))))
-  if (!outlives) {
-    return yield* new NoProvider({
-      message:
-        "A sandbox of this process would end with it. Start one, and name it in SANDBOX_URL, as the comment says."
-    })
-  }
-  const print = Stream.runForEach((update: AgentUpdate.AgentUpdate) =>
-    Effect.sync(() => process.stdout.write(update.text))
-  )
-
-  yield* Agent.resume(analyst, { runId }).pipe(
-    print,
-    Effect.andThen(Console.log("\n--- the report is complete")),
-    Effect.catchReason("AgentError", "RunNotFound", () =>
-      Effect.gen(function* () {
-        yield* Agent.stream(analyst, { input: yield* task, runId }).pipe(Stream.take(100), print)
-        yield* Console.log("\n--- broken off after 100 updates. Run me again: I go on exactly here.")
-      })
-    )
+// The program that is stopped and started again. `Agent.stream` starts the run, or continues it if the store knows its id.
+const writer = Effect.gen(function* () {
+  yield* Agent.stream(analyst, { input: yield* task, runId: "report" }).pipe(
+    Stream.runForEach((update) => Effect.sync(() => process.stdout.write(update.text)))
   )
 })
 
-program.pipe(
-  Effect.provide([Model, TokenStore.layerFile({ directory: ".baton/examples" })]),
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain
+const Files = Layer.unwrap(
+  Effect.map(Config.String("STORE_DIRECTORY"), (directory) => TokenStore.layerFile({ directory }))
 )
+
+// The program that starts it twice. The model is in this process, or at OpenAI, so it outlives the writers.
+const parent = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-example-" })
+  const start = ChildProcess.make(process.execPath, [new URL(import.meta.url).pathname], {
+    extendEnv: true,
+    env: { ...environmentOf(yield* Sandbox), STORE_DIRECTORY: directory },
+    stderr: "inherit"
+  })
+
+  const first = yield* start
+  let length = 0
+  yield* first.stdout.pipe(
+    Stream.decodeText(),
+    Stream.runForEach((text) => {
+      process.stdout.write(text)
+      length += text.length
+      return length < 1000 ? Effect.void : first.kill({ killSignal: "SIGTERM" })
+    })
+  )
+  yield* Console.log("\n--- the first process was stopped; the second goes on:")
+
+  const second = yield* start
+  yield* second.stdout.pipe(
+    Stream.decodeText(),
+    Stream.runForEach((text) => Effect.sync(() => process.stdout.write(text)))
+  )
+  yield* Console.log(`--- the report is complete, and the second process ended with ${yield* second.exitCode}`)
+}).pipe(Effect.scoped)
+
+const program = Effect.gen(function* () {
+  const isWriter = Option.isSome(yield* Config.option(Config.String("STORE_DIRECTORY")))
+  if (isWriter) yield* Effect.provide(writer, [Model, Files])
+  else yield* Effect.provide(parent, Sandbox.layer)
+})
+
+program.pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
