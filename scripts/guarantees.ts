@@ -47,7 +47,7 @@ for (const [i, number] of numbers.entries()) {
 }
 
 const files = [...new Set(linksIn(text))]
-for (const file of files) if (!existsSync(file)) problem(`there is no ${file}, to which it links`)
+for (const file of files) if (!existsSync(file)) problem(`it links to ${file}, which does not exist`)
 
 let quoted = 0
 for (const line of text.split("\n")) {
@@ -111,12 +111,19 @@ const lines = [...(dying ?? "").matchAll(/^\d+\. \*\*(.+?)\*\*(.*)$/gm)].map(([,
   lead,
   rest
 }))
+const written = globSync("packages/*/src/**/*.ts", { exclude: ["packages/testing/**"] })
+  .map(read)
+  .join("\n")
 for (const fact of facts) {
   const about = lines.filter(({ lead }) => lead.includes(`\`${fact}\``))
   const isUnwritten = about.some(({ rest }) => /no code writes this fact/i.test(rest))
   const sides = isUnwritten
     ? []
     : ["Before", "After"].filter((side) => !about.some(({ lead }) => lead.startsWith(side)))
+  // A type says `readonly _tag`.
+  if (isUnwritten && new RegExp(`(?<!readonly )_tag: "${fact}"`).test(written)) {
+    problem(`it says that no code writes the fact ${fact}, and packages/ has code that does`)
+  }
   if (about.length === 0) problem(`the fact ${fact} is left out of what happens if a worker dies`)
   else for (const side of sides) problem(`no line begins with **${side} \`${fact}\`.**`)
 }
@@ -138,7 +145,7 @@ for (const file of [...new Set(listed.split("\n"))].filter((name) => name !== ""
 }
 
 if (problems.length > 0) {
-  console.error(problems.map((line) => `${page}: ${line}.`).join("\n"))
+  console.error(`${page} does not agree with the repository:\n${problems.map((line) => `- ${line}`).join("\n")}`)
   process.exit(1)
 }
 console.log(`${guarantees.length} guarantees, ${mutants.length} mutants, ${facts.length} facts`)
