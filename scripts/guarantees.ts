@@ -139,7 +139,7 @@ for (const file of [...new Set(listed.split("\n"))].filter((name) => name !== ""
   for (const [reference, of = ""] of references) {
     for (const number of of.match(/\d+/g) ?? []) {
       if (!numbers.includes(Number(number)))
-        problem(`${file} speaks of "${reference}", and there is no guarantee ${number}`)
+        problem(`${file} speaks of "${reference.replace(/[\s*/]+/g, " ")}", and there is no guarantee ${number}`)
     }
   }
 }
