@@ -28,7 +28,7 @@ const Worker = Runs.worker([analyst], {
 const program = Effect.gen(function* () {
   const runId = "report"
   yield* Agent.enqueue(analyst, { input: yield* task, runId })
-  yield* Runs.wait(runId, { until: ({ parked }) => parked !== undefined })
+  yield* Runs.wait(runId, { until: ({ parked }) => parked !== null })
   yield* Runs.list({ parked: true }).pipe(
     Stream.runForEach((run) => Console.log(`--- ${run.runId} is parked: ${run.parked?.reason}`))
   )

@@ -1,8 +1,8 @@
 import { Runs, RunState } from "@effect-baton/core"
-import { Effect, Option, Schedule, Stream } from "effect"
+import { Effect, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { decodeLine } from "./line.ts"
-import { Sandbox } from "./model.ts"
+import { environmentOf, Sandbox } from "./model.ts"
 import { RedisPlace } from "./redis.ts"
 
 /** Starts a program of the examples as a process of its own, which ends with the scope, and reads the updates it tells. */
@@ -32,11 +32,10 @@ export const startProgram = Effect.fnUntraced(function* (
 /** Starts a worker process over the Redis and on the model of this one. */
 export const startWorker = Effect.gen(function* () {
   const { prefix, url } = yield* RedisPlace
-  const sandbox = yield* Sandbox
   return yield* startProgram("workers/worker.ts", {
     REDIS_URL: url,
     REDIS_PREFIX: prefix,
-    ...(Option.isSome(sandbox) ? { OPENAI_API_KEY: undefined, SANDBOX_URL: sandbox.value } : {})
+    ...environmentOf(yield* Sandbox)
   })
 })
 

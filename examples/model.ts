@@ -28,7 +28,7 @@ export class Sandbox extends Context.Service<Sandbox, Option.Option<string>>()("
 export const environmentOf = (sandbox: Option.Option<string>): Readonly<Record<string, string>> =>
   Option.match(sandbox, {
     onNone: () => ({}),
-    onSome: (url) => ({ OPENAI_BASE_URL: url, OPENAI_API_KEY: "sandbox" })
+    onSome: (url) => ({ OPENAI_BASE_URL: url, OPENAI_API_KEY: "sandbox", OPENAI_MODEL: "sales-analyst" })
   })
 
 /** The model at the sandbox, or at the provider that the environment names. */
