@@ -187,7 +187,7 @@ const expected: Record<keyof typeof faults, Verdicts> = {
     "the end shows each lane at its place, of its kind": "the places that the terminal event shows"
   },
   "makes the rest itself": {
-    "the deltas of a text are what its end says that it was": "lane 0 of item 0 goes on after its end"
+    "the deltas of a text are what its end says that it was": "lane 0 of item 0 continues after its end"
   },
   "shows items at other places": {
     "the end shows each lane at its place, of its kind": "the places that the terminal event shows"
@@ -251,7 +251,7 @@ const expected: Record<keyof typeof faults, Verdicts> = {
   },
   "says that it is over while it runs": {
     "a look while the response runs shows that it runs, and not more than it will have said":
-      "it is completed at once: `runs` must take longer",
+      "the response was completed at once: give a request for `runs` that takes longer",
     "a response that failed says why": "the status that a look shows"
   },
   "has a finish while it runs": {
@@ -266,11 +266,11 @@ const expected: Record<keyof typeof faults, Verdicts> = {
   },
   "takes an unknown response for a failure": {
     "a look at an unknown response says that it is gone": "retrieve of an unknown response",
-    "an unknown response is not resumed": "resume of an unknown response is `ResponseGone`",
+    "an unknown response is not resumed": "resume of an unknown response must fail with `ResponseGone`",
     "a response that was removed is gone": "retrieve after remove"
   },
   "cancels nothing and says so of everything": {
-    "an unknown response is not cancelled": "cancel of an unknown response fails",
+    "an unknown response is not cancelled": "cancel of an unknown response must fail",
     "a response that runs is ended by a cancel": "the answer"
   },
   "asks to cancel what is over": {
@@ -284,17 +284,18 @@ const expected: Record<keyof typeof faults, Verdicts> = {
       "The model failed though it must answer: Test.test: Invalid request. Cannot cancel a synchronous response."
   },
   "opens what it refuses": {
-    "a refused request is an error, and no response": "a refused request names no response"
+    "a refused request is an error, and no response": "a refused request must not name a response"
   },
   "submits what nobody finds": {
     "a response that was submitted is found, and ends as one that was streamed":
       "The model failed though it must answer: ResponseGone"
   },
   "demands that nothing is streamed": {
-    "an ordinary request may be streamed": "the options of `answers` may be streamed"
+    "an ordinary request may be streamed": "whether `answers` can be streamed with their options"
   },
   "says no deltas": {
-    "the first of `answers` says text in several events": "text came in 0 events: ask for more"
+    "the first of `answers` says text in several events":
+      "the text came in 0 events: give a request with a longer answer"
   },
   "leaves an item unfinished": {
     "what is over has no unfinished item": "an item is not done in the terminal event of a completed response"
@@ -313,7 +314,7 @@ const expected: Record<keyof typeof faults, Verdicts> = {
       "lane 0 of item 0 begins otherwise at the end"
   },
   "goes on after its last event": {
-    "resumed after its last event, a response says nothing more": "more events come: 1"
+    "resumed after its last event, a response says nothing more": "after the last event more came: 1"
   },
   "removes other responses too": {
     "a response stays if another one is removed": "The model failed though it must answer: ResponseGone"
@@ -352,8 +353,8 @@ describe("the contract of background models", () => {
       )
       assert.deepStrictEqual(messages, [
         "kept",
-        'The model keeps "an unknown response is not cancelled": take it out of `except`.',
-        "This law was not tried: there is no request for it in the options."
+        'The model keeps "an unknown response is not cancelled": remove it from `except`.',
+        "This law was not checked: the options have no request for it."
       ])
     })
   )

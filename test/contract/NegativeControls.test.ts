@@ -178,8 +178,8 @@ describe("the contract of token stores", () => {
       "gives no run that was held or tried before",
       Claims.shunsUsed,
       {
-        "a run whose lease ended is claimed, and who held it has lost it": "a claim of a takes one run",
-        "a retry that is under way is taken up by a claim": "a claim of worker takes one run"
+        "a run whose lease ended is claimed, and who held it has lost it": "a claim of a must take one run",
+        "a retry that is under way is taken up by a claim": "a claim of worker must take one run"
       }
     ],
     [
@@ -255,24 +255,24 @@ describe("the contract of token stores", () => {
     [
       Claims.silent,
       {
-        "a run that becomes work gives a hint, and a claim there finds it": "a hint of a run that is created comes",
+        "a run that becomes work gives a hint, and a claim there finds it": "no hint of a run that is created came",
         "who records a fact without the lease gives a hint of the run, with the writer's name":
-          "a hint of a run whose holder is to know of a fact comes",
-        "the end of a run gives a hint of it": "a hint of a run that ended comes",
-        "who wakes a run gives a hint of it, and changes nothing": "a hint of a run that is woken comes",
+          "no hint of a run whose holder is to know of a fact came",
+        "the end of a run gives a hint of it": "no hint of a run that ended came",
+        "who wakes a run gives a hint of it, and changes nothing": "no hint of a run that is woken came",
         "hints begin with each part of the store, whoever else listens": kept
       }
     ],
     [
       Claims.beginsSilent,
       {
-        "hints begin with each part of the store, whoever else listens": "a hint for each part, to begin with, comes"
+        "hints begin with each part of the store, whoever else listens": "no hint for each part, to begin with, came"
       }
     ],
     [
       Claims.vague,
       {
-        "a run that becomes work later gives a hint that says when": "a hint of a run that is created for later comes",
+        "a run that becomes work later gives a hint that says when": "no hint of a run that is created for later came",
         "who records a fact without the lease gives a hint of the run, with the writer's name": "who wrote the fact",
         "the end of a run gives a hint of it": "who wrote it"
       }
@@ -307,7 +307,7 @@ describe("the contract of token stores", () => {
       {
         "what is over is kept for its time, and then gone from everything": kept,
         "what is not over is kept until nothing came for it for long": "what is there when others are gone",
-        "a run that is held is not forgotten, however long": "the run 'r-1' is there"
+        "a run that is held is not forgotten, however long": "the run 'r-1' is missing"
       },
       { retention: forgetting(TokenStore.memory({ retention: "10 minutes", abandonedAfter: "10 minutes" })) }
     )
@@ -330,7 +330,7 @@ describe("the contract of token stores", () => {
       const reopen = Effect.succeed(TokenStore.layerMemory)
       yield* verdicts(
         TokenStore.layerMemory,
-        { [law]: "the run 'r-1' is there" },
+        { [law]: "the run 'r-1' is missing" },
         { reopen, retention: forgetting(TokenStore.memory(times)) }
       )
       yield* verdicts(
@@ -358,7 +358,7 @@ describe("the contract of token stores", () => {
       assert.isTrue(Result.isSuccess(yield* run("not promised: of many who acquire at once, one does")))
       const promised = yield* run("not promised: a lease ends with its time")
       assert.isTrue(Result.isFailure(promised))
-      if (Result.isFailure(promised)) assert.include(String(promised.failure), "take it out of `except`")
+      if (Result.isFailure(promised)) assert.include(String(promised.failure), "remove it from `except`")
     })
   )
 

@@ -1,5 +1,5 @@
 /**
- * What every background model promises, as tests: one call proves a model, also one of your own.
+ * The contract of background models, as tests: one call checks a model, including one that you wrote.
  *
  * @since 0.1.0
  */
@@ -53,13 +53,13 @@ export type LawName = (typeof ofModel | typeof ofRuns | typeof ofRefused | typeo
  */
 export interface Law {
   readonly name: LawName
-  /** The laws on the same matter say the same here. */
+  /** The topic of the law. Laws on the same topic have the same text here. */
   readonly about: string
   readonly check: Effect.Effect<void, ContractViolation, BackgroundModel.BackgroundModel>
 }
 
 /**
- * What a model is asked. The suite names the run and the agent, and asks for the background.
+ * A request to a model. The suite adds the run and the agent, and requests a background response.
  *
  * @since 0.1.0
  * @category models
@@ -67,50 +67,51 @@ export interface Law {
 export type Request = Bench.Request
 
 /**
- * What a model is asked, and how time passes.
+ * The requests of the suite, and how time passes.
  *
  * **Details**
  *
- * `answers` are requests that complete. The first must come as text in several events; give more of them for whatever
- * else the model can say: reasoning, calls, sources, files. Every law asks again, so short answers are cheap.
+ * `answers` are requests whose responses complete. The first must be answered with text in several events. Add requests for
+ * whatever else the model can produce: reasoning, calls, sources, files. Every law sends its own request, so short answers
+ * are cheap.
  *
- * The laws on `runs`, `refused` and `fails` are tried if there is such a request. `runs` must take long enough to be
- * looked at and cancelled, and then end by itself.
+ * The laws on `runs`, `refused` and `fails` are checked only if that request is given. The response to `runs` must take long
+ * enough to be retrieved and cancelled, and then end by itself.
  *
- * Without `live` the clock is `TestClock`, and each wait moves it by a second. A model whose time is a server's needs
- * `live`: each wait then takes 50 milliseconds, or what you say.
+ * Without `live` the clock is `TestClock`, and each wait moves it by one second. A model that uses the time of a server needs
+ * `live`. Each wait then takes 50 milliseconds. `pace` changes both.
  *
- * `except` names laws that the model does not promise. Each of these must then fail, so that the exception stays true.
+ * `except` names laws that the model does not keep. Each of these must fail, so that no exception is out of date.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
   readonly answers: readonly [Request, ...ReadonlyArray<Request>]
-  /** Is under way for a while. */
+  /** A request whose response is under way for a while. */
   readonly runs?: Request
-  /** Is refused, before there is a response. */
+  /** A request that is refused before there is a response. */
   readonly refused?: Request
-  /** Becomes a response that fails. */
+  /** A request whose response fails. */
   readonly fails?: Request
-  /** An id as the provider gives them, and never gave. */
+  /** An id in the form of the provider's ids that no response has. */
   readonly unknownId?: string
-  /** Whether the tests run by the real clock. */
+  /** Whether the tests use the real clock. */
   readonly live?: boolean
-  /** How long a wait is, between two looks for instance. */
+  /** How long a wait is, for example between two polls. */
   readonly pace?: Duration.Input
-  /** How long a response may take: a minute, or ten if the suite is not `live`. */
+  /** How long a response may take. Default 10 minutes, or 1 minute if the suite is `live`. */
   readonly patience?: Duration.Input
-  /** The laws that the model does not promise, and breaks. */
+  /** The laws that the model does not keep. */
   readonly except?: ReadonlyArray<LawName>
 }
 
 /**
- * The laws, as values: those that `options` have requests for.
+ * The laws that `options` have requests for, as values.
  *
  * **When to use**
  *
- * With a test runner that `suite` does not fit, or to check one law by itself. `except` is of no effect here.
+ * Use it with a test runner that does not fit `suite`, or to check one law by itself. `except` has no effect here.
  *
  * **Example** (Checking one law)
  *
@@ -163,13 +164,14 @@ export const laws = (options: Options): ReadonlyArray<Law> => {
 }
 
 /**
- * Registers a test for every law: a model that passes them all is a background model.
+ * Registers a test for every law. A model that passes all of them keeps the contract of `BackgroundModel`.
  *
  * **When to use**
  *
- * For a model of your own, against its provider, a recording of it or a double. It is asked some dozens of times.
+ * Use it for a model that you wrote, with its provider, a recording or a test double. The suite sends some dozens of
+ * requests.
  *
- * **Example** (Proving a model)
+ * **Example** (Checking a model)
  *
  * ```ts
  * import { BackgroundModelContract, ScriptedModel } from "@effect-baton/testing"
@@ -199,7 +201,7 @@ export const suite = <E>(
     except: options.except,
     live: options.live,
     timeoutOf: () => timeout,
-    untried: "there is no request for it in the options"
+    untried: "the options have no request for it"
   })
 }
 

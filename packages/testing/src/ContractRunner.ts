@@ -1,12 +1,12 @@
 /**
- * What the contract suites need of a test runner.
+ * The part of a test runner that the contract suites need.
  *
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
 
 /**
- * What `suite` needs of a test runner: `describe` and `it` of `@effect/vitest` have it.
+ * The part of a test runner that `suite` needs: `describe` and `it` of `@effect/vitest` fit.
  *
  * @since 0.1.0
  * @category models

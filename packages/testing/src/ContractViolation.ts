@@ -1,17 +1,17 @@
 /**
- * What a contract suite fails with.
+ * The error of the contract suites.
  *
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
 
 /**
- * A store or a model does not do what each of its kind promises: what was expected, and what came.
+ * A store or a model broke a law of its contract.
  *
  * **Details**
  *
- * `cause` is what the store or the model itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
- * difference.
+ * Test runners show the difference between `expected` and `actual`. `cause` is the error of the store or the model, if it
+ * failed where the law expects an answer.
  *
  * @since 0.1.0
  * @category errors

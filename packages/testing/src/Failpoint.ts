@@ -1,5 +1,5 @@
 /**
- * Places at which a test lets a process die: before and after each step that changes a store or a disk.
+ * Places at which a test can kill a process: before and after each step that changes a store or a disk.
  *
  * @since 0.1.0
  */
@@ -9,15 +9,15 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 
 /**
- * One side of one step.
+ * A place before or after one step.
  *
  * **Details**
  *
  * | field | meaning |
  * | --- | --- |
- * | `step` | the operation: a member of `TokenStore` or of `FileSystem`; what is done to an open file is called `write`, `sync` or `truncate` |
+ * | `step` | the operation: a member of `TokenStore` or of `FileSystem`, or for an open file `write`, `sync` or `truncate` |
  * | `of` | the id of the run, the shard of a `claim`, or the path of the file |
- * | `side` | `"after"` is reached only if the operation succeeded |
+ * | `side` | before or after the operation; `"after"` is reached only if the operation succeeded |
  *
  * @since 0.1.0
  * @category models
@@ -29,7 +29,7 @@ export interface Place {
 }
 
 /**
- * What is done at each place. To let the process die there, send it `SIGKILL`, and return `Effect.never`.
+ * The effect to run at each place. To kill the process there, send it `SIGKILL` and return `Effect.never`.
  *
  * @since 0.1.0
  * @category models
@@ -45,7 +45,7 @@ const taking =
     )
 
 /**
- * The operations of a store that write: the steps of `layerTokenStore`.
+ * The operations of a store that write. They are the steps of `layerTokenStore`.
  *
  * @since 0.1.0
  * @category models
@@ -63,11 +63,11 @@ export const stepsOfTokenStore = [
 ] as const
 
 /**
- * A store that passes two places with each operation that writes.
+ * A layer of a store that reaches a place before and after each operation that writes.
  *
  * **When to use**
  *
- * In crash tests of any store: start a process that dies at a place, start it again, and look at what is left.
+ * Use it in crash tests of any store: start a process that dies at a place, start it again, and check the store.
  *
  * **Example** (Dying before the third commit)
  *
@@ -110,16 +110,16 @@ export const layerTokenStore = (reach: Reach): Layer.Layer<TokenStore.TokenStore
   )
 
 /**
- * A file system that passes two places with each operation that changes the disk.
+ * A layer of a file system that reaches a place before and after each operation that changes the disk.
  *
  * **When to use**
  *
- * In crash tests of stores that keep files, such as `TokenStore.layerFile`.
+ * Use it in crash tests of stores that keep files, such as `TokenStore.layerFile`.
  *
  * **Details**
  *
- * The steps are `open` (unless it is to read), `write` (also `writeFile` and `writeFileString`), `truncate`, `sync`,
- * `rename`, `link`, `remove` and `makeDirectory`. What only changes times is no step.
+ * The steps are `open` (unless it only reads), `write` (also `writeFile` and `writeFileString`), `truncate`, `sync`,
+ * `rename`, `link`, `remove` and `makeDirectory`. Operations that only change file times are not steps.
  *
  * **Example** (Dying once a log is on the disk)
  *

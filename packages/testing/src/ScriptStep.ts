@@ -1,5 +1,5 @@
 /**
- * The steps that the script of a scripted model is made of. `ScriptedModel` exports them.
+ * The steps of a scripted model's script. `ScriptedModel` exports these types.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 
 /**
- * What a response shows of its output once it is over: in its terminal event, and to whoever retrieves it.
+ * The output that a response shows once it is over: in its terminal event, and when it is retrieved.
  *
  * @since 0.1.0
  * @category models

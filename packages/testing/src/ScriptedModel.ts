@@ -18,10 +18,10 @@ import type { End, Shown, Step } from "./ScriptStep.ts"
 export type { End, Shown, Step } from "./ScriptStep.ts"
 
 /**
- * The model writes text: one event with a delta, or with several. `item` tells which of several texts side by side.
+ * The model writes text: one event with one delta or several. `item` is the output item, if several are written in parallel.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const text = (delta: string | ReadonlyArray<string>, item = 0): Step => ({
   _tag: "Text",
@@ -30,22 +30,23 @@ export const text = (delta: string | ReadonlyArray<string>, item = 0): Step => (
 })
 
 /**
- * The model writes text without deltas: one event begins the item, and the next, which ends it, has all of the text.
+ * The model writes text without deltas: one event starts the item, and the events that end it hold the whole text.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const whole = (said: string, item = 0): Step => ({ _tag: "Whole", item, text: said })
 
 /**
- * One event that says just this. The output that the response shows at its end comes from it too.
+ * One event with exactly these statements. They also become part of the output that the response shows at its end.
  *
  * **When to use**
  *
- * For what `text`, `whole` and `call` do not say: reasoning, sources, ends that never come, events without indices.
+ * Use it for events that `text`, `whole` and `call` cannot make: reasoning, sources, items that never end, events without
+ * indices.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const says = (...statements: ReadonlyArray<BackgroundModel.Statement>): Step => ({
   _tag: "Event",
@@ -53,10 +54,10 @@ export const says = (...statements: ReadonlyArray<BackgroundModel.Statement>): S
 })
 
 /**
- * Finishes one of several texts; all that are open are finished by an end.
+ * Finishes one text. The end of the script finishes all texts that are still open.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const close = (item: number): Step => ({ _tag: "Close", item })
 
@@ -65,18 +66,18 @@ export const close = (item: number): Step => ({ _tag: "Close", item })
  *
  * **Details**
  *
- * Without a `callId` the calls of a response are `call_1`, `call_2` and so on: they are unique within it only.
+ * Without a `callId` the calls of a response are `call_1`, `call_2` and so on. These ids are unique only within the response.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const call = (name: string, params: unknown, callId?: string): Step => ({ _tag: "Call", name, params, callId })
 
 /**
- * Nothing happens for a while.
+ * Nothing happens for this time.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const pause = (duration: Duration.Input): Step => ({
   _tag: "Pause",
@@ -84,26 +85,26 @@ export const pause = (duration: Duration.Input): Step => ({
 })
 
 /**
- * As the first step: the run stays queued.
+ * As the first step: the response starts as queued, and not as in progress.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const queued: Step = { _tag: "Queued" }
 
 /**
- * The connection ends here, once, without a word; the run goes on.
+ * The connection ends here, once and without an error. The response continues.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const disconnect: Step = { _tag: "Disconnect" }
 
 /**
- * The connection, or the request where nothing was said yet, fails here, once; the run goes on.
+ * The connection fails here, once, and the response continues. As the first step: the create request is refused, once.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const fail = (error: AiError.AiError | AiError.AiErrorReason): Step => ({
   _tag: "Fail",
@@ -111,34 +112,34 @@ export const fail = (error: AiError.AiError | AiError.AiErrorReason): Step => ({
 })
 
 /**
- * A sign of life that means nothing, and takes a number.
+ * An event that only shows that the connection is alive. It has a sequence number like any other.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const keepalive: Step = { _tag: "Event", event: { statements: [], keepalive: true } }
 
 /**
- * An event that nobody knows.
+ * An event of an unknown type.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const unknown = (raw: unknown): Step => ({ _tag: "Event", event: { statements: [], raw } })
 
 /**
- * The run completes.
+ * The response completes.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const completed: End = { _tag: "End", status: "completed", reason: "stop" }
 
 /**
- * The run ends early, at a limit or a filter.
+ * The response ends early, because of a limit or a filter.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const incomplete = (reason: Response.FinishReason = "length"): End => ({
   _tag: "End",
@@ -147,10 +148,10 @@ export const incomplete = (reason: Response.FinishReason = "length"): End => ({
 })
 
 /**
- * The run fails at the provider.
+ * The response fails at the provider.
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const failed = (description: string): End => ({
   _tag: "End",
@@ -164,7 +165,7 @@ export const failed = (description: string): End => ({
 })
 
 /**
- * An end whose terminal event, or whose look afterwards, shows other output than the events did: none, say.
+ * An end with another output than that of the events, in the terminal event or when the response is retrieved later.
  *
  * **Example** (A terminal event without the output)
  *
@@ -177,12 +178,12 @@ export const failed = (description: string): End => ({
  * ```
  *
  * @since 0.1.0
- * @category steps
+ * @category constructors
  */
 export const showing = (end: End, shown: Shown): End => ({ ...end, shown })
 
 /**
- * A request that the model saw.
+ * A request that the model received.
  *
  * @since 0.1.0
  * @category models
@@ -196,15 +197,20 @@ export interface LedgerEntry {
 }
 
 /**
- * What a script's run is played with.
+ * How a scripted model behaves apart from its script.
  *
  * **Details**
  *
- * `replayFor`: how long after its creation a response's stream can be resumed; for ever by default.
- * `confirms`: with `false` the create request is received, and its answer lost. `cancels`: with `false` a cancellation is
- * accepted, and the run goes on to its end all the same. `refusesReplay`: what `resume` of a known response fails with.
- * `gone`: how many times `resume` and `retrieve` say first that a known response is gone. `background`: what the answers
- * tell of whether a response runs in the background; by default they do not tell.
+ * | field | meaning | default |
+ * | --- | --- | --- |
+ * | `replayFor` | how long after its creation the stream of a response can be resumed | always |
+ * | `confirms` | with `false`, the create request is received and its answer is lost | `true` |
+ * | `cancels` | with `false`, a cancel is accepted, and the response continues to its end | `true` |
+ * | `refusesReplay` | the error of `resume` of a known response | none |
+ * | `gone` | how often `resume` and `retrieve` first report a known response as gone | never |
+ * | `background` | what the answers say about whether the response runs in the background | nothing |
+ * | `capabilities` | the capabilities that differ from the default | all `true` |
+ * | `demands` | how a request must be opened | as a stream |
  *
  * @since 0.1.0
  * @category models
@@ -217,12 +223,11 @@ export interface Options {
   readonly gone?: { readonly resume?: number; readonly retrieve?: number }
   readonly background?: boolean
   readonly capabilities?: Partial<BackgroundModel.BackgroundModel["Service"]["capabilities"]>
-  /** What options demand of a request; by default that it is streamed. */
   readonly demands?: BackgroundModel.BackgroundModel["Service"]["demands"]
 }
 
 /**
- * The ledger of a scripted model: every request, in order.
+ * The service that gives the ledger of a scripted model: every request, in order.
  *
  * @since 0.1.0
  * @category services
@@ -233,18 +238,18 @@ export class ScriptedModel extends Context.Service<
 >()("@effect-baton/testing/ScriptedModel") {}
 
 /**
- * A `BackgroundModel` that plays a script for every run, and keeps a ledger of the requests it saw.
+ * A layer of a `BackgroundModel` that plays a script for every response, and keeps a ledger of its requests.
  *
  * **When to use**
  *
- * In tests of everything that is built on agents: time is the `TestClock`'s, and each step means one thing.
+ * Use it in tests of programs that run agents. Time is that of the `TestClock`.
  *
  * **Details**
  *
- * The run goes on by the clock, whoever watches, as at a real provider: `pause` moves it, `disconnect` and `fail` end a
- * connection once, and whoever resumes reads on after the number asked for.
+ * As at a real provider, a response continues with the clock, whether or not somebody is connected. `pause` delays the steps
+ * after it, `disconnect` and `fail` end a connection once, and `resume` gives the events after the given number.
  *
- * **Example** (A run that is cut once)
+ * **Example** (A run whose connection breaks once)
  *
  * ```ts
  * import { Agent, TokenStore } from "@effect-baton/core"
@@ -339,7 +344,7 @@ export const layer = (
               const window = Duration.toMillis(Duration.fromInputUnsafe(options.replayFor ?? Duration.infinity))
               if (!played.streamed || now - played.createdAt > window) {
                 return yield* new BackgroundModel.ReplayUnavailable({
-                  description: "This response can no longer be streamed"
+                  description: `The stream of ${responseId} can no longer be replayed`
                 })
               }
               return attach(played, after)

@@ -1,5 +1,5 @@
 /**
- * What every token store promises, as tests: one call proves a store, also one of your own.
+ * The contract of token stores, as tests: one call checks a store, including one that you wrote.
  *
  * @since 0.1.0
  */
@@ -74,67 +74,67 @@ export { ContractViolation } from "./ContractViolation.ts"
 export type LawName = (typeof ofStore | typeof ofPlace | typeof ofRetention | typeof ofKeptPlace)[number]["name"]
 
 /**
- * One promise of token stores. `check` uses a store that is empty, and fails if the promise is broken.
+ * One promise of token stores. `check` needs an empty store, and fails if the promise is broken.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Law {
   readonly name: LawName
-  /** The laws on the same matter say the same here. */
+  /** The topic of the law. Laws on the same topic have the same text here. */
   readonly about: string
   readonly check: Effect.Effect<void, ContractViolation, TokenStore.TokenStore>
 }
 
 /**
- * How a store is tried.
+ * How the suite checks a store.
  *
  * **Details**
  *
- * Without options the clock is `TestClock`, and leases are as long as in life. For a store whose time is a server's set
- * `live`: time then passes by waiting, and `ttl` is half a second, or what you say; it must be long enough for a few
- * operations one after the other.
+ * Without options the clock is `TestClock`, and leases take 30 seconds. Set `live` for a store that uses the time of a
+ * server: the tests then wait, and `ttl` is half a second by default. It must be long enough for a few operations in a row.
  *
- * `reopen` is for stores that outlive the process: every time it is run it makes a new empty place, and gives a layer
- * that opens this place, which the laws build and close again and again. What it acquires is released with its scope.
+ * `reopen` is for stores that outlive the process. Each time it runs it makes a new empty place (a folder, a namespace) and
+ * returns a layer that opens this place. The laws build and close that layer many times. The resources of `reopen` are
+ * released with its scope.
  *
- * `retention` is a store of the same kind that forgets soon, and after which times: `abandonedAfter` more than twice as long as
- * `retention`, and both far above the time of a few hundred operations if the suite is `live`. Its `layer` is as for `reopen`;
- * that it is opened again is asked only if there is a `reopen` too.
+ * `retention` describes a store of the same kind that forgets runs soon. `abandonedAfter` must be more than twice as long as
+ * `retention`. If the suite is `live`, both must be far longer than a few hundred operations take. `layer` works like
+ * `reopen`, but the laws open it again only if there is a `reopen` too.
  *
- * `except` names laws that the store does not promise. Each of these must then fail, so that the exception stays true.
+ * `except` names laws that the store does not keep. Each of these must fail, so that no exception is out of date.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** How long the leases are that must end: 30 seconds, or half a second if the suite is `live`. */
+  /** How long a lease is. Default 30 seconds, or half a second if the suite is `live`. */
   readonly ttl?: Duration.Input
-  /** Lets time pass for the store: `TestClock.adjust`, or `Effect.sleep` if the suite is `live`. */
+  /** Lets time pass for the store. Default `TestClock.adjust`, or `Effect.sleep` if the suite is `live`. */
   readonly advance?: (duration: Duration.Duration) => Effect.Effect<void>
-  /** Whether the tests run by the real clock. */
+  /** Whether the tests use the real clock. */
   readonly live?: boolean
-  /** How many runs are many: 10,000. */
+  /** The number of runs in the laws on many runs. Default 10,000. */
   readonly runs?: number
-  /** Makes a new place, and gives the layer that opens it. */
+  /** Makes a new place, and returns the layer that opens it. */
   readonly reopen?: Effect.Effect<Layer.Layer<TokenStore.TokenStore, unknown>, unknown, Scope.Scope>
-  /** Makes a new place of a store that forgets runs after these times, and gives the layer that opens it. */
+  /** A store that forgets runs after these times. */
   readonly retention?: {
     readonly layer: Effect.Effect<Layer.Layer<TokenStore.TokenStore, unknown>, unknown, Scope.Scope>
     readonly retention: Duration.Input
     readonly abandonedAfter: Duration.Input
   }
-  /** The laws that the store does not promise, and breaks. */
+  /** The laws that the store does not keep. */
   readonly except?: ReadonlyArray<LawName>
 }
 
 /**
- * The laws, as values: all of the store, those of durability if `options` say how to `reopen` it, and those of how long runs are
- * kept if they have a `retention`.
+ * The laws, as values. Those on durability are included if `options` have `reopen`, those on how long runs are kept if they
+ * have `retention`.
  *
  * **When to use**
  *
- * With a test runner that `suite` does not fit, or to check one law by itself. `except` is of no effect here.
+ * Use it with a test runner that does not fit `suite`, or to check one law by itself. `except` has no effect here.
  *
  * **Example** (Checking one law)
  *
@@ -174,13 +174,13 @@ export const laws = (options: Options = {}): ReadonlyArray<Law> => {
 }
 
 /**
- * Registers a test for every law: a store that passes them all is a token store.
+ * Registers a test for every law. A store that passes all of them keeps the contract of `TokenStore`.
  *
  * **Details**
  *
  * `layer` must give an empty store each time it is built.
  *
- * **Example** (Proving a store)
+ * **Example** (Checking a store)
  *
  * ```ts
  * import { TokenStore } from "@effect-baton/core"
@@ -206,12 +206,12 @@ export const suite = <E>(
     except: options.except,
     live: options.live,
     timeoutOf: (about) => (about === "many runs" ? 300_000 : 60_000),
-    untried: "say how to open the place again, with `reopen`, or give a store that forgets, with `retention`"
+    untried: "it needs the option `reopen`, which opens a place again, or `retention`, a store that forgets runs"
   })
 }
 
 /**
- * A run for tests of a store: of the agent `analyst`, not started yet.
+ * Makes a run of the agent `analyst` that has not started, for tests of a store.
  *
  * @since 0.1.0
  * @category testing
@@ -219,7 +219,8 @@ export const suite = <E>(
 export const newRun: (runId: string, change?: Partial<RunRecord.NewRun>) => RunRecord.NewRun = Bench.newRun
 
 /**
- * A commit for tests of a store: the position after event `ordinal` of a run of `newRun`, by a writer who has seen no fact.
+ * Makes a commit for tests of a store: the position after event `ordinal` of a run of `newRun`, by a writer that has seen no
+ * fact of the journal.
  *
  * @since 0.1.0
  * @category testing

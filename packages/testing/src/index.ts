@@ -1,6 +1,6 @@
 /**
- * For tests: a scripted model that answers under `TestClock`, places at which a process can die, and what every token store
- * and every background model promises, as suites.
+ * For tests: a scripted model that runs under `TestClock`, places at which a test can kill a process, and test suites for
+ * token stores and background models.
  *
  * @since 0.1.0
  */

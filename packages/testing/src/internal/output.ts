@@ -1,12 +1,12 @@
 import type { BackgroundModel } from "@effect-baton/core"
 
-/** A lane as its statements tell it. */
+/** A lane, built from its statements. */
 interface LaneSaid {
   readonly lane: number
   readonly kind: BackgroundModel.Lane["kind"]
-  /** Its beginning and its deltas, joined. */
+  /** The text that it started with and its deltas, joined. */
   text: string
-  /** What its end, or its item's end, says that it was. */
+  /** The whole text, according to the end of the lane or of its item. */
   whole: string | undefined
   over: boolean
   readonly sources: Array<BackgroundModel.SourceWithoutId | undefined>
@@ -15,14 +15,14 @@ interface LaneSaid {
   metadata?: BackgroundModel.Metadata
 }
 
-/** An item as its statements tell it. */
+/** An item, built from its statements. */
 interface ItemSaid {
   readonly lanes: Map<number, LaneSaid>
   done: boolean
   unread: boolean
 }
 
-/** What the statements of a response come to. `faults` are what contradicts itself. */
+/** The output of a response, built from its statements. `faults` are contradictions between statements. */
 export interface Output {
   readonly items: Map<number, ItemSaid>
   readonly places: Map<number, number>
@@ -33,11 +33,11 @@ export interface Output {
 
 export const empty = (): Output => ({ items: new Map(), places: new Map(), ids: new Map(), faults: [], next: 0 })
 
-/** Takes one statement in, by the rules that Baton itself follows. */
+/** Adds one statement, by the same rules as Baton. */
 export const add = (output: Output, statement: BackgroundModel.Statement): void => {
   const found = placeOf(output, statement)
   const item = output.items.get(found)
-  // A late end of a finished item says nothing.
+  // A late end of a finished item is ignored.
   if (item?.done === true) return
   const { lanes } = item ?? opened(output, found)
   switch (statement._tag) {
@@ -49,7 +49,7 @@ export const add = (output: Output, statement: BackgroundModel.Statement): void 
       break
     case "Delta": {
       const lane = laneOf(lanes, statement)
-      if (lane.over) output.faults.push(`lane ${lane.lane} of item ${found} goes on after its end`)
+      if (lane.over) output.faults.push(`lane ${lane.lane} of item ${found} continues after its end`)
       lane.text += statement.delta
       break
     }
@@ -67,7 +67,7 @@ export const add = (output: Output, statement: BackgroundModel.Statement): void 
   }
 }
 
-/** The items that a snapshot of this shows; places that nothing was said of hold nothing. */
+/** The items that a snapshot of this output shows. A place without statements is an empty item. */
 export const snapshotOf = ({ items, next }: Output): ReadonlyArray<BackgroundModel.SnapshotItem> =>
   Array.from({ length: next }, (_, place) => {
     const item = items.get(place)
@@ -120,7 +120,7 @@ const placeOf = (output: Output, statement: BackgroundModel.Statement): number =
   return output.next
 }
 
-// The same index, and yet another item: it is finished, is added again, or holds a lane of another kind there.
+// Whether a known index now means another item: the item is finished, is added again, or has a lane of another kind there.
 const isAnother = ({ done, lanes }: ItemSaid, statement: BackgroundModel.Statement): boolean => {
   if (done) return !isEnd(statement)
   if (statement._tag === "ItemAdded") return lanes.size > 0
@@ -185,6 +185,6 @@ const done = (output: Output, place: number, whole: ReadonlyArray<BackgroundMode
   }
 }
 
-/** A text in a message, short enough to be read. */
+/** A text for a message, shortened. */
 export const quoted = (text: string): string =>
   JSON.stringify(text.length <= 80 ? text : `${text.slice(0, 40)}…${text.slice(-40)}`)

@@ -13,7 +13,7 @@ export interface Entry {
   readonly at: number
   readonly cut?: "disconnect" | AiError.AiError
   readonly event?: BackgroundModel.ModelEvent
-  /** What a look shows from here on. */
+  /** The snapshot that `retrieve` returns from here on. */
   readonly look?: BackgroundModel.ModelSnapshot
 }
 
@@ -27,7 +27,7 @@ export interface Played {
   cancelledAt: number | undefined
 }
 
-/** The events after a number, at their times; each cut ends one connection. */
+/** The events after a sequence number, each at its time. Each cut ends one connection. */
 export const attach = (played: Played, after: number): Stream.Stream<BackgroundModel.ModelEvent, AiError.AiError> =>
   Stream.fromPull(
     Effect.sync(() => {
@@ -41,7 +41,7 @@ export const attach = (played: Played, after: number): Stream.Stream<BackgroundM
           if (played.cancelledAt !== undefined && entry.at >= played.cancelledAt) return yield* Cause.done()
           if (entry.at > now) {
             if (batch.length > 0) return yield* full(batch)
-            // Whole milliseconds: where the clock stands between two, what is left can be too short to move it at all.
+            // Rounded up to whole milliseconds: a fraction of one can be too short to move the clock at all.
             yield* Effect.sleep(Math.ceil(entry.at - now))
             continue
           }
@@ -61,7 +61,7 @@ export const attach = (played: Played, after: number): Stream.Stream<BackgroundM
 type Batch = readonly [BackgroundModel.ModelEvent, ...Array<BackgroundModel.ModelEvent>]
 const full = (batch: ReadonlyArray<BackgroundModel.ModelEvent>) => Effect.succeed(batch as Batch)
 
-/** The response as it stands now. */
+/** The response at this moment. */
 export const snapshot = Effect.fnUntraced(function* (played: Played): Effect.fn.Return<BackgroundModel.ModelSnapshot> {
   const now = yield* Clock.currentTimeMillis
   const until = Math.min(now, played.cancelledAt ?? now)
@@ -78,14 +78,14 @@ export const snapshot = Effect.fnUntraced(function* (played: Played): Effect.fn.
     : { ...common, status: "cancelled", finish: finishOf("other") }
 })
 
-/** What is played, and by whom it is known. */
+/** The response that a script is played for. */
 export interface Heading {
   readonly responseId: string
   readonly start: number
   readonly background: boolean | undefined
 }
 
-/** What a script's steps make the provider say, and when. */
+/** Turns the steps of a script into events of the provider and their times. */
 export const compile = (heading: Heading, steps: ReadonlyArray<Step>): ReadonlyArray<Entry> => {
   const { background, responseId, start } = heading
   const entries: Array<Entry> = []
@@ -164,7 +164,7 @@ const ended = (index: number, text: string): Statements => [
   { _tag: "ItemDone", index, lanes: [{ lane: 0, kind: "text", text }] }
 ]
 
-// Lane 0 would be its parameters, which a script does not stream.
+// Lane 0 is for parameters, which a script does not stream.
 const called = (index: number, id: string, { name, params }: Extract<Step, { readonly _tag: "Call" }>): Statements => {
   const lane = {
     lane: 1,
@@ -177,7 +177,7 @@ const called = (index: number, id: string, { name, params }: Extract<Step, { rea
   ]
 }
 
-// The first place behind all items that a script names itself.
+// The first place after all items that the script names.
 const behindAll = (steps: ReadonlyArray<Step>): number => {
   const named = steps.flatMap((step) => {
     if (step._tag === "Text" || step._tag === "Whole") return [step.item]

@@ -11,85 +11,85 @@ import { equal } from "./violation.ts"
 
 export type Store = TokenStore.TokenStore["Service"]
 
-/** How time passes for the store, and how much is asked of it. */
+/** How time passes for the store, and the sizes of the laws. */
 export interface Terms {
-  /** How long a lease is that must end. */
+  /** The length of a lease that a law lets end. */
   readonly ttl: Duration.Duration
-  /** Longer than that. */
+  /** A time that is longer than `ttl`. */
   readonly beyond: Duration.Duration
   readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
-  /** How many runs are many. */
+  /** The number of runs in the laws on many runs. */
   readonly runs: number
 }
 
-/** A run that was created and taken. */
+/** A run that was created and acquired. */
 interface Begun {
   readonly lease: TokenStore.Lease
   readonly incarnation: number
   readonly facts: Facts
 }
 
-/** A store, and what the laws do with it all the time. */
+/** A store, and the operations that many laws need. */
 export interface Bench extends Terms {
   readonly store: Store
-  /** A lease that does not end while a law looks at something else, or one of the given length. */
+  /** Acquires a run, by default with a lease that lasts longer than a law. */
   readonly acquire: (
     id: string,
     owner?: string,
     ttl?: Duration.Duration
   ) => Effect.Effect<TokenStore.Lease, Effect.Error<ReturnType<Store["acquire"]>>>
-  /** Creates a run and takes it. */
+  /** Creates a run and acquires it. */
   readonly begin: (
     id: string,
     owner?: string,
     ttl?: Duration.Duration
   ) => Effect.Effect<Begun, Effect.Error<ReturnType<Store["acquire"]>>>
-  /** The record of a run that must be there. */
+  /** The record of a run. Fails if there is no such run. */
   readonly recordOf: (id: string) => Effect.Effect<RunRecord.RunRecord, unknown>
   /** The ids of a listing, page by page. */
   readonly pages: (filter: TokenStore.RunFilter) => Effect.Effect<ReadonlyArray<ReadonlyArray<string>>, unknown>
-  /** The runs that are work now, those that were due first coming first, as their records tell. Nobody takes them. */
+  /** The ids of the runs that are work now according to their records, in the order in which they were due. Claims nothing. */
   readonly work: Effect.Effect<ReadonlyArray<string>, unknown>
-  /** Claims in one shard after the other, until there are as many runs as wanted. */
+  /** Claims in one shard after the other until `limit` runs are claimed. */
   readonly claim: (options?: Partial<Omit<TokenStore.ClaimOptions, "shard">>) => Effect.Effect<Found, unknown>
-  /** Claims the only run that is to be work. */
+  /** Claims one run. Fails unless exactly one run can be claimed. */
   readonly attempt: (owner: string, ttl?: Duration.Duration) => Effect.Effect<TokenStore.Taken, unknown>
 }
 
-/** What claims in all shards came to. */
+/** The result of claims in all shards. */
 interface Found {
   readonly taken: ReadonlyArray<TokenStore.Taken>
-  /** The ids of the runs that were taken, in order of the ids. */
+  /** The ids of the runs that were claimed, sorted. */
   readonly ids: ReadonlyArray<string>
   /** In how many milliseconds the next run is due. */
   readonly next: number | undefined
 }
 
-/** A place that a store keeps runs in, opened as often as wanted: each time until its scope ends. */
+/** A place where a store keeps its runs. `open` opens it, as often as needed, until the scope ends. */
 export interface Place extends Terms {
   readonly open: Effect.Effect<Bench, unknown, Scope.Scope>
 }
 
-/** What holds of every store. */
+/** A law that every store must keep. */
 export type Law = (bench: Bench) => Effect.Effect<unknown, unknown, Scope.Scope>
 
-/** What holds of every place. */
+/** A law that every place must keep. */
 export type PlaceLaw = (place: Place) => Effect.Effect<unknown, unknown, Scope.Scope>
 
 export const lasting = Duration.minutes(10)
 export const idOf = Run.RunId.make
 
-/** How a run is left that is work again at once. */
+/** Options to release a run so that it is work again at once. */
 export const leave: TokenStore.ReleaseOptions = {
   seen: Number.MAX_SAFE_INTEGER,
   due: Duration.zero,
   attempt: "keep"
 }
 
-/** How a run is left that is work never again. */
+/** Options to release a run so that it is never work again. */
 export const leaveForGood: TokenStore.ReleaseOptions = { ...leave, due: Duration.infinity }
 
-/** More facts than any journal has. */
+/** As `seen`: more facts than any journal has. */
 export const all = Number.MAX_SAFE_INTEGER
 
 export const newRun = (runId: string, change: Partial<RunRecord.NewRun> = {}): RunRecord.NewRun => ({
@@ -111,7 +111,7 @@ export const commitOf = (
   ...change
 })
 
-/** The facts of an incarnation. */
+/** Makes facts of one incarnation. */
 type Facts = ReturnType<typeof factsOf>
 
 export const factsOf = (incarnation: number, by = "a") =>
@@ -177,7 +177,7 @@ export const make = (store: Store, terms: Terms): Bench => {
   })
   const pages: Bench["pages"] = (filter) =>
     Effect.map(records(filter), (found) => found.map((items) => items.map(({ runId }) => String(runId))))
-  // Of a run that is there for no longer. The clock of this process may be another one.
+  // The store's time, read from a run that is removed again. The clock of this process may differ.
   const now = Effect.gen(function* () {
     const { record } = yield* store.create(newRun("clock", { agent: "clock" }), { due: Duration.infinity })
     yield* store.remove(yield* acquire("clock", "clock"), { force: true })
@@ -204,7 +204,9 @@ export const make = (store: Store, terms: Terms): Bench => {
   const attempt: Bench["attempt"] = (owner, ttl = lasting) =>
     Effect.flatMap(claim({ owner, ttl }), ({ taken: [first, ...others] }) =>
       first === undefined || others.length > 0
-        ? Effect.fail(new ContractViolation({ message: `a claim of ${owner} takes one run`, actual: others.length }))
+        ? Effect.fail(
+            new ContractViolation({ message: `a claim of ${owner} must take one run`, actual: others.length })
+          )
         : Effect.succeed(first)
     )
   return {
@@ -223,7 +225,7 @@ export const make = (store: Store, terms: Terms): Bench => {
       Effect.flatMap(
         store.read(idOf(id)),
         Option.match({
-          onNone: () => Effect.fail(new ContractViolation({ message: `the run '${id}' is there` })),
+          onNone: () => Effect.fail(new ContractViolation({ message: `the run '${id}' is missing` })),
           onSome: (record) => Effect.succeed(record)
         })
       ),
@@ -235,10 +237,10 @@ export const make = (store: Store, terms: Terms): Bench => {
 /** `0` to `count - 1`. */
 export const range = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, i) => i)
 
-/** A name that sorts as its number does. */
+/** A run id that sorts like its number. */
 export const numbered = (i: number): string => `r-${String(i).padStart(6, "0")}`
 
-/** How a result ended: the name of its error, or `Success`. */
+/** The tag of a result's error, or `Success`. */
 export const ending = <A, E extends { readonly _tag: string }>(result: Result.Result<A, E>): string =>
   result._tag === "Success" ? "Success" : result.failure._tag
 
@@ -246,7 +248,7 @@ export const ending = <A, E extends { readonly _tag: string }>(result: Result.Re
 export const turnsOf = ({ journal }: Pick<RunRecord.RunRecord, "journal">): ReadonlyArray<number> =>
   journal.flatMap((fact) => (fact._tag === "Requested" ? [fact.turn] : []))
 
-/** Starts an operation and gives up on it, after none or some turns of the scheduler: it may or may not have happened. */
+/** Starts an operation and interrupts it after `after` turns of the scheduler: it may or may not have happened. */
 export const cut = (effect: Effect.Effect<unknown, unknown>, after: number): Effect.Effect<void> =>
   Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })

@@ -16,7 +16,7 @@ import {
 } from "./bench.ts"
 import { above, equal } from "./violation.ts"
 
-/** Creates runs, and leaves each as work after so many of the store's lease times. */
+/** Creates runs. Each is due after its share of `ttl`. */
 const fill = ({ store, ttl }: Bench, shares: ReadonlyArray<number>) =>
   Effect.forEach(shares, (share, i) => store.create(newRun(numbered(i)), { due: Duration.times(ttl, share) }), {
     discard: true
@@ -54,7 +54,7 @@ export const claiming = {
   "those that were due first are claimed first": (bench) =>
     Effect.gen(function* () {
       const { advance, beyond, store } = bench
-      // Created in another order than they are due in.
+      // The order of creation differs from the order in which the runs are due.
       const shares = range(40).map((i) => ((i * 17) % 40) / 50)
       yield* fill(bench, shares)
       yield* advance(beyond)
@@ -129,7 +129,7 @@ export const claiming = {
       const { lease: second } = yield* attempt("a", ttl)
       yield* above(second.fence, first.fence, "a new holder has a higher fence")
       yield* advance(beyond)
-      // The same name is no claim to what has ended.
+      // The same owner has no right to a lease that has ended.
       const { lease: third, record } = yield* attempt("a")
       yield* above(third.fence, second.fence, "the next fence")
       yield* equal(record.attempts, [second.fence, third.fence], "each lease is an attempt")
@@ -172,7 +172,7 @@ export const claiming = {
   "a claim tells when the next run is due, or the next lease ends": ({ acquire, advance, claim, store, ttl }) =>
     Effect.gen(function* () {
       const within = (next: number | undefined, share: number, what: string) =>
-        // A server's time goes on meanwhile.
+        // The time of a server passes meanwhile.
         equal(
           next !== undefined && next <= Duration.toMillis(ttl) * share && next > Duration.toMillis(ttl) * (share - 0.5),
           true,

@@ -116,7 +116,7 @@ export const commits = {
       yield* store.record(id, late.toolEnded("c-1", { v: 3 }), all)
       yield* store.commit(lease, { seen: all, facts: [facts.ended("completed")] })
       yield* store.record(id, late.ended("failed"), all)
-      // Of a response there is one end, whoever speaks of it.
+      // A response has one end, whichever turn and writer the fact names.
       yield* store.record(id, facts.responseEnded(0, "resp_1", "completed"), all)
       yield* store.record(id, late.responseEnded(1, "resp_1", "failed"), all)
       const answer = yield* store.commit(lease, { seen: 0, facts: [late.ended("cancelled"), late.approved("c-2")] })
@@ -266,7 +266,7 @@ export const commits = {
       yield* store.commit(lease, commitOf("r-1", 1, { seen: all, facts: [facts.toolEnded("c-1", text)] }))
       yield* store.commit(lease, commitOf("r-1", 2, { seen: all, facts: [facts.requested(1)] }))
       const { journal, ordinal } = yield* recordOf("r-1")
-      // Not compared as a whole: nobody reads a difference of megabytes.
+      // Compared before the check, because nobody can read a difference of megabytes.
       const [first] = journal
       const came = first?._tag === "ToolEnded" && first.result === text
       yield* equal({ came, facts: journal.length, ordinal }, { came: true, facts: 2, ordinal: 2 }, "the record")

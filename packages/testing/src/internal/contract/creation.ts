@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import { all, type Bench, commitOf, factsOf, idOf, type Law, newRun, plain, range } from "./bench.ts"
 import { above, equal } from "./violation.ts"
 
-// Each of them is a run, gets a position of its own, and is found again.
+// Checks that each id is a run of its own, with its own position, and that the listing has it.
 const apart = Effect.fnUntraced(function* ({ acquire, pages, recordOf, store }: Bench, ids: ReadonlyArray<string>) {
   for (const [i, id] of ids.entries()) {
     const { created } = yield* store.create(newRun(id, { digest: `d-${i}` }))

@@ -25,19 +25,19 @@ import {
 } from "./bench.ts"
 import { above, equal, refused } from "./violation.ts"
 
-/** Opens the place, and closes it again. */
+/** Opens the place, uses it, and closes it. */
 const using = <A, E>(place: Place, use: (bench: Bench) => Effect.Effect<A, E>) =>
   Effect.scoped(Effect.flatMap(place.open, use))
 
-// Leases may end with who held them.
+// The records without leases: a lease may end when its holder closes the store.
 const stateOf = ({ store }: Bench) =>
   Effect.map(store.list({ limit: 1000 }), ({ items }) => items.map((record) => ({ ...record, lease: null })))
 
-/** Takes a run, whoever had it before the place was closed, as it may be held still. */
+/** Acquires a run. It steals the run, because the lease from before the closing may still hold. */
 const again = ({ store }: Bench, id: string, owner = "a") =>
   store.acquire(idOf(id), { owner, ttl: lasting, steal: true })
 
-/** A request and a position, under a lease. */
+/** A lease, and a commit of a request and a position under it. */
 const advanced = Effect.fnUntraced(function* (bench: Bench, id: string) {
   const { lease, record } = yield* again(bench, id)
   const facts = [factsOf(record.incarnation).requested(1)]
@@ -87,7 +87,7 @@ export const durability = {
           const state = yield* stateOf(bench)
           const parked = (yield* bench.pages({ parked: true, limit: 2 })).flat()
           const found = yield* Effect.forEach(range(8), (i) => store.read({ responseId: `resp_${i}` }))
-          // As if it had never been closed.
+          // The store must behave as if it had never been closed.
           const { lease, record } = yield* again(bench, numbered(1), "b")
           const facts = factsOf(record.incarnation)
           const commit = commitOf(numbered(1), 2, { facts: [facts.requested(0)] })
@@ -144,7 +144,7 @@ export const durability = {
           Option.none()
         ]
         for (const [step, operation] of last.entries()) {
-          // What holds a run may hold it still; a decision is for a run that nobody holds.
+          // The lease may still hold, and `conclude` needs a run that nobody holds.
           if (step === 4) yield* using(place, (bench) => freed(bench, id))
           yield* using(place, operation)
           const record = yield* using(place, ({ store }) => store.read(idOf(id)))
@@ -239,7 +239,7 @@ export const durability = {
         yield* above(fence, last, "the fence rises")
         last = Math.max(fence, incarnation)
       }
-      // Also those of a run that nobody took.
+      // Also the incarnation of a run that nobody acquired.
       const created = yield* using(place, ({ store }) => store.create(newRun("r-2")))
       yield* above(created.record.incarnation, last, "the incarnation rises")
       const lease = yield* using(place, ({ acquire }) => acquire("r-2"))
@@ -315,7 +315,7 @@ export const durability = {
       yield* Effect.forEach(range(16), (i) => first.store.create(newRun(numbered(i))))
       const second = yield* Effect.result(place.open)
       if (second._tag === "Failure") {
-        // A place that only one can open keeps the promise too.
+        // A place that only one process can open keeps the promise too.
         const { failure } = second
         const kind = failure instanceof TokenStoreError.TokenStoreError ? failure.kind : failure
         return yield* equal(kind, "locked", "the second is refused because the first has the place")
@@ -331,7 +331,7 @@ export const durability = {
     })
 } satisfies Record<string, PlaceLaw>
 
-/** Makes sure that nobody holds a run, and that it is left as it was. */
+/** Steals a run and releases it, so that nobody holds it. */
 const freed = Effect.fnUntraced(function* (bench: Bench, id: string) {
   const { store } = bench
   const { lease } = yield* store.acquire(idOf(id), { owner: "b", ttl: lasting, steal: true })

@@ -11,10 +11,10 @@ import { equal } from "./violation.ts"
 type Hint = TokenStore.Wakeup
 type Work = Extract<Hint, { readonly _tag: "Work" }>
 
-// In the time of this process, whatever clock the store goes by: hints may come from a server.
+// In real time, whichever clock the store uses, because hints may come from a server.
 const longest = Effect.provideService(Effect.sleep("30 seconds"), Clock.Clock, Clock.Clock.defaultValue())
 
-/** Hears the hints of a store until the law is over. What is given waits for a hint of which `isIt` is true. */
+/** Listens to the hints of a store until the law is over. The result waits for a hint for which `isIt` is true. */
 const listening = Effect.fnUntraced(function* ({ store }: Bench) {
   const heard = yield* Queue.unbounded<Hint>()
   yield* Effect.forkScoped(Stream.runForEach(store.wakeups, (hint) => Queue.offer(heard, hint)))
@@ -26,7 +26,7 @@ const listening = Effect.fnUntraced(function* ({ store }: Bench) {
       }
     }).pipe(
       Effect.raceFirst(
-        Effect.flatMap(longest, () => Effect.fail(new ContractViolation({ message: `a hint ${what} comes` })))
+        Effect.flatMap(longest, () => Effect.fail(new ContractViolation({ message: `no hint ${what} came` })))
       )
     )
   const first = new Set<string>()
@@ -37,7 +37,7 @@ const listening = Effect.fnUntraced(function* ({ store }: Bench) {
   return until
 })
 
-/** Waits for the hint that a run is work, at once, and claims it where the hint says. */
+/** Waits for the hint that a run is work now, and claims the run in the shard that the hint names. */
 const claimedBy = Effect.fnUntraced(function* (
   { store }: Bench,
   heard: Effect.Success<ReturnType<typeof listening>>,

@@ -4,14 +4,14 @@ import { equal } from "./violation.ts"
 
 const secret = `{"prompt":"é 日本語 \\"'\` \u2028 do not show this"}`
 
-/** Takes the run, and gives what is told of its input. */
+/** Acquires the run, and returns its input and what the record says about it. */
 const told = ({ store }: Bench, id: string) =>
   Effect.gen(function* () {
     const { input, lease, record } = yield* store.acquire(idOf(id), { owner: "a", ttl: lasting, steal: true })
     return { lease, input, until: record.input }
   })
 
-/** Says facts of a run one after the other, and looks after each whether the input is still there. */
+/** Records facts of a run one after the other, and checks after each whether the input is still kept. */
 const keptThrough = (
   bench: Bench,
   id: string,
@@ -57,7 +57,7 @@ export const inputs = {
     Effect.gen(function* () {
       const text = "日r👍".repeat(200_000)
       yield* bench.store.create(newRun("r-1"), { input: { text, until: "ended" } })
-      // Not compared as a whole: nobody reads a difference of megabytes.
+      // Compared before the check, because nobody can read a difference of megabytes.
       yield* equal((yield* told(bench, "r-1")).input === text, true, "it comes back as it was")
     }),
 

@@ -190,7 +190,7 @@ export const leases = {
     Effect.gen(function* () {
       const { record: created } = yield* store.create(newRun("r-1"))
       const facts = factsOf(created.incarnation)
-      // Each adds one to what it read under its lease: a write by another in between would lose one of them.
+      // Each writer adds one to the ordinal that it read under its lease: a write in between would lose a commit.
       const add = (owner: string) =>
         Effect.gen(function* () {
           const { lease, record } = yield* store.acquire(idOf("r-1"), { owner, ttl: lasting })

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { all, type Bench, factsOf, idOf, type Law, leave, leaveForGood, newRun, numbered, range } from "./bench.ts"
 import { equal } from "./violation.ts"
 
-// Each a moment after the one before it.
+// Creates the runs one after the other, with some time in between.
 const fill = ({ advance, store }: Bench, count: number) =>
   Effect.forEach(range(count), (i) => Effect.andThen(store.create(newRun(numbered(i))), advance(Duration.millis(2))), {
     discard: true
@@ -13,7 +13,7 @@ const fill = ({ advance, store }: Bench, count: number) =>
 const idsOf = ({ store }: Bench, filter: Omit<TokenStore.RunFilter, "limit">) =>
   Effect.map(store.list({ ...filter, limit: 10 }), ({ items }) => items.map(({ runId }) => String(runId)).toSorted())
 
-/** Takes a run and leaves it so. */
+/** Acquires a run and releases it with these options. */
 const left = ({ acquire, store }: Bench, id: string, options: TokenStore.ReleaseOptions) =>
   Effect.flatMap(acquire(id), (lease) => store.release(lease, options))
 
@@ -133,7 +133,7 @@ export const listing = {
   "all filters together hold, page by page": (bench) =>
     Effect.gen(function* () {
       const { advance, pages, store } = bench
-      // Of twelve runs in a row: every second is another agent's, every third is parked, every fourth is waiting.
+      // In every twelve runs, every second belongs to another agent, every third is parked, every fourth is waiting.
       for (const i of range(24)) {
         const labels = { mod: String(i % 3), half: i < 12 ? "first" : "second" }
         yield* store.create(newRun(numbered(i), { agent: i % 2 === 0 ? "analyst" : "poet", labels }))
@@ -249,7 +249,7 @@ export const listing = {
         found.push(...next.items.map(({ runId }) => String(runId)))
         cursor = next.cursor
         yield* advance(Duration.millis(2))
-        // The last one of the page, one before it, and one far ahead leave the list; another comes back to it.
+        // The last run of the page, one before it and one far ahead leave the list. Another one comes back to it.
         yield* left(bench, found.at(-1) ?? "", parked)
         if (page < 3) {
           yield* left(bench, numbered(page), parked)

@@ -94,7 +94,7 @@ export const recording = {
       yield* store.commit(lease, { seen: 1, facts: [next.retried()], guard: true })
       yield* store.record(idOf("r-1"), facts.accepted(0, "resp_1"), 0)
       yield* store.record(idOf("r-1"), next.cancelRequested, 0)
-      // The same in two incarnations is two facts.
+      // The same fact in two incarnations is two facts.
       yield* store.record(idOf("r-1"), facts.cancelRequested, 0)
       yield* equal(
         plain((yield* recordOf("r-1")).journal),

@@ -20,7 +20,7 @@ import {
 } from "./bench.ts"
 import { equal } from "./violation.ts"
 
-// Given up on after none, one, two... turns of the scheduler: before it was sent, on the way, after it was done.
+// After how many turns of the scheduler an operation is interrupted: before it was sent, on the way, after it was done.
 const moments = range(8)
 
 const each = (check: (id: string, moment: number) => Effect.Effect<unknown, unknown>) =>
@@ -62,7 +62,7 @@ export const repetition = {
         yield* cut(ask, moment)
         const first = yield* ask
         yield* equal(first.ids, ids, "the runs")
-        // A limit that is smaller now hides nothing that is held.
+        // A smaller limit does not hide runs that the owner holds.
         const again = yield* claim({ owner: `worker-${moment}`, limit: moment % 2 })
         const fences = ({ taken }: typeof first) =>
           Object.fromEntries(taken.map(({ lease }) => [lease.runId, lease.fence]))

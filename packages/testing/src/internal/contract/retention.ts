@@ -16,7 +16,7 @@ import {
 } from "./bench.ts"
 import { above, equal, refused } from "./violation.ts"
 
-/** A store that forgets soon, and when. */
+/** A place whose store forgets runs after these times. */
 export interface Forgetting extends Terms {
   readonly open: Parameters<PlaceLaw>[0]["open"]
   readonly retention: Duration.Duration
@@ -25,7 +25,7 @@ export interface Forgetting extends Terms {
 
 type Law = (place: Forgetting) => ReturnType<PlaceLaw>
 
-/** How a run comes to its end, or to none. */
+/** Operations that bring a run to an end, or leave it without one. */
 type Story = (bench: Bench, id: string) => Effect.Effect<unknown, unknown>
 
 const many = range(40)
@@ -35,7 +35,7 @@ const started = Effect.fnUntraced(function* ({ store }: Bench, id: string) {
   return factsOf(record.incarnation)
 })
 
-/** Writes facts under a lease, and leaves the run. */
+/** Writes facts under a lease, and releases the run. */
 const written = Effect.fnUntraced(function* (
   bench: Bench,
   id: string,
@@ -47,7 +47,7 @@ const written = Effect.fnUntraced(function* (
   yield* bench.store.release(lease, left)
 })
 
-/** What is over, though nobody streamed it to its end. */
+/** Runs that are over, though nobody streamed them to their end. */
 const over: Record<string, Story> = {
   polled: (bench, id) =>
     Effect.flatMap(started(bench, id), (facts) =>
@@ -81,7 +81,7 @@ const over: Record<string, Story> = {
     )
 }
 
-/** What is not over: something may have been bought, may run on, or waits for somebody. */
+/** Runs that are not over: a response may have been bought or may still run, or the run waits for its caller. */
 const unfinished: Record<string, Story> = {
   unconfirmed: (bench, id) =>
     Effect.andThen(
@@ -117,7 +117,7 @@ const tell = (bench: Bench, stories: Record<string, Story>) =>
     { discard: true }
   )
 
-/** Of which kinds there are runs, and how many. */
+/** How many runs of each kind there are. */
 const kindsOf = ({ pages }: Bench) =>
   Effect.map(pages({ limit: 100 }), (found) => {
     const counts = new Map<string, number>()
@@ -131,19 +131,19 @@ const kindsOf = ({ pages }: Bench) =>
 const fullOf = (stories: Record<string, Story>) =>
   Object.fromEntries(Object.keys(stories).map((kind) => [kind, many.length]))
 
-/** Nothing tells of a run any more. */
+/** Checks that the store knows nothing of a run any more. */
 const isGone = Effect.fnUntraced(function* ({ acquire, store }: Bench, id: string) {
   yield* equal(yield* store.read(idOf(id)), Option.none(), `${id} is not read`)
   yield* equal(yield* store.read({ responseId: `${id}-1` }), Option.none(), `${id} is not found by its response`)
   yield* refused(acquire(id), "RunNotFound", `${id} is not taken`)
 })
 
-/** Works on the store until it has forgotten the runs whose time is over. */
+/** Uses the store until it has forgotten the runs whose time is over. */
 const forgotten = Effect.fnUntraced(function* ({ advance, claim, runs, store }: Bench) {
   for (let i = 0; i < runs; i++) {
     const counts = yield* store.count({ agent: "analyst" })
     if (Object.values(counts).every((count) => count === 0)) return
-    // What is created or claimed takes some of the others along.
+    // Each creation and each claim also removes some forgotten runs.
     yield* store.create(newRun(`other-${i}`, { agent: "other" }))
     yield* claim({ agents: ["other"], owner: `other-${i}` })
     yield* advance(Duration.millis(1))
@@ -151,7 +151,7 @@ const forgotten = Effect.fnUntraced(function* ({ advance, claim, runs, store }: 
   yield* equal(yield* store.count({ agent: "analyst" }), {}, "what is counted, long after all is gone")
 })
 
-/** Lets so many of its times to keep runs pass. */
+/** Lets a share of the retention (or of `abandonedAfter`) pass. */
 const passed = (place: Forgetting, what: "retention" | "abandonedAfter", share: number) =>
   place.advance(Duration.times(place[what], share))
 

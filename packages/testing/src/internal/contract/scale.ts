@@ -15,7 +15,7 @@ export const scale = {
         yield* Effect.forEach(numbers.slice(from, from + batch), (i) => store.create(newRun(numbered(i))), many)
         yield* advance(Duration.millis(2))
       }
-      // One in ten is over, and one in ten is parked.
+      // Of ten runs one is over and one is parked.
       const over = numbers.filter((i) => i % 10 === 3)
       const parked = numbers.filter((i) => i % 10 === 7)
       const work = numbers.filter((i) => i % 10 !== 3 && i % 10 !== 7)

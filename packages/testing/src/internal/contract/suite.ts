@@ -5,9 +5,9 @@ import * as Predicate from "effect/Predicate"
 import type { Runner } from "../../ContractRunner.ts"
 import { ContractViolation } from "../../ContractViolation.ts"
 
-// What the suites of all ports share: how laws become tests.
+// Registers laws as tests, for the suites of all ports.
 
-/** What keeps the laws, in a word. */
+/** What the laws are about, as a word for messages. */
 type Subject = "store" | "model"
 
 interface Law<Name, Service> {
@@ -16,7 +16,7 @@ interface Law<Name, Service> {
   readonly check: Effect.Effect<void, ContractViolation, Service>
 }
 
-/** Registers a test for every law; for one of `except`, that it is broken. */
+/** Registers a test for every law. The test for a law in `except` passes if the law is broken. */
 export const register = <Name extends string, Service, E>(
   runner: Runner,
   title: string,
@@ -27,7 +27,7 @@ export const register = <Name extends string, Service, E>(
     readonly except: ReadonlyArray<Name> | undefined
     readonly live: boolean | undefined
     readonly timeoutOf: (about: string) => number
-    /** Why a law of `except` was not tried. */
+    /** Why a law in `except` was not checked. */
     readonly untried: string
   }
 ): void => {
@@ -47,11 +47,11 @@ export const register = <Name extends string, Service, E>(
         }
       })
     }
-    // An exception from a law that is not tried would be looked at by nobody.
+    // An exception for a law that is not checked would otherwise never be noticed.
     const tried = new Set(laws.map(({ name }) => name))
     for (const name of except) {
       if (tried.has(name)) continue
-      const message = `This law was not tried: ${untried}.`
+      const message = `This law was not checked: ${untried}.`
       test(notPromised(name), () => Effect.fail(new ContractViolation({ message })), timeoutOf(""))
     }
   })
@@ -59,7 +59,7 @@ export const register = <Name extends string, Service, E>(
 
 const notPromised = (name: string): string => `not promised: ${name}`
 
-/** Whatever goes wrong in a check, a promise is broken; but to be interrupted is no failure of its. */
+/** Turns every failure and defect of a check into a `ContractViolation`. An interruption stays an interruption. */
 export const judged = <R>(
   subject: Subject,
   check: Effect.Effect<unknown, unknown, R>
@@ -75,12 +75,12 @@ const violationOf = (subject: Subject, cause: unknown): ContractViolation =>
     ? cause
     : new ContractViolation({ message: `The ${subject} failed though it must answer: ${nameOf(cause)}`, cause })
 
-// Some errors have a name and no message.
+// Some errors have a name but no message.
 const nameOf = (cause: unknown): string => (Predicate.isError(cause) ? cause.message || cause.name : String(cause))
 
 const mustFail = <R>(subject: Subject, name: string, check: Effect.Effect<void, ContractViolation, R>) =>
   Effect.matchEffect(check, {
     onFailure: () => Effect.void,
     onSuccess: () =>
-      Effect.fail(new ContractViolation({ message: `The ${subject} keeps "${name}": take it out of \`except\`.` }))
+      Effect.fail(new ContractViolation({ message: `The ${subject} keeps "${name}": remove it from \`except\`.` }))
   })

@@ -2,17 +2,17 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import { ContractViolation } from "../../ContractViolation.ts"
 
-/** Fails unless both are the same by their content. */
+/** Fails unless both values are structurally equal. */
 export const equal = (actual: unknown, expected: unknown, message: string): Effect.Effect<void, ContractViolation> =>
   Equal.equals(actual, expected) ? Effect.void : Effect.fail(new ContractViolation({ message, expected, actual }))
 
-/** Fails unless a number is above another. */
+/** Fails unless `actual` is greater than `least`. */
 export const above = (actual: number, least: number, message: string): Effect.Effect<void, ContractViolation> =>
   actual > least
     ? Effect.void
     : Effect.fail(new ContractViolation({ message, expected: `above ${least}`, actual: String(actual) }))
 
-/** Runs what must fail with an error of this name, and gives the error. */
+/** Runs an effect that must fail with an error of this tag, and returns the error. */
 export const refused = <A, E extends { readonly _tag: string }, Tag extends E["_tag"]>(
   effect: Effect.Effect<A, E>,
   tag: Tag,

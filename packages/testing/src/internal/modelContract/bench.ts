@@ -11,14 +11,14 @@ export type Event = BackgroundModel.ModelEvent
 export type Snapshot = BackgroundModel.ModelSnapshot
 
 /**
- * What a model is asked. The suite names the run and the agent, and asks for the background.
+ * A request to a model. The suite adds the run and the agent, and requests a background response.
  *
  * @since 0.1.0
  * @category models
  */
 export type Request = Pick<BackgroundModel.ModelRequest, "prompt" | "instructions" | "options" | "previousResponseId">
 
-/** How time passes, and what the model is asked. */
+/** The requests to the model, and how time passes. */
 export interface Terms {
   readonly answers: readonly [Request, ...ReadonlyArray<Request>]
   /** An id that the provider never gave. */
@@ -29,64 +29,64 @@ export interface Terms {
   readonly patience: Duration.Duration
 }
 
-/** A response that was read from its creation to its end, as far as its events told it. */
+/** The events of a response, read from its creation on. */
 export interface Told {
   readonly responseId: string
-  /** Without those that only say that the connection lives. */
+  /** All events except keepalives. */
   readonly events: ReadonlyArray<Event>
   readonly terminal: Snapshot | undefined
 }
 
-/** What a stream gave until it ended, and what it failed with, if it did. */
+/** The events of a stream until it ended, and its error if it failed. */
 export interface Heard<E> {
   readonly events: ReadonlyArray<Event>
   readonly error: E | undefined
 }
 
-/** A model, and what the laws do with it all the time. */
+/** A model, and the operations that many laws need. */
 export interface Bench extends Terms {
   readonly model: Model
   readonly requestOf: (request: Request) => BackgroundModel.ModelRequest
   /** Reads a stream while time passes. */
   readonly hear: <E>(stream: Stream.Stream<Event, E>) => Effect.Effect<Heard<E>, ContractViolation>
-  /** Creates a response, and reads it to its end, however often its stream ends before. */
+  /** Creates a response and reads it to its end. It resumes the stream each time it ends early. */
   readonly tell: (request: Request) => Effect.Effect<Told, unknown>
-  /** Creates a response, and leaves its stream after the first event of which this is so. */
+  /** Creates a response, and leaves its stream after the first event for which `when` is true. */
   readonly leaveAt: (request: Request, when: (event: Event) => boolean) => Effect.Effect<Told, unknown>
-  /** Reads on after events that were read. */
+  /** Reads the rest of a response, after the events that were read already. */
   readonly readOn: (told: Told) => Effect.Effect<Told, unknown>
   readonly look: (responseId: string) => Effect.Effect<Snapshot, unknown>
-  /** Looks until the response is over. */
+  /** Polls until the response is over. */
   readonly untilOver: (responseId: string) => Effect.Effect<Snapshot, unknown>
 }
 
-/** What holds of every model. */
+/** A law that every model must keep. */
 export type Law = (bench: Bench) => Effect.Effect<unknown, unknown>
 
-/** What holds of every model of which this can be asked. */
+/** A law that every model must keep for this request. */
 export type LawOf = (request: Request) => Law
 
 export const violation = (message: string, actual?: unknown): Effect.Effect<never, ContractViolation> =>
   Effect.fail(new ContractViolation({ message, ...(actual === undefined ? {} : { actual }) }))
 
-/** Fails unless this is so. */
+/** Fails with this message unless the condition is true. */
 export const holds = (condition: boolean, message: string, actual?: unknown): Effect.Effect<void, ContractViolation> =>
   condition ? Effect.void : violation(message, actual)
 
-/** Whether something of the output is said. */
+/** Whether the event has output. */
 export const says = ({ statements }: Event): boolean => statements.length > 0
 
-/** The number that a stream is resumed after. */
+/** The sequence number after which a stream is resumed. */
 export const lastNumber = (events: ReadonlyArray<Event>): number | undefined =>
   events.findLast(({ sequenceNumber }) => sequenceNumber !== undefined)?.sequenceNumber
 
 export const afterOf = (after: number | undefined): { readonly after?: number } =>
   after === undefined ? {} : { after }
 
-// Another one each time, also in another process: a provider may take the same run for the same request.
+// A new id each time, also in another process: a provider may treat requests of the same run as the same request.
 const newRunId = (): Run.RunId => Run.RunId.make(`contract-${crypto.randomUUID()}`)
 
-// A stream may end early, and is resumed; but not for ever.
+// A stream may end early, and is then resumed, but not without limit.
 const mostReads = 100
 
 export const make = (model: Model, terms: Terms): Bench => {
@@ -128,7 +128,7 @@ export const make = (model: Model, terms: Terms): Bench => {
     const responseId = events.find((event) => event.responseId !== undefined)?.responseId
     if (responseId !== undefined) return { responseId, events, terminal: terminalOf(events) }
     if (error !== undefined) return yield* Effect.fail(error)
-    return yield* violation("create names the response", events)
+    return yield* violation("create did not name the response", events)
   })
 
   const readOn: Bench["readOn"] = Effect.fnUntraced(function* (told: Told) {
@@ -138,7 +138,7 @@ export const make = (model: Model, terms: Terms): Bench => {
       const { responseId } = told
       const { error, events } = yield* hear(model.resume(responseId, afterOf(lastNumber(all.events))))
       if (error !== undefined && !AiError.isAiError(error)) return yield* Effect.fail(error)
-      // A response that is over and says nothing more was ended by somebody: no event tells of it.
+      // The response is over and has no more events: something ended it from outside, for example a cancel.
       if (events.length === 0 && Run.isOver((yield* look(responseId)).status)) break
       all = { responseId, events: [...all.events, ...events], terminal: terminalOf(events) }
     }

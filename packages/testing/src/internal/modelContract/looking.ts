@@ -14,7 +14,7 @@ export const submission = {
   }) =>
     Effect.gen(function* () {
       const submitted = yield* model.submit(requestOf(answers[0]))
-      yield* holds(submitted.responseId !== "", "submit names no response")
+      yield* holds(submitted.responseId !== "", "submit did not name the response")
       const looked = yield* untilOver(submitted.responseId)
       yield* equal(looked.responseId, submitted.responseId, "the response that a look finds")
       yield* equal(looked.status, "completed", "its status")
@@ -23,7 +23,7 @@ export const submission = {
     })
 } satisfies Record<string, Law>
 
-/** Every text of the one is the beginning of the text that stands there in the other. */
+/** Checks that every text of `shown` is the beginning of the same text in `whole`. Returns the first fault. */
 const beginsAs = (shown: Snapshot, whole: Snapshot): string | undefined => {
   for (const { item, lane } of Story.lanesOf(shown.items)) {
     const final = whole.items[item]?.lanes.find((other) => other.lane === lane.lane)
@@ -42,8 +42,11 @@ export const underWay = {
       Effect.gen(function* () {
         const left = yield* leaveAt(runs, says)
         const looked = yield* look(left.responseId)
-        yield* holds(!Run.isOver(looked.status), `it is ${looked.status} at once: \`runs\` must take longer`)
-        yield* holds(looked.status !== "waiting", "a response waits for nobody: that is a run's status")
+        yield* holds(
+          !Run.isOver(looked.status),
+          `the response was ${looked.status} at once: give a request for \`runs\` that takes longer`
+        )
+        yield* holds(looked.status !== "waiting", "the response has the status `waiting`, which only a run can have")
         yield* equal(looked.responseId, left.responseId, "the response that a look names")
         yield* holds(looked.finish === undefined, "it has a finish and is not over")
         const { terminal } = yield* readOn(left)
@@ -60,7 +63,7 @@ export const cancelling = {
         const { responseId } = yield* leaveAt(runs, says)
         if (!model.capabilities.cancel) {
           const answer = yield* Effect.result(model.cancel(responseId))
-          return yield* holds(answer._tag === "Failure", "the model cannot cancel, and does not say so", answer)
+          return yield* holds(answer._tag === "Failure", "cancel of a model that cannot cancel must fail", answer)
         }
         yield* equal(yield* model.cancel(responseId), "requested", "the answer")
         const { finish, status } = yield* untilOver(responseId)
@@ -77,7 +80,11 @@ export const cancellingWhatIsOver = {
       const answer = yield* Effect.result(model.cancel(responseId))
       yield* answer._tag === "Success"
         ? equal(answer.success, "already over", "the answer")
-        : holds(AiError.isAiError(answer.failure), "it fails with no `AiError`", answer.failure)
+        : holds(
+            AiError.isAiError(answer.failure),
+            "cancel must not fail with anything but an `AiError`",
+            answer.failure
+          )
       const after = yield* untilOver(responseId)
       yield* equal(after.status, before.status, "the status")
       yield* equal(Story.placesOf(after.items), Story.placesOf(before.items), "the output")
@@ -101,7 +108,7 @@ export const unknown = {
       yield* equal(events.length, 0, "the events of an unknown response")
       yield* holds(
         error?._tag === "ResponseGone" || (!model.capabilities.resume && error?._tag === "ReplayUnavailable"),
-        "resume of an unknown response is `ResponseGone`",
+        "resume of an unknown response must fail with `ResponseGone`",
         error?._tag ?? "no error"
       )
     }),
@@ -109,7 +116,7 @@ export const unknown = {
   "an unknown response is not cancelled": ({ model, unknownId }) =>
     Effect.gen(function* () {
       const answer = yield* Effect.result(model.cancel(unknownId))
-      yield* holds(answer._tag === "Failure", "cancel of an unknown response fails", answer)
+      yield* holds(answer._tag === "Failure", "cancel of an unknown response must fail", answer)
     })
 } satisfies Record<string, Law>
 
@@ -123,7 +130,7 @@ export const removal = {
       yield* equal(events.length, 0, "the events after remove")
       yield* holds(
         error?._tag === "ResponseGone" || error?._tag === "ReplayUnavailable",
-        "resume after remove is `ResponseGone`",
+        "resume after remove must fail with `ResponseGone`",
         error?._tag ?? "no error"
       )
     }),
@@ -151,13 +158,17 @@ export const refusal = {
     ({ hear, model, requestOf }) =>
       Effect.gen(function* () {
         const { error, events } = yield* hear(model.create(requestOf(asked)))
-        yield* holds(AiError.isAiError(error), "create fails with an `AiError`", error?._tag ?? "no error")
+        yield* holds(
+          AiError.isAiError(error),
+          "create of a refused request must fail with an `AiError`",
+          error?._tag ?? "no error"
+        )
         const named = events.find((event) => event.responseId !== undefined)
-        yield* holds(named === undefined, "a refused request names no response", named?.responseId)
+        yield* holds(named === undefined, "a refused request must not name a response", named?.responseId)
         const submitted = yield* Effect.result(model.submit(requestOf(asked)))
         yield* holds(
           submitted._tag === "Failure" && AiError.isAiError(submitted.failure),
-          "submit fails with an `AiError`",
+          "submit of a refused request must fail with an `AiError`",
           submitted
         )
       })

@@ -4,7 +4,7 @@ import { refused } from "../contract/violation.ts"
 import { afterOf, type Bench, type Heard, holds, lastNumber, type Law, says, type Told } from "./bench.ts"
 import * as Story from "./story.ts"
 
-/** What comes after this number, and nothing else. */
+/** Checks that exactly the events after this number came. */
 const isAfter = (told: Told, after: number | undefined, { error, events }: Heard<unknown>) =>
   Effect.gen(function* () {
     if (error !== undefined) return yield* Effect.fail(error)
@@ -14,7 +14,7 @@ const isAfter = (told: Told, after: number | undefined, { error, events }: Heard
     return yield* new ContractViolation({ ...found, message: `resumed after ${after ?? "nothing"}, ${found.message}` })
   })
 
-/** A model that cannot resume must say so, in place of what this asks of the others. */
+/** A law for models that can resume. A model that cannot must fail with `ReplayUnavailable`. */
 const resumable =
   (law: (bench: Bench) => Effect.Effect<unknown, unknown>): Law =>
   (bench) =>
@@ -50,7 +50,7 @@ export const resuming = {
       const more = events.filter(({ terminal }) => terminal === undefined)
       yield* holds(
         more.length === 0 && events.length <= 1,
-        `more events come: ${events.length}`,
+        `after the last event more came: ${events.length}`,
         events.map(Story.plain)
       )
     })

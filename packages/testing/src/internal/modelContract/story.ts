@@ -5,7 +5,7 @@ import type { Event } from "./bench.ts"
 
 type Items = ReadonlyArray<BackgroundModel.SnapshotItem>
 
-/** What the events of a response come to. */
+/** The output of a response, built from its events. */
 export const storyOf = (events: ReadonlyArray<Event>): Output.Output => {
   const output = Output.empty()
   for (const { statements } of events) for (const statement of statements) Output.add(output, statement)
@@ -18,7 +18,7 @@ export interface Placed {
   readonly lane: BackgroundModel.Lane
 }
 
-// A text without a character and a list without a source say nothing.
+// A text without characters and a list without sources count as empty.
 const isEmpty = (lane: BackgroundModel.Lane): boolean => {
   switch (lane.kind) {
     case "text":
@@ -42,7 +42,7 @@ export const lanesOf = (items: Items): ReadonlyArray<Placed> =>
 export const textsOf = (items: Items): ReadonlyArray<string> =>
   lanesOf(items).flatMap(({ lane }) => ("text" in lane ? [`${lane.kind}: ${lane.text}`] : []))
 
-/** The calls and files, without what providers tell in some places only. */
+/** The calls and files, without the fields that providers give only in some places. */
 export const singlesOf = (items: Items): ReadonlyArray<unknown> =>
   lanesOf(items).flatMap(({ lane }): ReadonlyArray<unknown> => {
     if (lane.kind !== "single") return []
@@ -66,14 +66,14 @@ export const sourcesOf = (items: Items): ReadonlyArray<unknown> =>
       : []
   )
 
-/** Where what was said stands: `item:lane kind`, with what a text begins with. */
+/** Where each piece of output is, `item:lane kind`, with the beginning of its text. */
 export const placesOf = (items: Items): ReadonlyArray<string> =>
   lanesOf(items).map(({ item, lane }) => {
     const begins = "text" in lane ? ` ${Output.quoted(lane.text)}` : ""
     return `${item}:${lane.lane} ${lane.kind}${begins}`
   })
 
-/** What is wrong with the numbers of a snapshot's lanes. */
+/** The faults in the lane numbers of a snapshot. */
 export const misnumbered = (items: Items): ReadonlyArray<string> =>
   items.flatMap(({ lanes }, item) => {
     const numbers = lanes.map(({ lane }) => lane)
@@ -83,7 +83,7 @@ export const misnumbered = (items: Items): ReadonlyArray<string> =>
     ]
   })
 
-/** What is wrong with the numbers in statements. */
+/** The faults in the item and lane numbers of statements. */
 export const misplaced = (events: ReadonlyArray<Event>): ReadonlyArray<string> =>
   events
     .flatMap(({ statements }) => statements)
@@ -101,7 +101,7 @@ export const misplaced = (events: ReadonlyArray<Event>): ReadonlyArray<string> =
 
 const isNumber = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
 
-/** An event without what a provider may say otherwise when it says it again. */
+/** An event without the fields that a provider may change in a replay. */
 export const plain = ({ error, sequenceNumber, statements, status, terminal, responseId }: Event): unknown => ({
   sequenceNumber,
   statements,
@@ -111,7 +111,7 @@ export const plain = ({ error, sequenceNumber, statements, status, terminal, res
   terminal: terminal === undefined ? undefined : { status: terminal.status, items: terminal.items }
 })
 
-/** How the first difference between two runs of events reads, if there is one. */
+/** The first difference between two lists of events, if there is one. */
 export const difference = (
   heard: ReadonlyArray<Event>,
   expected: ReadonlyArray<Event>

@@ -5,13 +5,13 @@ import * as Output from "../output.ts"
 import { type Bench, holds, type Law, says, type Snapshot, type Told, violation } from "./bench.ts"
 import * as Story from "./story.ts"
 
-/** Each of the responses that `answers` come to. */
+/** Checks the response to each of `answers`. */
 const each =
   (law: (told: Told, bench: Bench) => Effect.Effect<unknown, unknown>): Law =>
   (bench) =>
     Effect.forEach(bench.answers, (request) => Effect.flatMap(bench.tell(request), (told) => law(told, bench)))
 
-/** Each of them, with the terminal event and a look after it. */
+/** Checks each response with its ends: the terminal event, and a snapshot that is retrieved afterwards. */
 const compared = (
   law: (told: Told, ends: ReadonlyArray<readonly [string, Snapshot]>) => Effect.Effect<unknown, unknown>
 ) =>
@@ -23,7 +23,7 @@ const compared = (
     })
   )
 
-/** What the events say, and each end shows, is the same in this way. */
+/** Checks that the events and each end agree in this view of the output. */
 const alike = (what: string, view: (items: Snapshot["items"]) => unknown) =>
   compared((told, ends) => {
     const said = view(Output.snapshotOf(Story.storyOf(told.events)))
@@ -33,7 +33,7 @@ const alike = (what: string, view: (items: Snapshot["items"]) => unknown) =>
 export const creation = {
   "an ordinary request may be streamed": ({ answers, model }) =>
     Effect.forEach(answers, ({ options }) =>
-      equal(model.demands(options).streamed, true, "the options of `answers` may be streamed")
+      equal(model.demands(options).streamed, true, "whether `answers` can be streamed with their options")
     ),
 
   "the response is named before anything is said of it": each(({ events, responseId }) =>
@@ -58,10 +58,13 @@ export const creation = {
       let before = -1
       for (const { sequenceNumber } of events) {
         if (sequenceNumber === undefined) {
-          yield* holds(!model.capabilities.resume, "an event without a number, though the model can resume")
+          yield* holds(!model.capabilities.resume, "an event has no sequence number, though the model can resume")
           continue
         }
-        yield* holds(Number.isSafeInteger(sequenceNumber), `event ${sequenceNumber} has no whole number`)
+        yield* holds(
+          Number.isSafeInteger(sequenceNumber),
+          `the number of event ${sequenceNumber} is not a whole number`
+        )
         yield* holds(sequenceNumber > before, `event ${sequenceNumber} comes after event ${before}`)
         before = sequenceNumber
       }
@@ -99,7 +102,7 @@ export const story = {
     Effect.gen(function* () {
       const { events } = yield* tell(answers[0])
       const deltas = events.filter(({ statements }) => statements.some(({ _tag }) => _tag === "Delta"))
-      yield* holds(deltas.length > 1, `text came in ${deltas.length} events: ask for more`)
+      yield* holds(deltas.length > 1, `the text came in ${deltas.length} events: give a request with a longer answer`)
     }),
 
   "the deltas of a text are what its end says that it was": each(({ events }) => {
