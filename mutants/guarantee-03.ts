@@ -109,7 +109,7 @@ export default [
     file: "packages/core/src/internal/hold/leaving.ts",
     find: "while: (error) => error.isRetryable && held.gone() === undefined,",
     replace: "while: () => false,",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingLeft.test.ts",
     title: "E7a"
   },
   {
@@ -119,7 +119,7 @@ export default [
     file: "packages/core/src/internal/hold/leaving.ts",
     find: "Effect.retry({ while: (error) => error.isRetryable, schedule: Lease.persistently }),",
     replace: "",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingLeft.test.ts",
     title: "E7a"
   },
   {

@@ -207,7 +207,7 @@ export default [
     file: "packages/core/src/internal/hold/lease.ts",
     find: "return isKnown ? Effect.void : giveBack",
     replace: "return isKnown ? Effect.void : Effect.void",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingTaken.test.ts",
     title: "E6"
   },
   {
@@ -217,7 +217,7 @@ export default [
     file: "packages/core/src/internal/hold/lease.ts",
     find: "store.acquire(runId, { owner, ttl: timeOf(policy) })",
     replace: "store.acquire(runId, { owner, ttl: timeOf(policy), steal: true })",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingTaken.test.ts",
     title: "E6: stays with who holds it"
   },
   {
@@ -227,7 +227,7 @@ export default [
     file: "packages/core/src/internal/hold/checkpointer.ts",
     find: 'error._tag === "LeaseLost" ? held.lose(errorOf(error))',
     replace: 'error._tag === "LeaseLost" ? errorOf(error)',
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingStolen.test.ts",
     title: "E8: stops within one cadence"
   },
   {
@@ -237,7 +237,7 @@ export default [
     file: "packages/core/src/internal/advance/advancing.ts",
     find: "return gone === undefined ? Effect.void : Effect.fail(gone)",
     replace: "return gone === undefined ? Effect.void : Effect.void",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingStolen.test.ts",
     title: "E8: does not end"
   },
   {

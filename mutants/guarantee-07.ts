@@ -108,7 +108,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "return refuse(outcome.error).pipe(",
     replace: "return (held.gone() === undefined ? refuse(outcome.error) : Effect.void).pipe(",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X3: who lost the run still records that its request was refused"
   },
   {
@@ -118,7 +118,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "Effect.onError(() => withdraw)",
     replace: "Effect.onError(() => held.gone() === undefined ? withdraw : Effect.void)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X4: an intent whose answer was lost is withdrawn"
   },
   {
@@ -128,7 +128,7 @@ export default [
     file: "packages/core/src/internal/hold/heldRun.ts",
     find: "${this.held.lease.fence}.${++this.tries}",
     replace: "1.${++this.tries}",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X5: what is said of a try of one worker is not said of that of another"
   },
   {
@@ -138,7 +138,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: ".pipe(Effect.onError(() => withdraw))",
     replace: "",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X6: an intent whose answer was lost does not look like a stranger's"
   },
   {
@@ -148,7 +148,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "[...requested].filter((name) => !answered.has(name))",
     replace: "[...requested].filter(() => answered.size === 0)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X7: a refusal names its try"
   },
   {
@@ -158,7 +158,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "turn.winner ??= fact",
     replace: "turn.winner = fact",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X16: the first response that is recorded is the turn's"
   },
   {
@@ -168,7 +168,7 @@ export default [
     file: "packages/core/src/RunKernel.ts",
     find: "incarnation === record.incarnation ||",
     replace: "incarnation > 0 ||",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X17: a response of a run that was removed is not read by another of the same id"
   },
   {
@@ -178,7 +178,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "Effect.andThen(abandon(run, fact), Effect.fail(",
     replace: "Effect.andThen(Effect.void, Effect.fail(",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X18: a response of a run that was removed is cancelled and deleted by whoever bought it"
   },
   {
@@ -188,7 +188,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "accepted.push(fact)",
     replace: "if (fact.incarnation === incarnation) accepted.push(fact)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X22: a retry keeps the journal, and cancels what was bought before it"
   },
   {
@@ -207,7 +207,7 @@ export default [
         replace: ") {"
       }
     ],
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X23: an intent is not written over a response that others recorded"
   },
   {
@@ -217,7 +217,7 @@ export default [
     file: "packages/core/src/internal/verbs/newRun.ts",
     find: '{ _tag: "Accepted", by: "adopt", turn: 0, responseId, streamed: model.capabilities.resume }',
     replace: "",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesRequests.test.ts",
     title: "X25: a response is adopted in one step"
   },
   {
@@ -257,7 +257,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "return held.observe(fact).pipe(",
     replace: "return Effect.asVoid(held.decide([fact])).pipe(",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "E2a: comes after the run was stolen"
   },
   {
@@ -267,7 +267,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout)",
     replace: "Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), run.policy.closeTimeout))",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "E2a: is waited for by who is interrupted"
   },
   {
@@ -277,7 +277,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "errorOf(run)(first.reason) : first",
     replace: "first : first",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "the error tells it"
   },
   {
@@ -287,7 +287,7 @@ export default [
     file: "packages/core/src/internal/run/openRun.ts",
     find: "...(known.responseId === undefined ? {} : { responseId: known.responseId }),",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "E2b"
   },
   {
@@ -297,7 +297,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "Effect.onInterrupt(() => forgotten(run, responseId)),",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "E2b: cannot be recorded by who is interrupted"
   },
   {
@@ -307,7 +307,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: 'Effect.tapError((error) => (error._tag === "Gone" ? Effect.void : forgotten(run, responseId))),',
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "E2b: is refused by the store for good"
   },
   {
@@ -317,7 +317,7 @@ export default [
     file: "packages/core/src/internal/verbs/newRun.ts",
     find: "run.known.responseId = lastResponse(known)",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRequests.test.ts",
     title: "E2b: stands in the error"
   },
   {
@@ -327,7 +327,7 @@ export default [
     file: "packages/core/src/internal/hold/observe.ts",
     find: "Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRefusals.test.ts",
     title: "E7b: for good"
   },
   {
@@ -337,7 +337,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: ".pipe(Effect.onError(() => withdraw))",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfRefusals.test.ts",
     title: "E7b: an intent"
   },
   {

@@ -8,7 +8,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "call.deferred !== undefined || !runs(call)",
     replace: "!runs(call)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesFacts.test.ts",
     title: "X11: a call that was deferred is not run again by the next worker"
   },
   {
@@ -18,7 +18,7 @@ export default [
     file: "packages/core/src/internal/store/grown.ts",
     find: "const keys = new Set(journal.map(keyOf))",
     replace: "const keys = new Set<string>()",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesFacts.test.ts",
     title: "X12: the first result of a call counts"
   },
   {
@@ -28,7 +28,7 @@ export default [
     file: "packages/core/src/internal/store/factKey.ts",
     find: "decision ${fact.turn} ${fact.callId}",
     replace: "${fact._tag} ${fact.turn} ${fact.callId}",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesFacts.test.ts",
     title: "X13: the first decision about a call counts"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -59,7 +59,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "ended !== undefined || !winners.has(fact.responseId)",
     replace: "!winners.has(fact.responseId)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X1: a response that becomes known after its cancelled run has ended"
   },
   {
@@ -69,7 +69,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "winner !== undefined && cancelsSent.has(winner.responseId)",
     replace: "cancelsSent.size > 0",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X7: a cancel names its response"
   },
   {
@@ -79,7 +79,7 @@ export default [
     file: "packages/core/src/internal/hold/lease.ts",
     find: "if (journal.merge(seen, facts)) options.onFacts()",
     replace: "",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X8: who follows a silent run learns of a cancel from its next renewal"
   },
   {
@@ -89,7 +89,7 @@ export default [
     file: "packages/core/src/RunKernel.ts",
     find: "const isUnseen = record.journal.length > seen",
     replace: "const isUnseen = record.journal.length < 0",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesFacts.test.ts",
     title: "X9:"
   },
   {
@@ -99,7 +99,7 @@ export default [
     file: "packages/core/src/RunKernel.ts",
     find: "grown(row, [added], { due: now.millis, parked: null }, now)",
     replace: "grown(row, [added], {}, now)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesFacts.test.ts",
     title: "X10: a fact makes a run work that waits for a person"
   },
   {
@@ -109,7 +109,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "if (loose !== undefined) return",
     replace: "if (loose !== undefined && state.ended === undefined) return",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X14: a response that becomes known after the end of its run is cancelled by a worker"
   },
   {
@@ -119,7 +119,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: 'end("failed", state.unresolved, { reason: "unconfirmed" })',
     replace: 'end("cancelled", state.unresolved)',
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X19: a run that may have bought something does not end as cancelled"
   },
   {
@@ -129,7 +129,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "end(of.end.status, state.unresolved,",
     replace: "end(of.end.status, [],",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X20: an end names each request whose outcome nobody knows"
   },
   {
@@ -139,7 +139,7 @@ export default [
     file: "packages/core/src/internal/advance/opening.ts",
     find: "if (state.cancelled || state.ended",
     replace: "if (state.ended",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X21: a cancel that comes while an intent is written a second time stops the request"
   },
   {
@@ -149,7 +149,7 @@ export default [
     file: "packages/core/src/internal/hold/checkpointer.ts",
     find: "if (held.journal.merge(seen, answer.facts)) this.options.onFacts()",
     replace: "held.journal.merge(seen, answer.facts)",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X23: a checkpoint tells of what others recorded"
   },
   {
@@ -159,7 +159,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "if (of.end === undefined) {",
     replace: 'if (of.end === undefined) { if (state.cancelled) return end("cancelled", state.unresolved)',
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X24: a cancel is sent to the response of a worker that died"
   },
   {
@@ -179,7 +179,7 @@ export default [
     file: "packages/core/src/internal/run/cancelResponse.ts",
     find: "Effect.retry(schedule === undefined ? untilTaken : Backoff.patiently(schedule)),",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3a: is refused with 503"
   },
   {
@@ -187,9 +187,9 @@ export default [
     guarantee: 9,
     breaks: "one 404 does not mean that a cancel was taken",
     file: "packages/core/src/internal/run/cancelResponse.ts",
-    find: `ResponseGone: () => settled(failure("the provider answered the cancel with 'not found', but the response is still running")),`,
+    find: `ResponseGone: () => unlessOver(failure("the provider answered the cancel with 'not found', but the response is still running")),`,
     replace: "ResponseGone: () => Effect.succeed([sent]),",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3a: is refused with 404"
   },
   {
@@ -199,7 +199,7 @@ export default [
     file: "packages/core/src/internal/run/cancelResponse.ts",
     find: "duration: run.policy.idleTimeout,",
     replace: "duration: Duration.infinity,",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3a: is refused with silence"
   },
   {
@@ -210,7 +210,7 @@ export default [
       { file: "packages/core/src/internal/advance/advancing.ts", find: "held.sendCancels()", replace: "" },
       { file: "packages/core/src/internal/worker/workerRun.ts", find: "held.sendCancels()", replace: "" }
     ],
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3b"
   },
   {
@@ -221,7 +221,7 @@ export default [
     find: "if (journal.state().ended === undefined) {",
     replace:
       'journal.merge(journal.seen, [{ _tag: "CancelRequested", incarnation: journal.state().incarnation, by, at: 0 }]); if (journal.state().ended !== undefined) {',
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3c"
   },
   {
@@ -231,7 +231,7 @@ export default [
     file: "packages/core/src/internal/hold/cancels.ts",
     find: "sendCancel(run, response, { by: held.lease.owner })",
     replace: "sendCancel(run, response, { by: held.lease.owner, schedule: run.policy.requestRetry })",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3a: is refused with 503 for minutes"
   },
   {
@@ -241,7 +241,7 @@ export default [
     file: "packages/core/src/internal/hold/leaving.ts",
     find: "Effect.andThen(Effect.timeoutOption(cancels.ended(), Duration.times(closeTimeout, 0.5))),",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3d: of a run that stalled is refused with 503: it is sent again"
   },
   {
@@ -251,7 +251,7 @@ export default [
     file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: "Effect.retry({ while: ({ isRetryable }) => isRetryable, schedule: persistently }),",
     replace: "",
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3d: of a run that stalled while the store is away"
   },
   {
@@ -261,7 +261,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: 'if (state.cancelled) return end("failed", state.unresolved, { reason: "unconfirmed" })',
     replace: 'if (state.cancelled) return end("cancelled", state.unresolved)',
-    test: "test/core/Outcomes.test.ts",
+    test: "test/core/OutcomesOfCancels.test.ts",
     title: "E3e"
   },
   {

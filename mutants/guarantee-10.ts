@@ -68,7 +68,7 @@ export default [
     file: "packages/core/src/RunKernel.ts",
     find: "guard && (added.length > 0 || isFurther) && record.journal.length > seen",
     replace: "guard && record.journal.length < 0",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X2: an end is decided by all that is in the journal"
   },
   {
@@ -78,7 +78,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "ends.get(winner.responseId)",
     replace: "[...ends.values()][0]",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesEnds.test.ts",
     title: "X7: an end names its response"
   },
   {
@@ -108,7 +108,7 @@ export default [
     file: "packages/core/src/internal/watch/learn.ts",
     find: "Effect.retry({ while: (error) => error.isRetryable, schedule: persistently }),",
     replace: "",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingLeft.test.ts",
     title: "E7a: by who looked"
   },
   {

@@ -68,7 +68,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "context.handled && !state.delivered ?",
     replace: "context.handled && state.delivered ?",
-    test: "test/core/Schedules.test.ts",
+    test: "test/core/SchedulesFacts.test.ts",
     title: "X15: a run that is over, but not delivered, is finished by the next worker"
   },
   {

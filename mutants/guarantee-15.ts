@@ -138,7 +138,7 @@ export default [
     file: "packages/core/src/internal/file/fileStore.ts",
     find: "Effect.timeoutOption(Fiber.await(fiber), closeWithin)",
     replace: "Effect.interruptible(Effect.timeoutOption(Fiber.await(fiber), closeWithin))",
-    test: "test/core/Holding.test.ts",
+    test: "test/core/HoldingLeft.test.ts",
     title: "E7: a file store"
   }
 ] satisfies ReadonlyArray<Mutant>

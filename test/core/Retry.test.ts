@@ -4,6 +4,7 @@ import { Agent, BackgroundModel, Run, Runs } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Stream } from "effect"
+import { inTurn } from "../support/processes.ts"
 import { analyst, count, recordOf, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
 import { denied, modelWith, unreachable } from "../support/models.ts"
 import { stores } from "../support/stores.ts"
@@ -19,12 +20,6 @@ const expired = Effect.gen(function* () {
   yield* passing(Agent.start(analyst, input))
   yield* (yield* BackgroundModel.BackgroundModel).remove("resp_1")
 })
-
-/** The n-th response of a run is played from the n-th of these scripts, or the last. */
-const inTurn = (...scripts: ReadonlyArray<ReadonlyArray<ScriptedModel.Step>>) => {
-  let n = 0
-  return () => scripts[Math.min(n++, scripts.length - 1)]!
-}
 
 describe.each(stores)("Agent.retry ($name)", ({ layer: store }) => {
   interface Ended {

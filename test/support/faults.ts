@@ -1,9 +1,9 @@
-import { BackgroundModel, type TokenStore, TokenStoreError } from "@effect-baton/core"
+import { type TokenStore, TokenStoreError } from "@effect-baton/core"
 import { Effect, Layer, Logger, References, Stream } from "effect"
+import type { Model } from "./models.ts"
 import { changing, passed } from "./stores.ts"
 
 type Store = TokenStore.TokenStore["Service"]
-type Model = BackgroundModel.BackgroundModel["Service"]
 
 /** What a store does with operations: what it should, nothing, or what it should without saying so. */
 type Condition = "works" | "is away" | "loses answers"
@@ -43,16 +43,6 @@ export const outage = (layer: Layer.Layer<TokenStore.TokenStore>, operations?: R
     })
   return { state, layer: faulty, lasting }
 }
-
-/** A model with some operations changed. */
-export const changingModel = <R>(
-  layer: Layer.Layer<BackgroundModel.BackgroundModel | R>,
-  change: (inner: Model) => Partial<Model>
-) =>
-  Layer.effect(
-    BackgroundModel.BackgroundModel,
-    Effect.map(BackgroundModel.BackgroundModel, (inner) => ({ ...inner, ...change(inner) }))
-  ).pipe(Layer.provideMerge(layer))
 
 /** The answers to requests that open a response come this late. */
 export const slowAnswers =

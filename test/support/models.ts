@@ -3,7 +3,17 @@ import { ScriptedModel } from "@effect-baton/testing"
 import { Effect, Layer } from "effect"
 import { AiError } from "effect/ai"
 
-type Model = BackgroundModel.BackgroundModel["Service"]
+export type Model = BackgroundModel.BackgroundModel["Service"]
+
+/** A model with some operations changed. */
+export const changingModel = <R>(
+  layer: Layer.Layer<BackgroundModel.BackgroundModel | R>,
+  change: (inner: Model) => Partial<Model>
+) =>
+  Layer.effect(
+    BackgroundModel.BackgroundModel,
+    Effect.map(BackgroundModel.BackgroundModel, (inner) => ({ ...inner, ...change(inner) }))
+  ).pipe(Layer.provideMerge(layer))
 
 /** A scripted model with some operations changed. */
 export const modelWith = (
@@ -11,10 +21,7 @@ export const modelWith = (
   change: (inner: Model) => Partial<Model>,
   options: ScriptedModel.Options = {}
 ): Layer.Layer<BackgroundModel.BackgroundModel | ScriptedModel.ScriptedModel> =>
-  Layer.effect(
-    BackgroundModel.BackgroundModel,
-    Effect.map(BackgroundModel.BackgroundModel, (inner) => ({ ...inner, ...change(inner) }))
-  ).pipe(Layer.provideMerge(ScriptedModel.layer(script, options)))
+  changingModel(ScriptedModel.layer(script, options), change)
 
 export const aiError = (reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "Test", method: "test", reason })

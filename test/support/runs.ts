@@ -78,6 +78,12 @@ export const plain = (updates: ReadonlyArray<Update>) =>
     token: Option.map(update.continuationToken, Struct.omit(["incarnation", "responseId", "runId"]))
   }))
 
+/** The updates of a stream, counted from 1. */
+export const numbered = <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<readonly [A, number], E, R> => {
+  let n = 0
+  return Stream.map(stream, (update) => [update, ++n] as const)
+}
+
 /** A run of the analyst from start to end, uninterrupted. */
 export const uninterrupted = (runId: string) =>
   passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId })))

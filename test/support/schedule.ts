@@ -1,23 +1,16 @@
-import {
-  BackgroundModel,
-  Run,
-  RunPolicy,
-  type RunRecord,
-  RunState,
-  TokenStore,
-  TokenStoreError
-} from "@effect-baton/core"
-import { Context, Duration, Effect, Latch, type Layer, Option, Scope, Stream } from "effect"
+import { BackgroundModel, Run, RunPolicy, type RunRecord, TokenStore } from "@effect-baton/core"
+import { Context, Duration, Effect, Latch, Option, Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { assert } from "@effect/vitest"
-import { changing, passed } from "./stores.ts"
-import { disk, elapse } from "./time.ts"
+import { aiError, type Model } from "./models.ts"
+import { stateOf } from "./runs.ts"
+import { passed, storeAway } from "./stores.ts"
+import { elapse } from "./time.ts"
 
 // Schedules: several processes over one store and one provider, each of which can be made to stand still between two
 // steps, to lose an answer, or to die.
 
 type Store = TokenStore.TokenStore["Service"]
-type Model = BackgroundModel.BackgroundModel["Service"]
 type Provided = TokenStore.TokenStore | BackgroundModel.BackgroundModel
 
 /**
@@ -73,17 +66,9 @@ export interface Process {
 /** The lease time of every process. */
 export const leaseTime = Duration.seconds(30)
 
-const away = (operation: string) =>
-  new TokenStoreError.TokenStoreError({ operation, kind: "unavailable", description: "the answer was lost" })
-
-const aiError = (reason: AiError.AiErrorReason) => AiError.make({ module: "schedule", method: "create", reason })
-
 const unanswered = new BackgroundModel.CreateUnconfirmed({
   error: aiError(new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "scripted:" }))
 })
-
-/** A refusal that may be different the next time. */
-export const busy = aiError(new AiError.RateLimitError({}))
 
 /** Lets time pass until something is so, which must be within half an hour. */
 export const until = <E, R>(what: string, isSo: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
@@ -159,7 +144,7 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
       }
     })
   const stored = passed(store, (operation, effect, facts = []) =>
-    step([operation, ...facts.map(({ _tag }) => `${operation} ${_tag}`)], effect, { lost: away(operation) })
+    step([operation, ...facts.map(({ _tag }) => `${operation} ${_tag}`)], effect, { lost: storeAway(operation) })
   )
   const ownStore = TokenStore.TokenStore.of({
     ...stored,
@@ -227,12 +212,6 @@ export const journalOf = Effect.fnUntraced(function* (runId: string) {
   return Option.match(record, { onNone: () => [], onSome: ({ journal }) => journal })
 })
 
-/** What the journal of a run says. */
-export const stateOf = Effect.fnUntraced(function* (runId: string) {
-  const store = yield* TokenStore.TokenStore
-  return RunState.fold(Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId)))))
-})
-
 /** Records a fact, as somebody does who then dies. */
 export const note = Effect.fnUntraced(function* (runId: string, fact: Omit<RunRecord.NewFact, "by" | "incarnation">) {
   const store = yield* TokenStore.TokenStore
@@ -251,14 +230,3 @@ export const atProvider = Effect.fnUntraced(function* (responseId: string) {
     Effect.orDie
   )
 })
-
-/** A store on a server, whose answers take real time, for which the test clock waits. */
-export const awaited = (layer: Layer.Layer<TokenStore.TokenStore>): Layer.Layer<TokenStore.TokenStore> => {
-  const timed = <A, E>(effect: Effect<A, E>): Effect<A, E> =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => void disk.busy++),
-      () => effect,
-      () => Effect.sync(() => void disk.busy--)
-    )
-  return changing(layer, (inner) => passed(inner, (_, effect) => timed(effect)))
-}

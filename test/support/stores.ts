@@ -43,27 +43,24 @@ export const passed = (inner: Service, through: Passing): Service => ({
   wake: (id) => through("wake", inner.wake(id))
 })
 
-// A real disk takes real time, for which the test clock waits.
-const timed = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    disk.busy++
-    return effect
-  }).pipe(
-    Effect.ensuring(
-      Effect.sync(() => {
-        disk.busy--
-      })
+/** A store on a disk or a server, whose answers take real time, for which the test clock waits. */
+export const awaited = (layer: Store): Store => {
+  const timed = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => void disk.busy++),
+      () => effect,
+      () => Effect.sync(() => void disk.busy--)
     )
-  )
+  return changing(layer, (inner) => passed(inner, (_, effect) => timed(effect)))
+}
 
-const file: Store = changing(
+const file: Store = awaited(
   Layer.unwrap(
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       return TokenStore.layerFile({ directory: yield* fs.makeTempDirectoryScoped({ prefix: "baton-" }) })
     })
-  ).pipe(Layer.provide(NodeServices.layer), Layer.orDie),
-  (inner) => passed(inner, (_, effect) => timed(effect))
+  ).pipe(Layer.provide(NodeServices.layer), Layer.orDie)
 )
 
 /** Every store that the guarantees hold over. */
