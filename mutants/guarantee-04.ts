@@ -104,7 +104,7 @@ export default [
     guarantee: 4,
     breaks: "a replay that is refused for good is settled by a look",
     file: "packages/core/src/internal/follow/reconnect.ts",
-    find: ': this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)',
+    find: ': this.verify(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)',
     replace: ": this.following.fail(error)",
     test: "test/core/Replays.test.ts",
     title: "E11: with 405: the run is polled"
@@ -114,7 +114,7 @@ export default [
     guarantee: 4,
     breaks: "a replay that is refused for now, and refused again, is settled by a look",
     file: "packages/core/src/internal/follow/reconnect.ts",
-    find: "(isFirst ? Effect.succeed(next) : this.settle(poll, undefined))",
+    find: "(isFirst ? Effect.succeed(next) : this.verify(poll, undefined))",
     replace: "Effect.succeed(next)",
     test: "test/core/Replays.test.ts",
     title: "E11: with 500: the run is polled"

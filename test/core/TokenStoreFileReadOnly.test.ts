@@ -95,7 +95,7 @@ describe("a file store that is open to read only", () => {
       for (const operation of operations) {
         const error = yield* Effect.flip(operation as Effect.Effect<unknown, TokenStoreError.TokenStoreError>)
         assert.deepInclude(error, { _tag: "TokenStoreError", kind: "denied" })
-        assert.include(String(error), "read only")
+        assert.include(String(error), "read-only")
       }
       assert.isNull(Option.getOrThrow(yield* owner.read(record.runId)).lease)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))

@@ -11,27 +11,27 @@ import { absent, identify, isSame } from "./fileIdentity.ts"
 import * as LogFormat from "./logFormat.ts"
 import { fromPlatform } from "../ports/storeFailure.ts"
 
-/** A file that only grows, and of which every acknowledged line survives a crash. */
+/** A file that only grows. Every line that was reported as written survives a crash. */
 export interface AppendLog {
-  /** How many bytes of it are durable. */
+  /** The number of durable bytes. */
   readonly length: () => number
   /**
-   * Appends lines with one write and one sync; if it fails, none of them is there for the next. It succeeds only if the
-   * lock was this process's after the sync, and the path named this log, as long as it must be. Without lines it only
-   * asks that.
+   * Appends lines with one write and one sync. If it fails, the next append removes all of them. It succeeds only if, after
+   * the sync, this process still had the lock, and the path named this log with the expected length. Without lines it only
+   * checks that.
    */
   readonly append: (payloads: ReadonlyArray<string>) => Effect.Effect<void, TokenStoreError>
-  /** Puts other lines in the place of all: the old log stays until the new one is durable. */
+  /** Replaces all lines. The old log stays until the new one is durable. */
   readonly rewrite: (payloads: Iterable<string>) => Effect.Effect<void, TokenStoreError>
   readonly close: Effect.Effect<void>
 }
 
 const chunkSize = 1 << 20
-// Before a write, what was seen so many nanoseconds ago counts. What holds is the look after it; a look before it only
-// spares a file of somebody else a line that nobody was told of.
+// How old a check before a write may be, in nanoseconds. The check after the write is the one that guarantees something;
+// the check before it only saves the file of another owner from a stray line.
 const fresh = 10_000_000n
 
-/** Reads the rest of a file, piece by piece. */
+/** Reads the rest of a file in pieces. */
 export const readOn = (
   file: FileSystem.File,
   feed: (bytes: Uint8Array) => void
@@ -44,7 +44,7 @@ export const readOn = (
     }
   })
 
-/** Reads a log from its beginning; `undefined` where there is none. */
+/** Reads a log from its beginning; `undefined` if there is none. */
 export const read = (
   fs: FileSystem.FileSystem,
   path: string,
@@ -83,24 +83,24 @@ const openFile = Effect.fnUntraced(function* (
 
 const closeFile = ({ scope }: { readonly scope: Scope.Closeable }) => Effect.ignoreCause(Scope.close(scope, Exit.void))
 
-/** The names in a directory, which a crash takes back unless they are made durable. */
+/** The names in a directory. A crash undoes changes of names that were not made durable. */
 interface Names {
-  /** A name was given to another file. */
+  /** Called after a name was given to another file. */
   readonly changed: () => void
-  /** Makes the names durable, if they changed and this file system can do it (Windows cannot). */
-  readonly settle: Effect.Effect<void, PlatformError.PlatformError>
+  /** Makes the names durable, if they changed and the file system can do that (Windows cannot). */
+  readonly persist: Effect.Effect<void, PlatformError.PlatformError>
 }
 
 const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, directory: string): Effect.fn.Return<Names> {
   const sync = Effect.scoped(Effect.flatMap(fs.open(directory, { flag: "r" }), (file) => file.sync))
   const canSync = yield* Effect.isSuccess(sync)
-  let isUnsettled = false
+  let isDirty = false
   return {
     changed: () => {
-      isUnsettled = true
+      isDirty = true
     },
-    settle: Effect.suspend(() =>
-      isUnsettled && canSync ? Effect.tap(sync, () => Effect.sync(() => (isUnsettled = false))) : Effect.void
+    persist: Effect.suspend(() =>
+      isDirty && canSync ? Effect.tap(sync, () => Effect.sync(() => (isDirty = false))) : Effect.void
     )
   }
 })
@@ -108,7 +108,7 @@ const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, director
 type Write = (bytes: Uint8Array) => Effect.Effect<void, PlatformError.PlatformError>
 type Failure = PlatformError.PlatformError | TokenStoreError
 
-/** Fills a new file, and puts it in the place of the old one once it is durable and `check` says that it may. */
+/** Fills a new file, and replaces the old one with it once the new one is durable and `check` succeeds. */
 const replace = Effect.fnUntraced(function* (
   fs: FileSystem.FileSystem,
   options: {
@@ -119,7 +119,7 @@ const replace = Effect.fnUntraced(function* (
   }
 ): Effect.fn.Return<LogFile & { readonly length: number }, Failure> {
   const { check, fill, nonce, path } = options
-  // No other owner uses this name: none can put an unfinished log of another in place.
+  // Only this owner uses this name, so that no other owner can put an unfinished log in place.
   const temporary = `${path}.${nonce}.new`
   yield* fs.remove(temporary, { force: true })
   const next = yield* openFile(fs, temporary)
@@ -145,7 +145,7 @@ const lines = (payloads: Iterable<string>) => (write: Write) =>
     }
   })
 
-/** The first bytes of a log as they are. */
+/** The first bytes of a log, unchanged. */
 const beginning = (fs: FileSystem.FileSystem, path: string, length: number) => (write: Write) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -159,7 +159,7 @@ const beginning = (fs: FileSystem.FileSystem, path: string, length: number) => (
     })
   )
 
-/** What is wrong with the file that a log's path names now, if anything is. */
+/** Compares the file that a log's path names now with the one that was opened. Returns an error if they differ. */
 const judge = (
   path: string,
   opened: FileSystem.File.Info,
@@ -172,8 +172,8 @@ const judge = (
       operation: "write",
       kind: "locked",
       description:
-        `'${path}' is not the file any more that this process opened: somebody moved, replaced or deleted it. ` +
-        `Nothing is written any more: build the store again to go on with what is there, or stop this process.`
+        `'${path}' is no longer the file that this process opened: another program moved, replaced or deleted it. ` +
+        `The store writes no more. Build it again to go on with the file that is there, or stop this process.`
     })
   }
   const size = Number(found.value.size)
@@ -182,12 +182,12 @@ const judge = (
     operation: "write",
     kind: "corrupt",
     description:
-      `'${path}' is ${size} bytes long, and this process wrote ${least}: somebody else cut it or wrote to it. ` +
-      `Nothing is written any more: build the store again to go on with what is there, or restore it from a backup.`
+      `'${path}' has ${size} bytes, but this process wrote ${least}: another program cut the file or wrote to it. ` +
+      `The store writes no more. Build it again to go on with the file that is there, or restore it from a backup.`
   })
 }
 
-/** Opens a log to append to, of which the first `length` bytes are sound; what is behind them is cut off. */
+/** Opens a log to append to. Its first `length` bytes are sound; it cuts off the rest. */
 export const open = Effect.fnUntraced(function* (
   fs: FileSystem.FileSystem,
   options: {
@@ -214,14 +214,15 @@ export const open = Effect.fnUntraced(function* (
         })
       : yield* openFile(fs, path)
     let length = contested && options.length === 0 ? LogFormat.header.length : options.length
-    // What is behind `length` is of a write that failed, and has to go before the next: it ends at `reach` or before.
+    // Bytes after `length`, up to `reach` at most, are from a write that failed. They must be cut off before the next
+    // write.
     let torn = !contested
     let reach = Infinity
     let isWriting = false
 
-    // When all was last seen to be as it must be.
+    // The time of the last successful check.
     let seen: bigint | undefined
-    // This process owns the directory, and the path names the log, which is as long as it must be.
+    // Checks that this process owns the directory, and that the path names the log with the expected length.
     const assure = (least: number, most: number = least): Effect.Effect<void, Failure> =>
       Clock.clockWith((clock) => {
         const now = clock.monotonicTimeNanosUnsafe()
@@ -245,7 +246,7 @@ export const open = Effect.fnUntraced(function* (
     const cut = Effect.suspend(() =>
       torn ? Effect.tap(current.file.truncate(length), () => Effect.sync(() => (torn = false))) : Effect.void
     )
-    // What this process lost is not its to cut.
+    // A process that lost the log must not cut it.
     const repair = Effect.suspend(() => (torn ? Effect.andThen(asItWas, cut) : Effect.void))
     const closeCurrent = () => closeFile(current)
     const names = yield* Effect.andThen(repair, namesIn(fs, directory)).pipe(Effect.onError(closeCurrent))
@@ -255,7 +256,7 @@ export const open = Effect.fnUntraced(function* (
         if (bytes.length === 0) return yield* asItWas
         if (!(yield* isFresh)) yield* asItWas
         yield* cut
-        yield* names.settle
+        yield* names.persist
         torn = true
         reach = length + bytes.length
         yield* current.file.writeAll(bytes)
@@ -274,11 +275,11 @@ export const open = Effect.fnUntraced(function* (
         torn = false
         names.changed()
         yield* closeFile(old)
-        yield* Effect.ignore(names.settle)
+        yield* Effect.ignore(names.persist)
       })
 
     yield* (length === 0 ? write(LogFormat.header) : current.file.sync).pipe(
-      Effect.andThen(contested ? lock.settle : Effect.void),
+      Effect.andThen(contested ? lock.forgetLost : Effect.void),
       Effect.onError(closeCurrent)
     )
 
@@ -290,7 +291,7 @@ export const open = Effect.fnUntraced(function* (
           Effect.sync(() => (isWriting = false))
         )
       }).pipe(failing("write", path), Effect.uninterruptible)
-    // Between two writes, which ask for themselves.
+    // Runs between two writes, which check for themselves.
     const idle = Effect.suspend(() => {
       if (isWriting) return Effect.void
       const before = length

@@ -14,37 +14,39 @@ import { freshId } from "../primitives/freshId.ts"
 import { ProcessProbe } from "../../ProcessProbe.ts"
 import { fromPlatform } from "../ports/storeFailure.ts"
 
-// The lock of a directory is the file `lock.<n>` with the highest number. It is taken by creating the next number, which
-// only one process can do, and released by renaming it to `lock.<n>.free`. The highest number is never removed, so who
-// acts on an old look at the directory finds a higher one afterwards, and gives way.
+// The lock of a directory is the file `lock.<n>` with the highest number. A process takes it by creating the next number,
+// which
+// only one process can do, and releases it by renaming it to `lock.<n>.free`. The highest number is never removed. A
+// process that acts on an outdated listing of the directory therefore finds a higher number afterwards, and gives way.
 //
 // The file's time of modification is the owner's heartbeat, and its content holds a nonce.
 //
-// An owner has lost the directory as soon as its name `lock.<n>` does not stand for the file that it created and holds
-// open. Who takes the directory takes that name away first, and only then reads the log. So an owner that finds its lock
-// after a write knows that the next owner, whoever it is, will read what was written.
+// An owner has lost the directory as soon as its name `lock.<n>` does not belong to the file that it created and holds
+// open. The next owner first takes that name away, and only then reads the log. So an owner that still finds its lock after
+// a write knows that the next owner will read this write.
 //
-// Whether an owner is gone. On this machine its process tells: a zombie is dead, and a stopped process is alive, however
-// long its heartbeat stood still, as it can go on at any moment. An owner elsewhere counts as gone if its heartbeat stood
-// still; but it can be in the middle of a write. Its lock is renamed to `lock.<n>.lost`, which means: the log may not be
-// written where it is, only in a copy. What the old owner still writes goes to a file that has no name any more. It is
-// the same with a directory that holds files and no lock: somebody may have deleted the lock of a live owner.
+// Whether an owner is gone: on this machine, its process shows that. A zombie is dead. A stopped process is alive, however
+// long its heartbeat stood still, because it can go on at any moment. An owner on another machine counts as gone if its
+// heartbeat stood still, but it can be in the middle of a write. Its lock is renamed to `lock.<n>.lost`, which means that
+// the log must not be written in place, but only in a copy. If the old owner still writes, it writes to a file that no
+// longer has a name. The same holds for a directory with files and without a lock: somebody may have deleted the lock of a
+// live owner.
 
 /** The right to use a directory, held until the scope closes. */
 export interface DirectoryLock {
-  /** A name for this owner that no other has or had. */
+  /** The unique name of this owner. */
   readonly nonce: string
-  /** Whether a former owner may still write to the files that it had open. */
+  /** Whether an earlier owner may still write to the files that it had open. */
   readonly contested: boolean
-  /** Says that the files are others than a former owner has open. */
-  readonly settle: Effect.Effect<void, PlatformError.PlatformError>
-  /** Fails once this process lost the directory: asks the disk. */
+  /** Removes the `.lost` entries. Call it once the files are no longer those that an earlier owner has open. */
+  readonly forgetLost: Effect.Effect<void, PlatformError.PlatformError>
+  /** Fails if this process has lost the directory. Reads that from the disk. */
   readonly check: Effect.Effect<void, TokenStoreError>
-  /** Why this process lost the directory, if it did: it never gets it back. */
+  /** The error with which this process lost the directory for good; undefined while it has the directory. */
   readonly lost: () => TokenStoreError | undefined
-  /** Says that this process lost the directory; answers the first reason for which it did. */
+  /** Marks the directory as lost. Returns the first error for which it was. */
   readonly lose: (error: TokenStoreError) => TokenStoreError
-  /** Asks this too at each heartbeat. */
+  /** Adds a check to each heartbeat. */
   readonly alongside: (check: Effect.Effect<void, TokenStoreError>) => void
 }
 
@@ -52,9 +54,9 @@ const Owner = Schema.Struct({
   pid: Schema.Int.check(Schema.isGreaterThan(0)),
   host: Schema.String,
   nonce: Schema.String,
-  /** Machine, boot and process namespace: where two of these are the same, a pid names the same process. */
+  /** Machine, boot and process namespace. Within the same space, a pid names one process at a time. */
   space: Schema.String,
-  /** When the process started, as far as it can be told: another process can have got its pid later. */
+  /** When the process started, or "" if that is not known: another process can get the same pid later. */
   started: Schema.String,
   /** Milliseconds since the epoch. */
   since: Schema.Number,
@@ -68,12 +70,12 @@ const encodeOwner = Schema.encodeEffect(OwnerJson)
 
 interface Entry {
   readonly number: number
-  /** Of an owner, released by it, or taken from one that may still write. */
+  /** Held by an owner, released by it, or taken from an owner that may still write. */
   readonly state: "held" | "free" | "lost"
   readonly file: string
 }
 
-// How many heartbeats of an owner that cannot be probed may fail to come.
+// How many heartbeats may be missing of an owner whose process cannot be checked.
 const patience = 4
 const attempts = 64
 const operation = "open"
@@ -116,7 +118,8 @@ export const acquire = Effect.fnUntraced(function* (
           namespace === me.space && host === me.host && pid === me.pid
             ? `This process (${me.pid}) has '${directory}' open already. Build the layer once and share it.`
             : `Process ${pid} on '${host}' has had '${directory}' open since ${new Date(since).toISOString()}. ` +
-              `Stop it, or give this process a directory of its own. If that process is something else, delete '${entry.file}'.`
+              "Stop it, or give this process a directory of its own. " +
+              `If that process is another program, delete '${entry.file}'.`
       })
     })
 
@@ -126,7 +129,7 @@ export const acquire = Effect.fnUntraced(function* (
       Option.map((text) => decodeOwner(text))
     )
 
-  // How it is known that the owner of an entry is gone; `undefined` if the entry itself is.
+  // How an owner is known to be gone: its process is dead, or its heartbeat is silent. `undefined` if the entry is gone.
   const verdictOn = Effect.fnUntraced(function* (
     entry: Entry
   ): Effect.fn.Return<"dead" | "silent" | undefined, PlatformError.PlatformError | TokenStoreError> {
@@ -139,7 +142,7 @@ export const acquire = Effect.fnUntraced(function* (
       if (Option.isSome(seen) && (seen.value.isDead || (then !== "" && then !== seen.value.started))) return "dead"
       return yield* locked(entry, owner.value)
     }
-    // An owner elsewhere, or one whose entry is not written yet: only its heartbeat tells.
+    // An owner on another machine, or one whose entry is not written yet: only its heartbeat shows whether it is alive.
     const { heartbeat } = Option.getOrElse(owner.value, () => me)
     const before = yield* absent(fs.stat(entry.file))
     for (let i = 0; i < patience * 2; i++) {
@@ -155,7 +158,7 @@ export const acquire = Effect.fnUntraced(function* (
     const temporary = path.join(directory, `lock.new.${me.nonce}`)
     return yield* fs.writeFileString(temporary, content, { flag: "wx" }).pipe(
       Effect.andThen(
-        // Linked, it appears with its content; not every file system can link.
+        // A linked file appears together with its content. Not every file system can link.
         Effect.catch(fs.link(temporary, file), (error) =>
           error.reason._tag === "AlreadyExists" || error.reason._tag === "NotFound"
             ? Effect.fail(error)
@@ -172,7 +175,7 @@ export const acquire = Effect.fnUntraced(function* (
   })
 
   const lostOf = (number: number) => path.join(directory, `lock.${number}.lost`)
-  // Takes the names away from whoever had the directory before; `true` if such a one may still write.
+  // Takes the names away from earlier owners; `true` if one of them may still write.
   const depose = Effect.fnUntraced(function* (all: ReadonlyArray<Entry>, dead: Entry | undefined) {
     let contested = false
     for (const other of all) {
@@ -183,14 +186,14 @@ export const acquire = Effect.fnUntraced(function* (
         if (other.state === "held") yield* absent(fs.rename(other.file, lostOf(other.number)))
       }
     }
-    // A new log that its writer did not put in its place by now must not get there any more.
+    // A new log that an earlier owner has not put in place yet must not get there any more.
     const unfinished = (yield* names).filter((name) => name.endsWith(".new"))
     yield* Effect.forEach(unfinished, (name) => fs.remove(path.join(directory, name), { force: true }))
     return contested
   })
 
-  // The new entry, if it is the only one to count.
-  const settleIn = Effect.fnUntraced(function* (file: string, number: number, dead: Entry | undefined) {
+  // Keeps the new entry if no other counts; otherwise removes it.
+  const takeEntry = Effect.fnUntraced(function* (file: string, number: number, dead: Entry | undefined) {
     const scope = yield* Scope.make()
     const leave = Scope.close(scope, Exit.void)
     return yield* Effect.gen(function* () {
@@ -223,13 +226,13 @@ export const acquire = Effect.fnUntraced(function* (
       const number = (top?.number ?? 0) + 1
       const file = path.join(directory, `lock.${number}`)
       if (!(yield* create(file))) continue
-      const mine = yield* settleIn(file, number, verdict === "dead" ? top : undefined)
+      const mine = yield* takeEntry(file, number, verdict === "dead" ? top : undefined)
       if (mine !== undefined) return mine
     }
     return yield* new TokenStoreError({
       operation,
       kind: "locked",
-      description: `Too many processes open '${directory}' at once. Try again.`
+      description: `Too many processes are opening '${directory}' at the same time. Try again.`
     })
   }).pipe(Effect.catchTag("PlatformError", (error) => Effect.fail(failed(error))))
 
@@ -246,7 +249,7 @@ export const acquire = Effect.fnUntraced(function* (
           : holdsNonce(file)
     )
 
-  // What somebody else put in the place of the lock is not this owner's to release.
+  // This owner must not release a file that another program put in the place of the lock.
   const mine = yield* Effect.acquireRelease(take, ({ file, info, leave }) =>
     Effect.flatMap(isHeld(file, info), (held) =>
       Effect.andThen(leave, held ? fs.rename(file, `${file}.free`) : Effect.void)
@@ -263,8 +266,8 @@ export const acquire = Effect.fnUntraced(function* (
           operation,
           kind: "locked",
           description:
-            `Another process took '${directory}', or somebody moved or replaced it or the lock in it. ` +
-            `Nothing is written any more: build the store again, or stop this process.`
+            `Another process took '${directory}', or another program moved or replaced it or the lock in it. ` +
+            `The store writes no more. Build it again, or stop this process.`
         })
       )
     )
@@ -289,7 +292,7 @@ export const acquire = Effect.fnUntraced(function* (
   return {
     nonce: me.nonce,
     contested: mine.contested,
-    settle: Effect.flatMap(scan, (all) =>
+    forgetLost: Effect.flatMap(scan, (all) =>
       Effect.forEach(
         all.filter(({ state }) => state === "lost"),
         ({ file }) => fs.remove(file, { force: true }),
@@ -315,7 +318,7 @@ const highest = (entries: ReadonlyArray<Entry>): Entry | undefined => {
 const beat = (info: FileSystem.File.Info): number =>
   Option.match(info.mtime, { onNone: () => 0, onSome: (date) => date.getTime() })
 
-// Linux tells these of itself; elsewhere the name of the host has to do.
+// Linux provides these; elsewhere the name of the host alone must do.
 const space = (fs: FileSystem.FileSystem): Effect.Effect<string> =>
   Effect.zipWith(
     fs.readFileString("/proc/sys/kernel/random/boot_id"),
@@ -323,9 +326,9 @@ const space = (fs: FileSystem.FileSystem): Effect.Effect<string> =>
     (boot, namespace) => `${boot.trim()} ${namespace}`
   ).pipe(Effect.orElseSucceed(() => ""))
 
-/** What Linux tells of a process: nothing elsewhere. */
+/** The state of a process, which only Linux provides. */
 interface Seen {
-  /** It ended, and its parent did not ask how (Z), or just is asking (X). */
+  /** Whether the process has ended: it is a zombie (Z), or is being removed (X). */
   readonly isDead: boolean
   readonly started: string
 }
@@ -333,7 +336,7 @@ interface Seen {
 const look = (fs: FileSystem.FileSystem, pid: number): Effect.Effect<Option.Option<Seen>> =>
   Effect.option(
     Effect.map(fs.readFileString(`/proc/${pid}/stat`), (stat): Seen => {
-      // The fields behind the name of the program, which is in brackets and can hold anything.
+      // The fields after the name of the program, which is in brackets and can contain any character.
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
       return { isDead: /^[ZX]/i.test(fields[0] ?? ""), started: fields[19] ?? "" }
     })

@@ -3,16 +3,16 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type * as PlatformError from "effect/PlatformError"
 
-// A number of a file is given to no other file while somebody holds the file open: who compares it must hold it open.
+// No other file gets the number of a file that is open: a process that compares numbers must hold its file open.
 
-/** Whether two looks at a name found the same file; `true` if the file system does not number its files. */
+/** Whether two `stat`s found the same file; `true` if the file system does not number its files. */
 export const isSame = (one: FileSystem.File.Info, other: FileSystem.File.Info): boolean =>
   one.dev === other.dev && (!isNumbered(one) || Option.getOrNull(one.ino) === Option.getOrNull(other.ino))
 
 /** Whether this file system numbers its files. */
 export const isNumbered = ({ ino }: FileSystem.File.Info): boolean => Option.isSome(ino)
 
-/** The file that is open, as a look at its name tells it: Windows tells another `dev` by the name. */
+/** The `stat` of an open file by its name: Windows gives another `dev` by the name than by the handle. */
 export const identify = (
   fs: FileSystem.FileSystem,
   path: string,
@@ -22,7 +22,7 @@ export const identify = (
     Option.getOrNull(open.ino) === Option.getOrNull(named.ino) ? named : open
   )
 
-/** What is absent if the name is: also if what should be a directory on the way to it is a file. */
+/** None if the name does not exist, also if a part of its path is a file instead of a directory. */
 export const absent = <A>(
   effect: Effect.Effect<A, PlatformError.PlatformError>
 ): Effect.Effect<Option.Option<A>, PlatformError.PlatformError> =>

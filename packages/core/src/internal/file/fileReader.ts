@@ -14,7 +14,7 @@ import * as LogRecord from "./logRecord.ts"
 import { momentOf } from "../store/memoryStore.ts"
 import { fromPlatform } from "../ports/storeFailure.ts"
 
-/** A log as far as it was read, and the runs that it speaks of. */
+/** The part of a log that was read, and its runs. */
 class Reading {
   readonly index = new RunIndex()
   readonly info: FileSystem.File.Info | undefined
@@ -26,7 +26,7 @@ class Reading {
     this.info = info
   }
 
-  /** Whether it goes on in this file: a log that was rewritten is another one. */
+  /** Whether reading can continue in this file: a log that was rewritten is another file. */
   goesOnIn(info: FileSystem.File.Info): boolean {
     return this.info !== undefined && isSame(info, this.info) && Number(info.size) >= this.length
   }
@@ -36,16 +36,16 @@ class Reading {
     this.reader.feed(bytes)
   }
 
-  /** Takes in what was read. Answers what the log turned out to be. */
-  settle(): LogFormat.Verdict {
+  /** Adds what was read to the index. Returns the verdict on the log. */
+  finish(): LogFormat.Verdict {
     for (const { id, row } of this.replay.changes()) this.index.set(id, row)
     return this.reader.finish()
   }
 }
 
 /**
- * The runs of a directory that another process has open, or nobody: each look first reads what its log has grown by. It takes
- * no lock, and writes nothing.
+ * A read-only driver over a directory that another process may have open. Each query first reads what was added to the log.
+ * It takes no lock, and writes nothing.
  */
 export const make = Effect.fnUntraced(function* (settings: {
   readonly directory: string
@@ -63,7 +63,7 @@ export const make = Effect.fnUntraced(function* (settings: {
     if (!reading.goesOnIn(info)) reading = new Reading(info)
     yield* open.seek(BigInt(reading.length), "start")
     yield* AppendLog.readOn(open, (bytes) => reading.feed(bytes))
-    return reading.settle()
+    return reading.finish()
   }).pipe(
     Effect.scoped,
     Effect.catchIf(
@@ -77,18 +77,24 @@ export const make = Effect.fnUntraced(function* (settings: {
     Effect.mapError(fromPlatform("read", place)),
     Effect.flatMap((verdict) => {
       const failed = (kind: "corrupt" | "newer", what: string) => {
-        // It may have been written while it was read: the next look reads all of it again.
+        // The log may have been written during the read: the next query reads all of it again.
         reading = new Reading()
         return Effect.fail(new TokenStoreError({ operation: "read", kind, description: `'${place}' ${what}` }))
       }
       switch (verdict?._tag) {
         case "Newer":
-          return failed("newer", `is of format ${verdict.version}, later than this version of Baton reads. Update it.`)
+          return failed(
+            "newer",
+            `has format ${verdict.version} of a later version of Baton. Update @effect-baton/core.`
+          )
         case "Foreign":
         case "Damaged":
-          return failed("corrupt", "is no log of Baton, or is damaged. Its owner says more when it opens it.")
+          return failed(
+            "corrupt",
+            "is not a log of Baton, or is damaged. Open it with TokenStore.layerFile to learn more."
+          )
         default:
-          // What is behind the sound lines is being written.
+          // The owner is writing the bytes after the sound lines.
           return Effect.void
       }
     }),
@@ -100,7 +106,7 @@ export const make = Effect.fnUntraced(function* (settings: {
       new TokenStoreError({
         operation,
         kind: "denied",
-        description: `'${directory}' is open to read only. Do this in the process that has it open to write.`
+        description: `'${directory}' is open read-only. Do this in the process that has opened it with TokenStore.layerFile.`
       })
     )
   const now = Clock.clockWith((clock) => Effect.succeed(momentOf(clock)))

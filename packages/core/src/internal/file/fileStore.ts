@@ -25,16 +25,18 @@ import type * as RunKernel from "../../RunKernel.ts"
 import type { Change, Driver } from "../../StoreDriver.ts"
 import { fromPlatform, renamed, unforeseen } from "../ports/storeFailure.ts"
 
-/** What the log of a directory is called. */
+/** The name of the log in its directory. */
 export const file = "runs.log"
-// A log below this size is not worth a rewrite, nor is one of which a quarter is needed.
+// A log is not rewritten below this size, nor while at least a quarter of it is in use.
 const smallest = 1 << 20
 const dead = 4
 const closeWithin = Duration.seconds(5)
 
 type Kept = { readonly row: RunKernel.Row; readonly bytes: number }
 
-/** What waits for one write, if anything does. `changes` come true with it: `undefined` is a removed run. */
+/**
+ * The lines that wait for one write, and the changes of runs that the write makes durable; `undefined` is a removed run.
+ */
 interface Batch {
   wanted: boolean
   readonly lines: Array<string>
@@ -45,10 +47,10 @@ interface Batch {
 const emptyBatch = (): Batch => ({ wanted: false, lines: [], changes: new Map(), done: Deferred.makeUnsafe() })
 
 /**
- * The runs of a directory: a table in memory, and a log from which it can be built again.
+ * A driver over a directory: a table in memory, and a log from which the table can be built again.
  *
- * An operation is computed at once, and answers when all that it saw and did is durable: `durable` is what the disk has,
- * `pending` what is on its way there. A write that fails takes everything computed on top of it along.
+ * An operation is computed at once, and returns when all that it read and wrote is durable. `durable` contains the rows on
+ * the disk, `pending` those that are being written. If a write fails, everything that was computed from its rows fails too.
  */
 export const make = Effect.fnUntraced(function* (settings: {
   readonly directory: string
@@ -66,14 +68,16 @@ export const make = Effect.fnUntraced(function* (settings: {
         ? new TokenStoreError({
             operation: "open",
             kind: "denied",
-            description: `'${directory}' is a file, or is below one. Give the path of a directory, which is created if it is missing.`,
+            description:
+              `'${directory}' is a file, or is inside one. ` +
+              "Give the path of a directory; it is created if it is missing.",
             cause: error
           })
         : failed(error)
     )
   )
 
-  // The lock is released last, and not before the log is closed.
+  // The lock is released last, after the log is closed.
   const scope = yield* Scope.make()
   const release = Scope.close(scope, Exit.void)
   const lock = yield* DirectoryLock.acquire(fs, path, { directory, heartbeat: settings.heartbeat }).pipe(
@@ -92,7 +96,7 @@ export const make = Effect.fnUntraced(function* (settings: {
   const sizes = new Map<RunId, number>()
   const pending = new Map<RunId, Kept | undefined>()
   let live = 0
-  const settleRun = (id: RunId, kept: Kept | undefined) => {
+  const applyRun = (id: RunId, kept: Kept | undefined) => {
     live += (kept?.bytes ?? 0) - (sizes.get(id) ?? 0)
     durable.set(id, kept?.row)
     if (kept === undefined) sizes.delete(id)
@@ -103,7 +107,7 @@ export const make = Effect.fnUntraced(function* (settings: {
     const row = durable.get(id)
     return row === undefined ? undefined : { row, bytes: sizes.get(id) ?? 0 }
   }
-  for (const { bytes, row } of rows) settleRun(row.record.runId, { row, bytes })
+  for (const { bytes, row } of rows) applyRun(row.record.runId, { row, bytes })
   let fence = known
   let batch = emptyBatch()
   let open = true
@@ -125,18 +129,21 @@ export const make = Effect.fnUntraced(function* (settings: {
           live = log.length()
           compactAbove = Math.max(smallest, live * 2)
         }),
-      // The old log is as good as before, only long.
+      // The old log is still valid, only long.
       onFailure: (cause) => {
         if (lock.lost() !== undefined) return Effect.void
         compactAbove = log.length() + smallest
-        return Effect.logWarning(`Baton could not rewrite '${place}', and goes on with it as it is`, cause)
+        return Effect.logWarning(
+          `baton: '${place}' could not be rewritten, and goes on growing; this is tried again`,
+          cause
+        )
       }
     })
   })
 
-  const settle = (written: Batch) => {
+  const applyBatch = (written: Batch) => {
     for (const [id, kept] of written.changes) {
-      settleRun(id, kept)
+      applyRun(id, kept)
       if (pending.get(id) === kept) pending.delete(id)
     }
     Deferred.doneUnsafe(written.done, Exit.void)
@@ -153,7 +160,7 @@ export const make = Effect.fnUntraced(function* (settings: {
     batch = emptyBatch()
     return log.append(current.lines).pipe(
       Effect.matchCause({
-        onSuccess: () => settle(current),
+        onSuccess: () => applyBatch(current),
         onFailure: (cause) => {
           const error = Option.getOrElse(Cause.findErrorOption(cause), () => unforeseen(place, cause))
           giveUp(current, error)
@@ -162,7 +169,7 @@ export const make = Effect.fnUntraced(function* (settings: {
       Effect.andThen(compact)
     )
   })
-  // Whoever else is about to write shares the write.
+  // Other operations that are about to write share this write.
   const wanted = Effect.andThen(work.await, Effect.yieldNow)
   const writer = yield* Effect.whileLoop({
     while: () => open || batch.wanted,
@@ -182,12 +189,12 @@ export const make = Effect.fnUntraced(function* (settings: {
       yield* log.close
       yield* release
     }).pipe(
-      // A disk that hangs must not hang whoever closes the store: the rest is done when it can be.
+      // A disk that hangs must not block the process that closes the store: closing goes on in the background.
       Effect.forkDetach({ uninterruptible: true }),
       Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), closeWithin)),
       Effect.tap((closed) =>
         Option.isNone(closed)
-          ? Effect.logWarning(`Baton did not finish closing '${place}' in time, and goes on closing it`)
+          ? Effect.logWarning(`baton: '${place}' could not be closed in time; closing goes on in the background`)
           : Effect.void
       )
     )
@@ -200,14 +207,16 @@ export const make = Effect.fnUntraced(function* (settings: {
       return new TokenStoreError({
         operation,
         kind: "closed",
-        description: `the store of '${directory}' is closed. Use it within the scope of its layer.`
+        description: `the store in '${directory}' is closed. Use it within the scope of its layer.`
       })
     }
     if (id !== undefined && newer.has(id)) {
       return new TokenStoreError({
         operation,
         kind: "newer",
-        description: `run '${id}' in '${place}' was written by a later version of Baton, and is left alone. Update @effect-baton/core to go on with it.`
+        description:
+          `a later version of Baton wrote run '${id}' in '${place}'. The run was not changed. ` +
+          "Update @effect-baton/core to go on with it."
       })
     }
     return undefined
@@ -223,12 +232,12 @@ export const make = Effect.fnUntraced(function* (settings: {
         ? LogRecord.whole(after)
         : LogRecord.difference(before, after)
 
-  // Computes and queues in one step that nothing can interrupt; only waiting can be interrupted.
+  // Computing and queueing are one step that cannot be interrupted; only the wait can be.
   const perform = <A, E>(operation: string, id: RunId, change: Change<A, E>): Effect.Effect<A, E | TokenStoreError> =>
     Clock.clockWith((clock) => {
       const refused = refusal(operation, id)
       if (refused !== undefined) return Effect.fail(refused)
-      const unsettled = pending.has(id)
+      const isPending = pending.has(id)
       const before = keptOf(id)
       const step = change(before?.row, momentOf(clock))
       const answer = Result.map(step, ({ value }) => value)
@@ -246,24 +255,25 @@ export const make = Effect.fnUntraced(function* (settings: {
           )
         }
         const kept = row === undefined ? undefined : { row, bytes: bytesOf(before, row, line.success) }
-        if (line.success === undefined && !unsettled && kept !== undefined) {
-          settleRun(id, kept)
+        if (line.success === undefined && !isPending && kept !== undefined) {
+          applyRun(id, kept)
           return Effect.fromResult(answer)
         }
         if (line.success !== undefined) batch.lines.push(line.success)
         batch.changes.set(id, kept)
         pending.set(id, kept)
-      } else if (!unsettled) {
+      } else if (!isPending) {
         return Effect.fromResult(answer)
       }
-      // Also if nothing is to be written: what the answer rests on is, and the next batch comes after that.
+      // Waits even if this operation writes nothing: its result may depend on rows that are not durable yet, and the batch
+      // is written after those.
       const { done } = batch
       batch.wanted = true
       work.openUnsafe()
       return Effect.flatMap(Effect.mapError(Deferred.await(done), renamed(operation)), () => Effect.fromResult(answer))
     })
 
-  // Reads show what is durable, so that nobody acts on what a failing disk takes back.
+  // Reads show durable rows only, so that no caller acts on a row that a failing disk loses.
   const look = <A>(
     operation: string,
     id: RunId | undefined,
@@ -279,13 +289,13 @@ export const make = Effect.fnUntraced(function* (settings: {
     read: (id) => look("read", id, () => durable.get(id)),
     find: (query) => look("list", undefined, (now) => durable.find(query, now)),
     count: (agent) => look("count", undefined, () => durable.count(agent)),
-    // From the clock too, so that fences and incarnations go on rising after the directory was emptied.
+    // Also made from the clock, so that fences and incarnations rise even after the directory was emptied.
     draw: Clock.clockWith((clock) => Effect.sync(() => (fence = Math.max(fence + 1, momentOf(clock).millis)))),
     now: Clock.clockWith((clock) => Effect.succeed(momentOf(clock)))
   } satisfies Driver
 }, Effect.uninterruptible)
 
-// About how long a run's line is after a rewrite: only its journal grows.
+// The approximate length of a run's line after a rewrite: only the journal of a run grows.
 const bytesOf = (before: Kept | undefined, row: RunKernel.Row, line: string | undefined): number =>
   before === undefined || before.row.record.incarnation !== row.record.incarnation
     ? (line?.length ?? 0)

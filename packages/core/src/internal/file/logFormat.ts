@@ -1,26 +1,26 @@
 import { crc32 } from "./checksum.ts"
 
-// A log is a header and lines, each `<checksum> <synced> <payload>`: the CRC-32, as eight hex digits, of all behind it,
+// A log is a header and lines, each `<checksum> <synced> <payload>`: the CRC-32, as eight hex digits, of all after it,
 // how many bytes of the log were known to be on the disk when the line was written, and one line of text.
 //
-// What was written since the last sync can be damaged by a crash, and nobody was told that it is durable: a damaged line
-// there is a torn write. A damaged line below the `synced` of a later one is damage to what was durable.
+// A crash can damage bytes that were written since the last sync, which were not reported as durable: a damaged line there
+// is an incomplete write. A damaged line below the `synced` of a later line is damage to durable data.
 
 const newline = 10
 const space = 32
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
-// Read for ever: a later format changes the number alone.
+// Every later version must read this header: a later format changes only the number.
 const prefix = "baton-log/"
 const version = 1
 
-/** What a log of this version begins with. */
+/** The header of a log of this version. */
 export const header: Uint8Array = utf8.encode(`${prefix}${version}\n`)
 
 const digits = utf8.encode("0123456789abcdef")
 
-/** The lines of a batch, written when `synced` bytes of the log were known to be on the disk. */
+/** Encodes the lines of a batch, while `synced` bytes of the log are known to be on the disk. */
 export const encode = (payloads: ReadonlyArray<string>, synced: number): Uint8Array => {
   const front = `00000000 ${synced} `
   let lines = ""
@@ -52,7 +52,7 @@ const decode = (bytes: Uint8Array, from: number, to: number): Line | undefined =
   }
 }
 
-/** What a log turned out to be: `length` is how much of it is sound. */
+/** The verdict on a log. `length` is the number of sound bytes. */
 export type Verdict =
   | { readonly _tag: "Intact"; readonly length: number }
   | { readonly _tag: "Torn"; readonly length: number }
@@ -60,13 +60,13 @@ export type Verdict =
   | { readonly _tag: "Newer"; readonly version: string }
   | { readonly _tag: "Foreign" }
 
-/** Reads a log piece by piece. */
+/** Reads a log in pieces. */
 export interface Reader {
   readonly feed: (bytes: Uint8Array) => void
   readonly finish: () => Verdict
 }
 
-/** Reads a log, giving each sound line to `visit`, up to the first that is not. */
+/** Reads a log, and calls `visit` with each sound line before the first damaged one. */
 export const reader = (visit: (payload: string, bytes: number) => void): Reader => {
   let rest = new Uint8Array(0)
   let offset = 0
@@ -89,7 +89,8 @@ export const reader = (visit: (payload: string, bytes: number) => void): Reader 
     } else if (bad === undefined) {
       visit(line.payload, end + 1 - from)
     } else if (line.synced > bad.offset || !bad.zeros) {
-      // Sound lines after a bad one: it was durable, or is no hole that a power failure left in an unfinished write.
+      // With sound lines after it, a damaged line was durable, or is not a hole that a power failure left in an unfinished
+      // write.
       verdict = { _tag: "Damaged", offset: bad.offset }
     }
   }
@@ -115,7 +116,7 @@ export const reader = (visit: (payload: string, bytes: number) => void): Reader 
       if (bad !== undefined) return { _tag: "Torn", length: bad.offset }
       if (rest.length === 0) return { _tag: "Intact", length: offset }
       if (offset > 0) return { _tag: "Torn", length: offset }
-      // No whole header: the crash of a process that began the log, or no log at all.
+      // Without a whole header, a crash came while the log was created, or the file is not a log.
       return rest.every((byte, i) => byte === 0 || byte === header[i])
         ? { _tag: "Torn", length: 0 }
         : { _tag: "Foreign" }

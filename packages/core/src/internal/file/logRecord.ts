@@ -7,8 +7,8 @@ import type { RunId } from "../../Run.ts"
 import type { Row } from "../../RunKernel.ts"
 import { lazily } from "../primitives/lazily.ts"
 
-// A line of the log is `[version, run id, what, …]`. Every later version keeps these three, so that a line that this one
-// does not understand can be told, and kept, together with all others of its run. The run id "" is the store's own.
+// A line of the log is `[version, run id, kind, …]`. Every later version keeps these three, so that this version can
+// recognise and keep a line that it does not understand, with all other lines of its run. The run id "" is the store's own.
 //
 //   [2, id, "new", record, input?]        a run is created
 //   [2, id, "set", fields, position?, facts?]
@@ -17,17 +17,17 @@ import { lazily } from "../primitives/lazily.ts"
 //   [2, id, "gone"]                       it was removed
 //   [2, "", "fence", number]              no fence or incarnation above this one was given
 //
-// Leases end with the process, so that their ends are not written: only a new fence is.
+// Leases end with the process. Therefore the ends of leases are not written, only new fences.
 
 const version = 2
 
 const encodeFacts = lazily(() => Schema.encodeResult(Schema.toCodecJson(Schema.Array(Fact))))
-// A field that this version does not know would be lost when the log is rewritten.
+// A field that this version does not know would be lost in a rewrite of the log.
 const decodeRecord = lazily(() =>
   Schema.decodeUnknownResult(Schema.toCodecJson(RunRecord), { onExcessProperty: "error" })
 )
 
-/** The line that creates a run, or holds all of it. */
+/** The line that creates a run, or contains all of it. */
 export const whole = ({ input, record }: Row): Result.Result<string, Schema.SchemaError> =>
   Result.map(record.journal.length === 0 ? Result.succeed([]) : encodeFacts()(record.journal), (journal) =>
     JSON.stringify([version, record.runId, "new", { ...record, journal }, ...(input === undefined ? [] : [input])])
@@ -44,7 +44,7 @@ const some = (fields: object): boolean => {
   return false
 }
 
-/** The line of what changed; `undefined` if nothing did that outlives the process. */
+/** The line with the changes of a run; `undefined` if nothing changed that outlives the process. */
 export const difference = (
   { record: before }: Row,
   { record: after }: Row
@@ -70,16 +70,16 @@ export const difference = (
   return Result.succeed(some(fields) ? JSON.stringify([version, after.runId, "set", fields]) : undefined)
 }
 
-/** What a log says: its runs, the highest fence it speaks of, and of which runs a later version of Baton wrote. */
+/** The content of a log: its runs, its highest fence, and the ids of runs that a later version of Baton wrote. */
 export interface Replay {
   readonly visit: (payload: string, bytes: number) => void
-  /** The runs that lines spoke of since this was asked last, and their rows; undefined if a run is gone or not to be read. */
+  /** The runs in lines since the last call, with their rows; undefined if a run was removed or cannot be read. */
   readonly changes: () => ReadonlyArray<{ readonly id: RunId; readonly row: Row | undefined }>
   readonly finish: () => {
     readonly rows: ReadonlyArray<{ readonly row: Row; readonly bytes: number }>
     readonly fence: number
     readonly newer: ReadonlySet<string>
-    /** Whether a line is none at all, though its checksum is right. */
+    /** Whether there is a line that Baton did not write, although its checksum is right. */
     readonly foreign: boolean
   }
 }
@@ -91,7 +91,7 @@ interface Stored {
   bytes: number
 }
 
-/** The run that a line speaks of. */
+/** The run id of a line. */
 export const runOf = (payload: string): string | undefined =>
   Result.match(parse(payload), { onFailure: () => undefined, onSuccess: ([, id]) => id })
 
@@ -121,7 +121,7 @@ export const replay = (): Replay => {
   const rowOf = (id: string): Row | undefined => {
     const run = runs.get(id)
     if (run === undefined || newer.has(id)) return undefined
-    // The leases of the process that wrote this ended with it.
+    // The leases of the process that wrote this have ended with it.
     const record = decodeRecord()({ ...run.fields, journal: run.journal, lease: null })
     if (Result.isFailure(record) || record.success.runId !== id) {
       newer.add(id)

@@ -5,7 +5,7 @@ import * as AppendLog from "./appendLog.ts"
 import * as LogRecord from "./logRecord.ts"
 import { fromPlatform } from "../ports/storeFailure.ts"
 
-/** Reads the log of a directory, and tells how much of it is sound; changes nothing. */
+/** Reads the log of a directory, and returns its runs and the length of its sound part. Changes nothing. */
 export const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, place: string) {
   const replay = LogRecord.replay()
   const read = (visit: (payload: string, bytes: number) => void) =>
@@ -17,27 +17,32 @@ export const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, p
     return yield* new TokenStoreError({
       operation: "open",
       kind: "newer",
-      description: `'${place}' is of format ${verdict.version}, later than this version of Baton reads, and is left alone. Update @effect-baton/core.`
+      description:
+        `'${place}' has format ${verdict.version} of a later version of Baton. Nothing was changed. ` +
+        "Update @effect-baton/core."
     })
   }
   if (verdict?._tag === "Foreign") {
     return yield* damaged(
-      `'${place}' does not begin (byte 0) as a log of Baton does. Nothing was changed. Restore it from a backup, or move it away to start again.`
+      `'${place}' does not begin (byte 0) like a log of Baton. Nothing was changed. ` +
+        "Restore it from a backup, or move it away to start again."
     )
   }
   if (verdict?._tag === "Damaged") {
     return yield* damaged(
-      `'${place}' is damaged at byte ${verdict.offset}, with sound lines after it. Nothing was changed. Restore it from a backup, ` +
-        `or cut it there to keep what came before (truncate -s ${verdict.offset}), or move it away to start again.`
+      `'${place}' is damaged at byte ${verdict.offset}, with sound lines after it. Nothing was changed. ` +
+        `Restore it from a backup, or cut it there to keep the lines before (truncate -s ${verdict.offset}), ` +
+        "or move it away to start again."
     )
   }
   const { fence, foreign, newer, rows } = replay.finish()
   if (foreign) {
     return yield* damaged(
-      `'${place}' holds lines that Baton did not write. Nothing was changed. Restore it from a backup, or move it away to start again.`
+      `'${place}' contains lines that Baton did not write. Nothing was changed. ` +
+        "Restore it from a backup, or move it away to start again."
     )
   }
-  // All lines of a run that a later version wrote are kept as they are.
+  // The lines of a run that a later version wrote are kept unchanged.
   const kept = new Map<string, Array<string>>()
   if (newer.size > 0) {
     for (const id of newer) kept.set(id, [])

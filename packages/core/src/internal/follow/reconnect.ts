@@ -76,7 +76,7 @@ export class Reconnect {
         "the connection to a run breaks without progress; it is opened again",
         error?.message ?? "it ended before the response did"
       )
-      .pipe(Effect.andThen(isReplay && this.fruitless > 1 ? this.settle(attach, error) : this.wait(error)))
+      .pipe(Effect.andThen(isReplay && this.fruitless > 1 ? this.verify(attach, error) : this.wait(error)))
   }
 
   private refusedWith(error: Extract<Loss, { readonly _tag: "Refused" }>["error"]): Effect.Effect<Next, AgentError> {
@@ -87,14 +87,14 @@ export class Reconnect {
       Effect.andThen(
         error._tag === "AiError" && error.isRetryable
           ? // The provider may ask for a long wait.
-            Effect.flatMap(this.wait(error), (next) => (isFirst ? Effect.succeed(next) : this.settle(poll, undefined)))
-          : this.settle(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)
+            Effect.flatMap(this.wait(error), (next) => (isFirst ? Effect.succeed(next) : this.verify(poll, undefined)))
+          : this.verify(error._tag === "ResponseGone" && isFirst ? attach : poll, undefined)
       )
     )
   }
 
   /** Retrieves the response: it has ended, is gone, or is alive, and then the step is `alive`. */
-  private settle(alive: Next, error: AiError.AiError | undefined): Effect.Effect<Next, AgentError> {
+  private verify(alive: Next, error: AiError.AiError | undefined): Effect.Effect<Next, AgentError> {
     return guarded(this.following, lookNow(this.following)).pipe(
       Effect.flatMap((looked): Effect.Effect<Next, AgentError> => {
         const { look } = looked

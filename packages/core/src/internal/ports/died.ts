@@ -1,11 +1,14 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
-/** Whether an operation of a port died: it neither failed nor was interrupted, as it should. */
+/** Whether an operation of a port died, instead of failing or being interrupted. */
 export const isDead = <E>(cause: Cause.Cause<E>): boolean =>
   Cause.hasDies(cause) && !Cause.hasFails(cause) && !Cause.hasInterrupts(cause)
 
-/** What runs in the background, and what asks again, does so because an operation fails: one that dies fails with this. */
+/**
+ * The error of an operation that died. Retries and background work handle only failures, so defects are turned into
+ * failures.
+ */
 export const failing = <A, E, Died>(
   call: () => Effect.Effect<A, E>,
   died: (cause: Cause.Cause<unknown>) => Died
@@ -14,7 +17,7 @@ export const failing = <A, E, Died>(
     isDead(cause) ? Effect.fail(died(cause)) : Effect.failCause(cause)
   )
 
-/** A port in another form: the same one each time. */
+/** Converts a port, once for each service object. */
 export const inForm = <Service extends object>(form: (service: Service) => Service) => {
   const known = new WeakMap<Service, Service>()
   return (service: Service): Service => {

@@ -60,7 +60,7 @@ export const unforeseen = (place: string, cause: Cause.Cause<unknown>): TokenSto
   new TokenStoreError({
     operation: "write",
     kind: "unavailable",
-    description: `'${place}' could not be written: the file system died, which is a bug in its layer. Try again`,
+    description: `'${place}' could not be written: the file system died, which is a bug in the file system. Try again.`,
     cause: Cause.squash(cause)
   })
 

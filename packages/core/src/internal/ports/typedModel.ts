@@ -7,16 +7,17 @@ import { failing, inForm } from "./died.ts"
 
 type Service = BackgroundModel["Service"]
 
-/** What an operation of a model comes to that died: like a provider that failed, it may work again. */
+/** The error of an operation of a model that died. It is retryable, like that of a provider that failed. */
 export const died = (method: string, cause: Cause.Cause<unknown>): AiError.AiError => {
   const defect = Cause.squash(cause)
-  const description = `the model died, which is a defect of it: ${Predicate.isError(defect) ? defect.message : String(defect)}`
+  const message = Predicate.isError(defect) ? defect.message : String(defect)
+  const description = `the model died, which is a bug in the model: ${message}`
   return AiError.make({ module: "BackgroundModel", method, reason: new AiError.InternalProviderError({ description }) })
 }
 
 const typed = <A, E>(method: string, call: () => Effect.Effect<A, E>) => failing(call, (cause) => died(method, cause))
 
-// What dies while it opens or reads a response is seen to by who reads it: each event would pay for it here.
+// Streams are not wrapped, as that would cost something for each event: the code that reads them handles defects.
 const of = (model: Service): Service => ({
   ...model,
   retrieve: (responseId) => typed("retrieve", () => model.retrieve(responseId)),
@@ -26,5 +27,5 @@ const of = (model: Service): Service => ({
 
 const form = inForm(of)
 
-/** The model in force, as Baton uses it: an operation of it that dies fails with an error that says so. */
+/** The current model, whose operations fail with an error instead of dying. */
 export const typedModel: Effect.Effect<Service, never, BackgroundModel> = Effect.map(BackgroundModel, form)

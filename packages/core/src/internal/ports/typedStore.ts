@@ -31,5 +31,5 @@ const of = (store: Service): Service => ({
 
 const form = inForm(of)
 
-/** The store in force, as Baton uses it: an operation of it that dies fails with a `TokenStoreError` that says so. */
+/** The current store, whose operations fail with a `TokenStoreError` instead of dying. */
 export const typedStore: Effect.Effect<Service, never, TokenStore> = Effect.map(TokenStore, form)

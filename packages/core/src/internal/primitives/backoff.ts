@@ -7,10 +7,10 @@ import * as AiError from "effect/ai/AiError"
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
 
-/** A schedule that is asked for one wait after another, and can be started again. */
+/** A schedule that gives one wait after another, and can be started again. */
 export class Backoff {
   private readonly schedule: Schedule.Schedule<unknown>
-  // Most runs are never waited for.
+  // Made only when needed: most runs never wait.
   private step: Step | undefined
 
   constructor(schedule: Schedule.Schedule<unknown>) {
@@ -32,20 +32,20 @@ export class Backoff {
     })
   }
 
-  /** Waits as long as the schedule says, and at least `atLeast`; false when the schedule is exhausted. */
+  /** Waits for the next wait of the schedule, and for at least `atLeast`; false when the schedule is exhausted. */
   wait(input: unknown, atLeast = Duration.zero): Effect.Effect<boolean> {
     return Effect.flatMap(this.delay(input), (wait) =>
       wait === undefined ? Effect.succeed(false) : Effect.as(Effect.sleep(Duration.max(wait, atLeast)), true)
     )
   }
 
-  /** Begins again. */
+  /** Starts the schedule again. */
   reset(): void {
     this.step = undefined
   }
 }
 
-/** Repeats what a provider refused for now, on the schedule, and no sooner than the provider wishes. */
+/** Repeats a request that the provider refused for now, on the schedule, and no sooner than the provider asks. */
 export const patiently = (schedule: Schedule.Schedule<unknown>): Schedule.Schedule<unknown, unknown> =>
   schedule.pipe(
     Schedule.while(({ input }) => AiError.isAiError(input) && input.isRetryable),
@@ -54,5 +54,5 @@ export const patiently = (schedule: Schedule.Schedule<unknown>): Schedule.Schedu
     )
   )
 
-/** How often a response is looked at that may take this long. */
+/** How often to poll a response that may take this long. */
 export const paceOf = (window: Duration.Duration): Duration.Duration => Duration.times(window, 1 / 240)

@@ -5,16 +5,18 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { monotonicMillis } from "./monotonic.ts"
 
-// The deadlines of all runs of a process are kept here, one watch for each Clock: a heap, and one sleeping fiber for the
-// earliest. So a waiting run holds no timer, and a run that is left leaves nothing behind.
+// The deadlines of all runs in a process. There is one watch for each Clock: a heap, and one fiber that sleeps until the
+// earliest deadline. So a waiting run needs no timer of its own, and a run that is left leaves nothing behind.
 
-/** Something that is due at a time. It is in one watch at most. */
+/** A deadline. It is in one watch at most. */
 export abstract class Deadline {
   /** When it is due, in milliseconds of the clock's monotonic time. */
   at = Number.POSITIVE_INFINITY
   /** Its place in the heap; -1 outside of it. */
   slot = -1
-  /** It is due, and out of the watch. What it throws is logged, and keeps no other from being told. */
+  /**
+   * Called when it is due, after it has left the watch. If it throws, that is logged, and other deadlines are still called.
+   */
   abstract due(now: number): void
 }
 
@@ -34,7 +36,7 @@ export class Deadlines {
     return monotonicMillis(this.clock)
   }
 
-  /** Watches for this time at the latest: what is due sooner stays so, and looks again when it is. */
+  /** Sets a deadline to this time, unless it is due sooner: it must then check again when it is called. */
   by(deadline: Deadline, at: number): void {
     if (at >= deadline.at) return
     deadline.at = at
@@ -46,7 +48,7 @@ export class Deadlines {
     this.arm()
   }
 
-  /** Watches for it no more. */
+  /** Removes a deadline. */
   remove(deadline: Deadline): void {
     const { slot } = deadline
     deadline.at = Number.POSITIVE_INFINITY
@@ -103,7 +105,7 @@ export class Deadlines {
     this.disarm()
     this.armed = first.at
     const wait = Duration.millis(Math.max(0, Math.ceil(first.at - this.now())))
-    // With the clock alone: whoever watches first must not lend its services to all others.
+    // With the clock only: the first caller must not lend its other services to all later ones.
     this.sleeper = Effect.runForkWith(Context.make(Clock.Clock, this.clock))(
       Effect.andThen(
         this.clock.sleep(wait),
@@ -123,7 +125,7 @@ export class Deadlines {
     }
     let told = 0
     const thrown: Array<unknown> = []
-    // A wake-up can run on to whatever a user has called when a fiber ends.
+    // A callback can run into code of the user, which is called when a fiber ends.
     const tell: Effect.Effect<void> = Effect.catchDefect(
       Effect.sync(() => {
         while (told < due.length) due[told++]!.due(now)
@@ -141,11 +143,15 @@ export class Deadlines {
 }
 
 const logged = (thrown: ReadonlyArray<unknown>): Effect.Effect<void> =>
-  Effect.forEach(thrown, (defect) => Effect.logError("baton: what was due at a time threw", defect), { discard: true })
+  Effect.forEach(
+    thrown,
+    (defect) => Effect.logError("baton: a callback threw at its deadline, which is a bug", defect),
+    { discard: true }
+  )
 
 const watches = new WeakMap<Clock.Clock, Deadlines>()
 
-/** The watch of the clock in force. */
+/** The watch of the current clock. */
 export const deadlines: Effect.Effect<Deadlines> = Effect.map(Clock.Clock, (clock) => {
   const known = watches.get(clock)
   if (known !== undefined) return known

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as WebCrypto from "effect/crypto/WebCrypto"
 
-// A layer that is built for every name costs more than opening the rest of a run.
+// One generator for all ids: to build its layer for every id costs more than all else that opening a run does.
 const known = new WeakMap<object, SecureRandom.SecureRandom["Service"]>()
 
 const randomOf = (crypto: Crypto): SecureRandom.SecureRandom["Service"] => {
@@ -11,7 +11,7 @@ const randomOf = (crypto: Crypto): SecureRandom.SecureRandom["Service"] => {
   return made
 }
 
-/** A name for a worker or a run that nobody else has. */
+/** Makes a unique name, for a worker or a run. */
 export const freshId: Effect.Effect<string> = Effect.suspend(() =>
   WebCrypto.WebCrypto.use((crypto) => randomOf(crypto).uuidV7())
 )

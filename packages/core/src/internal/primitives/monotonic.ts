@@ -1,4 +1,4 @@
 import type * as Clock from "effect/Clock"
 
-/** The clock's monotonic time in milliseconds: clocks of hosts differ, and jump, and it does not. */
+/** The clock's monotonic time in milliseconds, which never jumps as the time of day does. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)

@@ -1,11 +1,11 @@
 import * as Effect from "effect/Effect"
 
-/** Something that happens once. Who waits for it is called when it does, or at once if it did. */
+/** A signal that fires once. Listeners are called when it fires, or at once if it has fired. */
 export class Signal<A> {
   private observers: Set<(value: A) => void> | undefined
   private fired: { readonly value: A } | undefined
 
-  /** Only the first time counts. */
+  /** Fires. Only the first call counts. */
   fire(value: A): void {
     if (this.fired !== undefined) return
     this.fired = { value }
@@ -14,7 +14,7 @@ export class Signal<A> {
     for (const observer of observers ?? []) observer(value)
   }
 
-  /** Calls once it happens, until this is taken back. */
+  /** Calls the listener once the signal fires. Returns a function that removes the listener. */
   on(observer: (value: A) => void): () => void {
     if (this.fired !== undefined) {
       observer(this.fired.value)
@@ -25,7 +25,7 @@ export class Signal<A> {
     return () => void observers.delete(observer)
   }
 
-  /** Waits for it, and goes on like this then. */
+  /** Waits until the signal fires, then runs the effect. */
   whenFired<B, E, R>(next: (value: A) => Effect.Effect<B, E, R>): Effect.Effect<B, E, R> {
     return Effect.flatten(
       Effect.callback<Effect.Effect<B, E, R>>((resume) => {

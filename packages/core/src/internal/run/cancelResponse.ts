@@ -33,7 +33,7 @@ export const sendCancel = (
   const sent: NewFact = { _tag: "CancelSent", incarnation, by, responseId }
 
   // Providers refuse to cancel a response that has ended, with many different errors. A retrieval shows whether it has.
-  const settled = (error: AiError.AiError): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> =>
+  const unlessOver = (error: AiError.AiError): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> =>
     model.retrieve(responseId).pipe(
       Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
         if (!isOver(snapshot.status)) return Effect.fail(error)
@@ -50,8 +50,8 @@ export const sendCancel = (
     Effect.catchTags({
       // The answer may come from a gateway only.
       ResponseGone: () =>
-        settled(failure("the provider answered the cancel with 'not found', but the response is still running")),
-      AiError: (error) => (error.isRetryable ? Effect.fail(error) : settled(error))
+        unlessOver(failure("the provider answered the cancel with 'not found', but the response is still running")),
+      AiError: (error) => (error.isRetryable ? Effect.fail(error) : unlessOver(error))
     }),
     Effect.timeoutOrElse({
       duration: run.policy.idleTimeout,
