@@ -219,8 +219,8 @@ export const suite = <E>(
 export const newRun: (runId: string, change?: Partial<RunRecord.NewRun>) => RunRecord.NewRun = Bench.newRun
 
 /**
- * Makes a commit for tests of a store: the position after event `ordinal` of a run of `newRun`, by a writer that has seen no
- * fact of the journal.
+ * Makes a commit for tests of a store, for a run of `newRun`: the position after the event with number `ordinal`, by a writer
+ * that has seen no fact of the journal.
  *
  * @since 0.1.0
  * @category testing

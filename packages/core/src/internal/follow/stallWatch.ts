@@ -7,7 +7,7 @@ import type { RunStatus } from "../../Run.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 import { Deadline, type Deadlines, deadlines } from "../primitives/deadlines.ts"
 
-/** The last known status, response and event of a run. */
+/** What was last seen of a run: its status, its response and the number of the last event. */
 interface Seen {
   readonly status: RunStatus
   readonly responseId: string | undefined
