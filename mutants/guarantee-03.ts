@@ -129,7 +129,7 @@ export default [
     file: "packages/core/src/internal/hold/checkpointer.ts",
     find: "return this.isMoved ? Effect.ignore(this.send([])) : Effect.void",
     replace: "return Effect.void",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/StoreRefusals.test.ts",
     title: "E17: the position of a consumer that ends early is written beside a fact that is refused"
   },
   {
@@ -139,7 +139,7 @@ export default [
     file: "packages/core/src/internal/hold/checkpointer.ts",
     find: 'if (error.reason._tag !== "StoreFailed" || error.isRetryable) return Effect.void',
     replace: "if (error !== undefined) return Effect.void",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/StoreRefusals.test.ts",
     title: "E17: a fact that it refuses does not block positions"
   }
 ] satisfies ReadonlyArray<Mutant>

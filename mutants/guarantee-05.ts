@@ -88,7 +88,7 @@ export default [
     file: "packages/core/src/internal/verbs/start.ts",
     find: "streamed: model.capabilities.resume && model.demands(request.options).streamed",
     replace: "streamed: false",
-    test: "test/core/Start.test.ts",
+    test: "test/core/StartedAndLeft.test.ts",
     title: "N1: is watched live"
   },
   {

@@ -247,7 +247,7 @@ export default [
     file: "packages/core/src/RunKernel.ts",
     find: "Result.map(held(row, lease, now), ({ record: run }) => options.force === true ||",
     replace: "Result.map(Result.succeed(row), ({ record: run }) => options.force === true ||",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/Remove.test.ts",
     title: "E17: by a caller that lost its lease"
   },
   {
@@ -257,7 +257,7 @@ export default [
     file: "packages/core/src/internal/hold/lease.ts",
     find: "Duration.clamp(leaseTime, { minimum: shortest, maximum: longest })",
     replace: "leaseTime",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/LeaseTimePolicy.test.ts",
     title: "E17: infinity"
   },
   {
@@ -268,7 +268,7 @@ export default [
     find: "yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)])",
     replace:
       "yield* Effect.andThen(Effect.scoped(acquire(run)), learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)]))",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/PollsBesideResumes.test.ts",
     title: "E17: of 200 resumes none is told that a poll holds its run"
   }
 ] satisfies ReadonlyArray<Mutant>

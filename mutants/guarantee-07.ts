@@ -347,7 +347,7 @@ export default [
     file: "packages/core/src/internal/verbs/remove.ts",
     find: 'yield* provider === "require" ? removed',
     replace: 'yield* provider !== "keep" ? removed',
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/Remove.test.ts",
     title: "E17: if the provider does not delete a response"
   },
   {

@@ -9,7 +9,7 @@ export default [
     file: "packages/core/src/internal/hold/lease.ts",
     find: "renewal.within(0)",
     replace: "",
-    test: "test/core/Stops.test.ts",
+    test: "test/core/StopForeground.test.ts",
     title: "X8:"
   }
 ] satisfies ReadonlyArray<Mutant>

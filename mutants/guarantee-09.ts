@@ -271,7 +271,7 @@ export default [
     file: "packages/core/src/internal/watch/stop.ts",
     find: "if (isWinner && !record.background) continue",
     replace: "void isWinner",
-    test: "test/core/Stops.test.ts",
+    test: "test/core/StopForeground.test.ts",
     title: "E13: its holder is silent"
   },
   {
@@ -281,7 +281,7 @@ export default [
     file: "packages/core/src/internal/follow/makePull.ts",
     find: "const off = stopped.on(() => void stop(follower.stop()))",
     replace: "const off = stopped.on(() => {})",
-    test: "test/core/Stops.test.ts",
+    test: "test/core/StopForeground.test.ts",
     title: "E13: while its consumer is busy with an update"
   },
   {
@@ -291,7 +291,7 @@ export default [
     file: "packages/core/src/internal/advance/advance.ts",
     find: "Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? requestCancel(run, held)",
     replace: "Exit.isSuccess(exit) && exit.value === 0 ? requestCancel(run, held)",
-    test: "test/core/Stops.test.ts",
+    test: "test/core/OnInterrupt.test.ts",
     title: "cancel: an interruption of"
   },
   {
@@ -301,7 +301,7 @@ export default [
     file: "packages/core/src/internal/advance/advance.ts",
     find: "Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? requestCancel(run, held)",
     replace: "exit !== undefined ? requestCancel(run, held)",
-    test: "test/core/Stops.test.ts",
+    test: "test/core/OnInterrupt.test.ts",
     title: "does not cancel the run"
   },
   {

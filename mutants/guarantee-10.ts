@@ -118,7 +118,7 @@ export default [
     file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: 'state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")',
     replace: "state.turns.findLast(({ winner }) => winner !== undefined)",
-    test: "test/core/Stops.test.ts",
+    test: "test/core/SessionLeftBehind.test.ts",
     title: "E14: the session of a run that failed"
   },
   {
@@ -128,7 +128,7 @@ export default [
     file: "packages/core/src/internal/run/stuck.ts",
     find: "if (record.lease !== null || (record.due !== null && record.due > time)) return undefined",
     replace: "if (record.lease !== null || record.due === time) return undefined",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/OneState.test.ts",
     title: "E17: watch waits while somebody may be about to open it"
   },
   {
@@ -138,7 +138,7 @@ export default [
     file: "packages/core/src/internal/run/stuck.ts",
     find: 'if (step._tag !== "Wait") return undefined',
     replace: 'if (step._tag !== "Follow") return undefined',
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/OneState.test.ts",
     title: "E17: watch waits while somebody may be about to open it"
   },
   {
@@ -148,7 +148,7 @@ export default [
     file: "packages/core/src/internal/run/responseEnd.ts",
     find: 'return ending.status === "expired" && (known === "completed" || known === "incomplete")',
     replace: 'return ending.status === "queued" && known === "completed"',
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/OneState.test.ts",
     title: "does not take what cannot be read any more for an empty output"
   },
   {
@@ -168,7 +168,7 @@ export default [
     file: "packages/core/src/RunState.ts",
     find: "if (state.ended !== undefined) return state.ended.status",
     replace: "",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/OneState.test.ts",
     title: "E19: as refused"
   },
   {
@@ -178,7 +178,7 @@ export default [
     file: "packages/core/src/internal/run/runReason.ts",
     find: 'if (end.reason === "interrupted") return new RunInterrupted()',
     replace: 'if (end.reason === "interrupted") return new RunCancelled()',
-    test: "test/core/Start.test.ts",
+    test: "test/core/StartedAndLeft.test.ts",
     title: "N2: resume says"
   },
   {
@@ -198,7 +198,7 @@ export default [
     file: "packages/core/src/internal/watch/watch.ts",
     find: 'if (ended.status !== "expired" && ended.calls !== undefined) {',
     replace: 'if (ended.status === "queued") {',
-    test: "test/core/Start.test.ts",
+    test: "test/core/StartedAndLeft.test.ts",
     title: "N4: whoever sees its end records it, with usage and finish reason: watch"
   },
   {
@@ -208,7 +208,7 @@ export default [
     file: "packages/core/src/AgentError.ts",
     find: "return `Run '${runId}'${agent === undefined ? \"\" : ` of agent '${agent}'`}${response}: ${reason.message}`",
     replace: "return reason.message",
-    test: "test/core/Saying.test.ts",
+    test: "test/core/SayingErrors.test.ts",
     title: "names run and agent, and says what to do"
   },
   {
@@ -227,7 +227,7 @@ export default [
         replace: ""
       }
     ],
-    test: "test/core/Saying.test.ts",
+    test: "test/core/SayingLog.test.ts",
     title: "N5: a provider that vanishes: one line soon, and one when it is back: streamed, by its holder"
   },
   {
@@ -237,7 +237,7 @@ export default [
     file: "packages/core/src/internal/telemetry/trouble.ts",
     find: "return this.told(Effect.logInfo(`baton: recovered: ${what}`))",
     replace: "return this.told(Effect.logTrace(what))",
-    test: "test/core/Saying.test.ts",
+    test: "test/core/SayingLog.test.ts",
     title: "N5: a first request that is refused for now"
   },
   {
@@ -247,7 +247,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: 'Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.reason)',
     replace: 'Effect.logInfo("baton: the handle of a run failed, and is tried again later", outcome.reason)',
-    test: "test/core/Saying.test.ts",
+    test: "test/core/SayingLog.test.ts",
     title: "N5: a handle that fails is told as a warning"
   },
   {

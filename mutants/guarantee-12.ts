@@ -39,7 +39,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "if (refusal?.final === true || tries >= maxTries) {",
     replace: "if (refusal?.final === true) {",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/JournalLength.test.ts",
     title: "E17: does not grow for ever with requests that are refused for now"
   },
   {
@@ -49,7 +49,7 @@ export default [
     file: "packages/core/src/internal/telemetry/trouble.ts",
     find: "if (this.current !== undefined) return Effect.void",
     replace: "",
-    test: "test/core/Leftovers.test.ts",
+    test: "test/core/StoreRefusals.test.ts",
     title: "E17: for 3 s log a line each"
   },
   {

@@ -3,33 +3,23 @@ import {
   Agent,
   type AgentError,
   BackgroundModel,
-  Run,
   RunPolicy,
   type RunRecord,
   TokenStore,
-  TokenStoreError
+  type TokenStoreError
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Logger, References, Schedule, Stream } from "effect"
 import { AiError } from "effect/ai"
-import {
-  analyst,
-  count,
-  halting,
-  recordOf,
-  requests,
-  type Services,
-  stateOf,
-  statusOf,
-  textOf
-} from "../support/runs.ts"
-import { changing, stores } from "../support/stores.ts"
-import { elapse, passing } from "../support/time.ts"
+import { analyst, count, recordOf, requests, type Services, stateOf, statusOf, textOf } from "../support/runs.ts"
+import { changing, storeAway, stores } from "../support/stores.ts"
+import { passing } from "../support/time.ts"
 
 const { completed, disconnect, fail, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
 const script = [text("a"), text("b"), disconnect, text("c"), completed]
+
 const over = (
   steps: ReadonlyArray<ScriptedModel.Step>,
   options?: ScriptedModel.Options,
@@ -269,18 +259,12 @@ const failingOnce = (nth: number) => {
   let commits = 0
   return changing(TokenStore.layerMemory, (inner) => ({
     commit: (lease, commit) =>
-      Effect.suspend(() =>
-        ++commits === nth
-          ? Effect.fail(
-              new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
-            )
-          : inner.commit(lease, commit)
-      )
+      Effect.suspend(() => (++commits === nth ? Effect.fail(storeAway("commit")) : inner.commit(lease, commit)))
   }))
 }
 
 describe("a store that is away when the response gets its name", () => {
-  const error = new TokenStoreError.TokenStoreError({ operation: "record", kind: "unavailable", description: "away" })
+  const error = storeAway("record")
   /** Away for so long from the first write that names a response. */
   const awayFor = (millis: number) => {
     let back: number | undefined
@@ -341,126 +325,4 @@ describe("a store that is away when the response gets its name", () => {
       )
     })
   }
-})
-
-/** A scripted model whose responses used 7 tokens for 3. */
-const using = (steps: ReadonlyArray<ScriptedModel.Step>) => {
-  const spent = (snapshot: BackgroundModel.ModelSnapshot): BackgroundModel.ModelSnapshot =>
-    snapshot.finish === undefined
-      ? snapshot
-      : {
-          ...snapshot,
-          finish: { ...snapshot.finish, usage: { inputTokens: { total: 3 }, outputTokens: { total: 7 } } }
-        }
-  const told = Stream.map((event: BackgroundModel.ModelEvent) =>
-    event.terminal === undefined ? event : { ...event, terminal: spent(event.terminal) }
-  )
-  return Layer.effect(
-    BackgroundModel.BackgroundModel,
-    Effect.map(BackgroundModel.BackgroundModel, (model) => ({
-      ...model,
-      create: (request) => told(model.create(request)),
-      resume: (id, options) => told(model.resume(id, options)),
-      retrieve: (id) => Effect.map(model.retrieve(id), (look) => ({ ...look, snapshot: spent(look.snapshot) }))
-    }))
-  ).pipe(Layer.provideMerge(ScriptedModel.layer(steps)), Layer.merge(TokenStore.layerMemory))
-}
-
-describe("a run that was started and left", () => {
-  const ref = { runId: "r" }
-
-  it.effect("N1: is watched live, and its text comes in the pieces in which it was written", () =>
-    Effect.gen(function* () {
-      const started = yield* passing(Agent.start(analyst, input))
-      assert.isFalse(Run.isOver(started.status))
-      assert.deepStrictEqual(yield* requests, ["create"], "as a stream")
-      assert.isNull((yield* recordOf("r")).lease, "and left")
-      const pieces: Array<string> = []
-      const fiber = yield* Effect.forkChild(
-        Stream.runForEach(Agent.watch(analyst, ref), ({ text: piece }) => Effect.sync(() => void pieces.push(piece)))
-      )
-      yield* elapse(100)
-      assert.deepStrictEqual(
-        pieces.filter((piece) => piece !== ""),
-        ["a", "b", "c"],
-        "before the rest is written"
-      )
-      yield* passing(Fiber.join(fiber))
-      assert.deepStrictEqual(
-        pieces.filter((piece) => piece !== ""),
-        ["a", "b", "c", "d", "e", "f"]
-      )
-      assert.strictEqual(yield* count("create"), 1)
-      assert.strictEqual(yield* count("retrieve"), 0, "nothing was polled")
-    }).pipe(Effect.provide(over(halting)))
-  )
-
-  it.effect("N1: a model that cannot resume a stream is asked for none, and is polled", () =>
-    Effect.gen(function* () {
-      yield* passing(Agent.start(analyst, input))
-      assert.deepStrictEqual(yield* requests, ["submit"])
-      assert.strictEqual(textOf(yield* passing(Stream.runCollect(Agent.watch(analyst, ref)))), "abcdef")
-    }).pipe(Effect.provide(over(halting, { capabilities: { resume: false } })))
-  )
-
-  const ends = {
-    watch: Stream.runDrain(Agent.watch(analyst, ref)),
-    result: Effect.asVoid(Agent.result(analyst, ref)),
-    poll: Effect.asVoid(Agent.poll(analyst, ref))
-  }
-  it.effect.each(["watch", "result", "poll"] as const)(
-    "N4: whoever sees its end records it, with usage and finish reason: %s",
-    (verb) =>
-      Effect.gen(function* () {
-        yield* passing(Agent.start(analyst, input))
-        if (verb === "poll") yield* elapse(10_000)
-        yield* passing(ends[verb])
-        assert.strictEqual(yield* statusOf("r"), "completed")
-        const { ended, turns } = yield* stateOf("r")
-        assert.strictEqual(ended?.status, "completed")
-        assert.strictEqual(turns[0]?.end?.finish, "stop")
-        assert.strictEqual(turns[0]?.end?.usage?.inputTokens.total, 3)
-        assert.strictEqual(turns[0]?.end?.usage?.outputTokens.total, 7)
-        const { due, lease } = yield* recordOf("r")
-        assert.isNull(due, "no worker needs to look at it")
-        assert.isNull(lease)
-        const store = yield* TokenStore.TokenStore
-        const listed = yield* store.list({ limit: 10, status: ["completed"] })
-        assert.deepStrictEqual(
-          listed.items.map(({ runId }) => runId),
-          [(yield* recordOf("r")).runId]
-        )
-      }).pipe(Effect.provide(using(halting)))
-  )
-})
-
-describe("a foreground run whose process is gone", () => {
-  const ref = { runId: "r" }
-  const long = [text("a"), pause("1 hour"), text("b"), completed]
-  const verbs = {
-    resume: Stream.runDrain(Agent.resume(analyst, ref)),
-    stream: Stream.runDrain(Agent.stream(analyst, { ...input, background: false })),
-    run: Effect.asVoid(Agent.run(analyst, { ...input, background: false })),
-    watch: Stream.runDrain(Agent.watch(analyst, ref)),
-    result: Effect.asVoid(Agent.result(analyst, ref))
-  }
-  const cases = (["resume", "stream", "run", "watch", "result"] as const).flatMap((verb) =>
-    [false, true].map((isKnown) => [verb, isKnown] as const)
-  )
-  it.effect.each(cases)(
-    "N2: %s says what ended it, and what to do (the provider ended it too: %s)",
-    ([verb, isKnown]) =>
-      Effect.gen(function* () {
-        yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, { ...input, background: false }), 3)))
-        // A provider ends a foreground response with its connection.
-        if (isKnown) yield* (yield* BackgroundModel.BackgroundModel).cancel("resp_1")
-        const error = yield* passing(Effect.flip<unknown, AgentError.AgentError, Services>(verbs[verb]), 1000)
-        assert.strictEqual(error.reason._tag, "RunInterrupted")
-        assert.isFalse(error.isRetryable)
-        assert.match(error.message, /Run 'r' of agent 'analyst'.*foreground.*process.*background: true/)
-        assert.strictEqual(yield* statusOf("r"), "failed")
-        assert.isNull((yield* recordOf("r")).due, "it is over")
-        assert.strictEqual(yield* count("create"), 1)
-      }).pipe(Effect.provide(over(long)))
-  )
 })

@@ -1,5 +1,5 @@
 import { type TokenStore, TokenStoreError } from "@effect-baton/core"
-import { Effect, Layer, Logger, References, Stream } from "effect"
+import { Effect, type Layer, Logger, References, Stream } from "effect"
 import type { Model } from "./models.ts"
 import { changing, passed } from "./stores.ts"
 

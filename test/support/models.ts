@@ -1,9 +1,13 @@
-import { BackgroundModel } from "@effect-baton/core"
+import { BackgroundModel, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { Effect, Layer } from "effect"
 import { AiError } from "effect/ai"
 
 export type Model = BackgroundModel.BackgroundModel["Service"]
+
+/** A scripted model, and a store in memory. */
+export const inMemory = (script: Parameters<typeof ScriptedModel.layer>[0], options?: ScriptedModel.Options) =>
+  Layer.merge(ScriptedModel.layer(script, options), TokenStore.layerMemory)
 
 /** A model with some operations changed. */
 export const changingModel = <R>(

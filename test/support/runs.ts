@@ -40,6 +40,16 @@ export const recordOf = (runId: string): Effect.Effect<RunRecord.RunRecord, neve
     return Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId))))
   })
 
+/** The record of a run, if it is there. */
+export const findRecord = (runId: string) =>
+  Effect.flatMap(TokenStore.TokenStore, (store) =>
+    Effect.map(Effect.orDie(store.read(Run.RunId.make(runId))), Option.getOrUndefined)
+  )
+
+/** Why this fails. */
+export const reasonOf = <A, R>(effect: Effect.Effect<A, AgentError.AgentError, R>) =>
+  Effect.map(passing(Effect.flip(effect), 200), ({ reason }) => reason)
+
 /** What the journal of a run that must be there says. */
 export const stateOf = (runId: string) => Effect.map(recordOf(runId), RunState.fold)
 

@@ -1,4 +1,4 @@
-// What Baton says: in errors (N5, N2), and in the log (N5).
+// What Baton says in errors (N5, N2).
 import {
   Agent,
   type AgentError,
@@ -11,12 +11,10 @@ import {
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Layer, Option, Schedule, type Scope, Stream } from "effect"
 import { AiError } from "effect/ai"
-import { analyst, count, recordOf, type Services, statusOf, textOf } from "../support/runs.ts"
-import { logged } from "../support/logs.ts"
-import { busy, modelWith, unreachable } from "../support/models.ts"
-import { atProvider } from "../support/schedule.ts"
+import { busy, inMemory } from "../support/models.ts"
+import { analyst, count, recordOf, type Services, statusOf } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -27,17 +25,11 @@ const ref = { runId: "r" }
 const runId = Run.RunId.make("r")
 const good = [text("a"), text("b"), completed]
 const long = [text("a"), pause("1 hour"), text("b"), completed]
-
 type Failing = Effect.Effect<unknown, AgentError.AgentError, Services>
-
-const over = (script: Parameters<typeof ScriptedModel.layer>[0], options?: ScriptedModel.Options) =>
-  Layer.merge(ScriptedModel.layer(script, options), TokenStore.layerMemory)
 
 /** Everything that an error shows when it is printed. */
 const printed = (error: AgentError.AgentError): string =>
   [error.message, String(error), Cause.pretty(Cause.fail(error)), JSON.stringify(error), String(error.cause)].join("\n")
-
-// ---- errors
 
 /** What each verb is asked of the run "r". */
 const verbs = {
@@ -55,6 +47,7 @@ const verbs = {
   "Runs.retry": Runs.retry("r"),
   "Runs.discard": Runs.discard("r")
 } satisfies Record<string, Failing>
+
 type Verb = keyof typeof verbs
 
 /** One way to fail: what happens first, which verbs fail then, why, and what they say that is to be done. */
@@ -71,15 +64,18 @@ interface Situation {
 const readers: ReadonlyArray<Verb> = ["stream", "stream by hand", "run", "resume", "watch", "result"]
 const ran = passing(Effect.exit(Agent.run(analyst, input)))
 const streamed = Effect.andThen(Effect.forkScoped(Stream.runDrain(Agent.stream(analyst, input))), elapse(1000))
+
 const away = new TokenStoreError.TokenStoreError({
   operation: "read",
   kind: "unavailable",
   description: "the server cannot be reached. Try again"
 })
+
 const expired = Effect.gen(function* () {
   yield* passing(Agent.start(analyst, input))
   yield* (yield* BackgroundModel.BackgroundModel).remove("resp_1")
 })
+
 const recorded = (agent: string, agentVersion?: string) =>
   Effect.gen(function* () {
     const store = yield* TokenStore.TokenStore
@@ -91,7 +87,7 @@ const recorded = (agent: string, agentVersion?: string) =>
 const situations: ReadonlyArray<Situation> = [
   {
     name: "that failed",
-    over: over([text("a"), failed("The model is out of order.")]),
+    over: inMemory([text("a"), failed("The model is out of order.")]),
     before: ran,
     verbs: readers,
     reason: "RunFailed",
@@ -99,7 +95,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that was refused",
-    over: over([fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), ...good]),
+    over: inMemory([fail(new AiError.AuthenticationError({ kind: "InvalidKey" })), ...good]),
     before: ran,
     verbs: readers,
     reason: "AiError",
@@ -107,7 +103,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that was cancelled",
-    over: over(long),
+    over: inMemory(long),
     before: Effect.andThen(Agent.start(analyst, input), passing(Agent.cancel(analyst, ref))),
     verbs: readers,
     reason: "RunCancelled",
@@ -115,7 +111,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that expired",
-    over: over(long),
+    over: inMemory(long),
     before: expired,
     verbs: ["resume", "stream", "stream by hand", "run", "watch", "result"],
     reason: "RunExpired",
@@ -123,7 +119,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that is unconfirmed",
-    over: over(good, { confirms: false }),
+    over: inMemory(good, { confirms: false }),
     before: ran,
     verbs: [...readers, "start", "poll", "retry", "remove"],
     reason: "Unconfirmed",
@@ -131,7 +127,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that is held",
-    over: over(long),
+    over: inMemory(long),
     before: streamed,
     verbs: ["stream", "stream by hand", "run", "resume", "retry", "remove"],
     reason: "RunLeased",
@@ -139,7 +135,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that is under way",
-    over: over(long),
+    over: inMemory(long),
     before: Agent.start(analyst, input),
     verbs: ["retry", "Runs.discard"],
     reason: "InvalidInput",
@@ -147,14 +143,14 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that nobody knows",
-    over: over(good),
+    over: inMemory(good),
     verbs: ["resume", "watch", "poll", "result", "cancel", "retry", "remove"],
     reason: "RunNotFound",
     advice: /Check the id/
   },
   {
     name: "of another agent",
-    over: over(good),
+    over: inMemory(good),
     before: recorded("poet"),
     verbs: ["resume", "watch", "poll", "result", "cancel", "retry", "remove"],
     reason: "RunNotFound",
@@ -162,7 +158,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "of another input",
-    over: over(good),
+    over: inMemory(good),
     before: recorded("analyst"),
     verbs: ["stream", "stream by hand", "run", "start"],
     reason: "RunInputMismatch",
@@ -170,7 +166,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "of another version",
-    over: over(good),
+    over: inMemory(good),
     before: recorded("analyst", "2"),
     verbs: ["resume", "retry"],
     reason: "AgentChanged",
@@ -178,7 +174,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that was never opened",
-    over: over(good),
+    over: inMemory(good),
     before: recorded("analyst"),
     verbs: ["resume", "watch", "poll", "result"],
     reason: "RunNotOpened",
@@ -186,7 +182,7 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that stands still",
-    over: over([ScriptedModel.queued, pause("3 hours"), completed]),
+    over: inMemory([ScriptedModel.queued, pause("3 hours"), completed]),
     before: Agent.start(analyst, input),
     verbs: ["resume", "stream", "run", "watch", "result", "cancel"],
     policy: { maxQueued: Duration.seconds(20) },
@@ -205,12 +201,13 @@ const situations: ReadonlyArray<Situation> = [
   },
   {
     name: "that must run in the background where that cannot be",
-    over: over(good, { capabilities: { background: false } }),
+    over: inMemory(good, { capabilities: { background: false } }),
     verbs: ["stream", "stream by hand", "run", "start"],
     reason: "BackgroundUnsupported",
     advice: /background: false/
   }
 ]
+
 // A run that is stalled is not cancelled by asking for that.
 const cases = situations.flatMap((situation) =>
   situation.verbs
@@ -259,7 +256,7 @@ describe("an error", () => {
       const error = yield* passing(Effect.flip(effect), 1000)
       assert.match(error.message, says)
       assert.notInclude(printed(error), secret)
-    }).pipe(Effect.provide(over(good)))
+    }).pipe(Effect.provide(inMemory(good)))
   )
 
   it.effect("N5: of an input that is no prompt does not show it", () =>
@@ -277,7 +274,7 @@ describe("an error", () => {
         assert.strictEqual(error.reason._tag, "InvalidInput")
         assert.notInclude(printed(error), "fortress")
       }
-    }).pipe(Effect.provide(over(good)))
+    }).pipe(Effect.provide(inMemory(good)))
   )
 
   it.effect("N5: of Runs.retry and Runs.discard names run and agent while somebody holds the run", () =>
@@ -298,7 +295,7 @@ describe("an error", () => {
         assert.strictEqual(error.reason._tag, "RunLeased")
         assert.match(error.message, /^Run 'r' of agent 'analyst': Worker 'w'/)
       }
-    }).pipe(Effect.provide(over(good)))
+    }).pipe(Effect.provide(inMemory(good)))
   )
 
   it.effect("N2: a foreground run is not opened and left: it would end at once, and that is said", () =>
@@ -312,7 +309,7 @@ describe("an error", () => {
       assert.match(error.message, /^Run 'r' of agent 'analyst'.*foreground.*background: true/)
       assert.strictEqual(yield* count("create"), creates)
       assert.strictEqual(yield* statusOf("r"), "failed", "and nothing is changed")
-    }).pipe(Effect.provide(over(long)))
+    }).pipe(Effect.provide(inMemory(long)))
   )
 
   it.effect("N2: nor by Agent.start, of a run whose request was refused for now", () =>
@@ -327,168 +324,7 @@ describe("an error", () => {
       assert.strictEqual((yield* passing(Agent.run(analyst, { ...input, background: false }))).text, "ab")
     }).pipe(
       Effect.provide(RunPolicy.layer({ requestRetry: Schedule.recurs(0) })),
-      Effect.provide(over([fail(busy), ...good]))
+      Effect.provide(inMemory([fail(busy), ...good]))
     )
   )
-})
-
-// ---- the log
-
-describe("the log", () => {
-  /** What began, and what was over, in the lines of a log. */
-  const told = (lines: ReadonlyArray<string>) => ({
-    begun: lines.filter((line) => line.startsWith("Warn baton: ")),
-    ended: lines.filter((line) => line.startsWith("Info baton: recovered: "))
-  })
-
-  it.effect.each(["stream", "run", "start"] as const)(
-    "N5: a first request that is refused for now: one line at once, and one when it is taken: %s",
-    (verb) => {
-      const { layer, lines, times } = logged()
-      let refusals = 0
-      const model = modelWith(good, (inner) => ({
-        create: (request) => Stream.suspend(() => (++refusals <= 4 ? Stream.fail(busy) : inner.create(request)))
-      }))
-      return Effect.gen(function* () {
-        const [duration] = yield* passing(Effect.timed<unknown, AgentError.AgentError, Services>(verbs[verb]))
-        assert.isAtLeast(Duration.toSeconds(duration), 3, "it took its time")
-        const { begun, ended } = told(lines)
-        assert.strictEqual(begun.length, 1, lines.join("\n"))
-        assert.match(begun[0]!, /refused, and is sent again.*Rate limit.*"runId":"r","agent":"analyst"/s)
-        assert.isAtMost(times[0]!, 100)
-        assert.strictEqual(ended.length, 1, lines.join("\n"))
-        assert.match(ended[0]!, /the request that opens a run was refused.*"runId":"r","agent":"analyst"/)
-        assert.strictEqual(lines.length, 2)
-        assert.notInclude(lines.join("\n"), "fortress")
-      }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(model, TokenStore.layerMemory)))
-    }
-  )
-
-  const ticking = [...Array.from({ length: 120 }, () => [text("x"), pause("1 second")]).flat(), completed]
-  /** A provider that vanishes, and comes back. */
-  const vanishing = (options: ScriptedModel.Options = {}) => {
-    const state = { isAway: false }
-    const lost = Effect.gen(function* () {
-      while (!state.isAway) yield* Effect.sleep(50)
-      return yield* unreachable
-    })
-    const model = modelWith(
-      ticking,
-      (inner) => ({
-        create: (request) => Stream.interruptWhen(inner.create(request), lost),
-        resume: (responseId, more) =>
-          Stream.suspend(() =>
-            state.isAway ? Stream.fail(unreachable) : Stream.interruptWhen(inner.resume(responseId, more), lost)
-          ),
-        retrieve: (responseId) =>
-          Effect.suspend(() => (state.isAway ? Effect.fail(unreachable) : inner.retrieve(responseId)))
-      }),
-      options
-    )
-    return { model, state }
-  }
-  const following = {
-    "streamed, by its holder": [Agent.stream(analyst, input), {}],
-    "polled, by its holder": [Agent.stream(analyst, input), { capabilities: { resume: false } }],
-    "streamed, by a viewer": [Agent.watch(analyst, ref), {}],
-    "polled, by a viewer": [Agent.watch(analyst, ref), { capabilities: { resume: false } }]
-  } as const
-  const ways = [
-    "streamed, by its holder",
-    "polled, by its holder",
-    "streamed, by a viewer",
-    "polled, by a viewer"
-  ] as const
-  it.effect.each(ways)("N5: a provider that vanishes: one line soon, and one when it is back: %s", (how) => {
-    const [updates, options] = following[how]
-    const { layer, lines } = logged()
-    const { model, state } = vanishing(options)
-    return Effect.gen(function* () {
-      if (how.endsWith("viewer")) yield* passing(Agent.start(analyst, input))
-      const reading = yield* Effect.forkChild(Stream.runCollect(updates))
-      yield* elapse(10_500, 100)
-      assert.deepStrictEqual(lines, [])
-      state.isAway = true
-      yield* elapse(5000, 100)
-      assert.strictEqual(told(lines).begun.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /again.*"runId":"r","agent":"analyst"/s)
-      yield* elapse(40_000, 100)
-      assert.strictEqual(lines.length, 1, lines.join("\n"))
-      state.isAway = false
-      assert.strictEqual(textOf(yield* passing(Fiber.join(reading), 500)), "x".repeat(120))
-      assert.strictEqual(told(lines).ended.length, 1, lines.join("\n"))
-      assert.strictEqual(lines.length, 2, lines.join("\n"))
-    }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(model, TokenStore.layerMemory)))
-  })
-
-  it.effect("N5: a look that the provider does not answer: one line at once, and one when it does: result", () => {
-    const { layer, lines } = logged()
-    const { model, state } = vanishing()
-    return Effect.gen(function* () {
-      yield* passing(Agent.start(analyst, input))
-      state.isAway = true
-      const waiting = yield* Effect.forkChild(Agent.result(analyst, ref))
-      yield* elapse(3000, 100)
-      assert.strictEqual(told(lines).begun.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /cannot be retrieved.*again.*"runId":"r","agent":"analyst"/s)
-      state.isAway = false
-      yield* elapse(10_000, 100)
-      assert.strictEqual(told(lines).ended.length, 1, lines.join("\n"))
-      assert.strictEqual(lines.length, 2, lines.join("\n"))
-      yield* Fiber.interrupt(waiting)
-    }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(model, TokenStore.layerMemory)))
-  })
-
-  it.effect("N5: a cancel that the provider does not take: one line at once, and one when it does", () => {
-    const { layer, lines } = logged()
-    let refusals = 0
-    let isRefusing = true
-    const model = modelWith(long, (inner) => ({
-      cancel: (responseId) =>
-        Effect.suspend(() => {
-          if (!isRefusing) return inner.cancel(responseId)
-          refusals++
-          return Effect.fail(unreachable)
-        })
-    }))
-    return Effect.gen(function* () {
-      const holder = yield* Effect.forkChild(Effect.flip(Stream.runDrain(Agent.stream(analyst, input))))
-      yield* elapse(1000)
-      const store = yield* TokenStore.TokenStore
-      const { incarnation } = yield* recordOf("r")
-      // As by a process that recorded it, and died.
-      yield* store.record(runId, { _tag: "CancelRequested", incarnation, by: "others" }, 0)
-      yield* elapse(60_000, 100)
-      assert.isAtLeast(refusals, 5)
-      assert.strictEqual(lines.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /^Warn .*cancel.*tried again.*"runId":"r","agent":"analyst","responseId":"resp_1"/s)
-      isRefusing = false
-      yield* elapse(15_000, 100)
-      assert.strictEqual(lines.length, 2, lines.join("\n"))
-      assert.strictEqual(told(lines).ended.length, 1)
-      assert.strictEqual(yield* atProvider("resp_1"), "cancelled")
-      assert.strictEqual((yield* passing(Fiber.join(holder), 1000)).reason._tag, "RunCancelled")
-    }).pipe(Effect.provide(layer), Effect.provide(Layer.merge(model, TokenStore.layerMemory)))
-  })
-
-  it.effect("N5: a handle that fails is told as a warning, with its run, its agent and why", () => {
-    const { layer, lines } = logged()
-    return Effect.gen(function* () {
-      yield* passing(Agent.start(analyst, input))
-      const scope = yield* Scope.make()
-      const worker = Runs.worker([analyst], {
-        concurrency: 1,
-        maxAttempts: 3,
-        handle: () => Effect.fail(new Error("the disk is full"))
-      })
-      yield* Layer.buildWithScope(Layer.fresh(worker), scope)
-      yield* elapse(30_000, 100)
-      yield* passing(Scope.close(scope, Exit.void))
-      assert.strictEqual(lines.length, 3, lines.join("\n"))
-      for (const line of lines) assert.match(line, /^Warn .*the disk is full.*"runId":"r","agent":"analyst"/s)
-      assert.match(lines[0]!, /handle of a run failed, and is tried again/)
-      assert.match(lines[2]!, /parked/)
-      assert.notInclude(lines.join("\n"), "fortress")
-    }).pipe(Effect.provide(layer), Effect.provide(over(long)))
-  })
 })
