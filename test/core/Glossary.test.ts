@@ -50,7 +50,7 @@ const glossary: ReadonlyArray<Entry> = [
   },
   {
     concept: "journal, the facts about a run",
-    forbidden: words("event[ -]?logs?", "logs? of facts"),
+    forbidden: words("event(?: |-)?logs?", "logs? of facts"),
     instead: "journal"
   },
   {
@@ -68,7 +68,7 @@ const glossary: ReadonlyArray<Entry> = [
   },
   {
     concept: "lease, the right of one worker to advance a run",
-    forbidden: words("run[ -]?locks?", "locks? (?:of|on) (?:a|the) run"),
+    forbidden: words("run(?: |-)?locks?", "locks? (?:of|on) (?:a|the) run"),
     instead: "lease"
   },
   {
@@ -88,7 +88,7 @@ const glossary: ReadonlyArray<Entry> = [
   },
   {
     concept: "parked, left alone by workers until somebody decides",
-    forbidden: words("set(?:s|ting)? aside", "dead[ -]?letter(?:s|ed)?", "quarantined?"),
+    forbidden: words("set(?:s|ting)? aside", "dead(?: |-)?letter(?:s|ed)?", "quarantined?"),
     instead: "parked"
   },
   {

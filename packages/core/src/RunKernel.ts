@@ -309,7 +309,7 @@ export const record = (
 }
 
 /**
- * Writes a decision for a run that nobody holds: see `Operations.conclude`.
+ * Writes a decision for a run that no worker holds: see `Operations.conclude`.
  *
  * @since 0.1.0
  * @category verbs

@@ -251,7 +251,7 @@ export class Gone extends Schema.TaggedError<Gone>()("Gone", { runId: Schema.Str
   /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `Run '${this.runId}' was removed from the store, or created again under the same id. Start a new run.`
+    return `Run '${this.runId}' was removed from the store, or created again under the same id. Read it again.`
   }
 }
 

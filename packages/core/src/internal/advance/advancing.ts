@@ -137,7 +137,7 @@ class Advancing implements Advance {
     // The status of the end is known, but the output can no longer be read.
     if (ResponseEnd.isForgotten(state, turn, ended)) return this.fail(new RunExpired({ responseId }))
     if (ended.status === "completed" && ended.calls === undefined) {
-      const description = "tool calls were delivered, and the end of the response shows none"
+      const description = "tool calls were delivered, but the end of the response shows none"
       return this.fail(new RunDiverged({ description }))
     }
     const fact = ResponseEnd.make({ turn, responseId }, ended, run.isExternal)

@@ -265,10 +265,10 @@ export const tellEnd = (
     const isMissing = isUnknown ? !seen : shows || !seen
     if (isWhole && isMissing && !isTold) {
       telling.divergence ??= isUnknown
-        ? "more parts of it were open at once than a position can hold, and its stream cannot be read any more"
+        ? "more parts of it were open at once than a position can hold, so its stream can no longer be read"
         : shows
-          ? "its output is not what was delivered"
-          : "it shows no output, and some was delivered"
+          ? "its output differs from what was delivered"
+          : "it shows no output, although some was delivered"
       return match
     }
   } else if (!isTold) {

@@ -48,17 +48,17 @@ export const timeToFirstChunk = histogram(
 export const tokenUsage = histogram("gen_ai.client.token.usage", "{token}", "Tokens that a response used", 1, 4)
 
 export const updates = counter("baton.updates", "Updates delivered")
-export const reconnects = counter("baton.reconnects", "Attachments made again from a position")
+export const reconnects = counter("baton.reconnects", "Attachments made again after a connection ended")
 export const fallbacks = counter("baton.fallbacks", "Streams that could not be replayed, and are polled instead")
 const runs = counter("baton.runs", "Runs that ended, by status")
 /** Counts a run that ended. */
 export const counted = (agent: string, status: RunStatus) =>
   Metric.update(runs({ "gen_ai.agent.name": agent, "baton.run.status": status }), 1)
-export const attempts = counter("baton.worker.attempts", "Attempts of workers at a run, by what became of them")
-export const leasesLost = counter("baton.leases.lost", "Runs that a worker had to leave")
+export const attempts = counter("baton.worker.attempts", "Attempts of workers at a run, by outcome")
+export const leasesLost = counter("baton.leases.lost", "Leases that workers lost")
 export const finalWritesFailed = counter(
   "baton.final_writes.failed",
-  "Last positions not written when a run was left: the next worker repeats some updates"
+  "Last writes that failed when a run was left: its next worker repeats some updates"
 )
 export const checkpointDuration = histogram(
   "baton.checkpoint.duration",
@@ -70,7 +70,7 @@ export const checkpointDuration = histogram(
 export const checkpointLag = histogram(
   "baton.checkpoint.lag",
   "s",
-  "How long ago the oldest position was acknowledged that was not yet written when a write was over",
+  "Time since the acknowledgement of the oldest unwritten position, at the end of a write",
   0.001,
   2
 )

@@ -35,7 +35,7 @@ export const start = Effect.fn("Agent.start")(function* (
 export const leavable = (run: OpenRun): Effect.Effect<void, AgentError> => {
   const { background } = run.record
   const description =
-    "It runs in the foreground, and would end as soon as it is left: start another run with background: true."
+    "A run in the foreground would end as soon as this call returns. Start another run with background: true."
   const why = background ? unableOf(run.model, background) : new InvalidInput({ description })
   return why === undefined ? Effect.void : Effect.fail(errorOf(run)(why))
 }

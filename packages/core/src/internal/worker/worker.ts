@@ -111,7 +111,9 @@ export const make = Effect.fnUntraced(function* <E>(
         }
         return Effect.logWarning("baton: a worker cannot go on with a run; it is due again later", message)
       }),
-      Effect.catchDefect((defect) => Effect.logError("baton: a worker cannot go on with a run", defect)),
+      Effect.catchDefect((defect) =>
+        Effect.logError("baton: a worker cannot go on with a run because of a bug; it is due again later", defect)
+      ),
       Effect.annotateLogs({ runId, agent: name }),
       Effect.ensuring(news.open),
       FiberMap.run(taken, runId)
@@ -143,7 +145,9 @@ export const make = Effect.fnUntraced(function* <E>(
           )
         ),
         // A store with a defect must not end the worker.
-        Effect.catchDefect((defect) => Effect.logError("baton: a worker's look for runs failed", defect))
+        Effect.catchDefect((defect) =>
+          Effect.logError("baton: a worker could not look for runs because of a bug; this is tried again", defect)
+        )
       )
   )
 
