@@ -206,7 +206,7 @@ describeRedis("the subscription of a store", () => {
       const refused = Effect.map(server.send<string>("INFO", "errorstats"), (info) =>
         Number(/errorstat_NOPERM:count=(\d+)/.exec(info)?.[1] ?? 0)
       )
-      const told = () => log.lines.filter((line) => line.includes("cannot be heard")).length
+      const told = () => log.lines.filter((line) => line.includes("subscription to hints in Redis failed")).length
       yield* Effect.gen(function* () {
         // It is tried again.
         yield* Effect.repeat(refused, { until: (count) => count >= 3, schedule: Schedule.spaced("20 millis") })

@@ -259,7 +259,7 @@ describeShared("what Redis lost, or this version cannot read", (server) => {
       assert.deepStrictEqual(journal, [])
       assert.isUndefined(input)
       assert.include(parked?.reason, "never opened")
-      assert.isTrue(log.lines.some((line) => line.includes("nobody here can open it") && line.includes("r-1")))
+      assert.isTrue(log.lines.some((line) => line.includes("this worker cannot open it") && line.includes("r-1")))
       // With its input it is opened after all.
       const updates = yield* Stream.runCollect(Agent.stream(analyst, hello))
       assert.strictEqual(updates.at(-1)?.status, "completed")

@@ -1,5 +1,5 @@
 /**
- * Runs' positions in Redis or Valkey, for many workers.
+ * A token store on Redis or Valkey, for many workers.
  *
  * @since 0.1.0
  */
@@ -26,19 +26,19 @@ import * as ServerCheck from "./internal/serverCheck.ts"
  *
  * | field | meaning | default |
  * | --- | --- | --- |
- * | `prefix` | the namespace: stores of another one know nothing of these runs | `"baton"` |
- * | `shards` | into how many slots of a cluster the runs are spread, 1 to 1024 | 16 |
- * | `retention` | how long a run is kept after it is over; `Duration.infinity` for ever | 30 days |
- * | `abandonedAfter` | how long any other run is kept after the last fact came for it, or it was held or due last | 30 days |
- * | `timeout` | how long an operation waits for Redis; those on a lease wait at most 0.3 of its time | 3 s |
+ * | `prefix` | the namespace: stores with another prefix do not see these runs | `"baton"` |
+ * | `shards` | the number of cluster slots that the runs are spread over, 1 to 1024 | 16 |
+ * | `retention` | how long a run is kept after it is over; `Duration.infinity` keeps it for ever | 30 days |
+ * | `abandonedAfter` | how long any other run is kept after its last fact, lease or due time | 30 days |
+ * | `timeout` | how long an operation waits for Redis; an operation on a lease waits at most 0.3 of the lease | 3 s |
  *
- * A run is over if it has ended, and its consumer is done with the last update; or if it has ended, and no worker's consumer
- * was promised it.
+ * A run is over if it has ended and its consumer has acknowledged the last update. If the run was never promised to the
+ * consumer of a worker, its end is enough.
  *
  * **Gotchas**
  *
- * All workers must have the same `prefix` and the same `shards`, for as long as there are runs: with another number of
- * shards runs are looked for elsewhere, and not found, and starting one is refused with kind `denied`.
+ * As long as there are runs, all workers must use the same `prefix` and the same `shards`. With another number of shards the
+ * store looks for runs in the wrong place and does not find them. `create` then fails with kind `denied`.
  *
  * @since 0.1.0
  * @category models
@@ -76,55 +76,61 @@ const overRedis = (options?: Options) =>
   )
 
 /**
- * A store on a Redis server or cluster, 6.2 or newer, or Valkey: for runs that many processes share.
+ * A layer of a token store on a Redis server or cluster, 6.2 or newer, or Valkey.
+ *
+ * **When to use**
+ *
+ * Use it if many processes share runs.
  *
  * **Details**
  *
- * Any client's layer of `effect/persistence/Redis` serves. Each operation is one script, and time is the server's. An
- * operation that is not answered in time fails with kind `unavailable`, and can be repeated, as after every failure of
- * that kind: what of it reached the server does no harm. The user needs `EVAL`, `EVALSHA`, and the commands `TIME`,
- * `EXISTS`, `DEL`, `GET`, `SET`, `SETNX`, those on hashes, lists, sets and sorted sets, for the keys `{prefix:*`,
- * and `PUBLISH` and `SUBSCRIBE` for the channel `prefix:hints`: `+eval +evalsha +time +exists +del +get +set +setnx
- * +publish +subscribe +@hash +@list +@set +@sortedset ~{prefix:* &prefix:hints`.
+ * Any layer of the service `Redis` (`effect/persistence/Redis`) works. Each operation is one script, and uses the time of the
+ * server. Committing a position is one short script. To find a run by the id of a response, `read` asks all shards.
  *
- * A position costs one short script. What was bought for a run is found by the id of its response: `read` asks all shards
- * for that.
+ * An operation that Redis does not answer in time fails with kind `unavailable`. After every failure of that kind the
+ * operation can be repeated, even if it reached the server.
  *
- * A limit of time counts from when a command is written, and begins again, five times at most, if the process stood still. A
- * thousand operations are sent at once; the others wait for their turn, which counts towards their limit only if Redis
- * does not answer those before them.
+ * The time limit of an operation starts when its command is written. If the process was blocked, it starts again, at most
+ * five times. At most 1000 operations are sent at once and the others wait. While Redis answers, this wait does not count
+ * towards the limit.
  *
- * With `NodeRedis.layer` set `commandOptions: { timeout: 0 }`: otherwise the client sets a timer of five seconds for each
- * command, which only bounds the time until it is written, and costs as much as the command. The limit of the store bounds
- * that time too. If positions are written often, `layerClient` takes less of the process.
+ * The Redis user needs these permissions: `+eval +evalsha +time +exists +del +get +set +setnx +publish +subscribe +@hash
+ * +@list +@set +@sortedset ~{prefix:* &prefix:hints`.
  *
- * With `NodeRedis.layer` set `disableOfflineQueue`, or operations wait in the client while the server is down, and are
- * sent long after they were given up. That layer is not built while the server is down, unless
- * `socket.reconnectStrategy` says to wait, as below; once connected it comes back by itself. It waits for ever for a
- * server that does not answer: `connecting` gives it a limit. Set no `socketTimeout` without a `reconnectStrategy`: after
- * such a timeout it does not come back. On a cluster, give the layer of a client that knows clusters.
+ * Options for `NodeRedis.layer`:
+ *
+ * - `commandOptions: { timeout: 0 }`: otherwise the client starts a timer of five seconds for each command. The timer only
+ *   limits the time until the command is written, which the store limits too, and it costs as much as the command.
+ * - `disableOfflineQueue: true`: otherwise commands wait in the client while the server is down, and are sent long after
+ *   their operations failed.
+ * - `socket.reconnectStrategy`, as below: otherwise the layer cannot be built while the server is down. Once connected, the
+ *   client reconnects by itself. Do not set `socketTimeout` without a `reconnectStrategy`: after such a timeout the client
+ *   does not reconnect.
+ * - The layer waits for ever for a server that does not answer. `connecting` sets a limit.
+ * - On a cluster, use the layer of a client that supports clusters.
+ *
+ * If positions are written often, `layerClient` uses less CPU time.
  *
  * **Gotchas**
  *
- * Runs are as safe as the server keeps its data. Set `maxmemory-policy noeviction`, or runs vanish if memory is short:
- * the layer warns if the server has another, and tells this user so, by `CONFIG GET` or `INFO`. `appendonly yes` with
- * `appendfsync always` keeps what was answered, `everysec` loses up to a second of it, and nothing of either loses
- * everything. If a position is lost its updates come again, and are never left out; a run that is lost is not found by
- * `Agent.resume`, and `Agent.stream` with its id starts, and buys, it again.
+ * Runs are only as safe as the data of the server. Set `maxmemory-policy noeviction`, or the server deletes runs if memory is
+ * short. The layer logs a warning if the server has another policy and lets this user read it with `CONFIG GET` or `INFO`.
+ * With `appendonly yes` and `appendfsync always` a crash of the server loses nothing that was answered; with `everysec` it
+ * loses up to one second; without either it loses everything. If a position is lost, its updates come again, and none is
+ * left out. If a run is lost, `Agent.resume` does not find it, and `Agent.stream` with its id starts it and buys it again.
  *
- * Replicas take writes over late. After a failover the last commits may be lost: positions come again, and two workers
- * may hold one run until the lease of the first ends, if the lease was lost with them. Fences go on rising by the new
- * server's clock, as long as that is not behind the old one's by more than the failover took. `min-replicas-to-write`
- * bounds how much that is.
+ * Replication is asynchronous. A failover may lose the last commits: their updates come again. If it loses a lease, two
+ * workers may hold the run until the lease of the first ends. Fences continue to rise with the clock of the new server, unless
+ * that clock is behind the old one by more than the failover took. `min-replicas-to-write` limits how much can be lost.
  *
- * A run of which the server lost a part, as one that evicts keys does, is `corrupt`: it is left alone, and is not bought
- * again. If its input is lost, it is parked rather than opened without it. An index that the server lost is not noticed by
- * `claim`, `list` and `count`, which look nowhere else: a run is in its indexes again once it is read, taken or written to.
+ * If the server lost a part of a run, for example by eviction, the run is `corrupt`: the store leaves it alone, and it is not
+ * bought again. If the input of a run is lost, the run is parked. `claim`, `list` and `count` only use indexes, so they do not
+ * notice if the server lost one. A run is in its indexes again after it is read, acquired or written to.
  *
- * A client of node-redis that is closed while a command waits for its answer waits too, also if the server then dies:
- * bound the time in which your process has to stop, as a supervisor's SIGKILL does.
+ * If a client of node-redis is closed while a command waits for its answer, closing waits too, even if the server then dies.
+ * Limit the time in which your process must stop, for example with a supervisor that sends SIGKILL.
  *
- * **Example** (A server)
+ * **Example** (A single server)
  *
  * ```ts
  * import { RedisTokenStore } from "@effect-baton/redis"
@@ -156,27 +162,27 @@ const notConnected = (within: Duration.Duration) =>
   new TokenStoreError.TokenStoreError({
     operation: "connect",
     kind: "unavailable",
-    description: `there is no connection to Redis after ${Duration.format(within)}: the server could not be reached, or accepted the connection and did not answer. Check its address and port, that redis-cli PING is answered there, that both sides agree on TLS, and what stands between them, such as a proxy or a firewall.`
+    description: `there is no connection to Redis after ${Duration.format(within)}: the server could not be reached, or accepted the connection and did not answer. Check its address and port, that it answers redis-cli PING, that client and server agree on TLS, and any proxy or firewall between them.`
   })
 
 /**
- * The layer of a client, with a limit of time until it is connected.
+ * Limits how long the layer of a Redis client may take to connect.
  *
  * **When to use**
  *
- * Around `NodeRedis.layer`, which waits for ever for a server that accepts the connection and never answers, and, with a
- * `reconnectStrategy`, for one that is not there.
+ * Use it around `NodeRedis.layer`, which waits for ever for a server that accepts the connection and never answers, and, if it
+ * has a `reconnectStrategy`, for a server that is down.
  *
  * **Details**
  *
- * After `within`, 10 seconds by default, the layer fails with kind `unavailable`, and says what to check. It also turns
- * the `RedisError` of a client that was refused into a `TokenStoreError` that says why. Once the client is connected the
- * limit is of no effect. If a program is to wait until its Redis is there, give it that long.
+ * After `within`, 10 seconds by default, the layer fails with a `TokenStoreError` of kind `unavailable` that says what to
+ * check. If the server refused the client, it also turns the `RedisError` into a `TokenStoreError` that says why. Once the
+ * client is connected, the limit has no effect. If a program must wait for its Redis to start, set a longer limit.
  *
  * **Gotchas**
  *
- * What was not connected in time is closed in the background. A client of node-redis waits there for the answer that did
- * not come, and keeps its process alive until the server ends the connection, unless the process ends itself.
+ * A client that did not connect in time is closed in the background. A client of node-redis then still waits for the missing
+ * answer, and keeps the process alive until the server ends the connection or the process exits explicitly.
  *
  * **Example** (A server that must answer soon)
  *
@@ -203,7 +209,7 @@ export const connecting = <A, E, R>(
       Effect.gen(function* () {
         const own = yield* Scope.make()
         const building = yield* Effect.forkDetach(Layer.buildWithMemoMap(client, memoMap, own))
-        // Clients that never connected may never end closing.
+        // Closing a client that never connected may never end.
         const abandon = Effect.forkDetach(Effect.andThen(Fiber.interrupt(building), Scope.close(own, Exit.void)))
         const built = yield* restore(Effect.timeoutOption(Fiber.await(building), within)).pipe(
           Effect.onInterrupt(() => abandon)
@@ -225,7 +231,7 @@ export const connecting = <A, E, R>(
 }
 
 /**
- * A client of Redis whose commands are answered by promises, in the order in which they were sent: node-redis, for one.
+ * A Redis client whose `sendCommand` returns a promise. Answers must come in the order of the commands. node-redis fits.
  *
  * @since 0.1.0
  * @category models
@@ -235,15 +241,18 @@ export interface Client {
 }
 
 /**
- * The store of `layer`, over a client itself.
+ * The store of `layer`, with commands sent directly by a client.
  *
  * **When to use**
  *
- * With `NodeRedis`, if positions are written often: a command over the service `Redis` takes a fiber of its own, so that it
- * has a limit of time, and `pnpm bench --row redis` shows what that costs. Commands go past the service `Redis`, and past
- * whatever was put around it; only hints are heard by it.
+ * Use it with `NodeRedis` if positions are written often. Each command of the service `Redis` runs in a fiber of its own to
+ * have a time limit; `pnpm bench --row redis` measures the cost.
  *
- * **Example** (A server, over node-redis)
+ * **Gotchas**
+ *
+ * Commands bypass the service `Redis` and anything that wraps it. Only the subscription to hints uses that service.
+ *
+ * **Example** (A single server with node-redis)
  *
  * ```ts
  * import { RedisTokenStore } from "@effect-baton/redis"
@@ -280,6 +289,10 @@ export const layerClient = <E, R>(
 
 /**
  * The store of `layer`, with settings from the configuration.
+ *
+ * **Details**
+ *
+ * Fails with a `ConfigError` if a setting is missing or invalid.
  *
  * **Example** (A namespace for each deployment)
  *

@@ -1,5 +1,5 @@
 /**
- * Baton's runs in Redis or Valkey, for many workers.
+ * Baton's token store on Redis or Valkey, for many workers.
  *
  * @since 0.1.0
  */

@@ -11,7 +11,7 @@ import * as RedisFailure from "./redisFailure.ts"
 
 type Reply = ReadonlyArray<unknown>
 
-/** Calls a script: `command` is how many keys there are, the keys, and the arguments. The first key is named in errors. */
+/** Calls a script. `command` is the number of keys, the keys and the arguments. Errors name the first key. */
 export type Script = <A, E>(
   command: readonly [string, string, ...Array<string>],
   limit: number,
@@ -21,7 +21,7 @@ export type Script = <A, E>(
 const isNoScript = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean =>
   Exit.isFailure(exit) && Option.exists(Exit.findErrorOption(exit), RedisFailure.isNoScript)
 
-/** A script by its digest, so that it is sent only to a server that does not have it: a new one, say. */
+/** Makes a script that is called by its digest. Its text is sent only to a server that does not have it yet. */
 export const make = Effect.fnUntraced(function* (
   connection: Connection.Connection,
   operation: string,
@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function* (
             if (connection.has(underWay)) underWay.fiber = connection.send(["EVAL", lua, ...command], context, end)
           })
         })
-        // What a client itself has sent cannot be called back.
+        // A command that the client itself has sent cannot be interrupted.
         if (isSent && underWay.fiber === undefined) return undefined
         return Effect.suspend(() => {
           connection.leave(underWay)

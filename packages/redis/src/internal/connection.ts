@@ -10,35 +10,35 @@ import type * as Scope from "effect/Scope"
 import * as Redis from "effect/persistence/Redis"
 import * as RedisFailure from "./redisFailure.ts"
 
-// No operation has a timer, a race or a fiber of its own: they cost more than the command. Answers come in the order of the
-// commands, so one sleeping fiber looks at the oldest, and while Redis answers in time it wakes once in a limit of time.
+// No operation has a timer, a race or a fiber of its own, because they cost more than the command. Answers come in the order
+// of the commands, so one sleeping fiber checks the oldest operation. While Redis answers in time it wakes once per limit.
 
-/** How many operations are sent at once. The others wait for their turn, so that no limit counts the work before it. */
+/** How many operations are sent at once. The others wait, so that no limit includes the work of earlier operations. */
 const most = 1000
 
-/** An operation that is under way. A plain record: there is one for each command. */
+/** An operation that is under way. It is a plain record because there is one for each command. */
 export interface Operation {
   readonly name: string
   readonly limit: number
-  /** Ends it with a failure. */
+  /** Ends the operation with a failure. */
   readonly resume: (late: Effect.Effect<never, TokenStoreError.TokenStoreError>) => void
-  /** From when its limit counts: when it was written, or if it waits for its turn, when that began. */
+  /** When its limit started: when the command was written, or, if it waits for its turn, when the wait began. */
   since: number
-  /** How often its limit began again because the process was late. */
+  /** How often its limit started again because the process was late. */
   again: number
   fiber: Fiber.Fiber<unknown, Redis.RedisError> | undefined
 }
 
 type Ended = Exit.Exit<unknown, Redis.RedisError>
 
-/** Sends a command, and tells its end; the fiber that does it, if it takes one. */
+/** Sends a command and calls `end` with its result. Returns the fiber that sends it, if there is one. */
 export type Send = (
   command: ReadonlyArray<string>,
   context: Context.Context<never>,
   end: (exit: Ended) => void
 ) => Fiber.Fiber<unknown, Redis.RedisError> | undefined
 
-/** Sends by the service, which takes a fiber for each command. */
+/** Sends commands with the service, which takes a fiber for each command. */
 export const sendBy =
   (redis: Redis.Redis["Service"]): Send =>
   ([name = "", ...args], context, end) => {
@@ -47,7 +47,7 @@ export const sendBy =
     return fiber
   }
 
-/** Sends by the client itself. */
+/** Sends commands directly with the client. */
 export const sendDirectly =
   (client: { readonly sendCommand: (command: Array<string>) => Promise<unknown> }): Send =>
   (command, _, end) => {
@@ -58,10 +58,10 @@ export const sendDirectly =
     return undefined
   }
 
-/** What is under way on a connection, each operation with a limit of time. */
+/** The operations that are under way on a connection, each with a time limit. */
 export class Connection {
   readonly send: Send
-  /** Whether commands are sent in the context of who asks for them. */
+  /** Whether commands are sent in the context of the caller. */
   readonly lendsContext: boolean
   private readonly clock: Clock.Clock
   private readonly dispatcher: Scheduler.SchedulerDispatcher
@@ -80,7 +80,7 @@ export class Connection {
     this.fork = Effect.runForkWith(Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, scheduler)))
   }
 
-  /** Sends it by `send` if there is room, or else later; whether it was sent. */
+  /** Calls `send` now if fewer than `most` operations are sent, or else later. Returns whether it was called. */
   begin(operation: Operation, send: () => void): boolean {
     if (this.sent.size >= most) {
       operation.since = this.now()
@@ -93,12 +93,12 @@ export class Connection {
     return true
   }
 
-  /** Whether it has not been given up. */
+  /** Whether the operation is still under way. */
   has(operation: Operation): boolean {
     return this.sent.has(operation)
   }
 
-  /** It is over. */
+  /** Removes an operation that is over, and sends the next one that waits. */
   leave(operation: Operation): void {
     if (!this.sent.delete(operation)) {
       this.waiting.delete(operation)
@@ -111,7 +111,7 @@ export class Connection {
     }
   }
 
-  /** Looks no more. */
+  /** Stops checking the limits. */
   close(): void {
     this.sleeper?.interruptUnsafe()
     this.wakesAt = Number.NEGATIVE_INFINITY
@@ -121,7 +121,7 @@ export class Connection {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  // Clients write when the event loop comes round, and a busy process takes long for that: no limit counts before.
+  // A client writes at the next turn of the event loop, which a busy process may reach late. So no limit starts before that.
   private write(operation: Operation): void {
     operation.since = Number.POSITIVE_INFINITY
     if (this.unwritten.push(operation) > 1) return
@@ -151,15 +151,15 @@ export class Connection {
     return Array.from(operations).filter(({ limit, since }) => since + limit <= now)
   }
 
-  // A process that stood still may only now write what its limit counts for, and Redis has not seen it: the limit begins
-  // again. Not for ever, or a process that is always late would never give up.
+  // If the process was blocked, the command may not have been written yet, and Redis has not seen it. So the limit starts
+  // again, but not without end: otherwise the operations of a process that is always late would never fail.
   private isExcused({ again, limit }: Operation, late: number): boolean {
     return late > Math.max(50, limit / 10) && again < 5
   }
 
-  // A timer fires before the socket is read: if the process was late, answers lie there. So an operation is over if it is
-  // found so twice, with a turn of the event loop between. If the oldest was answered in it, Redis answers, and has another
-  // limit of time for the rest: much of it may only be written now.
+  // A timer fires before the socket is read: if the process was late, answers may wait there. So an operation is late only if
+  // two checks say so, with a turn of the event loop in between. If the oldest operation was answered in that turn, Redis
+  // works, and the others get a new limit: many of their commands may only be written now.
   private readonly look: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     const late = this.now() - this.wakesAt
     for (const operation of this.over(this.sent)) {
@@ -175,7 +175,7 @@ export class Connection {
         const now = this.now()
         for (const operation of over) operation.since = now
       } else if (over.length > 0) {
-        // Those that wait are not told to wait on for a server that does not answer.
+        // Operations that wait for their turn fail too: the server does not answer.
         for (const operation of [...this.over(this.waiting.keys()), ...over]) {
           this.leave(operation)
           operation.resume(Effect.fail(RedisFailure.late(operation.name, operation.limit)))
@@ -191,7 +191,7 @@ export class Connection {
   })
 }
 
-/** A connection, until the scope ends. */
+/** Makes a connection that checks limits until the scope ends. */
 export const make = (send: Send, lendsContext: boolean): Effect.Effect<Connection, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(

@@ -8,12 +8,12 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Redis from "effect/persistence/Redis"
 
-/** Subscribes again after this long if the connection was lost for good. */
+/** How long to wait before subscribing again after the subscription failed. */
 const again = Duration.seconds(1)
 
 /**
- * The hints of a namespace, over one subscription for all who listen: it begins with the first, and stays until the scope
- * ends, as a subscription takes a connection.
+ * The hints of a namespace. All listeners share one subscription, because a subscription takes a connection. It starts with
+ * the first listener and stays until the scope ends.
  */
 export const heard = Effect.fnUntraced(function* (options: {
   readonly channel: string
@@ -24,7 +24,7 @@ export const heard = Effect.fnUntraced(function* (options: {
   const scope = yield* Scope.Scope
   const hints = yield* PubSub.unbounded<TokenStore.Wakeup>()
   const missed = shards.map((shard): TokenStore.Wakeup => ({ _tag: "Work", shard, after: Duration.zero }))
-  // Told once, until there is something to hear again.
+  // The warning is logged once until the subscription works again.
   let isTold = false
   let isHeard = false
   const listen = Effect.gen(function* () {
@@ -34,7 +34,7 @@ export const heard = Effect.fnUntraced(function* (options: {
         hints,
         found.map(({ message }) => parse(message, shards)).filter((hint) => hint !== undefined)
       )
-    // Fails if there is no subscription.
+    // This fails if the subscription failed.
     const first = yield* Queue.clear(messages)
     isTold = false
     isHeard = true
@@ -48,7 +48,7 @@ export const heard = Effect.fnUntraced(function* (options: {
       if (isTold) return Effect.void
       isTold = true
       return Effect.logWarning(
-        "baton: hints of the store cannot be heard, and work is found by looking for it",
+        "baton: the subscription to hints in Redis failed. Until it works again, workers find work by polling.",
         error.message
       )
     }),
@@ -59,7 +59,7 @@ export const heard = Effect.fnUntraced(function* (options: {
   return Stream.unwrap(
     Effect.map(PubSub.subscribe(hints), (subscription) => {
       const news = Stream.fromSubscription(subscription)
-      // Otherwise they come once there is something to hear, so that none is lost between.
+      // Without a subscription `missed` is published once there is one, so that no hint in between is lost.
       return isHeard ? Stream.concat(Stream.fromIterable(missed), news) : news
     }).pipe(Effect.tap(() => begin))
   )
@@ -67,7 +67,7 @@ export const heard = Effect.fnUntraced(function* (options: {
 
 const isRunId = Schema.is(Run.RunId)
 
-/** `work`, the number of the shard, milliseconds and the agent; or `run`, its id and who wrote something; a line each. */
+/** Lines of a message: `work`, the shard's number, milliseconds, the agent; or `run`, the run's id, the writer's name. */
 const parse = (message: string, shards: ReadonlyArray<string>): TokenStore.Wakeup | undefined => {
   const [what, first = "", second = "", ...rest] = message.split("\n")
   const last = rest.join("\n")

@@ -1,35 +1,35 @@
 import type { Run } from "@effect-baton/core"
 
-/** What all keys of a shard begin with: by the braces all of them are in one slot of a cluster. */
+/** The prefix of all keys of a shard. Its braces put all of them into one slot of a cluster. */
 export type Shard = string
 
-// Braces of its own would choose the slot.
+// Braces in the name would decide the slot instead.
 const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURIComponent)
 
-/** A namespace, in shards. */
+/** The shards of a namespace. */
 export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> =>
   Array.from({ length: count }, (_, i) => `{${nameOf(prefix)}:${i}}:`)
 
-/** Where the stores of a namespace give each other hints. */
+/** The channel for the hints of a namespace. */
 export const hintsOf = (prefix: string): string => `${nameOf(prefix)}:hints`
 
-/** Where a namespace says how many shards it has. */
+/** The key that holds the number of shards of a namespace. */
 export const layoutKey = (prefix: string): string => `{${nameOf(prefix)}:shards}`
 
 /** The key of a run. */
 export const runKey = (shard: Shard, id: Run.RunId): string => `${shard}run:${id}`
 
-/** The keys of a run: the run, its journal, and the keys of the facts in it. */
+/** The keys of a run: its hash, its journal, and the set of the keys of its facts. */
 export const keysOf = (shard: Shard, id: Run.RunId): readonly [string, string, string] => [
   runKey(shard, id),
   `${shard}journal:${id}`,
   `${shard}keys:${id}`
 ]
 
-/** The key of an index of all runs of a shard. */
+/** The key of an index over all runs of a shard. */
 export const indexKey = (shard: Shard, index: "runs" | "agents" | "responses"): string => `${shard}${index}`
 
-/** The key of the index of an agent's runs that stand there. */
+/** The key of the index of an agent's runs with this status. */
 export const statusKey = (shard: Shard, status: Run.RunStatus, agent: string): string =>
   `${shard}status:${status}:${agent}`
 
@@ -37,9 +37,9 @@ export const statusKey = (shard: Shard, status: Run.RunStatus, agent: string): s
 export const parkedKey = (shard: Shard, agent: string): string => `${shard}parked:${agent}`
 
 /**
- * What a script is called with: how many keys there are, these, and one of the shard that never exists. A script also uses
- * keys that it finds itself. While a cluster moves the slot of the shard, some keys are here and some there: by the one that is
- * not there the node refuses the call before anything is written, and it can be repeated.
+ * The keys of a call to a script: their number, the given keys, and one key of the shard that never exists. A script also uses
+ * keys that it finds itself. While a cluster moves the slot of the shard, its keys are on two nodes. Because of the key that
+ * does not exist, the node refuses the call before anything is written, and the call can be repeated.
  */
 export const called = (
   shard: Shard,
@@ -49,7 +49,7 @@ export const called = (
   return [String(keys.length + 1), first, ...rest, `${shard}none`]
 }
 
-/** Which shard a run is in, now and for ever: FNV-1a. */
+/** The shard of a run, by FNV-1a of its id. Changing this function would lose the runs that are stored. */
 export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {
   let hash = 0x811c9dc5
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)

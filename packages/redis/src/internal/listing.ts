@@ -3,19 +3,19 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as StoredRun from "./storedRun.ts"
 
-/** Where a run stands in a listing. */
+/** The place of a run in a listing: its time of creation and its id. */
 interface Place {
   readonly at: string
   readonly id: string
 }
 
-/** A run that a shard found. */
+/** A run that was found in a shard. */
 interface Found {
   readonly place: Place
   readonly record: RunRecord.RunRecord
 }
 
-/** One shard's part of a listing, as far as it was looked at. */
+/** The part of a listing that comes from one index of one shard, read up to `from`. */
 interface Source<Shard> {
   readonly shard: Shard
   readonly ahead: Array<Found>
@@ -24,14 +24,14 @@ interface Source<Shard> {
   over: boolean
 }
 
-/** Looks at so many runs of a shard, after a place. */
+/** Reads up to `wanted` runs of a shard after a place. */
 export type Look<Shard> = (
   shard: Shard,
   from: Place | undefined,
   wanted: number
 ) => Effect.Effect<ReadonlyArray<unknown>, TokenStoreError.TokenStoreError>
 
-/** One page of what the shards find, in the order of their indexes; of one moment, in that of the ids' bytes, as Redis has it. */
+/** One page over all shards, by time of creation. Runs of the same time are in the order of their ids' bytes, as in Redis. */
 export const page = Effect.fnUntraced(function* <Shard>(
   shards: ReadonlyArray<Shard>,
   look: Look<Shard>,
@@ -41,7 +41,7 @@ export const page = Effect.fnUntraced(function* <Shard>(
   const limit = Math.max(1, Math.trunc(filter.limit))
   const from = placeOf(filter.cursor)
   if (from === "nowhere") return { items: [] }
-  // One more than there is room for tells that there is a next page. What a shard finds is likely to be its share.
+  // One run more than the page holds shows that there is a next page. Each shard is likely to have its share of the page.
   const share = Math.ceil((limit + 1) / Math.max(1, shards.length)) + 1
   const isWanted = (record: RunRecord.RunRecord): boolean =>
     filter.status?.includes(RunState.statusOfRecord(record)) ?? true
@@ -49,7 +49,7 @@ export const page = Effect.fnUntraced(function* <Shard>(
   const ask = Effect.fnUntraced(function* (source: Source<Shard>) {
     const [over, at, last, found] = yield* look(source.shard, source.from, source.wanted)
     source.over = over === "1"
-    // A status that few runs have takes fewer and larger looks.
+    // If few runs match, the next reads are larger, so that fewer are needed.
     source.wanted = Math.max(source.wanted, Math.min(source.wanted * 2, 128))
     if (Predicate.isString(at) && Predicate.isString(last) && at !== "") source.from = { at, id: last }
     for (const [text, score, shown] of Array.isArray(found) ? found : []) {
@@ -61,7 +61,7 @@ export const page = Effect.fnUntraced(function* <Shard>(
   })
 
   const found: Array<Found> = []
-  // A run that is due again meanwhile has another place, but comes once.
+  // A run that moves from one index to another meanwhile must still be listed once.
   const known = new Set<Run.RunId>()
   while (found.length <= limit) {
     const dry = sources.filter(({ ahead, over }) => ahead.length === 0 && !over)

@@ -18,7 +18,7 @@ import * as StoredRun from "./storedRun.ts"
 const nothing: StoredRun.Sent = { facts: [], texts: [] }
 const noFacts = Effect.succeed<ReadonlyArray<RunRecord.Fact>>([])
 
-/** How a store is set up. */
+/** The settings of a store, with its connection. */
 export interface Options {
   readonly prefix: string
   readonly shards: number
@@ -31,10 +31,10 @@ export interface Options {
 
 const millis = (duration: Duration.Duration): string => String(Math.max(0, Math.ceil(Duration.toMillis(duration))))
 
-/** After how many milliseconds; '' for never. */
+/** A time as scripts take it: in milliseconds, or '' for never. */
 export const after = (due: Duration.Duration): string => (Duration.isFinite(due) ? millis(due) : "")
 
-/** Where a namespace is, and how its scripts are called: each on one shard. */
+/** Makes a namespace: its shards, and its scripts, each of which runs on one shard. */
 export const make = Effect.fnUntraced(function* (options: Options) {
   const { connection } = options
   const scripts = yield* Effect.all({
@@ -57,16 +57,16 @@ export const make = Effect.fnUntraced(function* (options: Options) {
   })
   const shards = Keys.shardsOf(options.prefix, options.shards)
   const limit = Duration.toMillis(options.timeout)
-  // A worker has to be able to renew in time after an answer that did not come.
+  // After an answer that did not come, a worker must still have time to renew its lease.
   const within = (ttl: Duration.Duration) => Math.min(limit, Math.ceil(Duration.toMillis(ttl) * 0.3))
-  // What a script needs that may end a run's time.
+  // The arguments of a script that may change how long a run is kept.
   const kept = [after(options.retention), after(options.abandonedAfter)] as const
 
   const command = (id: Run.RunId, ...args: ReadonlyArray<string>) => {
     const shard = Keys.shardOf(shards, id)
     return [...Keys.called(shard, Keys.keysOf(shard, id)), shard, id, ...args] as const
   }
-  // What keeps the fences of the shards apart.
+  // The arguments that keep the fences of different shards different.
   const drawOf = (id: Run.RunId) => [String(shards.indexOf(Keys.shardOf(shards, id))), String(shards.length)]
   const readable = <A>(operation: string, id: Run.RunId, decoded: Result.Result<A, unknown>) =>
     Effect.mapError(Effect.fromResult(decoded), () =>
@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     Effect.map(factsOf(operation, id, list, sent), (facts) => ({ outcome, facts }))
 
   type Shown = readonly [id: unknown, fence: unknown, shown: unknown, input: unknown]
-  /** What a script gave to who took a run. */
+  /** The lease, the record and the input that a script returns for a run that was acquired or claimed. */
   const takenOf = (operation: string, owner: string, given: unknown) => {
     const [id, fence, shown, rest]: Shown = Array.isArray(given)
       ? [given[0], given[1], given[2], given[3]]

@@ -5,32 +5,32 @@ import type { RedisError } from "effect/persistence/Redis"
 
 type Kind = TokenStoreError.TokenStoreError["kind"]
 
-// By the code that an answer begins with; before Redis 7 it stands further on if a script failed.
+// By the code of the error. The code is at the start of the text, but before Redis 7 not if a script failed.
 const codes: Readonly<Record<string, readonly [Kind, string]>> = {
-  OOM: ["full", "Redis has no memory left: raise maxmemory or remove runs, and try again"],
-  NOAUTH: ["denied", "Redis wants a password: give the client one"],
-  WRONGPASS: ["denied", "Redis refuses the user name or the password: correct them"],
-  NOPERM: ["denied", "the user may not do this: grant it the commands, keys and channel that the documentation names"],
+  OOM: ["full", "Redis has no memory left: raise maxmemory or remove runs, then try again"],
+  NOAUTH: ["denied", "Redis needs a password: set it in the options of the client"],
+  WRONGPASS: ["denied", "Redis refused the user name or the password: correct them"],
+  NOPERM: ["denied", "the Redis user lacks a permission: grant it those in the documentation of RedisTokenStore.layer"],
   CORRUPT: ["corrupt", ""],
   WRONGTYPE: ["corrupt", ""],
   READONLY: [
     "unavailable",
-    "this is a replica, which takes no writes: connect to the primary, or wait for the failover"
+    "this server is a replica and refuses writes: connect to the primary, or wait for the failover"
   ],
-  LOADING: ["unavailable", "Redis is reading its data after a start: try again"],
-  CLUSTERDOWN: ["unavailable", "the cluster does not serve this slot now: try again, and look at its nodes"],
-  MASTERDOWN: ["unavailable", "the replica has lost its primary: try again, and look at both"],
-  NOREPLICAS: ["unavailable", "too few replicas are in touch with Redis for a write: look at them, and try again"],
+  LOADING: ["unavailable", "Redis has started and is loading its data: try again"],
+  CLUSTERDOWN: ["unavailable", "the cluster does not serve this slot now: try again, and check its nodes"],
+  MASTERDOWN: ["unavailable", "the replica has lost its primary: try again, and check both"],
+  NOREPLICAS: ["unavailable", "too few replicas are connected to Redis for a write: check them, and try again"],
   TRYAGAIN: ["unavailable", "the slot is being moved: try again"],
-  MISCONF: ["unavailable", "Redis cannot write to its disk, and takes no writes until it can: look at its log"],
-  BUSY: ["unavailable", "a script of somebody keeps Redis busy: try again"],
-  MOVED: ["unavailable", "this is one node of a cluster: use a client that knows clusters"],
-  ASK: ["unavailable", "this is one node of a cluster: use a client that knows clusters"],
-  CROSSSLOT: ["denied", "these keys may not be used together: report this as an error of Baton"]
+  MISCONF: ["unavailable", "Redis cannot write to its disk and refuses writes until it can: check its log"],
+  BUSY: ["unavailable", "another script keeps Redis busy: try again"],
+  MOVED: ["unavailable", "this server is a node of a cluster: use a client that supports clusters"],
+  ASK: ["unavailable", "this server is a node of a cluster: use a client that supports clusters"],
+  CROSSSLOT: ["denied", "these keys cannot be used together: please report this as a bug of Baton"]
 }
 const code = new RegExp(String.raw`\b(${Object.keys(codes).join("|")})\b`)
 
-/** What a client's failure says, without what must not be logged: its cause may hold the commands, and passwords. */
+/** The text of a client's failure. Only the message is used, because the cause may hold commands and passwords. */
 const textOf = (error: RedisError): string => {
   const { cause } = error
   const message = Predicate.hasProperty(cause, "message") && Predicate.isString(cause.message) ? cause.message : ""
@@ -42,15 +42,15 @@ const textOf = (error: RedisError): string => {
 /** Whether the server does not know the script by its digest. */
 export const isNoScript = (error: RedisError): boolean => /\bNOSCRIPT\b/.test(textOf(error))
 
-/** What is stored under a key and is no run. */
+/** The value of a key is not a run. */
 export const corrupt = (operation: string, key: string): TokenStoreError.TokenStoreError =>
   new TokenStoreError.TokenStoreError({
     operation,
     kind: "corrupt",
-    description: `what Redis has at '${key}' is not what Baton wrote, or not all of it, and is left as it is. Restore it from a backup, or delete its keys (run, journal, keys and input) to forget the run.`
+    description: `the value of '${key}' in Redis is not what Baton wrote, or a part is missing. Nothing was changed. Restore it from a backup, or delete its keys (run, journal, keys and input) to forget the run.`
   })
 
-/** What a run is to be told, and cannot be stored. */
+/** A fact cannot be encoded. */
 export const unwritable = (
   operation: string,
   id: Run.RunId,
@@ -63,12 +63,12 @@ export const unwritable = (
     cause
   })
 
-/** A run that this version leaves alone. */
+/** A run was written by a later version, and this version leaves it alone. */
 export const newer = (operation: string, key: string): TokenStoreError.TokenStoreError =>
   new TokenStoreError.TokenStoreError({
     operation,
     kind: "newer",
-    description: `'${key}' was written by a later version of Baton, and is left alone. Update @effect-baton/redis to go on with it.`
+    description: `'${key}' was written by a later version of Baton. Nothing was changed. Update @effect-baton/redis to use this run.`
   })
 
 /** The namespace has another number of shards. */
@@ -76,25 +76,25 @@ export const otherLayout = (prefix: string, count: number, known: string): Token
   new TokenStoreError.TokenStoreError({
     operation: "create",
     kind: "denied",
-    description: `the runs of '${prefix}' are in ${known} shards, and this store looks for them in ${count}. Give shards: ${known}, or another prefix.`
+    description: `the runs of '${prefix}' are in ${known} shards, but this store is set to ${count}. Set shards: ${known}, or another prefix.`
   })
 
-/** No answer in time: it is not known whether the operation was done. */
+/** Redis did not answer in time. It is not known whether the operation was done. */
 export const late = (operation: string, millis: number): TokenStoreError.TokenStoreError =>
   new TokenStoreError.TokenStoreError({
     operation,
     kind: "unavailable",
-    description: `Redis did not answer within ${millis} ms. Try again, and look at the server and the way there.`
+    description: `Redis did not answer within ${millis} ms. Try again, and check the server and the network.`
   })
 
-/** A client's failure as the store's: which kind it is, and what to do about it. */
+/** Turns a client's failure into the store's: its kind, and what to do about it. */
 export const fromRedis = (operation: string, key: string, error: RedisError): TokenStoreError.TokenStoreError => {
   const text = textOf(error)
-  // What a script may not do is told without a code.
+  // If the user lacks a permission inside a script, the text has no code.
   const found = code.exec(text)?.[1] ?? (/user executing the script can't/.test(text) ? "NOPERM" : undefined)
   const [kind, advice] =
     (found === undefined ? undefined : codes[found]) ??
-    (["unavailable", "Redis could not be reached, or refused: try again, and look at the server"] as const)
+    (["unavailable", "Redis could not be reached, or refused: try again, and check the server"] as const)
   return kind === "corrupt"
     ? corrupt(operation, key)
     : new TokenStoreError.TokenStoreError({ operation, kind, description: `${advice} (${text}).` })

@@ -13,7 +13,7 @@ import * as Views from "./views.ts"
 type Store = TokenStore.TokenStore["Service"]
 type RemoveError = Effect.Error<ReturnType<Store["remove"]>>
 
-/** The runs of a namespace, each operation one script on one shard. */
+/** Makes the token store of a namespace. Most operations are one script on one shard. */
 export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
   const namespace = yield* Namespace.make(options)
   const {
@@ -36,7 +36,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
   const notFound = (id: Run.RunId) => Effect.fail(new AgentError.RunNotFound({ runId: id }))
   const gone = (id: Run.RunId) => Effect.fail(new TokenStore.Gone({ runId: id }))
 
-  // Who spreads runs otherwise does not find them, and would buy them again.
+  // A store with another number of shards would not find the runs, and would buy them again.
   let agreed = false
   const agree = Effect.suspend(() =>
     agreed
@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
         answer === "lost" ? lost(lease) : answer === "moved" ? forgetSafely(lease) : Effect.succeed(true)
     )
 
-  // Lua does not know what a journal says: so the run is forgotten if the journal is still the one that was read.
+  // Lua cannot fold a journal. So the run is read here, and removed only if its journal has not changed since.
   const forgetSafely = (lease: TokenStore.Lease): Effect.Effect<boolean, RemoveError> =>
     Effect.flatMap(readRun(lease.runId), (found) => {
       if (Option.isNone(found)) return Effect.succeed(true)
@@ -122,7 +122,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
             return Effect.fail(new AgentError.RunLeased({ runId: id, owner: String(first), until: Number(second) }))
           }
           const { lease, taken } = takenOf("acquire", owner, first)
-          // Nobody would know of this lease.
+          // If the record cannot be read, nobody would know of this lease.
           return Effect.tapError(taken, () => Effect.ignore(release(lease, 0, "as it is", undefined, "back")))
         }
       ),
@@ -146,14 +146,14 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
         within(ttl),
         Effect.fnUntraced(function* ([, next, found, unread]) {
           const unreadable = (error: TokenStoreError.TokenStoreError) =>
-            Effect.logWarning("baton: a run cannot be read, and is left alone", error.message)
+            Effect.logWarning("baton: a run cannot be read and is not claimed", error.message)
           for (const id of Array.isArray(unread) ? unread.filter(Predicate.isString) : []) {
             yield* unreadable(RedisFailure.corrupt("claim", Keys.runKey(shard, Run.RunId.make(id))))
           }
           const taken = yield* Effect.forEach(Array.isArray(found) ? found : [], (given: unknown) => {
             const { lease, taken: one } = takenOf("claim", owner, given)
             return Effect.catch(Effect.asSome(one), (error) =>
-              // One run that cannot be read keeps no other from being taken, and is looked at again later.
+              // A run that cannot be read must not keep others from being claimed. It is tried again later.
               unreadable(error).pipe(
                 Effect.andThen(Effect.ignore(release(lease, 0, "later", undefined, "back"))),
                 Effect.as(Option.none<TokenStore.Taken>())
@@ -192,7 +192,7 @@ export const make = Effect.fnUntraced(function* (options: Namespace.Options) {
               ? answerOf("commit", lease.runId, answer, since, { facts, texts })
               : lost(lease)
         )
-      // Most commits only write a position.
+      // Most commits write only a position.
       return facts.length === 0
         ? Effect.suspend(() => write([]))
         : Effect.flatMap(writable("commit", lease.runId, StoredRun.encodeFacts(facts)), write)

@@ -1,12 +1,12 @@
 import * as Effect from "effect/Effect"
 import type * as Redis from "effect/persistence/Redis"
 
-/** Asks the server; on a cluster, whichever node answers. */
+/** Sends a command to the server, or on a cluster to any node. */
 export type Ask = (...command: ReadonlyArray<string>) => Effect.Effect<unknown, Redis.RedisError>
 
 type Settings = { readonly policy: string | undefined; readonly memory: string | undefined }
 
-/** Names and values in turn: clients answer with a list, a map or an object. */
+/** Names and values in turn. Depending on the client, the reply is a list, a map or an object. */
 const pairs = (reply: unknown): ReadonlyArray<string> => {
   if (Array.isArray(reply)) return reply.map(String)
   if (reply instanceof Map) return Array.from(reply).flat().map(String)
@@ -27,8 +27,8 @@ const fromInfo = (reply: unknown): Settings => ({
 })
 
 /**
- * Warns if the server may delete runs to make room. Says nothing if the server does not tell: many users may not ask, and
- * some services have no `CONFIG`.
+ * Logs a warning if the server may delete runs to free memory. It logs nothing if the policy cannot be read: many users have
+ * no permission for it, and some services have no `CONFIG`.
  */
 export const warnIfEvicting = (ask: Ask): Effect.Effect<void> =>
   Effect.suspend(() => ask("CONFIG", "GET", "maxmemory*")).pipe(
@@ -39,7 +39,7 @@ export const warnIfEvicting = (ask: Ask): Effect.Effect<void> =>
         ? Effect.void
         : Effect.logWarning(
             "baton: Redis may delete runs",
-            `Its maxmemory-policy is ${policy}: when its memory is full, it deletes runs to make room. A run that was deleted is not found again, and to start it again buys it again. Set maxmemory-policy to noeviction, or give the runs a Redis of their own.`
+            `Its maxmemory-policy is ${policy}: when its memory is full, it deletes runs to make room. A deleted run is lost, and starting it again buys it again. Set maxmemory-policy to noeviction, or use a separate Redis for the runs.`
           )
     ),
     Effect.ignore

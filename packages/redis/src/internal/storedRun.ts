@@ -10,7 +10,7 @@ const encodeFact = Schema.encodeResult(Schema.toCodecJson(RunRecord.NewFact))
 
 type Encoded = Result.Result<ReadonlyArray<string>, Schema.SchemaError>
 
-/** Facts that are their own JSON: most of them, which a schema would only copy. */
+/** The facts that are JSON already. A schema would only copy them. */
 const plain: ReadonlySet<RunRecord.NewFact["_tag"]> = new Set(["Requested", "Accepted", "CancelSent", "Delivered"])
 
 const jsonOf = (fact: RunRecord.NewFact): Result.Result<unknown, Schema.SchemaError> =>
@@ -22,11 +22,11 @@ const encodeWith = (facts: ReadonlyArray<RunRecord.NewFact>, textOf: (json: unkn
     (all) => all.flat()
   )
 
-/** Facts as the scripts take them: each its key and its JSON. */
+/** Encodes facts for the scripts: for each fact its key and its JSON. */
 export const encodeFacts = (facts: ReadonlyArray<RunRecord.NewFact>): Encoded =>
   encodeWith(facts, (json) => JSON.stringify(json))
 
-/** Facts of a run that is created: the script draws the incarnation, and puts it into keys that name 0, and into the JSON. */
+/** Encodes facts of a new run. The script draws the incarnation, and replaces the 0 in their keys and adds it to their JSON. */
 export const encodeUnborn = (facts: ReadonlyArray<TokenStore.Unborn>): Encoded =>
   encodeWith(
     facts.map((fact) => ({ ...fact, incarnation: 0 }) as RunRecord.NewFact),
@@ -45,13 +45,13 @@ const parseFact = (text: unknown): Result.Result<unknown, unknown> => {
 const parseFacts = (list: unknown): Result.Result<ReadonlyArray<unknown>, unknown> =>
   Array.isArray(list) ? Result.all(list.map(parseFact)) : Result.fail("its journal has another form")
 
-/** Facts that were sent, and their texts as `encodeFacts` made them. */
+/** Facts that were sent, and their texts from `encodeFacts`. */
 export interface Sent {
   readonly facts: ReadonlyArray<RunRecord.NewFact>
   readonly texts: ReadonlyArray<string>
 }
 
-/** A fact that was sent, as it comes back: only its time is new. */
+/** A fact that was just sent and comes back unchanged, with its time. */
 const sentFact = ({ facts, texts }: Sent, text: unknown): RunRecord.Fact | undefined => {
   if (!Predicate.isString(text)) return undefined
   const gap = text.indexOf("|")
@@ -60,7 +60,7 @@ const sentFact = ({ facts, texts }: Sent, text: unknown): RunRecord.Fact | undef
   return fact === undefined ? undefined : { ...fact, at: Number(text.slice(0, gap)) }
 }
 
-/** Facts as the scripts answer them, among them some that were sent just now. */
+/** Decodes the facts in a script's answer. Those that were just sent are not decoded again. */
 export const decodeFacts = (
   list: ReadonlyArray<unknown>,
   sent: Sent
@@ -77,7 +77,7 @@ export const decodeFacts = (
   )
 }
 
-/** A run as the scripts show it: whether its lease is held, the fields of its hash, and its journal. */
+/** Decodes a run as the scripts return it: whether its lease is held, the fields of its hash, and its journal. */
 export const decode = (id: Run.RunId, shown: unknown): Result.Result<RunRecord.RunRecord, unknown> =>
   Result.gen(function* () {
     const [held, hash, list] = Array.isArray(shown) ? shown : []

@@ -11,7 +11,7 @@ type Store = TokenStore.TokenStore["Service"]
 
 const statuses = Run.RunStatus.literals
 
-/** What looks at the runs of a namespace, and changes none. */
+/** The operations that only read the runs of a namespace. */
 export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namespace) => {
   const readRun = (id: Run.RunId) =>
     scripts.read(command(id, ...kept), limit, ([answer, shown]) =>
@@ -27,7 +27,7 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
         ),
       { concurrency: "unbounded" }
     )
-    // Several runs opened it only if it was adopted twice: then it is the first of them.
+    // Several runs have the response only if it was adopted twice. The first of them counts.
     let first: { readonly at: number; readonly record: RunRecord.RunRecord } | undefined
     for (const id of ids.flat()) {
       const record = Option.getOrUndefined(yield* readRun(Run.RunId.make(id)))
@@ -43,7 +43,7 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
     scripts.agents([...Keys.called(shard, [Keys.indexKey(shard, "agents")]), shard], limit, ([, names]) =>
       Effect.succeed(Array.isArray(names) ? names.filter(Predicate.isString) : [])
     )
-  /** The indexes that have the runs of a filter. */
+  /** The indexes that contain the runs of a filter. */
   const sourcesOf = ({ agent, parked, status }: TokenStore.RunFilter) => {
     const isAll = agent === undefined && status === undefined && parked !== true
     return Effect.map(
@@ -90,7 +90,10 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
           ),
         filter,
         ({ shard }, id) =>
-          Effect.logWarning("baton: a run is not listed", RedisFailure.corrupt("list", Keys.runKey(shard, id)).message)
+          Effect.logWarning(
+            "baton: a run cannot be read and is not listed",
+            RedisFailure.corrupt("list", Keys.runKey(shard, id)).message
+          )
       )
     )
 

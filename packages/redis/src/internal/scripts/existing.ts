@@ -1,6 +1,6 @@
 import { facts, forgetting, placing, reading } from "./parts.ts"
 
-/** KEYS: where a namespace says how many shards it has. ARGV: how many this store has. */
+/** Agrees on the number of shards. KEYS: the key that holds it. ARGV: the number that this store is set to. */
 export const layout = `
 if redis.call('SETNX', KEYS[1], ARGV[1]) == 1 then return { 'done' } end
 local known = redis.call('GET', KEYS[1])
@@ -8,9 +8,9 @@ return { known == ARGV[1] and 'done' or 'other', known }
 `
 
 /**
- * ARGV: base, id, retention, time for what never ends, run, agent, after how long it is due or '', which of how many shards
- * this is, '1' if it is promised to a consumer, until when the input is kept or '', the input, and for each fact its key, as if
- * the incarnation were 0, and its JSON without the incarnation.
+ * Creates a run. ARGV: base, id, retention, abandonedAfter, run, agent, due in milliseconds or '', this shard's number, the
+ * number of shards, '1' if it is promised to a consumer, until when the input is kept or '', the input, and for each fact its
+ * key with incarnation 0, and its JSON without the incarnation.
  */
 export const create = `${reading}${placing()}
 local version = redis.call('HGET', run, 'version')
@@ -41,7 +41,7 @@ sweep()
 return { 'created', shown() }
 `
 
-/** ARGV: base, id, fence, how long the journal must be or ''. */
+/** Removes a run. ARGV: base, id, fence, the length that the journal must have or ''. */
 export const remove = `${reading}${forgetting}
 local known = redis.call('HMGET', run, 'version', 'fence', 'until', 'length')
 if known[1] ~= '2' then return unknown(known[1]) end
@@ -52,8 +52,10 @@ forget(redis.call)
 return { 'done' }
 `
 
-/** Writes facts for a run that nobody holds. ARGV: base, id, retention, time for what never ends, seen, after how long it is
- * due or '', the incarnations of the facts between commas, and for each fact its key and JSON. */
+/**
+ * Writes facts for a run that nobody holds. ARGV: base, id, retention, abandonedAfter, seen, due in milliseconds or '', the
+ * incarnations of the facts between commas, and for each fact its key and JSON.
+ */
 export const conclude = `${reading}${facts}${placing()}
 local known = redis.call('HMGET', run, 'version', 'until', 'length', 'incarnations', 'handled')
 if known[1] ~= '2' then return unknown(known[1]) end
@@ -68,7 +70,7 @@ if holds(known[2]) then return { 'held', since(seen, length) } end
 if length > seen then return { 'moved', since(seen, length) } end
 
 length = add(fresh, length, known[4])
--- Whoever concludes may not know that a worker's consumer was promised the run meanwhile.
+-- The caller may not know that the run was promised to a worker's consumer meanwhile.
 local due = known[5] == '1' and text(now) or ARGV[6] ~= '' and text(now + ARGV[6]) or ''
 redis.call('HSET', run, 'due', due)
 redis.call('HDEL', run, 'fence', 'until', 'reason', 'parkedAt')

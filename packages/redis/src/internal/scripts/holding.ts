@@ -1,25 +1,26 @@
 import { facts, leaseEnd, placing, reading } from "./parts.ts"
 
 const taking = `
--- The name stays in the index when the run is given back, which saves a write: whoever looks there finds out.
+-- The entry in the index stays when the run is released, which saves a write. 'retake' removes it.
 local function hold(before, owner, fence, ttl)
   redis.call('ZADD', base .. 'held', 0, owner .. '\\0' .. id)
   if before and before ~= owner then redis.call('ZREM', base .. 'held', before .. '\\0' .. id) end
   redis.call('HSET', run, 'owner', owner, 'fence', fence, 'until', ${leaseEnd("ttl")})
 end
 
--- What is given to who took the run.
+-- The answer for a run that was acquired or claimed.
 local function given(fence)
   local isKept = redis.call('HEXISTS', run, 'input') == 1
   local input = isKept and redis.call('GET', base .. 'input:' .. id)
-  -- Redis lost it: the record says so from now on, and whoever has the run does not take it for one that can be opened.
+  -- Redis lost the input. From now on the record says that there is none, so that the run is not opened without it.
   if isKept and not input then redis.call('HDEL', run, 'input') end
   return { id, fence, shown(), input and { input } or {} }
 end
 `
 
 /**
- * ARGV: base, id, retention, time for what never ends, owner, ttl, whether to steal, which of how many shards this is.
+ * Acquires a run. ARGV: base, id, retention, abandonedAfter, owner, ttl, '1' to steal, this shard's number, the number of
+ * shards.
  */
 export const acquire = `${reading}${facts}${placing()}${taking}
 local known = redis.call('HMGET', run, 'version', 'owner', 'fence', 'until', 'due', 'length', 'incarnations')
@@ -41,9 +42,9 @@ return { 'acquired', given(fence) }
 `
 
 /**
- * Takes runs of one shard for a worker. ARGV: base, '', retention, time for what never ends, owner, ttl, how many, which of how
- * many shards this is, and the agents. Answers in how many milliseconds the next run is due or '', what was taken, and the ids of
- * runs that cannot be read.
+ * Claims runs of one shard for a worker. ARGV: base, '', retention, abandonedAfter, owner, ttl, how many, this shard's number,
+ * the number of shards, and the agents. Answers in how many milliseconds the next run is due or '', the claimed runs, and the
+ * ids of runs that cannot be read.
  */
 export const claim = `${reading}${facts}${placing()}${taking}
 sweep()
@@ -53,7 +54,7 @@ local function attempted(attempts, fence)
   return string.find(',' .. attempts .. ',', ',' .. fence .. ',', 1, true)
 end
 
--- What the server refuses is no matter of one run.
+-- If the server refuses a command, the whole script fails, not only this run.
 local function refuse(failure)
   local told = type(failure) == 'table' and failure.err or tostring(failure)
   for _, code in ipairs({ 'OOM', 'READONLY', 'NOREPLICAS', 'MISCONF', 'NOPERM' }) do
@@ -61,7 +62,7 @@ local function refuse(failure)
   end
 end
 
--- True if it stays among the runs that are due, though it is not taken: it is of a later version.
+-- Returns true if the run is not taken and stays among the runs that are due, because a later version wrote it.
 local function take(agent)
   local known = redis.call('HMGET', run, 'version', 'agent', 'owner', 'fence', 'until', 'due', 'attempts', 'length',
     'incarnations', 'parkedAt')
@@ -97,7 +98,7 @@ for _, entry in ipairs(held) do
   if not sound then refuse(failure) end
 end
 
--- The next runs that are due, after those of each agent that stay; and whether there may be more.
+-- The next runs that are due, after the runs of each agent that stay, and whether there may be more.
 local stays, kept = {}, 0
 local function page()
   local due, full = {}, false
@@ -112,7 +113,7 @@ local function page()
   return due, full
 end
 
--- One run that cannot be read keeps no other from being taken, and is looked at again later.
+-- A run that cannot be read must not keep others from being taken. It is tried again later.
 local unread = {}
 local function try(name, agent)
   use(name)
@@ -133,7 +134,7 @@ while full and not over do
   for _, one in ipairs(due) do
     over = #taken >= most or looked >= 1000
     if over then
-      -- If all that were looked at stay, the next look finds no more.
+      -- If all runs that were looked at stay, the next look would find no more.
       more = #taken >= most or kept < looked
       break
     end
@@ -150,7 +151,7 @@ end
 return { 'claimed', next and text(math.max(0, next - now)) or '', taken, unread }
 `
 
-/** ARGV: base, id, retention, time for what never ends, fence, ttl, seen. */
+/** Renews a lease. ARGV: base, id, retention, abandonedAfter, fence, ttl, seen. */
 export const renew = `${reading}${facts}${placing()}
 local known = redis.call('HMGET', run, 'version', 'fence', 'until', 'length')
 if known[1] ~= '2' then return unknown(known[1]) end
@@ -162,8 +163,8 @@ return { 'done', answer }
 `
 
 /**
- * ARGV: base, id, retention, time for what never ends, fence, seen, after how long it is due or '' or 'as it is' or
- * 'later', '=' and the reason to park it or '', what becomes of the attempt.
+ * Releases a lease. ARGV: base, id, retention, abandonedAfter, fence, seen, due in milliseconds or '' or 'as it is' or 'later',
+ * '=' and the reason to park the run or '', what to do with the attempt.
  */
 export const release = `${reading}${placing()}
 local known = redis.call('HMGET', run, 'version', 'fence', 'attempts', 'length', 'due')

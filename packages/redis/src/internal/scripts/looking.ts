@@ -1,6 +1,6 @@
 import { forgetting, placing, reading } from "./parts.ts"
 
-/** ARGV: base, id, retention, time for what never ends. Puts the run back into an index that lost it. */
+/** Reads a run, and puts it back into an index that lost it. ARGV: base, id, retention, abandonedAfter. */
 export const read = `${reading}${placing()}
 local version = redis.call('HGET', run, 'version')
 if version ~= '2' then return unknown(version) end
@@ -13,13 +13,13 @@ local function has(index) return agent and redis.call('ZSCORE', base .. index, i
 local isWork = not parked and (holds(known[4]) or known[5] ~= '')
 if not (has('runs') and listed and has('status:' .. listed .. ':' .. agent) and
   (not parked or has('parked:' .. agent)) and (not isWork or has('work:' .. agent))) then
-  -- A server that takes no writes can be read all the same.
+  -- Reading must also work on a server that refuses writes.
   pcall(place)
 end
 return answer
 `
 
-/** KEYS: the index of the responses. ARGV: the response. Answers the runs of this shard that opened it. */
+/** Finds the runs of this shard that have a response. KEYS: the index of the responses. ARGV: the response. */
 export const find = `
 local found = redis.call('ZRANGEBYLEX', KEYS[1], '[' .. ARGV[1] .. '\\0', '[' .. ARGV[1] .. '\\0\\255')
 for i, entry in ipairs(found) do found[i] = string.sub(entry, #ARGV[1] + 2) end
@@ -27,15 +27,15 @@ return { 'found', found }
 `
 
 /**
- * One look at a part of one index. KEYS: the index that is read. ARGV: base, '', the time and the id after which to begin or '';
- * how many runs to find; '1' for parked runs, '0' for others, '' for both; '=', the status and the agent of the index, or ''.
- * Answers whether the end was reached, how far it came, and the runs, each with its place in the index.
+ * Reads a part of one index. KEYS: the index. ARGV: base, '', the time and the id after which to begin or ''; how many runs to
+ * find; '1' for parked runs, '0' for others, '' for both; '=', the status and the agent of the index, or ''. Answers whether
+ * the end was reached, the last place that was read, and the runs, each with its place in the index.
  */
 export const list = `${reading}${forgetting}
 local index, from, past, wanted = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local most = 1000
 
--- Lua would compare as the server's language does.
+-- Lua's own comparison depends on the locale of the server.
 local function after(a, b)
   for i = 1, math.min(#a, #b) do
     local x, y = a:byte(i), b:byte(i)
@@ -44,7 +44,7 @@ local function after(a, b)
   return #a > #b
 end
 
--- Nothing if the run is not asked for, false if it is gone.
+-- Returns nil if the run does not match, false if it is gone.
 local function look(score)
   local known = redis.call('HMGET', run, 'version', 'agent', 'listed', 'parkedAt')
   if not known[1] and unknown() then return false end
@@ -70,7 +70,7 @@ while over == '0' and #found < wanted and looked < most do
     if from == '' or tonumber(score) > tonumber(from) or after(name, past) then
       at, last = score, name
       use(name)
-      -- One run that cannot be read hides no other.
+      -- A run that cannot be read must not hide others.
       local sound, one = pcall(look, score)
       if not sound then
         found[#found + 1] = { name, score }
@@ -82,7 +82,7 @@ while over == '0' and #found < wanted and looked < most do
     end
   end
 end
--- On a server that takes no writes they stay, and are passed over.
+-- On a server that refuses writes they stay, and are skipped.
 for _, name in ipairs(gone) do
   use(name)
   forget(redis.pcall)
@@ -91,19 +91,19 @@ end
 return { over, at, last, found }
 `
 
-/** ARGV: base, id. */
+/** Publishes a hint of a run. ARGV: base, id. */
 export const wake = `
 local namespace = string.match(ARGV[1], '^{(.*):%d+}:$')
 redis.call('PUBLISH', namespace .. ':hints', 'run\\n' .. ARGV[2] .. '\\n')
 return { 'done' }
 `
 
-/** KEYS: one of the shard. ARGV: base. Answers the agents that have or had runs. */
+/** Lists the agents that have or had runs. KEYS: any key of the shard. ARGV: base. */
 export const agents = `
 return { 'agents', redis.call('SMEMBERS', ARGV[1] .. 'agents') }
 `
 
-/** KEYS: one of the shard. ARGV: base, '=' and the agent or '', and the statuses. Answers how many stand at each, and are parked. */
+/** Counts the runs of each status, and parked ones. KEYS: any key of the shard. ARGV: base, '=' and agent or '', statuses. */
 export const count = `
 local base = ARGV[1]
 local agents = ARGV[2] == '' and redis.call('SMEMBERS', base .. 'agents') or { string.sub(ARGV[2], 2) }

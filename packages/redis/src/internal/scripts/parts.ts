@@ -1,41 +1,42 @@
-// A run is a hash, a list, a set and, if its input is kept, a text.
+// A run is stored as a hash, a list, a set and, while its input is kept, a string.
 //
 //   {baton:3}:run:<id>      version, run, agent, incarnation, incarnations, position, ordinal, handled, attempts, reason,
 //                           parkedAt, due, owner, fence, until, length, last, stage, listed, input, createdAt, updatedAt
 //   {baton:3}:journal:<id>  the journal: a fact is `<at>|<JSON>`
 //   {baton:3}:keys:<id>     the keys of the facts in the journal
-//   {baton:3}:input:<id>    the input; the hash says in `input` until when it is kept
+//   {baton:3}:input:<id>    the input; the field `input` of the hash says until when it is kept
 //
-// The hash holds what a record does. `run` and `position` are JSON; an empty `position` is the one before the first update.
-// `incarnations` are all that the run had, between commas, the last one in force. `attempts` are fences between commas.
-// If `due` is empty, the run is not work. `length` is that of the journal: if the list or the set has another one, Redis lost
-// it, and the run is not what Baton wrote. `last` is when the last fact came. `stage` is `queued`, `in_progress` or how the
-// run ended, and `listed` the status under which it is listed. A run that was never parked or held lacks those fields.
+// The hash holds the fields of a record. `run` and `position` are JSON; an empty `position` is the one before the first
+// update. `incarnations` are all incarnations of the run, between commas; the last one is in force. `attempts` are fences
+// between commas. If `due` is empty, the run is not work. `length` is the length of the journal: if the list or the set has
+// another length, Redis lost a part of the run. `last` is the time of the last fact. `stage` is `queued`, `in_progress` or the
+// status of the end, and `listed` the status under which the run is listed. A run that was never parked or held does not have
+// the fields for that.
 //
 //   {baton:3}:runs                    ids by time of creation
 //   {baton:3}:agents                  the agents that have or had runs
-//   {baton:3}:status:<status>:<agent> ids of the runs that stand there, by time of creation
+//   {baton:3}:status:<status>:<agent> ids of the runs with this status, by time of creation
 //   {baton:3}:parked:<agent>          ids of parked runs by time of creation
 //   {baton:3}:work:<agent>            ids of runs by when they can be claimed: when they are due, or when their lease ends
 //   {baton:3}:idle                    ids by when they are forgotten
 //   {baton:3}:responses               `<response id>\0<run id>`
-//   {baton:3}:held                    `<owner>\0<run id>` of runs that were taken, by who took them last
+//   {baton:3}:held                    `<owner>\0<run id>` of runs that were taken, with their last owner
 //   {baton:3}:fence                   the last fence or incarnation that was given
 //
-// Lua knows little of facts: what their keys tell, and the incarnation, the turn and the status that stand in their JSON.
+// The scripts read little of a fact: its key, and the incarnation, the turn and the status in its JSON.
 //
-// A later version may store what it likes, as long as `version` says so: then nothing of the run is touched. Replies are
-// lists of texts whose first says what they are, as clients differ in what they make of numbers. Where Lua makes a text
-// of a number it rounds it to 14 digits, so that `%.0f` does it. A script's first write is one that a full server refuses,
-// so that it does all or nothing; only `release` and `remove` work on a full server.
-// `base` is what all keys of a shard begin with.
+// A later version may store anything if `version` says so: the scripts then do not touch the run. Replies are lists of
+// strings, because clients convert numbers differently; the first string names the kind of reply. Lua's own conversion of a
+// number to a string rounds to 14 digits, so `%.0f` is used. The first write of a script is one that a full server refuses, so
+// that a script does all or nothing; only `release` and `remove` work on a full server.
+// `base` is the prefix of all keys of a shard.
 
 export const time = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `
 
-/** ARGV: base, id; what is after them is each script's own. */
+/** ARGV: base, id; the rest depends on the script. */
 export const reading = `${time}
 local base = ARGV[1]
 local id, run, journal, keys
@@ -50,12 +51,12 @@ local function holds(till) return till and now < number(till) end
 
 local function unknown(version)
   if version then return (tonumber(version) or error('CORRUPT')) > 2 and { 'newer' } or error('CORRUPT') end
-  -- All of a run goes at once: what is left of one says that Redis lost the rest.
+  -- A run is always removed as a whole. If only a part is there, Redis lost the rest.
   if redis.call('EXISTS', run, journal, keys) > 0 then error('CORRUPT') end
   return { 'none' }
 end
 
--- A run whose time is over is gone, though it may not be swept yet.
+-- A run whose time is over counts as gone, even if it is not removed yet.
 local function forgotten()
   local at = redis.call('ZSCORE', base .. 'idle', id)
   return at and tonumber(at) <= now
@@ -86,10 +87,10 @@ local function sound(length, incarnations)
 end
 `
 
-// A lease ends at a whole millisecond, never before its time.
+// The end of a lease, rounded up to a whole millisecond.
 export const leaseEnd = (ttl: string) => `text(time[1] * 1000 + math.ceil(time[2] / 1000) + ${ttl})`
 
-// `call` is `redis.pcall` if the server may take no writes.
+// `call` is `redis.pcall` if the server may refuse writes.
 export const forgetting = `
 local function forget(call)
   local known = call('HMGET', run, 'agent', 'listed', 'owner')
@@ -110,12 +111,12 @@ local function forget(call)
 end
 `
 
-/** What a script needs that places a run. From `at` on, ARGV has the retention and the time for what never ends, or ''. */
+/** Functions for scripts that place a run. From `at` on, ARGV has `retention` and `abandonedAfter`, or '' for never. */
 export const placing = (at = 3) => `${forgetting}
 local retention, abandoned = ARGV[${at}], ARGV[${at + 1}]
 local namespace, part = string.match(base, '^{(.*):(%d+)}:$')
 
--- A few at a time, so that no operation takes long. What cannot be read is looked at again later, and holds up no other.
+-- Removes a few runs at a time, so that no operation takes long. Runs of another version are tried again later.
 local function sweep()
   local here = id
   for _, past in ipairs(redis.call('ZRANGEBYSCORE', base .. 'idle', '-inf', now, 'LIMIT', 0, 16)) do
@@ -130,7 +131,7 @@ local function sweep()
   use(here)
 end
 
--- No other shard gives the same.
+-- Draws a number that no other shard draws.
 local function draw(shard, shards)
   local last = redis.call('GET', base .. 'fence') or '0'
   local least = math.max(time[1] * 1000000 + time[2], number(last) + 1)
@@ -143,7 +144,7 @@ local function of(incarnations, incarnation)
   return string.find(incarnations or '', ',' .. incarnation .. ',', 1, true)
 end
 
--- Whether a response may run on that was bought for a run which has ended.
+-- Whether the run has a response that may still run: it has no end, and no cancel was sent.
 local function loose()
   local known = {}
   for _, key in ipairs(redis.call('SMEMBERS', keys)) do known[key] = true end
@@ -155,8 +156,8 @@ end
 
 local open = { queued = true, in_progress = true }
 
--- Puts the run where its fields say. With 'tell', others hear of it if it is work. With 'inPlace' only what changes while it is
--- held: the rest is put right when it is taken and left.
+-- Updates the indexes according to the fields of the run. With 'tell', publishes a hint if the run is work. With 'inPlace',
+-- updates only the indexes that change while the run is held: the others are updated when it is taken and released.
 local function place(tell, inPlace)
   local known = redis.call('HMGET', run, 'agent', 'stage', 'due', 'until', 'parkedAt', 'createdAt', 'listed', 'handled',
     'last', 'incarnations', 'updatedAt')
@@ -176,7 +177,7 @@ local function place(tell, inPlace)
   if status ~= listed or not inPlace then
     redis.call('ZADD', base .. 'status:' .. status .. ':' .. agent, created, id)
   end
-  -- Also those that should have it: Redis may have lost one.
+  -- Also written if the run should be there already: Redis may have lost the index.
   if not inPlace then
     redis.call('SADD', base .. 'agents', agent)
     redis.call('ZADD', base .. 'runs', created, id)
@@ -206,7 +207,7 @@ local function tellRun(by)
   redis.call('PUBLISH', namespace .. ':hints', 'run\\n' .. id .. '\\n' .. by)
 end
 
--- The facts of the arguments from here on that the journal does not have.
+-- The facts in the arguments from 'first' on that the journal does not have.
 local function unheard(first)
   local fresh, given = {}, {}
   for i = first, #ARGV, 2 do
@@ -222,7 +223,7 @@ local function dropInput()
   redis.call('DEL', base .. 'input:' .. id)
 end
 
--- Where the run stands, as its journal says.
+-- The stage of the run according to its journal.
 local function standing(born)
   local facts, turns, last = { Accepted = {}, Retried = {}, Ended = {} }, { { 0, born } }, born
   for _, entry in ipairs(redis.call('LRANGE', journal, 0, -1)) do
@@ -233,7 +234,7 @@ local function standing(born)
       end
     end
   end
-  -- From which turn on each incarnation is in force.
+  -- 'turns' are the turns from which each incarnation is in force.
   for _, fact in ipairs(facts.Retried) do
     while #turns > 0 and turns[#turns][1] >= fact.turn do turns[#turns] = nil end
     last = text(fact.incarnation)
@@ -252,7 +253,7 @@ local function standing(born)
   return 'queued'
 end
 
--- Adds facts, and says whether the run ended with them.
+-- Adds facts. Returns the length of the journal, and whether the run ended with these facts.
 local function add(fresh, length, incarnations)
   local known, ends, isUnclear = incarnations, false, false
   local fields = redis.call('HMGET', run, 'stage', 'input', 'incarnation')

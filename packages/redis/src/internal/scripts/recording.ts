@@ -1,15 +1,15 @@
 import { facts, placing, reading, time } from "./parts.ts"
 
 /**
- * ARGV: base, id, fence, seen, ordinal and position or '', then what most commits leave out: whether it is guarded, retention,
- * time for what never ends, and for each fact its key and JSON.
+ * Commits a position and facts. ARGV: base, id, fence, seen, ordinal and position or '', and then, left out by most commits,
+ * '1' if it is guarded, retention, abandonedAfter, and for each fact its key and JSON.
  */
 export const commit = `${time}
 local known = redis.call('HMGET', KEYS[1], 'version', 'fence', 'until', 'ordinal', 'attempts', 'length', 'incarnations')
 local till, ordinal, length, seen = tonumber(known[3] or '0'), tonumber(known[4]), tonumber(known[6]), tonumber(ARGV[4])
 local attempts = known[5]
 
--- The attempts before this one are forgotten.
+-- Writes the position, and forgets the attempts before this one.
 local function come()
   redis.call('HSET', KEYS[1], 'ordinal', ARGV[5], 'position', ARGV[6], 'updatedAt', now)
   if attempts ~= '' and attempts ~= ARGV[3] then
@@ -18,7 +18,7 @@ local function come()
   end
 end
 
--- Most commits write a position, and nothing came meanwhile.
+-- The fast path: a position without facts, and no new facts in the journal.
 if #ARGV == 6 and known[1] == '2' and known[2] == ARGV[3] and till and now < till and ordinal and attempts and
   length and length <= seen then
   if ARGV[5] ~= '' and tonumber(ARGV[5]) > ordinal then come() end
@@ -43,7 +43,7 @@ end
 return { 'written', since(seen, length) }
 `
 
-/** ARGV: base, id, retention, time for what never ends, seen, incarnation of the fact, its key, its JSON. */
+/** Records a fact without a lease. ARGV: base, id, retention, abandonedAfter, seen, the fact's incarnation, key and JSON. */
 export const record = `${reading}${facts}${placing()}
 local known = redis.call('HMGET', run, 'version', 'until', 'length', 'incarnations')
 if known[1] ~= '2' then return unknown(known[1]) end
