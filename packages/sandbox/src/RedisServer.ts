@@ -1,5 +1,5 @@
 /**
- * A `redis-server` of one's own, or several, for tests and examples that need real ones.
+ * Starts real `redis-server` processes for tests and examples.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { createServer } from "node:net"
 
 /**
- * No server could be started: there is no `redis-server` or `valkey-server` on the PATH, or it ended at once.
+ * A server could not be started: there is no `redis-server` or `valkey-server` on the PATH, or it ended at once.
  *
  * @since 0.1.0
  * @category errors
@@ -39,16 +39,16 @@ export class RedisServerError extends Schema.TaggedError<RedisServerError>()("Re
  * @category models
  */
 export interface Options {
-  /** A cluster of this one node. */
+  /** Whether the server is a cluster with this one node. */
   readonly cluster?: boolean
-  /** Every write is on the disk before it is answered; otherwise nothing outlives the server. */
+  /** Whether every write is on the disk before it is answered. Otherwise all data is lost when the server ends. */
   readonly durable?: boolean
-  /** More of redis-server's settings: `["--maxmemory", "10mb"]`. */
+  /** More arguments of redis-server, such as `["--maxmemory", "10mb"]`. */
   readonly settings?: ReadonlyArray<string>
 }
 
 /**
- * How the nodes of a cluster are set up: how many there are, three by default, and what holds for each.
+ * How the nodes of a cluster are set up: their number, three by default, and the settings of each node.
  *
  * @since 0.1.0
  * @category models
@@ -63,8 +63,8 @@ export interface ClusterOptions extends Omit<Options, "cluster"> {
  * **Details**
  *
  * It listens on a free port of 127.0.0.1, keeps its files in a temporary folder of its own, and ends with the scope that
- * started it. `send` opens a connection for one command. `kill` is SIGKILL, after which `restart` starts it again at the
- * same port and in the same folder; `pause` and `resume` are SIGSTOP and SIGCONT.
+ * started it. `send` opens a connection for one command. `kill` sends SIGKILL; `restart` then starts the server again with
+ * the same port and folder. `pause` and `resume` send SIGSTOP and SIGCONT.
  *
  * @since 0.1.0
  * @category services
@@ -82,10 +82,14 @@ export class RedisServer extends Context.Service<
 >()("@effect-baton/sandbox/RedisServer") {}
 
 /**
- * The program that would be started, where there is one.
+ * The path of the program that is started: the first `redis-server` or `valkey-server` on the PATH.
+ *
+ * **Details**
+ *
+ * Fails with `RedisServerError` if there is none.
  *
  * @since 0.1.0
- * @category getters
+ * @category accessors
  */
 export const program: Effect.Effect<string, RedisServerError> = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
@@ -98,7 +102,8 @@ export const program: Effect.Effect<string, RedisServerError> = Effect.gen(funct
     }
   }
   return yield* new RedisServerError({
-    message: "There is no Redis here: put redis-server or valkey-server on the PATH (apt-get install redis-server)."
+    message:
+      "No Redis was found: put redis-server or valkey-server on the PATH (for example: apt-get install redis-server)."
   })
 }).pipe(Effect.provide(NodeServices.layer))
 
@@ -121,9 +126,9 @@ const sendTo =
     )
 
 /**
- * Starts a server that ends with the scope.
+ * Starts a server that ends with the scope. Fails with `RedisServerError`.
  *
- * **Example** (A server that is a cluster)
+ * **Example** (A cluster with one node)
  *
  * ```ts
  * import { RedisServer } from "@effect-baton/sandbox"
@@ -145,13 +150,13 @@ export const start = (options: Options = {}): Effect.Effect<RedisServer["Service
   )
 
 /**
- * Starts the nodes of a cluster, which share the slots evenly and know each other, and end with the scope.
+ * Starts the nodes of a cluster, which share the slots evenly and end with the scope. Fails with `RedisServerError`.
  *
  * **Details**
  *
  * The first node has the first slots. Needs Redis 7 or Valkey.
  *
- * **Example** (What the nodes are called)
+ * **Example** (The ids of the nodes)
  *
  * ```ts
  * import { RedisServer } from "@effect-baton/sandbox"
@@ -177,7 +182,7 @@ export const startCluster = ({ nodes = 3, ...options }: ClusterOptions = {}): Ef
   )
 
 /**
- * A server that copies another one's data, until `promote` makes it one of its own.
+ * A server that copies the data of another server until `promote` makes it a primary.
  *
  * @since 0.1.0
  * @category models
@@ -187,11 +192,11 @@ export type Replica = RedisServer["Service"] & {
 }
 
 /**
- * Starts a replica of a server, and waits until it has the data and the link is up. It ends with the scope.
+ * Starts a replica of a server, and waits until it has the data and the link is up. The replica ends with the scope.
  *
- * **Details**
+ * **Gotchas**
  *
- * After a `restart` it is a replica no more.
+ * After a `restart` it is no longer a replica.
  *
  * **Example** (A failover)
  *
@@ -218,7 +223,7 @@ export const startReplica = (
   Effect.gen(function* () {
     const server = yield* start(options)
     const { hostname, port } = new URL(primary.url)
-    // By default it waits five seconds for other replicas, so that one snapshot serves all.
+    // By default the primary waits five seconds for other replicas, to send all of them one snapshot.
     yield* primary.send("CONFIG", "SET", "repl-diskless-sync-delay", "0")
     yield* server.send("REPLICAOF", hostname, port)
     yield* awaited(server, ["INFO", "replication"], "master_link_status:up")
@@ -226,7 +231,7 @@ export const startReplica = (
   }).pipe(refused)
 
 /**
- * `start` as a layer.
+ * A layer of a server that is started when the layer is built. Fails with `RedisServerError`.
  *
  * @since 0.1.0
  * @category layers
@@ -234,7 +239,7 @@ export const startReplica = (
 export const layer = (options?: Options): Layer.Layer<RedisServer, RedisServerError> =>
   Layer.effect(RedisServer, start(options))
 
-/** A server, and where it talks to other nodes if it is one of a cluster. */
+/** A server, its port, and its cluster bus port for other nodes. */
 interface Launched {
   readonly server: RedisServer["Service"]
   readonly port: number
@@ -248,7 +253,7 @@ const refused = Effect.mapError((error: Redis.RedisError | RedisServerError) =>
   error instanceof RedisServerError ? error : new RedisServerError({ message: String(error.cause) })
 )
 
-/** Asks until the answer says so: by the real clock, as the server has no other. */
+/** Repeats a command until its answer contains a text. It uses the real clock, as the server does. */
 const awaited = (server: RedisServer["Service"], [name, ...args]: readonly [string, ...Array<string>], sign: string) =>
   server
     .send<string>(name, ...args)
@@ -259,12 +264,12 @@ const awaited = (server: RedisServer["Service"], [name, ...args]: readonly [stri
 
 const slots = 16_384
 
-/** Makes one cluster of nodes that know nothing yet. */
+/** Joins fresh nodes into one cluster. */
 const join = (nodes: ReadonlyArray<Launched>) =>
   Effect.gen(function* () {
     const from = (node: number) => Math.ceil((slots / nodes.length) * node)
     for (const [i, { bus, port, server }] of nodes.entries()) {
-      // Different from the first, or they would have to agree on that before they serve.
+      // With the same epoch, the nodes would have to agree on new ones before they serve.
       yield* server.send("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1))
       yield* server.send("CLUSTER", "ADDSLOTSRANGE", String(from(i)), String(from(i + 1) - 1))
       for (const known of nodes.slice(0, Math.min(i, 1))) {
@@ -311,14 +316,18 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
         said.push(line)
         return line.includes("Ready to accept connections") ? Deferred.succeed(ready, undefined) : Effect.void
       }),
-      Effect.ensuring(Effect.suspend(() => Deferred.fail(ready, ended(`redis-server ended:\n${said.join("\n")}`)))),
+      Effect.ensuring(
+        Effect.suspend(() =>
+          Deferred.fail(ready, ended(`redis-server ended before it was ready. Its output:\n${said.join("\n")}`))
+        )
+      ),
       Effect.forkIn(scope)
     )
     yield* Deferred.await(ready)
     return child
   }, Scope.provide(scope))
 
-  // Somebody else may have taken a port before the server has it. By default the bus is 10,000 above, where there may be none.
+  // Another process may take a port before the server does. The default bus port (port + 10,000) may not exist, so it is set.
   const [port, bus, first] = yield* Effect.all([freePort, freePort]).pipe(
     Effect.flatMap(([free, other]) => Effect.map(spawn(free, other), (child) => [free, other, child] as const)),
     Effect.retry({ times: 5 })
@@ -327,7 +336,7 @@ const make = Effect.fnUntraced(function* (options: Options, scope: Scope.Scope) 
   const signal = (name: "SIGKILL" | "SIGSTOP" | "SIGCONT") =>
     Effect.flatMap(Ref.get(current), (child) => Effect.sync(() => process.kill(Number(child.pid), name)))
   const kill = Effect.flatMap(Ref.get(current), (child) => Effect.ignoreCause(child.kill({ killSignal: "SIGKILL" })))
-  // One that is paused would not hear that it must end.
+  // A paused server would not react to any signal but SIGKILL.
   yield* Scope.addFinalizer(scope, kill)
 
   const url = `redis://127.0.0.1:${port}`

@@ -1,7 +1,7 @@
 /**
- * What a sandbox model answers: the items of one response, as deltas, and how
- * the response ends. The sandbox server turns it into the Responses API's
- * events.
+ * The answer of a sandbox model: the items of one response, as deltas, and how
+ * the response ends. The sandbox server turns it into events of the Responses
+ * API.
  *
  * @since 0.1.0
  */
@@ -12,8 +12,8 @@ import type * as Effect from "effect/Effect"
  * one, and a generated text of any length can be one without being kept in
  * memory.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface Deltas {
   /** How many pieces there are. */
@@ -26,8 +26,8 @@ export interface Deltas {
  * One output item of a response: a message, a message that refuses, a call of
  * a function tool, or a summary of reasoning.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type ScriptItem =
   | { readonly type: "message"; readonly deltas: Deltas }
@@ -38,8 +38,8 @@ export type ScriptItem =
 /**
  * How a response ends.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type ScriptEnd =
   | { readonly status: "completed" }
@@ -48,11 +48,11 @@ export type ScriptEnd =
   | { readonly status: "cancelled" }
 
 /**
- * The whole answer of a sandbox model to one request. Without `end` it
- * completes.
+ * The whole answer of a sandbox model to one request. Without `end` the
+ * response completes.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface ResponseScript {
   readonly items: ReadonlyArray<ScriptItem>
@@ -62,8 +62,8 @@ export interface ResponseScript {
 /**
  * One input item as a sandbox model sees it.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type ModelInput =
   | { readonly type: "message"; readonly role: string; readonly text: string }
@@ -74,8 +74,8 @@ export type ModelInput =
  * request, `history` what came with the responses before it (through
  * `previous_response_id` or `conversation`), oldest first.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface ModelRequest {
   readonly model: string
@@ -90,40 +90,42 @@ export interface ModelRequest {
  * A model that the sandbox server can run. It works without a network, and
  * the same request should give the same script.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type SandboxModel = (request: ModelRequest) => Effect.Effect<ResponseScript>
 
 /**
- * Cuts a text into deltas of a word or a few characters, the way models
- * stream. Never cuts a character that takes two UTF-16 units, and the pieces
- * joined are the text.
+ * Cuts a text into deltas of a word or a few characters, as models stream it.
+ * It never cuts a character that takes two UTF-16 units. The joined deltas are
+ * the text.
  *
- * @example
+ * **Example** (Splitting a sentence)
+ *
  * ```ts
  * import { splitDeltas } from "@effect-baton/sandbox/ResponseScript"
  *
  * splitDeltas("The north grew.") // => ["The", " north", " grew."]
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const splitDeltas = (text: string): ReadonlyArray<string> => text.match(/\s?\S{1,5}|\s/gu) ?? []
 
 /**
  * A script of one message that completes.
  *
- * @example
+ * **Example** (A script of one message)
+ *
  * ```ts
  * import { message } from "@effect-baton/sandbox/ResponseScript"
  *
  * message("Two and two are four.").items.length // => 1
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const message = (text: string): ResponseScript => ({
   items: [{ type: "message", deltas: splitDeltas(text) }]
@@ -164,18 +166,20 @@ const loremWords = [
 ]
 
 /**
- * A script of one message of exactly `count` deltas, generated as it is read:
- * 200,000 deltas take no memory. For measurements and for long runs.
+ * A script of one message of exactly `count` deltas, for measurements and long
+ * runs. Each delta is generated when it is read, so that the size of the
+ * script does not depend on `count`.
  *
- * @example
+ * **Example** (A script of 200,000 deltas)
+ *
  * ```ts
  * import { lorem } from "@effect-baton/sandbox/ResponseScript"
  *
  * lorem(200_000).items[0]?.deltas.length // => 200000
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const lorem = (count: number): ResponseScript => ({
   items: [

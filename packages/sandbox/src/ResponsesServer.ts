@@ -1,8 +1,8 @@
 /**
- * A sandbox on loopback that speaks the Responses API as the official SDK
- * knows it: create, background, stream, retrieve, `starting_after`, cancel,
- * delete, input items and errors, over a real socket, with a small rule-based
- * analyst for a model.
+ * A sandbox server of the Responses API on 127.0.0.1, for the official SDK:
+ * create, background, stream, retrieve, `starting_after`, cancel, delete,
+ * input items and errors, over a real socket. Its model is a small analyst
+ * that works by rules.
  *
  * @since 0.1.0
  */
@@ -27,11 +27,11 @@ import { readDirectory, type Transcript, type TranscriptError } from "./Transcri
 /**
  * How a sandbox server is set up.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface ResponsesServerOptions {
-  /** The port on 127.0.0.1. Default 0: any free one. */
+  /** The port on 127.0.0.1. Default 0: any free port. */
   readonly port?: number | undefined
   /** Time between two deltas. Default 0: as fast as they are read. */
   readonly pace?: Duration.Input | undefined
@@ -39,19 +39,19 @@ export interface ResponsesServerOptions {
   readonly queueTime?: Duration.Input | undefined
   /** How long after its creation a response can be streamed again. Default 5 minutes. */
   readonly replayWindow?: Duration.Input | undefined
-  /** With a key, any other is refused with 401. Without one, all are accepted. */
+  /** The only key that is accepted: others are refused with 401. Without it, every key is accepted. */
   readonly apiKey?: Redacted.Redacted | undefined
-  /** Recordings for `transcript:<name>`: a directory, or the recordings. */
+  /** Recordings for the models `transcript:<name>`: a directory, or the recordings themselves. */
   readonly transcripts?: string | ReadonlyArray<Transcript> | undefined
-  /** The model behind every name that the sandbox does not keep for itself. Default: the analyst. */
+  /** The model for every name without a special meaning. Default: the analyst. */
   readonly model?: SandboxModel | undefined
   /**
-   * Where the ends of background responses are told, as OpenAI's webhooks do:
-   * signed with a secret (`whsec_…`), so that the SDK's `webhooks.unwrap`
-   * verifies them.
+   * Where to report the ends of background responses, like OpenAI's webhooks.
+   * Messages are signed with the secret (`whsec_…`), so that the SDK's
+   * `webhooks.unwrap` verifies them.
    */
   readonly webhook?: { readonly url: string; readonly secret: Redacted.Redacted } | undefined
-  /** Troubles of the whole server, from its start. */
+  /** Troubles of the whole server, active from its start. */
   readonly troubles?: ReadonlyArray<Trouble> | undefined
   /**
    * Whether a response that is still in progress shows the text so far when
@@ -61,10 +61,10 @@ export interface ResponsesServerOptions {
 }
 
 /**
- * The server could not listen.
+ * The server could not listen on its port.
  *
- * @category errors
  * @since 0.1.0
+ * @category errors
  */
 export class ResponsesServerError extends Schema.TaggedError<ResponsesServerError>()("ResponsesServerError", {
   message: Schema.String
@@ -75,29 +75,33 @@ export class ResponsesServerError extends Schema.TaggedError<ResponsesServerErro
  *
  * **When to use**
  *
- * Wherever code that talks to the Responses API must run without a network or
- * an account, and where it must meet troubles on purpose.
+ * Use it to run code that calls the Responses API without a network or an
+ * account, and to test how that code handles failures.
  *
  * **Details**
  *
- * Names of models: `lorem:N` streams N deltas; `echo` answers the last
- * message's text; `transcript:<name>` replays a recording, under the id that
- * it was recorded with (creating it again replaces the first);
- * names that begin with `unknown` do not exist; every other name is the
- * analyst (`SalesAnalyst`), or the model given in the options. For all but
- * `lorem`, `echo` and transcripts, a line `call: name {json}` in the prompt
- * calls the offered function tool of that name, and `then call: name {json}`
- * calls it in a later turn.
+ * | name of the model | answer |
+ * | --- | --- |
+ * | `lorem:N` | N deltas |
+ * | `echo` | the text of the last message |
+ * | `transcript:<name>` | a recording, with the response id that was recorded; creating it again replaces the response |
+ * | names that begin with `unknown` | refused: there is no such model |
+ * | any other name | the analyst (`SalesAnalyst`), or the model in the options |
+ *
+ * For all but `lorem`, `echo` and transcripts, a line `call: name {json}` in
+ * the prompt calls the function tool of that name, if the request offers it.
+ * `then call: name {json}` calls it in a later turn.
  *
  * Routes are served under `/v1`, and for Azure under `/openai/v1`, `/openai`
  * and `/openai/deployments/{deployment}`; `GET /sandbox/ledger` gives the
  * ledger as JSON, `DELETE /sandbox/ledger` clears it, and
  * `PUT /sandbox/troubles` sets the server's troubles (a JSON array).
  *
- * Time is the Effect Clock: under a `TestClock`, paces, queues and the replay
- * window pass when the test says so.
+ * Time is the Effect `Clock`: under a `TestClock`, paces, queue times and the
+ * replay window pass when the test adjusts the clock.
  *
- * @example
+ * **Example** (Calling the server with the official SDK)
+ *
  * ```ts
  * import { Effect } from "effect"
  * import OpenAI from "openai"
@@ -113,8 +117,8 @@ export class ResponsesServerError extends Schema.TaggedError<ResponsesServerErro
  * await Effect.runPromise(program) // => Hello
  * ```
  *
- * @category services
  * @since 0.1.0
+ * @category services
  */
 export class ResponsesServer extends Context.Service<
   ResponsesServer,
@@ -124,9 +128,9 @@ export class ResponsesServer extends Context.Service<
     /** `http://127.0.0.1:PORT`: Azure's `endpoint`. */
     readonly origin: string
     readonly port: number
-    /** What the server saw so far. */
+    /** The requests and responses so far. */
     readonly ledger: Effect.Effect<SandboxLedger>
-    /** Forgets what the server saw; responses stay. */
+    /** Clears the ledger. Responses stay. */
     readonly clearLedger: Effect.Effect<void>
     /** Replaces the server's troubles, with fresh counts. */
     readonly setTroubles: (troubles: ReadonlyArray<Trouble>) => Effect.Effect<void>
@@ -137,9 +141,9 @@ export class ResponsesServer extends Context.Service<
   }
 >()("@effect-baton/sandbox/ResponsesServer") {
   /**
-   * Starts a server for as long as the layer lives. Self-contained on Node.
-   * Fails with `ResponsesServerError` when the port is taken, and with
-   * `TranscriptError` when a directory of recordings cannot be read.
+   * Starts a server for as long as the layer lives. It runs on Node and needs
+   * no other service. Fails with `ResponsesServerError` if the port is taken,
+   * and with `TranscriptError` if a directory of recordings cannot be read.
    *
    * @since 0.1.0
    */
@@ -172,7 +176,7 @@ const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
   }).pipe(Effect.mapError((error) => new ResponsesServerError({ message: String(error.cause) })))
   const app = yield* HttpRouter.toHttpEffect(routes(responses, options.apiKey))
   yield* server.serve(app as Effect.Effect<HttpServerResponse.HttpServerResponse, never, never>)
-  // Streams that stall on purpose would hold the server open for ever.
+  // Streams that stall on purpose would keep the server from closing.
   yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
 
   const address = node.address()
@@ -198,20 +202,21 @@ const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
 })
 
 /**
- * Starts a server for as long as the layer lives: `ResponsesServer.layer` of
- * the class, under the module's name. Fails with `ResponsesServerError` when
- * the port is taken, and with `TranscriptError` when a directory of recordings
+ * Starts a server for as long as the layer lives. It is the same as
+ * `ResponsesServer.layer` of the class. Fails with `ResponsesServerError` if
+ * the port is taken, and with `TranscriptError` if a directory of recordings
  * cannot be read.
  *
- * @example
+ * **Example** (A slow server that ends its first stream early)
+ *
  * ```ts
  * import * as ResponsesServer from "@effect-baton/sandbox/ResponsesServer"
  *
  * const paced = ResponsesServer.layer({ pace: "10 millis", troubles: [{ _tag: "EndEarly", after: 20, times: 1 }] })
  * ```
  *
- * @category layers
  * @since 0.1.0
+ * @category layers
  */
 export const layer: (
   options?: ResponsesServerOptions

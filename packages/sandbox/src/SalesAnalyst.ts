@@ -1,7 +1,7 @@
 /**
- * The sandbox's own model: a small analyst that works by rules. Given a table
+ * The sandbox's own model: a small analyst that works by rules. From a table
  * of figures in the prompt it computes totals, shares, growth, rankings and
- * anomalies, and writes a Markdown report; it needs no network and gives the
+ * anomalies, and writes a Markdown report. It needs no network and gives the
  * same report for the same table.
  *
  * @since 0.1.0
@@ -32,8 +32,8 @@ const mentions = (text: string, value: string): boolean =>
   new RegExp(`(?<![\\p{L}\\p{N}])${escaped(value)}(?![\\p{L}\\p{N}])`, "iu").test(text)
 
 const narrowed = (table: Table, question: string, demanding: boolean): readonly [Table, ReadonlyArray<string>] => {
-  // A prompt that brings a table may well name its regions in passing; only
-  // a demand for some of them leaves the others out.
+  // A prompt with a table may mention its regions in passing. The report leaves
+  // regions out only if the prompt asks for some of them.
   if (demanding && !/\b(only|just|focus|limit|nothing but)\b/i.test(question)) return [table, []]
   for (const group of table.groups) {
     const named = group.values.filter((value) => mentions(question, value))
@@ -58,12 +58,13 @@ const latestTable = Effect.fnUntraced(function* (candidates: ReadonlyArray<strin
  *
  * **Details**
  *
- * The table is the newest one in the request's input, or else in what came
- * before it (`previous_response_id`), so "Now only the north region" works as
- * a follow-up. Results of function tools come first in the answer. Without a
- * table it says politely what it can do.
+ * The analyst uses the newest table in the request's input, or else in the
+ * responses before it (`previous_response_id`), so "Now only the north region"
+ * works as a follow-up. The answer begins with the results of function tools.
+ * Without a table the answer says what the analyst can do.
  *
- * @example
+ * **Example** (A server with the analyst)
+ *
  * ```ts
  * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
  * import * as SalesAnalyst from "@effect-baton/sandbox/SalesAnalyst"
@@ -71,8 +72,8 @@ const latestTable = Effect.fnUntraced(function* (candidates: ReadonlyArray<strin
  * const server = ResponsesServer.layer({ model: SalesAnalyst.model, pace: "10 millis" })
  * ```
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export const model = Effect.fnUntraced(function* (request: ModelRequest): Effect.fn.Return<ResponseScript> {
   const preface = answered(

@@ -1,6 +1,6 @@
 /**
- * What the sandbox server saw and did, for tests and demonstrations that ask
- * "was it created once?".
+ * A record of all requests and responses of the sandbox server, for tests and
+ * demonstrations that ask "was it created once?".
  *
  * @since 0.1.0
  */
@@ -10,11 +10,11 @@ const Metadata = Schema.Record(Schema.String, Schema.String)
 
 /**
  * One request that reached the server. `at` is in milliseconds since the
- * epoch; `status` is absent while it is being answered, and where the
+ * epoch. `status` is absent while the request is being answered, and if the
  * connection was broken before the headers.
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const LedgerRequest = Schema.Struct({
   requestId: Schema.String,
@@ -31,17 +31,17 @@ export const LedgerRequest = Schema.Struct({
 /**
  * The type of the schema `LedgerRequest`.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type LedgerRequest = typeof LedgerRequest.Type
 
 /**
- * One response that was created. `eventsProduced` counts the events made so
- * far, whether or not anybody read them; `outputText` is the text in them.
+ * One response that was created. `eventsProduced` counts the events so far,
+ * whether or not anybody read them. `outputText` is the text in them.
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const LedgerResponse = Schema.Struct({
   id: Schema.String,
@@ -62,17 +62,18 @@ export const LedgerResponse = Schema.Struct({
 /**
  * The type of the schema `LedgerResponse`.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type LedgerResponse = typeof LedgerResponse.Type
 
 /**
- * Everything the server saw since it started or since its ledger was cleared:
- * requests and responses in order, and how often each trouble struck. Served
+ * The requests and responses since the server started or its ledger was
+ * cleared, in order, and how often each trouble struck. The server returns it
  * as JSON at `GET /sandbox/ledger`, so that another process can read it.
  *
- * @example
+ * **Example** (Decoding a ledger)
+ *
  * ```ts
  * import { Schema } from "effect"
  * import { SandboxLedger } from "@effect-baton/sandbox/SandboxLedger"
@@ -81,8 +82,8 @@ export type LedgerResponse = typeof LedgerResponse.Type
  * read({ requests: [], responses: [], troubles: {} }).responses.length // => 0
  * ```
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const SandboxLedger = Schema.Struct({
   requests: Schema.Array(LedgerRequest),
@@ -93,7 +94,7 @@ export const SandboxLedger = Schema.Struct({
 /**
  * The type of the schema `SandboxLedger`.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type SandboxLedger = typeof SandboxLedger.Type

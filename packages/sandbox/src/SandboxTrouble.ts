@@ -1,8 +1,8 @@
 /**
- * What can go wrong at the sandbox server, as plain values: switched on for
- * the whole server, for one request (the header `x-sandbox-trouble`), or for
- * one response and all later requests about it (the metadata key
- * `sandbox_trouble` of its create request).
+ * Troubles that the sandbox server can make on purpose, as plain values. They
+ * can be switched on for the whole server, for one request (the header
+ * `x-sandbox-trouble`), or for one response and all later requests about it
+ * (the metadata key `sandbox_trouble` of its create request).
  *
  * @since 0.1.0
  */
@@ -10,49 +10,49 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /**
- * What a request asks of the server. Troubles can be limited to one of these
- * with `on`: `"create"` is every `POST /responses`, `"resume"` a streamed
- * `GET /responses/{id}`, `"retrieve"` one that is not streamed.
+ * The operations of the server. `on` limits a trouble to one of them.
+ * `"create"` is every `POST /responses`, `"resume"` a `GET /responses/{id}`
+ * that is streamed, `"retrieve"` one that is not.
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const Operation = Schema.Literals(["create", "resume", "retrieve", "cancel", "delete", "input_items", "models"])
 
 /**
  * One of the operations of the API.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type Operation = typeof Operation.Type
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 const limits = {
-  /** Strike this many times, then never again. Without it: every time. */
+  /** How many times the trouble strikes. Default: every time. */
   times: Schema.optionalKey(Count),
-  /** Strike at this operation only. Without it: wherever the trouble applies. */
+  /** The only operation that the trouble strikes. Default: every operation that it applies to. */
   on: Schema.optionalKey(Operation)
 }
 
 /**
- * Everything that can go wrong. Counts are in events of one connection unless
- * said otherwise, times in milliseconds.
+ * The troubles. Counts are in events of one connection unless stated
+ * otherwise, times are in milliseconds.
  *
- * Answers other than the one asked for:
+ * Other answers than the requested one:
  *
- * - `HttpError`: answers with `status` and an error body, before anything is
- *   done. `retryAfter` (seconds) becomes the `Retry-After` header.
- * - `DropBeforeHeaders`: does what was asked (a create creates), then breaks
- *   the connection before the first header.
+ * - `HttpError`: answers with `status` and an error body, and does nothing
+ *   else. `retryAfter` (seconds) becomes the `Retry-After` header.
+ * - `DropBeforeHeaders`: carries out the request (a create creates), then
+ *   breaks the connection before the first header.
  *
- * One connection's body:
+ * The body of one connection:
  *
  * - `EndEarly`: the body ends cleanly, without a terminal event, `after` events.
  * - `HalfEvent`: the body ends cleanly in the middle of the event after `after`.
  * - `Reset`: the socket is reset in the middle of the event after `after`.
- * - `Stall`: after `after` events nothing comes any more; the socket stays open.
+ * - `Stall`: after `after` events nothing more comes; the socket stays open.
  * - `SplitBytes`: the body comes in pieces of `every` bytes (default 1), so
  *   that characters of several bytes come in pieces.
  * - `Crlf`: lines end in CR LF.
@@ -61,39 +61,40 @@ const limits = {
  * - `OutOfOrderReplay`: a resume delivers the events that it replays with
  *   neighbours swapped.
  *
- * A response's whole life (taken when it is created):
+ * The whole life of a response (fixed when it is created):
  *
  * - `Keepalives`: `keepalive` events that take a sequence number and are never
  *   replayed: `before` of them before `response.created`, and one after every
  *   `every` events.
- * - `UnknownEvents`: an event of a type that no SDK knows after every `every`
- *   events.
+ * - `UnknownEvents`: an event of an unknown type after every `every` events.
  * - `ErrorEvent`: after `after` events an `error` event, `nested` as in
  *   recordings or `flat` as in the SDK's types, and then `response.failed`
  *   unless `thenFailed` is false.
  * - `End`: the response ends after `after` events (default: at its end) as
  *   `status`; `cancelled` has no event of its own unless `event` is true.
- * - `QueueTime`: it stays queued for `millis`.
- * - `StuckQueued`: it stays queued until it is cancelled.
- * - `Pace`: its deltas come `millis` apart.
- * - `LongRun`: whatever model was asked for, unless a recording, it is one text
- *   of `deltas` deltas, generated as it is read.
+ * - `QueueTime`: the response stays queued for `millis`.
+ * - `StuckQueued`: the response stays queued until it is cancelled.
+ * - `Pace`: the deltas come `millis` apart.
+ * - `LongRun`: the response is one text of `deltas` deltas, generated as it is
+ *   read, for every model but a recording.
  *
  * Operations on a response:
  *
- * - `RefuseReplay`: it can be streamed only for `afterMillis` (default 0) after
- *   its creation.
+ * - `RefuseReplay`: the response can be streamed again only for `afterMillis`
+ *   (default 0) after its creation.
  * - `IgnoreCancel`: a cancel is answered as if it were accepted, and the
- *   response goes on to its end.
+ *   response continues to its end.
  * - `CancelEvent`: a cancelled stream ends with a `response.cancelled` event
  *   instead of no event.
  * - `RefuseCancelFinished`: cancelling a finished response is answered with
  *   400 instead of the final body.
- * - `Expired`: it is answered with 404 from `afterMillis` (default 0) after
- *   its creation on.
- * - `PollAfter`: retrieving it carries the header `openai-poll-after-ms`.
+ * - `Expired`: requests for the response get 404 once `afterMillis` (default 0)
+ *   have passed since its creation.
+ * - `PollAfter`: the answer to a retrieve has the header
+ *   `openai-poll-after-ms`.
  *
- * @example
+ * **Example** (Two troubles)
+ *
  * ```ts
  * import type { Trouble } from "@effect-baton/sandbox/SandboxTrouble"
  *
@@ -103,8 +104,8 @@ const limits = {
  * ]
  * ```
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const Trouble = Schema.TaggedUnion({
   HttpError: {
@@ -157,26 +158,26 @@ export const Trouble = Schema.TaggedUnion({
 })
 
 /**
- * One thing that can go wrong.
+ * One trouble.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type Trouble = typeof Trouble.Type
 
 /**
  * One kind of trouble, by its tag.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type TroubleOf<Tag extends Trouble["_tag"]> = Extract<Trouble, { readonly _tag: Tag }>
 
 /**
- * A text that names no trouble, or one with wrong fields.
+ * A text names no trouble, or one with wrong fields.
  *
- * @category errors
  * @since 0.1.0
+ * @category errors
  */
 export class TroubleInvalid extends Schema.TaggedError<TroubleInvalid>()("TroubleInvalid", {
   text: Schema.String,
@@ -208,12 +209,13 @@ const fromWords = (text: string): ReadonlyArray<unknown> =>
     })
 
 /**
- * Reads troubles from a text, as in the header, the metadata key and the
- * command line: JSON (a trouble or an array of them), or
- * `Tag field=value field=value`, several separated by `;`. Fails with
+ * Parses troubles from a text, as in the header, the metadata key and the
+ * command line. The text is JSON (a trouble or an array of them), or
+ * `Tag field=value field=value`, with `;` between several. Fails with
  * `TroubleInvalid`.
  *
- * @example
+ * **Example** (Reading troubles from a text)
+ *
  * ```ts
  * import { Effect } from "effect"
  * import { parse } from "@effect-baton/sandbox/SandboxTrouble"
@@ -221,8 +223,8 @@ const fromWords = (text: string): ReadonlyArray<unknown> =>
  * Effect.runSync(parse("Reset after=3; StuckQueued")) // => [ { _tag: "Reset", after: 3 }, { _tag: "StuckQueued" } ]
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const parse = Effect.fnUntraced(
   function* (text: string) {
@@ -231,28 +233,31 @@ export const parse = Effect.fnUntraced(
   },
   (effect, text) =>
     Effect.mapError(effect, (error) => {
-      // Schema lists every member of the union where the tag fits none.
+      // If no tag fits, Schema's message lists every member of the union.
       const known = Object.keys(Trouble.cases).some((tag) => text.includes(tag))
       return new TroubleInvalid({
         text,
-        message: known ? error.message : `No trouble in "${text}": there are ${Object.keys(Trouble.cases).join(", ")}`
+        message: known
+          ? error.message
+          : `"${text}" names no trouble. The troubles are ${Object.keys(Trouble.cases).join(", ")}.`
       })
     })
 )
 
 /**
- * 429 `rate_limit_exceeded`, by default once, with a `Retry-After` of
- * `retryAfter` seconds.
+ * An `HttpError` 429 `rate_limit_exceeded` with a `Retry-After` of `retryAfter`
+ * seconds (default 1). By default it strikes once.
  *
- * @example
+ * **Example** (A rate limit with a wait)
+ *
  * ```ts
  * import { rateLimited } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * rateLimited({ retryAfter: 90 }).times // => 1
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const rateLimited = (options?: {
   readonly retryAfter?: number
@@ -270,9 +275,10 @@ export const rateLimited = (options?: {
 })
 
 /**
- * 429 `insufficient_quota`: retrying never helps.
+ * An `HttpError` 429 `insufficient_quota`, for which a retry never helps.
  *
- * @example
+ * **Example** (A server without quota)
+ *
  * ```ts
  * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
  * import { insufficientQuota } from "@effect-baton/sandbox/SandboxTrouble"
@@ -280,8 +286,8 @@ export const rateLimited = (options?: {
  * const server = ResponsesServer.layer({ troubles: [insufficientQuota] })
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const insufficientQuota: Trouble = {
   _tag: "HttpError",
@@ -292,17 +298,19 @@ export const insufficientQuota: Trouble = {
 }
 
 /**
- * A burst of `times` answers of 5xx (503 `server_is_overloaded` by default).
+ * An `HttpError` 5xx (503 `server_is_overloaded` by default) that strikes
+ * `times` times.
  *
- * @example
+ * **Example** (Three failed polls)
+ *
  * ```ts
  * import { serverErrors } from "@effect-baton/sandbox/SandboxTrouble"
  *
  * serverErrors(3, { on: "retrieve" }).times // => 3
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const serverErrors = (
   times: number,
@@ -318,9 +326,10 @@ export const serverErrors = (
 })
 
 /**
- * 401 `invalid_api_key`.
+ * An `HttpError` 401 `invalid_api_key`.
  *
- * @example
+ * **Example** (A server that refuses every key)
+ *
  * ```ts
  * import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
  * import { unauthorized } from "@effect-baton/sandbox/SandboxTrouble"
@@ -328,8 +337,8 @@ export const serverErrors = (
  * const server = ResponsesServer.layer({ troubles: [unauthorized] })
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const unauthorized: Trouble = {
   _tag: "HttpError",

@@ -1,6 +1,6 @@
 /**
- * Recordings of the Responses API: what was asked and what was answered, for
- * the sandbox server to replay and for tests to compare with.
+ * Recordings of the Responses API: requests and their answers, for the sandbox
+ * server to replay and for tests to compare with.
  *
  * @since 0.1.0
  */
@@ -13,10 +13,10 @@ const JsonRecord = Schema.Record(Schema.String, Schema.Unknown)
 
 /**
  * One request and its answer. A streamed answer has `events` (the `data:`
- * payloads in order), any other has `json`.
+ * payloads in order), any other answer has `json`.
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const Exchange = Schema.Struct({
   request: Schema.Struct({
@@ -36,16 +36,16 @@ export const Exchange = Schema.Struct({
 /**
  * The type of the schema `Exchange`.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type Exchange = typeof Exchange.Type
 
 /**
  * A named recording of one or more exchanges.
  *
- * @category models
  * @since 0.1.0
+ * @category schemas
  */
 export const Transcript = Schema.Struct({
   name: Schema.String,
@@ -55,16 +55,16 @@ export const Transcript = Schema.Struct({
 /**
  * The type of the schema `Transcript`.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type Transcript = typeof Transcript.Type
 
 /**
- * A recording that cannot be read or is not one.
+ * A file cannot be read, or is not a recording.
  *
- * @category errors
  * @since 0.1.0
+ * @category errors
  */
 export class TranscriptError extends Schema.TaggedError<TranscriptError>()("TranscriptError", {
   path: Schema.String,
@@ -76,7 +76,8 @@ const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Transcript))
 /**
  * Reads one recording. Fails with `TranscriptError`.
  *
- * @example
+ * **Example** (Reading one recording)
+ *
  * ```ts
  * import { NodeServices } from "@effect/platform-node"
  * import { Effect } from "effect"
@@ -87,8 +88,8 @@ const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Transcript))
  * )
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const read = Effect.fnUntraced(
   function* (path: string) {
@@ -100,9 +101,10 @@ export const read = Effect.fnUntraced(
 
 /**
  * Reads every `.json` file of a directory, in the order of their names. Fails
- * with `TranscriptError` at the first that is not a recording.
+ * with `TranscriptError` at the first file that is not a recording.
  *
- * @example
+ * **Example** (Reading a directory of recordings)
+ *
  * ```ts
  * import { NodeServices } from "@effect/platform-node"
  * import { Effect } from "effect"
@@ -111,8 +113,8 @@ export const read = Effect.fnUntraced(
  * const recordings = Transcript.readDirectory("transcripts").pipe(Effect.provide(NodeServices.layer))
  * ```
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const readDirectory = Effect.fnUntraced(function* (directory: string) {
   const fs = yield* FileSystem.FileSystem

@@ -1,5 +1,5 @@
 /**
- * Servers on your own machine: a Responses API with a sales analyst behind it, and a Redis.
+ * Servers for tests and demonstrations on your own machine: a Responses API with a small sales analyst, and Redis.
  *
  * @since 0.1.0
  */

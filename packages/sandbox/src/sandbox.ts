@@ -2,7 +2,7 @@
 /**
  * The sandbox Responses server as a program: `npx @effect-baton/sandbox --port 8787`.
  *
- * It prints one line with its address, listens on 127.0.0.1 alone, and ends
+ * It prints one line with its address, listens only on 127.0.0.1, and ends
  * at SIGINT or SIGTERM.
  *
  * @since 0.1.0
@@ -23,9 +23,9 @@ const time = Schema.DurationFromString
 const command = Command.make(
   "sandbox",
   {
-    port: Flag.Int("port").pipe(Flag.withDescription("Port on 127.0.0.1; 0 takes any free one"), Flag.withDefault(0)),
+    port: Flag.Int("port").pipe(Flag.withDescription("Port on 127.0.0.1; 0 means any free port"), Flag.withDefault(0)),
     pace: Flag.String("pace").pipe(
-      Flag.withDescription('Time between two deltas, such as "10 millis"; 0 is as fast as they are read'),
+      Flag.withDescription('Time between two deltas, such as "10 millis"; 0 means as fast as they are read'),
       Flag.withSchema(time),
       Flag.optional
     ),
@@ -35,11 +35,14 @@ const command = Command.make(
       Flag.optional
     ),
     replayWindow: Flag.String("replay-window").pipe(
-      Flag.withDescription("How long after its creation a response can be streamed again (default 5 minutes)"),
+      Flag.withDescription("How long after its creation a response can be streamed again (default: 5 minutes)"),
       Flag.withSchema(time),
       Flag.optional
     ),
-    apiKey: Flag.Redacted("api-key").pipe(Flag.withDescription("Refuse every other key with 401"), Flag.optional),
+    apiKey: Flag.Redacted("api-key").pipe(
+      Flag.withDescription("The only API key that is accepted; others get 401"),
+      Flag.optional
+    ),
     trouble: Flag.String("trouble").pipe(
       Flag.withDescription('Troubles to switch on, such as "Reset after=10 times=1; StuckQueued" or JSON'),
       Flag.optional
@@ -67,7 +70,7 @@ const command = Command.make(
       return yield* Layer.launch(Layer.provide(announce, server))
     })
 ).pipe(
-  Command.withDescription("A sandbox on loopback that speaks the Responses API"),
+  Command.withDescription("A sandbox server of the Responses API on 127.0.0.1"),
   Command.withExamples([
     {
       command: 'sandbox --port 8787 --pace "10 millis"',

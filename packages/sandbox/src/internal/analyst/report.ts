@@ -164,7 +164,7 @@ const nextSteps = (data: Table): string => {
   return `## What to look at next\n\n${steps.map((step, index) => `${index + 1}. ${step}`).join("\n")}`
 }
 
-/** A Markdown report on a table: deterministic, sections and sentences. */
+/** Writes a Markdown report on a table. The same table gives the same report. */
 export const report = (title: string, data: Table): string => {
   const [group, ...others] = data.groups
   const [column] = data.figures

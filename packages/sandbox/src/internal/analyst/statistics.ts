@@ -10,7 +10,7 @@ export interface Growth {
   readonly name: string
   readonly first: number
   readonly last: number
-  /** `undefined` where the first is zero. */
+  /** `undefined` if the first is zero. */
   readonly rate: number | undefined
 }
 
@@ -50,7 +50,7 @@ export const summary = (table: Table, column: FigureColumn) => {
   }
 }
 
-/** The groups by their total, highest first; equal ones by name. */
+/** The groups by their total, highest first. Groups with equal totals are sorted by name. */
 export const ranking = (table: Table, group: GroupColumn, column: FigureColumn): ReadonlyArray<Share> => {
   const whole = total(table, column)
   return group.values
@@ -83,15 +83,15 @@ export const growthOf = (name: string, points: ReadonlyArray<{ readonly value: n
     : { name, first, last, rate: first === 0 ? undefined : (last - first) / Math.abs(first) }
 }
 
-/** Growth from the first to the last period of each group, strongest first. */
+/** The growth of each group from the first to the last period, strongest first. */
 export const growth = (table: Table, group: GroupColumn, column: FigureColumn): ReadonlyArray<Growth> =>
   group.values
     .flatMap((name) => growthOf(name, series(table, column, rowsOf(table, group, name))) ?? [])
     .toSorted((a, b) => (b.rate ?? 0) - (a.rate ?? 0))
 
 /**
- * Values far from what is typical of their series, by the median deviation
- * from the median: it is not moved by the very value that it looks for.
+ * Values that are far from the median of their series, measured in median
+ * deviations. The outlier itself does not change that measure.
  */
 export const anomalies = (table: Table): ReadonlyArray<Anomaly> => {
   const [group] = table.groups

@@ -3,7 +3,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Csv from "effect/encoding/Csv"
 
-/** A column of text whose few values name groups of rows: regions, products. */
+/** A column of text with few different values, which name groups of rows: regions, products. */
 export interface GroupColumn {
   readonly name: string
   readonly index: number
@@ -15,11 +15,11 @@ export interface FigureColumn {
   readonly index: number
 }
 
-/** A table of figures, with each column's part in it recognised. */
+/** A table of figures, with the role of each column. */
 export interface Table {
   readonly rows: ReadonlyArray<ReadonlyArray<string>>
   readonly figures: ReadonlyArray<FigureColumn>
-  /** Groups that can be compared, the region-like one first. */
+  /** Groups that can be compared, first the one that looks like regions. */
   readonly groups: ReadonlyArray<GroupColumn>
   readonly period: { readonly name: string; readonly index: number; readonly values: ReadonlyArray<string> } | undefined
 }
@@ -62,7 +62,7 @@ const findBlock = (lines: ReadonlyArray<string>): Block | undefined => {
   return best
 }
 
-/** A cell as a number: thousands separators, currencies and percent signs are let pass. */
+/** A cell as a number. Thousands separators, currencies and percent signs are ignored. */
 export const figure = (cell: string | undefined): number | undefined => {
   const text = (cell ?? "")
     .trim()
@@ -100,13 +100,13 @@ const classify = (records: ReadonlyArray<ReadonlyArray<string>>): Table | undefi
   return { rows, figures, groups, period }
 }
 
-/** The table found in a text, and the text around it. */
+/** A table that was found in a text, and the text around it. */
 export interface Found {
   readonly table: Table
   readonly around: string
 }
 
-/** Finds the first table of figures in a text, whatever its header. */
+/** Finds the first table of figures in a text, with any header. */
 export const findTable = Effect.fnUntraced(function* (text: string): Effect.fn.Return<Option.Option<Found>> {
   const lines = text.split(/\r\n|\n|\r/)
   const block = findBlock(lines)
@@ -124,7 +124,7 @@ export const findTable = Effect.fnUntraced(function* (text: string): Effect.fn.R
   })
 })
 
-/** The table without the rows that other values of the group have. */
+/** The rows of a table that have one of these values in the group. */
 export const only = (table: Table, group: GroupColumn, values: ReadonlyArray<string>): Table => ({
   ...table,
   rows: table.rows.filter((row) => values.includes((row[group.index] ?? "").trim())),

@@ -1,6 +1,6 @@
 import * as Schema from "effect/Schema"
 
-/** An answer in the Responses API's form for errors. */
+/** An answer in the error format of the Responses API. */
 export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
   status: Schema.Int,
   message: Schema.String,

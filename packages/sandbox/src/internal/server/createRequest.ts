@@ -3,7 +3,7 @@ import * as Predicate from "effect/Predicate"
 import type { ModelInput } from "../../ResponseScript.ts"
 import { type ApiError, badRequest, notFound } from "./apiError.ts"
 
-/** The checked body of `POST /responses`; `body` keeps every field for echoing. */
+/** The checked body of `POST /responses`. `body` keeps every field, for the response object. */
 export interface CreateRequest {
   readonly body: { readonly [key: string]: unknown }
   readonly model: string
@@ -83,7 +83,7 @@ const toInput = (item: { readonly [key: string]: unknown }): ReadonlyArray<Model
 const missing = (name: string) =>
   badRequest(`Missing required parameter: '${name}'.`, "missing_required_parameter", name)
 
-/** Checks a request's body as the API does, and gathers what the sandbox reads of it. */
+/** Checks the body of a request as the API does, and picks the fields that the sandbox uses. */
 export const parseCreate = Effect.fnUntraced(function* (
   json: unknown,
   deployment: string | undefined
@@ -158,7 +158,7 @@ export const parseCreate = Effect.fnUntraced(function* (
   }
 })
 
-// What a listed part has, where its request may leave it out.
+// Fields that a listed part always has, although its request may leave them out.
 const listedPart = (part: unknown): unknown =>
   Predicate.hasProperty(part, "type") && part.type === "output_text"
     ? { annotations: [], logprobs: [], ...part }
@@ -173,7 +173,7 @@ const contentParts = (role: string, content: unknown): unknown =>
       ? content.map(listedPart)
       : content
 
-/** The items of a request as `GET …/input_items` lists them. */
+/** The items of a request, in the form of `GET …/input_items`. */
 export const listedItems = (
   responseId: string,
   items: CreateRequest["items"]

@@ -4,8 +4,8 @@ import type { Run } from "./run.ts"
 import type { SandboxEvent } from "./timeline.ts"
 import type { Armed, Troubles } from "./troubles.ts"
 
-// Large enough that a socket write is rare, small enough to notice a slow
-// reader soon.
+// Large enough for few socket writes, small enough to notice a slow reader
+// soon.
 const batchLength = 64 * 1024
 
 const drained = (response: Http.ServerResponse): Effect.Effect<void> =>
@@ -38,7 +38,7 @@ const write = Effect.fnUntraced(function* (response: Http.ServerResponse, text: 
   const bytes = Buffer.from(text)
   for (let start = 0; start < bytes.length; start += every) {
     const flowing = response.write(bytes.subarray(start, start + every))
-    // A turn of the loop between pieces keeps them from being joined again.
+    // A turn of the event loop between pieces keeps them from being joined.
     yield* flowing ? nextTick : drained(response)
   }
 })
@@ -51,8 +51,8 @@ const armCut = (troubles: Troubles): Cut | undefined =>
     .toSorted((a, b) => a.trouble.after - b.trouble.after)[0]
 
 /**
- * Writes a response's events to one connection from `from` on, as they are
- * made, to the end of the response or to the trouble that comes first.
+ * Writes the events of a response from `from` on to one connection, as they
+ * are made, until the response ends or a trouble strikes.
  */
 export const deliver = Effect.fnUntraced(function* (options: {
   readonly run: Run

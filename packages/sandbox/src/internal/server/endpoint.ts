@@ -12,7 +12,7 @@ import { ApiError, badRequest, invalidKey } from "./apiError.ts"
 import type { Responses } from "./responses.ts"
 import { Troubles, TroubleSet } from "./troubles.ts"
 
-/** One request about to be answered. */
+/** One request that is being answered. */
 export interface Exchange {
   readonly responses: Responses
   readonly requestId: string
@@ -20,7 +20,7 @@ export interface Exchange {
   readonly query: { readonly [key: string]: string }
   readonly body: unknown
   readonly troubles: Troubles
-  /** Troubles that came with a create's metadata: the response's own. */
+  /** The troubles in the metadata of a create request. They belong to the response. */
   readonly own: TroubleSet
   readonly node: Http.ServerResponse
   readonly note: (fields: { readonly responseId?: string; readonly status?: number }) => void
@@ -37,7 +37,7 @@ const json = (value: unknown, requestId: string, status: number, headers: { read
 export const ok = (exchange: Exchange, value: unknown, headers?: { readonly [key: string]: string }) =>
   Effect.succeed(json(value, exchange.requestId, 200, headers))
 
-/** Breaks the connection where a header has yet to be sent, if that is due. */
+/** Breaks the connection before the headers, if that trouble is due. */
 export const dropIfDue = (exchange: Exchange): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (exchange.troubles.strike("DropBeforeHeaders") === undefined) return Effect.void
@@ -60,7 +60,9 @@ const troublesFrom = (text: string | undefined): Effect.Effect<TroubleSet, ApiEr
     ? Effect.succeed(new TroubleSet())
     : parse(text).pipe(
         Effect.map((troubles) => new TroubleSet(troubles)),
-        Effect.mapError((error) => badRequest(`Not a trouble of the sandbox: ${error.message}`, "sandbox_trouble"))
+        Effect.mapError((error) =>
+          badRequest(`The sandbox does not have this trouble: ${error.message}`, "sandbox_trouble")
+        )
       )
 
 const readBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<unknown, ApiError> =>
@@ -71,8 +73,8 @@ const readBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<u
   )
 
 /**
- * What every operation has in common: the ledger, the key, the troubles that
- * answer in its place, the form of errors.
+ * The common part of every operation: the ledger, the API key, the troubles
+ * that answer instead of the operation, and the format of errors.
  */
 export const endpoint = (
   responses: Responses,
@@ -119,7 +121,7 @@ export const endpoint = (
       if (refusal !== undefined) {
         return yield* new ApiError({
           status: refusal.status,
-          message: refusal.message ?? "The sandbox was told to refuse this request.",
+          message: refusal.message ?? "A trouble of the sandbox refused this request.",
           type: refusal.type ?? errorType(refusal.status),
           param: null,
           code: refusal.code ?? null,

@@ -1,12 +1,12 @@
 import type { Deltas, ScriptItem } from "../../ResponseScript.ts"
 import { type Segment, single } from "./segments.ts"
 
-/** One output item of a response, with what its events and snapshots need. */
+/** One output item of a response, with the fields that its events and snapshots need. */
 export interface OutputItem {
   readonly id: string
   readonly index: number
   readonly script: ScriptItem
-  /** The status that the finished item shows. */
+  /** The status of the finished item. */
   readonly doneStatus: "completed" | "incomplete"
 }
 
@@ -22,7 +22,7 @@ export const itemText = (item: OutputItem, deltas = item.script.deltas.length): 
 const contentPart = (type: "message" | "refusal", text: string) =>
   type === "message" ? { type: "output_text", annotations: [], logprobs: [], text } : { type: "refusal", refusal: text }
 
-/** The item as a response object shows it after `deltas` of its deltas. */
+/** The item in a response object after `deltas` of its deltas. */
 export const itemObject = (item: OutputItem, deltas: number, status: string): { readonly [key: string]: unknown } => {
   const text = itemText(item, deltas)
   switch (item.script.type) {
@@ -55,8 +55,8 @@ export const itemObject = (item: OutputItem, deltas: number, status: string): { 
 
 const padding = "hQm3ZrT8xKcVb2NwLpJy6GfDs9AeUoRi4tYkMnXvBzCqWlSj7HdFgPa5EuIO1T0q"
 
-// The padding is a function of the event's position alone, so that a replay
-// equals the original.
+// The padding depends only on the event's position, so that a replay equals
+// the original.
 const obfuscation = (sequence: number, length: number): string => {
   const start = (sequence * 7) % 48
   return padding.slice(start, start + 16 - (length % 16))
@@ -88,7 +88,7 @@ const deltaSegment = (
   }
 }
 
-/** The events of one output item, from its appearance to its end. */
+/** The events of one output item, from the first to the last. */
 export const itemSegments = (item: OutputItem, obfuscate: boolean): ReadonlyArray<Segment> => {
   const place = { item_id: item.id, output_index: item.index }
   const added = single(

@@ -5,7 +5,7 @@ import type { Timeline } from "./timeline.ts"
 
 type Json = { readonly [key: string]: unknown }
 
-/** One create of a recording and what was asked about it afterwards. */
+/** One create request of a recording, and the requests about its response. */
 export interface Recording {
   readonly create: Exchange
   readonly gets: ReadonlyArray<Exchange>
@@ -16,8 +16,9 @@ const answersTools = (body: Json | null): boolean =>
   body["input"].some((item: unknown) => Predicate.isObject(item) && (item as Json)["type"] === "function_call_output")
 
 /**
- * The part of a recording that answers a create request: where a recording
- * has several, the one that brings tool results is chosen by their presence.
+ * The part of a recording that answers a create request. If a recording has
+ * several, a request with tool results gets the part that was recorded with
+ * tool results.
  */
 export const findRecording = (transcript: Transcript, body: Json): Recording | undefined => {
   const creates = transcript.exchanges.flatMap(({ request }, index) => (request.method === "POST" ? [index] : []))
@@ -45,14 +46,14 @@ const numberOf = (event: Json): number => Number(event["sequence_number"] ?? -1)
 
 const isDelta = (event: Json | undefined): boolean => String(event?.["type"]).endsWith(".delta")
 
-/** The timeline of a recording: its payloads, untouched. */
+/** The timeline of a recording, with unchanged payloads. */
 export const recordedTimeline = (recording: Recording): Timeline => {
   const events = recording.create.response.events ?? []
   const polls = recording.gets.flatMap(({ response }) => (response.json === undefined ? [] : [response.json]))
   let polled = 0
   const latest = (produced: number): Json =>
     responseOf(events.slice(0, produced).findLast((event) => responseOf(event) !== undefined)) ??
-    // A stream that nobody reads was accepted as its first event says.
+    // For a background stream, the first event holds the response that was accepted.
     events.map(responseOf).find((response) => response !== undefined) ??
     recording.create.response.json ??
     {}

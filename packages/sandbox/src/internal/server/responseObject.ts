@@ -12,7 +12,7 @@ interface Usage {
   readonly reasoningTokens: number
 }
 
-/** What of a response changes while it runs. */
+/** The fields of a response that change while it runs. */
 export interface Progress {
   readonly status: Status
   readonly completedAt: number | null
@@ -21,13 +21,13 @@ export interface Progress {
   readonly usage: Usage | undefined
 }
 
-// A function is repeated with what its request left out.
+// A function is shown with the fields that its request left out.
 const repeatedTool = (tool: unknown): unknown =>
   Predicate.hasProperty(tool, "type") && tool.type === "function"
     ? { description: null, parameters: null, strict: true, ...tool }
     : tool
 
-/** The fields of a response object that stay, with the API's defaults. */
+/** The fields of a response object that do not change, with the API's defaults. */
 export const responseBase = (
   id: string,
   createdAtMillis: number,
@@ -73,7 +73,7 @@ export const responseBase = (
   }
 }
 
-/** A response object at one moment. */
+/** The response object at one moment. */
 export const responseAt = (
   base: { readonly [key: string]: unknown },
   progress: Progress

@@ -18,7 +18,7 @@ import { toolCalls } from "./toolCalls.ts"
 import type { Troubles } from "./troubles.ts"
 import { TroubleSet } from "./troubles.ts"
 
-// What is not stored can still be polled for a while, as the API documents.
+// A response that is not stored can still be polled for a while, as the API documents.
 const unstoredRetention = 10 * 60 * 1000
 
 export interface Settings {
@@ -31,7 +31,7 @@ export interface Settings {
   readonly webhook: Webhook | undefined
 }
 
-/** The responses of one server, and what it noted about them. */
+/** The responses of one server, and its ledger. */
 export class Responses {
   readonly settings: Settings
   readonly serverTroubles = new TroubleSet()
@@ -67,7 +67,7 @@ export class Responses {
     this.troubleCounts.clear()
   }
 
-  /** The response of that id, as far as this request may still see it. */
+  /** The response with this id, if this request may still see it. */
   find(id: string, troubles: Troubles): Effect.Effect<Run, ApiError> {
     const run = this.byId.get(id)
     if (run === undefined) return Effect.fail(responseNotFound(id))
@@ -137,7 +137,7 @@ export class Responses {
       : Effect.succeed(Option.some(recording))
   }
 
-  /** A new response, stored, with nothing made yet. */
+  /** Stores a new response without any events yet. */
   create = Effect.fnUntraced(function* (
     this: Responses,
     request: CreateRequest,
@@ -196,8 +196,8 @@ export class Responses {
   })
 
   /**
-   * Starts making a response's events: a background one lives as long as the
-   * server, a foreground one as long as the request that it answers.
+   * Starts to make the events of a response. A background response lives as
+   * long as the server, any other as long as its request.
    */
   start = Effect.fnUntraced(function* (this: Responses, run: Run, troubles: Troubles) {
     const pace = troubles.strike("Pace")

@@ -27,7 +27,7 @@ const stream = Effect.fnUntraced(function* (exchange: Exchange, run: Run, from: 
   exchange.node.flushHeaders()
   exchange.note({ status: 200 })
   yield* deliver({ run, response: exchange.node, from, resumed, troubles: exchange.troubles })
-  // The body was written to the socket already; the router skips this one.
+  // The body was already written to the socket, so the router ignores this answer.
   return HttpServerResponse.empty()
 })
 
@@ -86,8 +86,8 @@ const resume = Effect.fnUntraced(function* (exchange: Exchange) {
   const age = responses.now - run.createdAt
   const tooOld = age >= responses.settings.replayWindow
   if (tooOld || (refusal !== undefined && age >= (refusal.trouble.afterMillis ?? 0) && refusal.strike())) {
-    // Troubles shorten the window, never what the refusal says: clients may
-    // look for the sentence.
+    // Troubles change the window, but not the text of the refusal: clients may
+    // look for that text.
     return yield* badRequest(
       `This response can no longer be streamed because it is more than ${
         tooOld ? minutes(responses.settings.replayWindow) : "5 minutes"
@@ -163,7 +163,7 @@ const models = (exchange: Exchange) => {
 
 const Troubles = Schema.Array(Trouble)
 
-/** The sandbox's own surface, for other processes; the ledger leaves it out. */
+/** The sandbox's own routes, for other processes. Their requests are not in the ledger. */
 const control = (responses: Responses) => [
   HttpRouter.route(
     "GET",
@@ -194,7 +194,7 @@ const control = (responses: Responses) => [
   )
 ]
 
-/** Every route that the official SDK knows of responses, in OpenAI's and in Azure's places. */
+/** The routes for responses in the official SDK, under the paths of OpenAI and of Azure. */
 export const routes = (responses: Responses, apiKey: Redacted.Redacted | undefined) => {
   const at = (
     method: "GET" | "POST" | "DELETE",

@@ -7,11 +7,11 @@ import type { CreateRequest } from "./createRequest.ts"
 import { cancelled, type Timeline } from "./timeline.ts"
 import type { TroubleSet } from "./troubles.ts"
 
-// A foreground response is made as its reader takes it: a reader that goes
-// away early must find that the work stopped early.
+// A response that is not in the background is made as its reader reads it: if
+// the reader leaves early, the work must stop early too.
 const foregroundWindow = 4096
 
-/** One stored response: its timeline, and how much of it has been made. */
+/** One stored response: its timeline, and how many of its events were made. */
 export class Run {
   readonly id: string
   readonly request: CreateRequest
@@ -57,14 +57,14 @@ export class Run {
     return this.timeline.snapshot(this.produced)
   }
 
-  /** Marks events as made; `now` in milliseconds. */
+  /** Marks events as made. `now` is in milliseconds. */
   advance(to: number, now: number): void {
     this.produced = Math.min(to, this.timeline.length)
     if (this.over) this.finishedAt = now
     this.notify()
   }
 
-  /** Ends the response where it is. */
+  /** Ends the response at its current event. */
   cancel(now: number, withEvent: boolean): void {
     if (this.over) return
     this.timeline = cancelled(this.timeline, this.produced, withEvent)
@@ -78,7 +78,7 @@ export class Run {
     for (const wake of waiting) wake()
   }
 
-  /** Waits until the condition holds; it is asked again at every change. */
+  /** Waits until the condition holds. It is checked at every change. */
   until(condition: () => boolean): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       const look = () => {
@@ -109,13 +109,13 @@ export class Run {
   }
 }
 
-/** How fast a response is made; both in milliseconds. */
+/** How fast a response is made. Both times are in milliseconds. */
 export interface Tempo {
   readonly queue: number
   readonly pace: () => number
 }
 
-/** Makes a response's events one after the other, to its end. */
+/** Makes the events of a response one after the other, to its end. */
 export const produce = Effect.fnUntraced(function* (run: Run, tempo: Tempo) {
   const clock = yield* Clock.Clock
   if (run.timeline.queued > 0) run.advance(run.timeline.queued, clock.currentTimeMillisUnsafe())
@@ -136,8 +136,8 @@ export const produce = Effect.fnUntraced(function* (run: Run, tempo: Tempo) {
       yield* Effect.yieldNow
       continue
     }
-    // Deltas fall due by the clock, not by counting sleeps, so that paces
-    // shorter than a timer's tick hold on average.
+    // The due time of each delta comes from the clock, not from the number of
+    // sleeps, so that paces shorter than a timer's resolution hold on average.
     let next = run.produced
     while (next < run.timeline.length) {
       if (run.timeline.paced(next)) {

@@ -24,7 +24,7 @@ export interface ScriptedOptions {
   readonly inputTokens: number
   readonly partialSnapshots: boolean
   readonly shape: Shape
-  /** In seconds; asked only once the response is over. */
+  /** In seconds. Called only once the response is over. */
   readonly completedAt: () => number | null
 }
 
@@ -35,7 +35,7 @@ interface Plan {
 
 const prefixes = { message: "msg", refusal: "msg", function_call: "fc", reasoning: "rs" } as const
 
-// A limit on tokens ends the item it falls in early, as the API does, and the
+// As in the API, a token limit cuts the item that reaches it short, and the
 // items after it never appear.
 const limited = (options: ScriptedOptions): Plan => {
   const items: Array<OutputItem> = []
@@ -98,7 +98,7 @@ const endOf = ({ shape }: ScriptedOptions, plan: Plan): ScriptEnd =>
 
 const keepalive: Segment = { ...single("keepalive", () => ({})), ephemeral: true }
 
-/** All events of a response; `last` is the response that the terminal one shows. */
+/** All events of a response. `last` gives the response object for the terminal event. */
 const segmentsOf = (
   options: ScriptedOptions,
   plan: Plan,
@@ -122,7 +122,7 @@ const segmentsOf = (
     single("response.in_progress", opening("in_progress")),
     ...plan.items.flatMap((item) => itemSegments(item, options.obfuscate))
   ]
-  // `response.created` always comes: without it nobody could name the response.
+  // `response.created` always comes: without it the client would not know the response's id.
   const cutAfter = Math.max(1, shape.errorEvent?.after ?? shape.end?.after ?? Number.POSITIVE_INFINITY)
   const terminal = single(`response.${end.status}`, () => ({ response: last() }))
   const silent = shape.errorEvent?.thenFailed === false || (end.status === "cancelled" && shape.end?.event !== true)
@@ -145,7 +145,7 @@ const segmentsOf = (
   return [...Array.from({ length: shape.keepalives?.before ?? 0 }, () => keepalive), ...segments]
 }
 
-/** The timeline of a script, with the troubles that shape it. */
+/** The timeline of a script, changed by troubles. */
 export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
   const plan = limited(options)
   const end = endOf(options, plan)

@@ -1,6 +1,6 @@
 import type { Segment } from "./segments.ts"
 
-/** Segments one after the other, and where in them an event is. */
+/** A sequence of segments, and how to find an event in it. */
 export interface SegmentRow {
   readonly segments: ReadonlyArray<Segment>
   /** How many events there are. */

@@ -1,12 +1,12 @@
-/** A run of events of one type, rendered from their position. */
+/** Consecutive events of one type, rendered from their position. */
 export interface Segment {
   readonly count: number
   readonly type: string
   readonly paced: boolean
   readonly ephemeral: boolean
-  /** The output item that these events tell of, and what they tell. */
+  /** The output item of these events, and what they are about. */
   readonly item?: { readonly index: number; readonly tells: "added" | "delta" | "done" }
-  /** `offset` counts from the start of the run as it was first made. */
+  /** `offset` counts from the start of the segment as it was first made. */
   readonly json: (sequence: number, offset: number) => string
   readonly offset: number
 }
@@ -45,7 +45,7 @@ export const take = (segments: ReadonlyArray<Segment>, count: number): ReadonlyA
   return out
 }
 
-/** Puts `inserted` after every `every` events, but never after the last. */
+/** Inserts `inserted` after every `every` events, but never after the last event. */
 export const interleave = (
   segments: ReadonlyArray<Segment>,
   every: number,

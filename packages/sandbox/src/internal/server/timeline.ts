@@ -3,26 +3,26 @@ export interface SandboxEvent {
   readonly type: string
   readonly sequence: number
   readonly json: string
-  /** Sent to whoever is connected when it is made, and never replayed. */
+  /** Sent only to the connections that are open when the event is made, and never replayed. */
   readonly ephemeral: boolean
 }
 
 /**
- * All events that a response will ever have, rendered on demand: what is kept
- * is what they are made from.
+ * All events that a response will ever have, rendered on demand. Only their
+ * sources are kept in memory.
  */
 export interface Timeline {
   readonly length: number
   /** How many events come before the response leaves the queue. */
   readonly queued: number
   readonly at: (index: number) => SandboxEvent
-  /** Whether producing the event at `index` takes the pace's time. */
+  /** Whether the event at `index` waits for the pace. */
   readonly paced: (index: number) => boolean
   /** The first index whose sequence number is above `sequence`. */
   readonly after: (sequence: number) => number
-  /** The response object once `produced` events were made, and no more will be if it is `cutShort`. */
+  /** The response object after `produced` events. With `cutShort` there will be no more. */
   readonly snapshot: (produced: number, cutShort?: boolean) => { readonly [key: string]: unknown }
-  /** Where a recording says what each look at the response finds. */
+  /** The response objects of a recording, one for each retrieve. */
   readonly poll?: () => { readonly [key: string]: unknown }
   readonly outputText: (produced: number) => string
   readonly status: (produced: number) => string

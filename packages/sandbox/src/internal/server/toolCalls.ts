@@ -20,10 +20,10 @@ const rounds = (text: string): ReadonlyArray<ReadonlyArray<Call>> => {
 }
 
 /**
- * The calls that a prompt orders. Lines `call: name {json}` are called
- * together in the first turn; each `then call: name {json}` opens a turn of
- * its own. None when no tool of that name is offered, or when every call was
- * answered already.
+ * The calls that a prompt asks for. All lines `call: name {json}` are called
+ * in the first turn; each line `then call: name {json}` is called in a turn of
+ * its own. There is no call if no tool of that name is offered, or if every
+ * call is answered already.
  */
 export const toolCalls = (request: ModelRequest): Option.Option<ResponseScript> => {
   const inputs = [...request.history, ...request.input]

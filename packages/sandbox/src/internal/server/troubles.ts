@@ -6,8 +6,8 @@ interface Entry {
 }
 
 /**
- * Troubles that share a life (a server's, a response's, a request's), with the
- * number of times that each struck.
+ * The troubles of a server, a response or a request, and how many times each
+ * struck.
  */
 export class TroubleSet {
   entries: ReadonlyArray<Entry>
@@ -21,7 +21,7 @@ export class TroubleSet {
   }
 }
 
-/** A trouble that is due; `strike` answers whether its `times` still allow it. */
+/** A trouble that is due. `strike` returns whether its `times` still allow it. */
 export interface Armed<Tag extends Trouble["_tag"]> {
   readonly trouble: TroubleOf<Tag>
   readonly strike: () => boolean
@@ -30,8 +30,8 @@ export interface Armed<Tag extends Trouble["_tag"]> {
 const spent = (entry: Entry): boolean => entry.trouble.times !== undefined && entry.struck >= entry.trouble.times
 
 /**
- * The troubles that one request can meet: its own first, then those of the
- * response that it is about, then the server's.
+ * The troubles that apply to one request: first its own, then those of its
+ * response, then those of the server.
  */
 export class Troubles {
   readonly operation: Operation
@@ -44,12 +44,12 @@ export class Troubles {
     this.sets = [...sets]
   }
 
-  /** Puts a response's own troubles between the request's and the server's. */
+  /** Adds the troubles of the response, after those of the request and before those of the server. */
   include(set: TroubleSet): void {
     this.sets.splice(this.sets.length - 1, 0, set)
   }
 
-  /** Finds without striking, for troubles whose moment may never come. */
+  /** Finds a trouble without a strike, because its moment may never come. */
   arm<Tag extends Trouble["_tag"]>(tag: Tag): Armed<Tag> | undefined {
     for (const set of this.sets) {
       for (const entry of set.entries) {
@@ -60,7 +60,7 @@ export class Troubles {
         return {
           trouble: trouble as TroubleOf<Tag>,
           strike: () => {
-            // Another connection may have used up the last strike meanwhile.
+            // Another connection may have used the last strike meanwhile.
             if (spent(entry)) return false
             entry.struck++
             this.counts.set(tag, (this.counts.get(tag) ?? 0) + 1)
@@ -72,7 +72,7 @@ export class Troubles {
     return undefined
   }
 
-  /** Finds and strikes at once. */
+  /** Finds a trouble and strikes at once. */
   strike<Tag extends Trouble["_tag"]>(tag: Tag): TroubleOf<Tag> | undefined {
     const armed = this.arm(tag)
     return armed !== undefined && armed.strike() ? armed.trouble : undefined

@@ -11,7 +11,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { Run } from "./run.ts"
 
-/** Where the ends of background responses are told, and the secret that the messages are signed with. */
+/** Where to report the ends of background responses, and the secret that signs the messages. */
 export interface Webhook {
   readonly url: string
   readonly secret: Redacted.Redacted
@@ -19,13 +19,13 @@ export interface Webhook {
 
 const encoder = new TextEncoder()
 
-// Standard Webhooks: a secret is base64 behind `whsec_`, and one that is not is taken as it is.
+// As in Standard Webhooks, a secret is base64 after `whsec_`. Any other text is used unchanged.
 const secretBytes = (secret: string): Uint8Array =>
   secret.startsWith("whsec_")
     ? Result.getOrElse(Base64.decode(secret.slice(6)), () => encoder.encode(secret))
     : encoder.encode(secret)
 
-/** Tells how a response ended: `response.completed` and so on, signed, with its id and no output. */
+/** Reports the end of a response: a signed message such as `response.completed`, with its id and no output. */
 export const notify = Effect.fnUntraced(
   function* (webhook: Webhook, run: Run) {
     const mac = yield* Mac.Mac
@@ -56,6 +56,6 @@ export const notify = Effect.fnUntraced(
     effect.pipe(
       Effect.provide([FetchHttpClient.layer, Mac.layerWebCrypto]),
       Effect.provide(SecureRandom.layerWebCrypto),
-      Effect.catch((error) => Effect.logWarning("The sandbox could not deliver a webhook", error.message))
+      Effect.catch((error) => Effect.logWarning("The sandbox could not deliver a webhook message", error.message))
     )
 )
