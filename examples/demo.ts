@@ -1,13 +1,14 @@
-// The main job, before your eyes: a report is streamed by one process, gone on with by a second, which is killed, and
+// What Baton is for, before your eyes: a report is streamed by one process, continued by a second, which is killed, and
 // finished by a third. Nothing is lost, and nothing is in the report twice. Positions are kept in files, or in Redis:
 //
 //   pnpm demo --store redis      (the Redis at REDIS_URL, or a redis-server of the demo's own)
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { ResponsesServer } from "@effect-baton/sandbox"
-import { Console, Context, Data, Effect, FileSystem, Layer, Schema, Stdio, Stream } from "effect"
+import { ResponseScript, ResponsesServer, SalesAnalyst } from "@effect-baton/sandbox"
+import { Console, Context, Data, Effect, FileSystem, Layer, Schema, Stream } from "effect"
 import { Command, Flag } from "effect/cli"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { startProgram } from "./child.ts"
+import { makeProgress } from "./demo/progress.ts"
 import { type Line, position } from "./line.ts"
 import { RedisPlace } from "./redis.ts"
 
@@ -31,15 +32,18 @@ const stores = {
 const program = Effect.fnUntraced(function* (store: keyof typeof stores) {
   const server = yield* ResponsesServer.ResponsesServer
   const place = yield* stores[store]
-  const screen = yield* makeScreen
+  yield* Console.log(
+    `A sandbox server on this machine plays the model; positions are kept in ${store === "file" ? "files" : "Redis"}.\n`
+  )
+  const progress = yield* makeProgress
 
-  // Everything that any process finished with, in the order in which it was written down.
+  // Every update that a process was done with, in the order in which they were told.
   const written: Array<Line> = []
 
   const work = Effect.fnUntraced(function* (options: { readonly breakOffAfter?: number; readonly killAfter?: number }) {
     const worker = yield* startProgram("demo/worker.ts", {
-      OPENAI_API_KEY: undefined,
-      SANDBOX_URL: server.url,
+      OPENAI_API_KEY: "sandbox",
+      OPENAI_BASE_URL: server.url,
       RUN_ID: "demo",
       BREAK_OFF_AFTER: options.breakOffAfter?.toString(),
       ...place
@@ -49,7 +53,7 @@ const program = Effect.fnUntraced(function* (store: keyof typeof stores) {
       Stream.runForEach((update) =>
         Effect.gen(function* () {
           updates.push(update)
-          yield* screen.update(update)
+          yield* progress.update(update)
           if (updates.length === options.killAfter) yield* worker.signal("SIGKILL")
         })
       )
@@ -63,92 +67,75 @@ const program = Effect.fnUntraced(function* (store: keyof typeof stores) {
     return { updates: updates.length, again }
   }, Effect.scoped)
 
-  yield* Console.log(
-    `A sandbox server on this machine plays the model; positions are kept in ${store === "file" ? "files" : "Redis"}.\n`
-  )
-  yield* screen.say("first process: streams")
+  yield* progress.begin("first process", "streams the report")
   const first = yield* work({ breakOffAfter })
-  yield* screen.say(`first process: broke off after ${first.updates} updates`)
-  yield* screen.say("second process: resumes by the run's id")
+  yield* progress.say(`broke off after ${first.updates} updates`)
+  yield* progress.begin("second process", "resumes by the run's id")
   const second = yield* work({ killAfter })
-  const cut = screen.distinct()
-  yield* screen.say("second process: killed with SIGKILL")
-  yield* screen.say("third process: resumes by the run's id")
+  const cut = progress.distinct()
+  yield* progress.say(`killed with SIGKILL after ${cut} updates`)
+  yield* progress.begin("third process", "resumes by the run's id")
   const third = yield* work({})
+  yield* progress.end("reached the end of the run\n")
 
   const seen = new Set<string>()
   const once = written.filter((update) => !seen.has(position(update)) && seen.add(position(update)))
-  yield* screen.say("third process: reached the end of the run")
-  yield* Console.log("")
-  yield* Console.log(`killed at ${cut} of ${once.length}`)
-  yield* Console.log(
-    `came again after breaking off: ${second.again}, after the kill: ${third.again} (dropped by position)`
-  )
-
-  const ledger = yield* server.ledger
-  const creates = ledger.responses.length
   const text = once.map((update) => update.text).join("")
-  const truth = yield* outputText(`${server.url}/responses/${once[0]?.responseId}`)
-  yield* Console.log(`responses created at the server: ${creates}`)
-
-  const lost = missing(truth, text)
-  const repeated = second.again + Math.max(0, text.length - truth.length)
-  const whole = Buffer.from(text).equals(Buffer.from(truth))
-  const between = cut > breakOffAfter && cut < once.length
-  const ok = whole && between && creates === 1 && second.again === 0 && once.length >= 300
+  const truth = yield* responseAt(`${server.url}/responses/${once[0]?.responseId}`)
+  const creates = (yield* server.ledger).responses.length
+  yield* Console.log(`updates: ${once.length}, the second process was killed at ${cut}`)
   yield* Console.log(
-    ok
-      ? `demo: ok, ${once.length} updates, 0 lost, 0 repeated`
-      : `demo: FAILED, ${once.length} updates, ${lost} characters lost, ${repeated} repeated, text ${
-          whole ? "equal" : "differs"
-        }, ${creates} creates, killed at ${cut}`
+    `came again: ${second.again} after breaking off, ${third.again} after the kill (dropped by position)`
   )
-  if (!ok) return yield* new DemoFailed({ message: "the report that the processes wrote is not the server's" })
-})
-
-/** The text of a response as the server has it. */
-const outputText = Effect.fnUntraced(function* (url: string) {
-  const response = yield* HttpClient.get(url).pipe(
-    Effect.flatMap(
-      HttpClientResponse.schemaBodyJson(
-        Schema.Struct({
-          output: Schema.Array(
-            Schema.Struct({ content: Schema.Array(Schema.Struct({ type: Schema.String, text: Schema.String })) })
-          )
-        })
-      )
-    )
+  yield* Console.log(`responses created at the server: ${creates}`)
+  yield* Console.log(
+    `tokens used: ${truth.usage.input_tokens} in, ${truth.usage.output_tokens} out, ` +
+      `of these ${truth.usage.output_tokens_details.reasoning_tokens} to think`
   )
-  return response.output.flatMap((item) => item.content.map((part) => part.text)).join("")
+
+  const lost = Math.max(0, truth.text.length - text.length)
+  const repeated = second.again + Math.max(0, text.length - truth.text.length)
+  const between = cut > breakOffAfter && cut < once.length
+  const ok = text === truth.text && between && creates === 1 && second.again === 0 && once.length >= 300
+  if (!ok) {
+    const differs = text === truth.text ? "equal" : "different"
+    return yield* new DemoFailed({
+      message: `demo: FAILED, ${once.length} updates, ${lost} characters lost, ${repeated} repeated, the text is ${differs}`
+    })
+  }
+  yield* Console.log(`demo: ok, ${once.length} updates, 0 lost, 0 repeated`)
 })
 
-const missing = (whole: string, text: string): number => Math.max(0, whole.length - text.length)
+const Response = Schema.Struct({
+  output: Schema.Array(
+    Schema.Struct({
+      type: Schema.String,
+      content: Schema.optionalKey(Schema.Array(Schema.Struct({ text: Schema.String })))
+    })
+  ),
+  usage: Schema.Struct({
+    input_tokens: Schema.Int,
+    output_tokens: Schema.Int,
+    output_tokens_details: Schema.Struct({ reasoning_tokens: Schema.Int })
+  })
+})
 
-/** The report as it is written: with colours and a progress line on a terminal, as plain text elsewhere. */
-const makeScreen = Effect.gen(function* () {
-  const stdio = yield* Stdio.Stdio
-  const terminal = yield* stdio.stdoutIsTerminal
-  const rows = process.stdout.rows ?? 24
-  const print = (text: string) => Stream.run(Stream.make(text), stdio.stdout({ endOnDone: false }))
-  const seen = new Set<string>()
-  // The last row of a terminal is kept out of the scrolled region, for the progress line.
-  const progress = (text: string) => print(`\u001b7\u001b[${rows};1H\u001b[2K\u001b[7m ${text} \u001b[0m\u001b8`)
-  if (terminal) {
-    yield* Effect.acquireRelease(print(`\n\u001b7\u001b[1;${rows - 1}r\u001b8\u001b[A`), () =>
-      Effect.ignore(print(`\u001b7\u001b[r\u001b[${rows};1H\u001b[2K\u001b8`))
+/** The text of a response, and the tokens that it took, as the server has them. */
+const responseAt = Effect.fnUntraced(function* (url: string) {
+  const { output, usage } = yield* Effect.flatMap(HttpClient.get(url), HttpClientResponse.schemaBodyJson(Response))
+  const messages = output.filter(({ type }) => type === "message")
+  return { usage, text: messages.flatMap(({ content = [] }) => content.map((part) => part.text)).join("") }
+})
+
+/** The analyst, which thinks aloud before it writes. */
+const model: ResponseScript.SandboxModel = (request) =>
+  Effect.map(SalesAnalyst.model(request), (script) => {
+    const thoughts = ResponseScript.splitDeltas(
+      "I read the table, add up each column, and compare the regions. ".repeat(5)
     )
-  }
-  return {
-    distinct: () => seen.size,
-    say: (what: string) => print(terminal ? `\n\u001b[36m--- ${what}\u001b[0m\n` : `\n--- ${what}\n`),
-    update: (update: Line) => {
-      const again = seen.has(position(update))
-      seen.add(position(update))
-      const shown = again ? Effect.void : print(update.text)
-      return terminal ? Effect.andThen(shown, progress(`${seen.size} updates, ${update.status}`)) : shown
-    }
-  }
-})
+    const deltas = { length: thoughts.length, at: (index: number) => thoughts[index] }
+    return { ...script, items: [{ type: "reasoning", deltas }, ...script.items] }
+  })
 
 const command = Command.make(
   "demo",
@@ -161,7 +148,7 @@ const command = Command.make(
   ({ store }) =>
     program(store).pipe(
       Effect.scoped,
-      Effect.provide([ResponsesServer.layer({ pace: "4 millis" }), FetchHttpClient.layer])
+      Effect.provide([ResponsesServer.layer({ model, pace: "4 millis", queueTime: "1 second" }), FetchHttpClient.layer])
     )
 ).pipe(Command.withDescription("A report is written by three processes, one of them killed on the way"))
 

@@ -1,12 +1,13 @@
 import type { AgentUpdate } from "@effect-baton/core"
 import { Option, Schema } from "effect"
 
-/** An update as one process of the examples tells another: its run, its position in the run, and its text. */
+/** An update as one process of the examples tells another: its run, its position in the run, and what it says. */
 export const Line = Schema.Struct({
   runId: Schema.String,
   responseId: Schema.String,
   sequenceNumber: Schema.Int,
   skip: Schema.Int,
+  part: Schema.String,
   text: Schema.String,
   status: Schema.String
 })
@@ -22,9 +23,10 @@ export const encodeLine = (update: AgentUpdate.AgentUpdate) =>
     responseId: update.responseId,
     sequenceNumber: update.sequenceNumber ?? -1,
     skip: Option.match(update.continuationToken, { onNone: () => 0, onSome: (token) => token.skip }),
+    part: update.part?.type ?? "",
     text: update.text,
     status: update.status
   })
 
-/** Who gets an update again knows it by this. */
+/** An update that comes again has the same position. */
 export const position = (line: Line) => `${line.sequenceNumber}.${line.skip}`
