@@ -35,7 +35,7 @@ type Requirements = BackgroundModel | TokenStore
  * With a `runId` the call can be repeated: it continues the run, and returns the response of a run that has ended without
  * buying anything. `onInterrupt: "cancel"` cancels the run if the call is interrupted; by default the run goes on.
  *
- * Fails as the run does if it does not complete, and with `RunWaiting` if the run waits for its caller.
+ * Fails as the run does if it fails, is cancelled or expires, and with `RunWaiting` if the run waits for its caller.
  *
  * **Example** (One answer)
  *
@@ -135,9 +135,9 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
  *
  * **Details**
  *
- * A run that failed is no error here: its response has the status `failed`. The call takes no lease. If it sees the end of
- * the run, it records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none will open
- * it.
+ * A run that failed is no error here: its response has the status `failed`. The call does not advance the run. If it sees
+ * the end of the run, it records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none
+ * will open it.
  *
  * **Example** (Is it done?)
  *
@@ -160,8 +160,8 @@ export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, A
  *
  * **Details**
  *
- * The call takes no lease, and runs no tools. Fails as the run did if it did not complete, with `RunWaiting` if the run
- * waits for its caller, and with `RunExpired` if the provider no longer has the output.
+ * The call does not open the run, and runs no tools. Fails as the run did if it failed, was cancelled or expired, with
+ * `RunWaiting` if the run waits for its caller, and with `RunExpired` if the provider no longer has the output.
  *
  * **Example** (The whole report)
  *

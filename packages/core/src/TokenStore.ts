@@ -213,8 +213,7 @@ export const layerFile = (
  *
  * The store takes no lock and writes nothing, so any number of processes can use it. Each read takes in what was added to
  * the log, and shows durable data only. Records have no leases here, because a file store does not write the end of a
- * lease. An operation that would change a run fails with kind `denied`; `Agent.watch` works. A missing directory counts as
- * one without runs.
+ * lease. An operation that would change a run fails with kind `denied`; `Agent.watch` works. A missing directory counts as empty.
  *
  * **Example** (Counting the runs of another process)
  *
