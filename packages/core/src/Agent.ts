@@ -37,7 +37,7 @@ type Requirements = BackgroundModel | TokenStore
  *
  * Fails as the run does if it fails, is cancelled or expires, and with `RunWaiting` if the run waits for its caller.
  *
- * **Example** (One answer)
+ * **Example** (Running an agent)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -65,7 +65,7 @@ export const run: (
  * its first update. With a `runId` the call can be repeated, and buys the run once. Fails with `BackgroundUnsupported` if
  * the model cannot run in the background.
  *
- * **Example** (Start now, look later)
+ * **Example** (Starting a run and reading its result later)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -110,7 +110,7 @@ export const start: (agent: Agent, input: RunInput) => Effect.Effect<AgentRespon
  * The store keeps the input until the run has ended well: see `keepInput`. Only the worker that holds the run gets the
  * input. Listings, logs and tokens never contain it.
  *
- * **Example** (A report for tomorrow)
+ * **Example** (Planning a report for tomorrow)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -139,7 +139,7 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
  * the end of the run, it records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none
  * will open it.
  *
- * **Example** (Is it done?)
+ * **Example** (Checking whether a run has ended)
  *
  * ```ts
  * import { Agent, Run } from "@effect-baton/core"
@@ -163,7 +163,7 @@ export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, A
  * The call does not open the run, and runs no tools. Fails as the run did if it failed, was cancelled or expired, with
  * `RunWaiting` if the run waits for its caller, and with `RunExpired` if the provider no longer has the output.
  *
- * **Example** (The whole report)
+ * **Example** (Reading the whole report)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -194,7 +194,7 @@ export const result: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse,
  *
  * To leave a stream is not to cancel its run: the run goes on.
  *
- * **Example** (Stopping without waiting)
+ * **Example** (Cancelling without waiting)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -230,7 +230,7 @@ export const cancel: (
  * fails with `Unconfirmed` unless `mayBuyTwice` is true. Fails with `InvalidInput` if the run is under way, ended well, or
  * is a foreground run, which would end as soon as this call returns.
  *
- * **Example** (Once more)
+ * **Example** (Retrying a failed run)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -265,7 +265,7 @@ export const retry: (
  * Fails with `RunExpired` if the provider does not have the response, and with `InvalidInput` if the run id belongs to
  * another run.
  *
- * **Example** (A response from elsewhere)
+ * **Example** (Adopting a response)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -296,7 +296,7 @@ export const adopt: (agent: Agent, options: AdoptOptions) => Effect.Effect<Agent
  * Fails with `RunLeased` while a worker advances the run. Fails with `Unconfirmed` if a request of the run was never
  * answered, because nobody could find the response that it may have bought; with `force` the call removes such a run too.
  *
- * **Example** (Erasing a run)
+ * **Example** (Deleting a run)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"

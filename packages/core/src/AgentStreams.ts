@@ -76,7 +76,7 @@ export function stream(
  *
  * Fails with `TokenInvalid` if the token was made before the run was retried, or before it was removed and created again.
  *
- * **Example** (Going on in another process)
+ * **Example** (Resuming in another process)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"
@@ -119,7 +119,7 @@ export function resume(
  * The stream waits until the run is opened, and while the run waits for its caller. If it sees the end of the run, it
  * records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none will open it.
  *
- * **Example** (A second viewer)
+ * **Example** (Watching a run)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"

@@ -69,7 +69,7 @@ export type AgentUpdate = typeof AgentUpdate.Type
  * with `LeaseLost` if this process lost the run's lease, with `RunLeased` if another worker holds the run, and with
  * `StoreFailed`.
  *
- * **Example** (Four at a time)
+ * **Example** (Acknowledging four updates at a time)
  *
  * ```ts
  * import { Agent } from "@effect-baton/core"

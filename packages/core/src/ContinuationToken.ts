@@ -154,7 +154,7 @@ export const start = (
  * `seal` wraps the payload; `open` returns the payload, or fails with `TokenInvalid`. With a codec of your own, a token
  * that is given as an object is accepted only if this process decoded it, or took it from an update or a response.
  *
- * **Example** (A prefix of your own)
+ * **Example** (Sealing tokens with a prefix)
  *
  * ```ts
  * import { AgentError, ContinuationToken } from "@effect-baton/core"
@@ -208,7 +208,7 @@ const decodeDelivered = Schema.decodeUnknownEffect(Delivered)
 /**
  * Encodes a token as a URL-safe string of at most one kilobyte.
  *
- * **Example** (Handing a position out)
+ * **Example** (Encoding a position)
  *
  * ```ts
  * import { ContinuationToken, Run } from "@effect-baton/core"
@@ -245,7 +245,7 @@ const malformed = (description: string) => new TokenInvalid({ kind: "malformed",
 /**
  * Decodes a token. Fails with `TokenInvalid` if the text is empty, truncated, of a later version, or no token.
  *
- * **Example** (A text that is no token)
+ * **Example** (Decoding a text that is not a token)
  *
  * ```ts
  * import { ContinuationToken } from "@effect-baton/core"
