@@ -7,7 +7,7 @@ import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Struct from "effect/Struct"
 import { ContractViolation } from "../../ContractViolation.ts"
-import { equal } from "./violation.ts"
+import { equal, refused } from "./violation.ts"
 
 export type Store = TokenStore.TokenStore["Service"]
 
@@ -243,6 +243,22 @@ export const numbered = (i: number): string => `r-${String(i).padStart(6, "0")}`
 /** The tag of a result's error, or `Success`. */
 export const ending = <A, E extends { readonly _tag: string }>(result: Result.Result<A, E>): string =>
   result._tag === "Success" ? "Success" : result.failure._tag
+
+/** Checks that a lease which has ended writes nothing, and that its release changes nothing. */
+export const writesNothing = Effect.fnUntraced(function* (
+  { recordOf, store, ttl }: Bench,
+  ended: TokenStore.Lease,
+  its: string
+) {
+  const { runId } = ended
+  const before = yield* recordOf(runId)
+  const commit = commitOf(runId, before.ordinal + 1)
+  yield* refused(store.commit(ended, commit), "LeaseLost", `a commit by ${its} lease`)
+  yield* refused(store.renew(ended, ttl, 0), "LeaseLost", `renewing ${its} lease`)
+  yield* refused(store.remove(ended), "LeaseLost", `removing by ${its} lease`)
+  yield* store.release(ended, leave)
+  yield* equal(yield* recordOf(runId), before, "the record is what it was")
+})
 
 /** The turns of the requests in a journal. */
 export const turnsOf = ({ journal }: Pick<RunRecord.RunRecord, "journal">): ReadonlyArray<number> =>
