@@ -59,7 +59,7 @@ export default [
     find: "Effect.mapError(Deferred.await(done), renamed(operation))",
     replace:
       "Effect.timeoutOrElse(Effect.mapError(Deferred.await(done), renamed(operation)), { duration: 0, orElse: () => Effect.void })",
-    test: "test/core/TokenStoreFileRecovery.test.ts",
+    test: "test/core/TokenStoreFileDisk.test.ts",
     title: "on a full disk operations fail, the state is the last durable one, and room makes it work again"
   },
   {
@@ -69,7 +69,7 @@ export default [
     file: "packages/core/src/internal/file/appendLog.ts",
     find: "yield* current.file.sync",
     replace: "",
-    test: "test/core/TokenStoreFileRecovery.test.ts",
+    test: "test/core/TokenStoreFileDisk.test.ts",
     title: "a commit is one write and one sync, however many are made at once"
   },
   {
@@ -79,7 +79,7 @@ export default [
     file: "packages/core/src/internal/file/appendLog.ts",
     find: "torn ? Effect.tap(current",
     replace: "torn && length === 0 ? Effect.tap(current",
-    test: "test/core/TokenStoreFileRecovery.test.ts",
+    test: "test/core/TokenStoreFileDisk.test.ts",
     title: "a write that cannot be synced, nor taken back, is not there later"
   },
   {

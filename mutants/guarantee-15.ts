@@ -108,7 +108,7 @@ export default [
     file: "packages/core/src/internal/file/directoryLock.ts",
     find: "/^[ZX]/i",
     replace: "/^[X]/i",
-    test: "test/core/TokenStoreFileLock.test.ts",
+    test: "test/core/TokenStoreFileProcesses.test.ts",
     title: "S2: a process that was killed"
   },
   {
@@ -118,7 +118,7 @@ export default [
     file: "packages/core/src/internal/file/directoryLock.ts",
     find: "/^[ZX]/i",
     replace: "/^[ZXT]/i",
-    test: "test/core/TokenStoreFileLock.test.ts",
+    test: "test/core/TokenStoreFileProcesses.test.ts",
     title: "S2: what became"
   },
   {
@@ -128,7 +128,7 @@ export default [
     file: "packages/core/src/internal/file/directoryLock.ts",
     find: 'stat.lastIndexOf(")")',
     replace: 'stat.indexOf(")")',
-    test: "test/core/TokenStoreFileLock.test.ts",
+    test: "test/core/TokenStoreFileProcesses.test.ts",
     title: "S2: what became"
   },
   {

@@ -1,154 +1,26 @@
-import { assert, describe, it } from "@effect/vitest"
+// Guarantee 15: a file store notices what somebody else does to its directory, and writes nothing over it.
+import { assert, describe } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
-import { ProcessProbe, Run, TokenStore, type TokenStoreError } from "@effect-baton/core"
-import { Deferred, Duration, Effect, Exit, Fiber, FileSystem, Layer, Option, type Path, Result, Scope } from "effect"
+import { Run } from "@effect-baton/core"
+import { Deferred, Duration, Effect, Fiber, FileSystem, Layer, Option, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as NFS from "node:fs"
 import { TokenStoreContract } from "@effect-baton/testing"
+import { type Service, temporary, testOnDisk } from "../support/directories.ts"
 import * as Disks from "../support/disks.ts"
+import { damages, fill, moments, nearlyFull, openAs, operations, strangerIn } from "./damages.ts"
 
-type Service = TokenStore.TokenStore["Service"]
-
-const { commitOf, newRun } = TokenStoreContract
+const { newRun } = TokenStoreContract
 const idOf = Run.RunId.make
 const ttl = Duration.hours(1)
-const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "baton-" }))
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
-
-/** Opens the store of a directory as a process does that lives: of this number, or on this host. */
-const open = Effect.fnUntraced(function* (directory: string, pid: number, host = "here") {
-  const scope = yield* Scope.make()
-  const probe = Layer.succeed(ProcessProbe.ProcessProbe, { pid, host, isAlive: () => true })
-  const context = yield* Layer.buildWithScope(Layer.provide(TokenStore.layerFile({ directory }), probe), scope).pipe(
-    Effect.onError(() => Scope.close(scope, Exit.void))
-  )
-  return { store: yield* Effect.provide(TokenStore.TokenStore, context), close: Scope.close(scope, Exit.void) }
-})
 
 const idsOf = (store: Service) =>
   Effect.map(store.list({ limit: 1000 }), ({ items }) => items.map(({ runId }) => String(runId)))
 
-const lease = { runId: idOf("r-1"), owner: "a", fence: 1 }
-const cancel = { _tag: "CancelRequested", incarnation: 1, by: "a" } as const
-const operations = (store: Service): Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }>>> => ({
-  create: store.create(newRun("r-other")),
-  read: store.read(lease.runId),
-  acquire: store.acquire(lease.runId, { owner: "a", ttl }),
-  renew: store.renew(lease, ttl, 0),
-  release: store.release(lease, { seen: 0, due: Duration.zero, attempt: "keep" }),
-  commit: store.commit(lease, commitOf("r-1", 1)),
-  record: store.record(lease.runId, cancel, 0),
-  conclude: store.conclude(lease.runId, { seen: 0, facts: [cancel], due: Duration.zero }),
-  remove: store.remove(lease),
-  list: store.list({ limit: 1 })
-})
-
-const test = (
-  name: string,
-  effect: Effect.Effect<unknown, unknown, Scope.Scope | FileSystem.FileSystem | Path.Path | Disks.Disk>
-) =>
-  it.effect(name, () => effect.pipe(Effect.provide(Disks.layer.pipe(Layer.provideMerge(NodeServices.layer)))), 300_000)
-
-const restoreInPlace = (directory: string) => {
-  for (const name of NFS.readdirSync(`${directory}.backup`)) {
-    NFS.writeFileSync(`${directory}/${name}`, NFS.readFileSync(`${directory}.backup/${name}`))
-  }
-}
-const strangerIn = (directory: string) =>
-  NFS.readFileSync(`${directory}/lock.1`, "utf8")
-    .replace(/"pid":\d+/, `"pid":1`)
-    .replace(/"nonce":"[^"]+"/, `"nonce":"another"`)
-
-/** What happens to a directory under a process that uses it, and what its operations then fail with. */
-const damages: ReadonlyArray<
-  readonly [name: string, kind: TokenStoreError.TokenStoreError["kind"], damage: (directory: string) => void]
-> = [
-  [
-    "the directory is renamed, and another made in its place",
-    "locked",
-    (directory) => {
-      NFS.renameSync(directory, `${directory}.away`)
-      NFS.mkdirSync(directory)
-    }
-  ],
-  ["the directory is deleted", "locked", (directory) => NFS.rmSync(directory, { recursive: true })],
-  ["the log is deleted", "locked", (directory) => NFS.rmSync(`${directory}/runs.log`)],
-  [
-    "the log is replaced by a copy",
-    "locked",
-    (directory) => {
-      NFS.copyFileSync(`${directory}/runs.log`, `${directory}/copy`)
-      NFS.renameSync(`${directory}/copy`, `${directory}/runs.log`)
-    }
-  ],
-  ["the log is cut to nothing", "corrupt", (directory) => NFS.truncateSync(`${directory}/runs.log`, 0)],
-  [
-    "the log is cut to half",
-    "corrupt",
-    (directory) => NFS.truncateSync(`${directory}/runs.log`, NFS.statSync(`${directory}/runs.log`).size >> 1)
-  ],
-  ["somebody appends to the log", "corrupt", (directory) => NFS.appendFileSync(`${directory}/runs.log`, "hello\n")],
-  ["the lock is deleted", "locked", (directory) => NFS.rmSync(`${directory}/lock.1`)],
-  [
-    "the lock is replaced by another's of the same number",
-    "locked",
-    (directory) => {
-      NFS.writeFileSync(`${directory}/another`, strangerIn(directory))
-      NFS.renameSync(`${directory}/another`, `${directory}/lock.1`)
-    }
-  ],
-  [
-    "another's lock is written over the lock",
-    "locked",
-    (directory) => NFS.writeFileSync(`${directory}/lock.1`, strangerIn(directory))
-  ],
-  [
-    "a backup is put in its place",
-    "locked",
-    (directory) => {
-      NFS.rmSync(directory, { recursive: true })
-      NFS.cpSync(`${directory}.backup`, directory, { recursive: true })
-    }
-  ],
-  ["a backup is written over it", "corrupt", restoreInPlace]
-]
-
-/** A change of the disk right before which it happens: without one, nothing is written. */
-const moments: ReadonlyArray<
-  readonly [name: string, at: undefined | { readonly method: string; readonly file: RegExp }]
-> = [
-  ["between two writes", undefined],
-  ["before a write", { method: "write", file: /runs\.log$/ }],
-  ["during a write", { method: "sync", file: /runs\.log$/ }],
-  ["while a log is written again", { method: "write", file: /\.new$/ }],
-  ["before a new log is synced", { method: "sync", file: /\.new$/ }],
-  ["before a new log takes its place", { method: "rename", file: /\.new$/ }]
-]
-
-/** A log that a few more commits bring over the length from which it is written again. */
-const nearlyFull = Effect.gen(function* () {
-  const directory = `${yield* temporary}/runs`
-  const { close, store } = yield* open(directory, 8_000_000)
-  yield* store.create(newRun("r-1"))
-  const held = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
-  let ordinal = 0
-  while (NFS.statSync(`${directory}/runs.log`).size < (1 << 20) - 20_000) {
-    yield* fill(store, held.lease, ordinal, 200)
-    ordinal += 200
-  }
-  yield* close
-  return { log: NFS.readFileSync(`${directory}/runs.log`), ordinal }
-})
-const fill = (store: Service, held: TokenStore.Lease, from: number, count: number) =>
-  Effect.forEach(
-    Array.from({ length: count }, (_, i) => from + i + 1),
-    (ordinal) => store.commit(held, { ...commitOf("r-1", ordinal), seen: 1000 }),
-    { concurrency: "unbounded", discard: true }
-  )
-
 describe("file store: a directory that somebody else changes", () => {
   for (const [moment, at] of moments) {
-    test(
+    testOnDisk(
       `S1: what is not in the file is not reported, if the directory is changed ${moment}`,
       Effect.gen(function* () {
         const disk = yield* Disks.Disk
@@ -162,7 +34,7 @@ describe("file store: a directory that somebody else changes", () => {
             NFS.writeFileSync(`${directory}/runs.log`, full.log)
             NFS.writeFileSync(`${directory}/lock.0.free`, "")
           }
-          const { close, store } = yield* open(directory, 8_000_001)
+          const { close, store } = yield* openAs(directory, 8_000_001)
           yield* store.create(newRun("r-1"))
           NFS.cpSync(directory, `${directory}.backup`, { recursive: true })
           const held = yield* store.acquire(idOf("r-1"), { owner: "a", ttl })
@@ -227,7 +99,7 @@ describe("file store: a directory that somebody else changes", () => {
             if (!isRewrite) assert.notIncludeMembers(reported, ["r-3"], name)
           }
           // Who opens it now is refused, or is the only one from then on: the first one's end frees nothing of it.
-          const second = yield* Effect.result(open(directory, 8_000_002))
+          const second = yield* Effect.result(openAs(directory, 8_000_002))
           yield* close
           if (name === "somebody appends to the log") {
             assert.include(NFS.readFileSync(`${directory}/runs.log`, "utf8"), "hello\n")
@@ -235,11 +107,11 @@ describe("file store: a directory that somebody else changes", () => {
           if (Result.isFailure(second)) {
             assert.strictEqual(second.failure.kind, "locked", name)
           } else {
-            assert.strictEqual((yield* Effect.flip(open(directory, 8_000_003))).kind, "locked", name)
+            assert.strictEqual((yield* Effect.flip(openAs(directory, 8_000_003))).kind, "locked", name)
             yield* second.success.store.create(newRun("r-6"))
             const ids = yield* idsOf(second.success.store)
             yield* second.success.close
-            const third = yield* open(directory, 8_000_003)
+            const third = yield* openAs(directory, 8_000_003)
             assert.deepStrictEqual(yield* idsOf(third.store), ids, name)
             yield* third.close
           }
@@ -248,7 +120,7 @@ describe("file store: a directory that somebody else changes", () => {
     )
   }
 
-  test(
+  testOnDisk(
     "S1: a log that somebody changed a while ago is left as it is",
     Effect.gen(function* () {
       const root = yield* temporary
@@ -256,7 +128,7 @@ describe("file store: a directory that somebody else changes", () => {
         if (kind !== "corrupt") continue
         const directory = `${root}/${i}`
         NFS.mkdirSync(directory)
-        const { close, store } = yield* open(directory, 8_000_001)
+        const { close, store } = yield* openAs(directory, 8_000_001)
         yield* store.create(newRun("r-1"))
         NFS.cpSync(directory, `${directory}.backup`, { recursive: true })
         yield* store.create(newRun("r-2"))
@@ -271,7 +143,7 @@ describe("file store: a directory that somebody else changes", () => {
     })
   )
 
-  test(
+  testOnDisk(
     "S1: if files have no numbers, the lock is read",
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
@@ -293,7 +165,7 @@ describe("file store: a directory that somebody else changes", () => {
             writeAll: (bytes) => file.writeAll(bytes)
           }))
       })
-      const { close, store } = yield* Effect.provide(open(directory, 8_000_001), unnumbered)
+      const { close, store } = yield* Effect.provide(openAs(directory, 8_000_001), unnumbered)
       yield* store.create(newRun("r-1"))
       NFS.writeFileSync(`${directory}/another`, strangerIn(directory))
       NFS.renameSync(`${directory}/another`, `${directory}/lock.1`)
@@ -302,11 +174,11 @@ describe("file store: a directory that somebody else changes", () => {
     })
   )
 
-  test(
+  testOnDisk(
     "S1: what was lost once is lost, also if it comes back",
     Effect.gen(function* () {
       const directory = `${yield* temporary}/runs`
-      const { close, store } = yield* open(directory, 8_000_001)
+      const { close, store } = yield* openAs(directory, 8_000_001)
       yield* store.create(newRun("r-1"))
       NFS.renameSync(directory, `${directory}.away`)
       assert.strictEqual((yield* Effect.flip(store.create(newRun("r-2")))).kind, "locked")
@@ -315,7 +187,7 @@ describe("file store: a directory that somebody else changes", () => {
         assert.propertyVal(yield* Effect.flip(effect), "kind", "locked")
       }
       yield* close
-      const next = yield* open(directory, 8_000_002)
+      const next = yield* openAs(directory, 8_000_002)
       // What failed may be there or not.
       assert.includeMembers(yield* idsOf(next.store), ["r-1"])
       yield* next.close
@@ -344,7 +216,7 @@ describe("file store: a directory that somebody else changes", () => {
     ["before its new log takes its place", { method: "rename", file: /\.new$/ }]
   ] as const) {
     for (const how of ["fell silent", "lost its lock"]) {
-      test(
+      testOnDisk(
         `S1: an owner that ${how}, and goes on ${moment}, changes nothing of the next one's`,
         Effect.gen(function* () {
           const disk = yield* Disks.Disk
@@ -353,7 +225,7 @@ describe("file store: a directory that somebody else changes", () => {
           const isRewrite = at.file.test("runs.log.new")
           NFS.mkdirSync(directory)
           if (isRewrite) NFS.writeFileSync(`${directory}/runs.log`, full.log)
-          const first = yield* open(directory, 8_000_001, how === "fell silent" ? "elsewhere" : "here")
+          const first = yield* openAs(directory, 8_000_001, how === "fell silent" ? "elsewhere" : "here")
           yield* first.store.create(newRun("r-1"))
           const held = yield* first.store.acquire(idOf("r-1"), { owner: "a", ttl })
           // It stands still at a change, and its heart does too.
@@ -377,7 +249,7 @@ describe("file store: a directory that somebody else changes", () => {
           yield* Deferred.await(arrived)
           if (how === "lost its lock") loseLock(directory)
           const second = yield* takeOver(
-            Effect.provide(open(directory, 8_000_002), NodeServices.layer, { local: true })
+            Effect.provide(openAs(directory, 8_000_002), NodeServices.layer, { local: true })
           )
           yield* second.store.create(newRun("r-2"))
           // Also if the log was written again after that.
@@ -392,9 +264,9 @@ describe("file store: a directory that somebody else changes", () => {
           yield* second.store.create(newRun("r-3"))
           const ids = yield* idsOf(second.store)
           assert.includeMembers(ids, ["r-1", "r-2", "r-3"])
-          assert.strictEqual((yield* Effect.flip(open(directory, 8_000_003))).kind, "locked")
+          assert.strictEqual((yield* Effect.flip(openAs(directory, 8_000_003))).kind, "locked")
           yield* second.close
-          const third = yield* open(directory, 8_000_003)
+          const third = yield* openAs(directory, 8_000_003)
           assert.deepStrictEqual(yield* idsOf(third.store), ids)
           yield* third.close
           assert.deepStrictEqual(
@@ -407,29 +279,29 @@ describe("file store: a directory that somebody else changes", () => {
   }
 
   for (const how of ["fell silent", "lost its lock"]) {
-    test(
+    testOnDisk(
       `S1: who could not copy the log of an owner that ${how} leaves that to the next`,
       Effect.gen(function* () {
         const disk = yield* Disks.Disk
         const directory = `${yield* temporary}/runs`
         disk.before = (method, path) => (method === "utimes" && path.endsWith("lock.1") ? Effect.never : Effect.void)
-        const first = yield* open(directory, 8_000_001, how === "fell silent" ? "elsewhere" : "here")
+        const first = yield* openAs(directory, 8_000_001, how === "fell silent" ? "elsewhere" : "here")
         yield* first.store.create(newRun("r-1"))
         const { ino } = NFS.statSync(`${directory}/runs.log`)
         if (how === "lost its lock") loseLock(directory)
         disk.refuses = (method, path) => (method === "write" && path.endsWith(".new") ? "EIO" : undefined)
-        const refused = yield* takeOver(Effect.flip(open(directory, 8_000_002)))
+        const refused = yield* takeOver(Effect.flip(openAs(directory, 8_000_002)))
         assert.strictEqual(refused.kind, "unavailable")
         assert.strictEqual(NFS.statSync(`${directory}/runs.log`).ino, ino)
         disk.refuses = () => undefined
-        const third = yield* open(directory, 8_000_003)
+        const third = yield* openAs(directory, 8_000_003)
         const copied = NFS.statSync(`${directory}/runs.log`).ino
         assert.notStrictEqual(copied, ino)
         assert.deepStrictEqual(yield* idsOf(third.store), ["r-1"])
         assert.strictEqual((yield* Effect.flip(first.store.create(newRun("late")))).kind, "locked")
         yield* third.close
         // Once is enough.
-        yield* (yield* open(directory, 8_000_003)).close
+        yield* (yield* openAs(directory, 8_000_003)).close
         assert.strictEqual(NFS.statSync(`${directory}/runs.log`).ino, copied)
         yield* first.close
       })
