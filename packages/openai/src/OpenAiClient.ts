@@ -1,5 +1,5 @@
 /**
- * The connection to OpenAI or Azure OpenAI: the official SDK's client, set up so that nothing happens behind your back.
+ * The connection to OpenAI or Azure OpenAI: the official SDK's client, without hidden retries, redirects or settings.
  *
  * @since 0.1.0
  */
@@ -16,13 +16,13 @@ import OpenAI, { AzureOpenAI, type ClientOptions } from "openai"
 import * as Secrets from "./internal/secrets.ts"
 
 /**
- * The SDK's client, and a way to keep its secrets out of texts.
+ * The SDK's client, and a way to remove its secrets from texts.
  *
  * **Details**
  *
- * The client never retries by itself: of a create request that would risk buying the same work twice, and elsewhere
- * retries belong to Schedules. It reads no environment variable: what its layer was given counts, and nothing else. It
- * logs nothing. It follows no redirect, because credentials would go along: the error says which base URL to set.
+ * The client never retries: a second create request could buy the same work twice, and other retries belong to Schedules. It
+ * uses only the options of its layer, and reads no environment variables. It logs nothing. It follows no redirects, because
+ * they would carry the credentials: the error says which base URL to set.
  *
  * **Example** (Another call of the API)
  *
@@ -44,30 +44,30 @@ export class OpenAiClient extends Context.Service<
   {
     /** The official SDK's client. */
     readonly client: OpenAI
-    /** Whose it is, for messages. */
+    /** The provider, for messages. */
     readonly provider: "openai" | "azure"
-    /** Takes the client's keys and tokens out of a text, so that it may be logged. */
+    /** Removes the client's keys and tokens from a text, so that it can be logged. */
     readonly redact: (text: string) => string
   }
 >()("@effect-baton/openai/OpenAiClient") {}
 
 /**
- * What every client can be given.
+ * The settings that all clients share.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClientSettings {
-  /** Headers for every request. Redacted ones are kept out of errors. */
+  /** Headers for every request. Redacted values are removed from errors. */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
-  /** Another `fetch`: one that knows a proxy, or a test's. */
+  /** Another `fetch`, for example with a proxy, or for a test. */
   readonly fetch?: ((input: string | URL | Request, init?: RequestInit) => Promise<Response>) | undefined
-  /** How long to wait for an answer's headers. Default 10 minutes, the SDK's; Node's own `fetch` waits 5. */
+  /** How long to wait for the headers of an answer. Default 10 minutes, as in the SDK. Node's own `fetch` waits 5 minutes. */
   readonly timeout?: Duration.Input | undefined
 }
 
 /**
- * Where and as whom to call OpenAI.
+ * The address of OpenAI or a compatible server, and the credentials.
  *
  * @since 0.1.0
  * @category models
@@ -84,13 +84,13 @@ export interface Options extends ClientSettings {
 }
 
 /**
- * Where and as whom to call Azure OpenAI: with a key, or with tokens of Microsoft Entra.
+ * The address of Azure OpenAI, and the credentials: a key, or tokens of Microsoft Entra.
  *
  * **Details**
  *
- * `endpoint` is the resource, as in `https://my-resource.openai.azure.com`. Without an `apiVersion` the v1 API is
- * called; with one, as in `"2025-04-01-preview"`, the dated API. A model's name is that of its deployment. A token
- * provider is asked for a token at every request, so it should keep the token that it has for as long as it is valid.
+ * `endpoint` is the resource, as in `https://my-resource.openai.azure.com`. Without an `apiVersion` the client uses the v1
+ * API; with one, as in `"2025-04-01-preview"`, the dated API. The name of a model is that of its deployment. The client asks
+ * the token provider for a token at every request, so the provider should cache its token for as long as it is valid.
  *
  * @since 0.1.0
  * @category models
@@ -110,7 +110,7 @@ export type AzureOptions<R = never> = ClientSettings & {
 
 const openAiUrl = "https://api.openai.com/v1"
 
-// Settings that stop the SDK from reading the environment: absent ones would.
+// If these settings are absent, the SDK reads them from the environment.
 const fromNowhere = {
   adminAPIKey: null,
   organization: null,
@@ -120,15 +120,15 @@ const fromNowhere = {
   maxRetries: 0
 } as const
 
-// `OPENAI_CUSTOM_HEADERS` is added to the given headers by the SDK's constructor, whatever they are. Taken out again here.
+// The SDK's constructor always adds the headers in `OPENAI_CUSTOM_HEADERS`. They are removed here.
 class BatonOpenAI extends OpenAI {
   constructor(options: ClientOptions) {
     super(options)
     this._options.defaultHeaders = options.defaultHeaders
   }
 
-  // A base URL that lacks the API's path gives a 404 whose text does not help. If the answer has a code, that says what was
-  // not found, and it is not the path.
+  // A base URL without the path of the API gives a 404 whose text does not help. If the answer has a code, the code says
+  // what was not found, and that is not the path.
   protected override makeStatusError(...answer: Parameters<OpenAI["makeStatusError"]>) {
     const error = super.makeStatusError(...answer)
     const base = this.baseURL.replace(/[?#].*$/, "").replace(/\/+$/, "")
@@ -162,7 +162,7 @@ const checkedUrl = (option: string, url: string | URL): Effect.Effect<string, Ai
         ? "holds a user name or password"
         : undefined
   if (wrong === undefined) return Effect.succeed(text.replace(/\/+$/, ""))
-  // A URL with credentials is not repeated.
+  // The error must not show a URL with credentials.
   const shown = wrong.startsWith("holds") ? "" : ` '${text.slice(0, 200)}'`
   return Effect.fail(
     invalid(
@@ -175,7 +175,7 @@ const checkedUrl = (option: string, url: string | URL): Effect.Effect<string, Ai
 }
 
 const checkedKey = (apiKey: Redacted.Redacted): Effect.Effect<string, AiError.AiError> => {
-  // Keys from files and secret stores often end in a line break, which no header can hold.
+  // Keys from files and secret stores often end in a line break, which a header cannot contain.
   const key = Redacted.value(apiKey).trim()
   return key === ""
     ? Effect.fail(
@@ -193,7 +193,7 @@ const settings = (options: ClientSettings, secrets: Secrets.Secrets) => {
   return {
     ...fromNowhere,
     defaultHeaders: Object.fromEntries(headers),
-    // A redirect may lead to another origin, and headers of any name, the keys of Azure among them, would go along.
+    // A redirect may lead to another origin, and would carry headers of any name, such as the key of Azure.
     fetchOptions: { redirect: "manual" as const },
     ...(options.fetch === undefined ? undefined : { fetch: options.fetch }),
     ...(options.timeout === undefined
@@ -208,21 +208,21 @@ const construct = (provider: "openai" | "azure", secrets: Secrets.Secrets, make:
     catch: (error) =>
       invalid(
         new AiError.InvalidRequestError({
-          description: secrets.redact(error instanceof Error ? error.message : "the client cannot be made")
+          description: secrets.redact(error instanceof Error ? error.message : "the client could not be created")
         })
       )
   })
 
 /**
- * A client for OpenAI, or for anything else that speaks its Responses API.
+ * A layer of a client for OpenAI, or for another server with the Responses API.
  *
  * **When to use**
  *
- * Where the key comes from somewhere else than the configuration; `layerConfig` reads it there.
+ * Use it if the key does not come from the configuration. Otherwise use `layerConfig`.
  *
  * **Details**
  *
- * Fails with an `AiError` where the base URL is none, or the key is empty.
+ * Fails with an `AiError` if the base URL is not a URL, or the key is empty.
  *
  * **Example** (A client for a server of your own)
  *
@@ -255,7 +255,7 @@ export const layer = (options: Options): Layer.Layer<OpenAiClient, AiError.AiErr
     })
   )
 
-// A missing variable and an empty one are the same mistake. The error names the variable, and never the value.
+// An empty variable counts as missing. The error names the variable, and never its value.
 const required = (name: string, what: string): Config.Config<Redacted.Redacted> =>
   Config.flatMap(Config.withDefault(Config.Redacted(name), Redacted.make("")), (value) =>
     Redacted.value(value).trim() === ""
@@ -263,7 +263,7 @@ const required = (name: string, what: string): Config.Config<Redacted.Redacted> 
       : Config.succeed(value)
   )
 
-// As the SDK reads it, so that a gateway which is set up for the SDK gets all requests.
+// The SDK reads this variable too: a gateway that is set up for the SDK must get all requests.
 const environmentUrl = Config.map(
   Config.withDefault(Config.String("OPENAI_BASE_URL"), ""),
   (url): string | undefined => url.trim() || undefined
@@ -273,13 +273,13 @@ const optional = <A>(config: Config.Config<A> | undefined): Config.Config<A | un
   config === undefined ? Config.succeed(undefined) : config
 
 /**
- * A client for OpenAI from the configuration: by default `OPENAI_API_KEY`, and `OPENAI_BASE_URL` if it is set.
+ * A layer of a client for OpenAI from the configuration: by default `OPENAI_API_KEY`, and `OPENAI_BASE_URL` if it is set.
  *
  * **Details**
  *
- * `OPENAI_BASE_URL` is the URL of a gateway or another server, up to `/responses`: `https://gateway.example/v1`, say. As in
- * the official SDK, `/v1` is not added, and an empty value counts as none. A `baseUrl` that is given counts instead. No
- * other variable is read: give `organization` and `project` if your account needs them.
+ * `OPENAI_BASE_URL` is the URL of a gateway or another server before `/responses`, such as `https://gateway.example/v1`. As
+ * in the official SDK, `/v1` is not added, and an empty value counts as missing. The option `baseUrl` replaces it. No other
+ * variable is read: set `organization` and `project` if your account needs them.
  *
  * Fails with a `ConfigError` that names the variable to set, and as `layer` does.
  *
@@ -320,16 +320,16 @@ export const layerConfig = (
     })
   )
 
-// People paste the endpoint with the path that the portal shows.
+// The portal shows the endpoint with a path, and people copy both.
 const resource = (endpoint: string): string => endpoint.replace(/\/openai(\/v1)?$/, "")
 
 /**
- * A client for Azure OpenAI.
+ * A layer of a client for Azure OpenAI.
  *
  * **Details**
  *
- * Fails with an `AiError` where the endpoint is not a URL, or the key is empty. A token provider that fails makes the
- * request fail, before it is sent, with an `AuthenticationError`.
+ * Fails with an `AiError` if the endpoint is not a URL, or the key is empty. If a token provider fails, the request is not
+ * sent and fails with an `AuthenticationError`.
  *
  * **Example** (A resource with a key)
  *
@@ -374,7 +374,7 @@ export const layerAzure = <R = never>(options: AzureOptions<R>): Layer.Layer<Ope
               ...given,
               apiVersion,
               endpoint,
-              // Null and the empty text, because absent ones are read from the environment.
+              // Null and the empty text, because the SDK reads absent settings from the environment.
               baseURL: null,
               apiKey: key ?? "",
               ...(key === undefined ? { azureADTokenProvider: token } : undefined)
@@ -384,8 +384,8 @@ export const layerAzure = <R = never>(options: AzureOptions<R>): Layer.Layer<Ope
   )
 
 /**
- * A client for Azure OpenAI from the configuration: `AZURE_OPENAI_ENDPOINT`, `AZURE_OPENAI_API_KEY`, and for a dated API
- * `OPENAI_API_VERSION`.
+ * A layer of a client for Azure OpenAI from the configuration: `AZURE_OPENAI_ENDPOINT`, `AZURE_OPENAI_API_KEY`, and for a
+ * dated API `OPENAI_API_VERSION`.
  *
  * **Details**
  *
