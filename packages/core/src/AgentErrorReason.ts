@@ -268,7 +268,7 @@ export class Unconfirmed extends Schema.TaggedError<Unconfirmed>()("Unconfirmed"
     const cause = this.error === undefined ? "" : ` (${this.error.reason.message})`
     return (
       `A request to the provider was sent but never answered${cause}, so its response may have been bought. Open the run ` +
-      `again with Agent.retry, or with RunPolicy.onUnconfirmed set to "restart", or remove it with Agent.remove.`
+      `again with Agent.retry, or with RunPolicy.onUnconfirmed set to "restart", or remove it with Agent.remove and force: true.`
     )
   }
 }

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Ordered } from "./internal/store/ordered.ts"
+import { Ordered } from "./internal/kernel/ordered.ts"
 import { type Place, type RunId, RunStatus } from "./Run.ts"
 import { rest } from "./Retention.ts"
 import { isHeld, type Moment, type Row } from "./RunKernel.ts"

@@ -10,7 +10,7 @@ import { LeaseLost, RunLeased, RunNotFound } from "./AgentError.ts"
 import { start } from "./ContinuationToken.ts"
 import type { RunId } from "./Run.ts"
 import { type Fact, type NewFact, type NewRun, RunRecord } from "./RunRecord.ts"
-import { changed, grown, unknownTo } from "./internal/store/grown.ts"
+import { changed, grown, unknownTo } from "./internal/kernel/grown.ts"
 import * as RunState from "./RunState.ts"
 import {
   type AcquireOptions,

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as AiError from "effect/ai/AiError"
 import * as Response from "effect/ai/Response"
 import { ContinuationToken } from "./ContinuationToken.ts"
-import * as FactKey from "./internal/store/factKey.ts"
+import * as FactKey from "./internal/record/factKey.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"
 

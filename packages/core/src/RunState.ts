@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { ContinuationToken } from "./ContinuationToken.ts"
-import { keyOf } from "./internal/store/factKey.ts"
+import { keyOf } from "./internal/record/factKey.ts"
 import type { RunStatus } from "./Run.ts"
 import type { Call, Fact, FactOf, Limits, RunRecord, Try } from "./RunRecord.ts"
 

@@ -9,7 +9,7 @@ import { TokenStoreError } from "../../TokenStoreError.ts"
 import type { DirectoryLock } from "./directoryLock.ts"
 import { absent, identify, isSame } from "./fileIdentity.ts"
 import * as LogFormat from "./logFormat.ts"
-import { fromPlatform } from "../ports/storeFailure.ts"
+import { fromPlatform } from "../store/storeFailure.ts"
 
 /** A file that only grows. Every line that was reported as written survives a crash. */
 export interface AppendLog {

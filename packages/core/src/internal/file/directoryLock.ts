@@ -12,7 +12,7 @@ import { TokenStoreError } from "../../TokenStoreError.ts"
 import { absent, identify, isNumbered, isSame } from "./fileIdentity.ts"
 import { freshId } from "../primitives/freshId.ts"
 import { ProcessProbe } from "../../ProcessProbe.ts"
-import { fromPlatform } from "../ports/storeFailure.ts"
+import { fromPlatform } from "../store/storeFailure.ts"
 
 // The lock of a directory is the file `lock.<n>` with the highest number. A process takes it by creating the next number,
 // which

@@ -12,7 +12,7 @@ import { file } from "./fileStore.ts"
 import * as LogFormat from "./logFormat.ts"
 import * as LogRecord from "./logRecord.ts"
 import { momentOf } from "../store/memoryStore.ts"
-import { fromPlatform } from "../ports/storeFailure.ts"
+import { fromPlatform } from "../store/storeFailure.ts"
 
 /** The part of a log that was read, and its runs. */
 class Reading {

@@ -23,7 +23,7 @@ import { momentOf } from "../store/memoryStore.ts"
 import { RunIndex } from "../../RunIndex.ts"
 import type * as RunKernel from "../../RunKernel.ts"
 import type { Change, Driver } from "../../StoreDriver.ts"
-import { fromPlatform, renamed, unforeseen } from "../ports/storeFailure.ts"
+import { fromPlatform, renamed, unforeseen } from "../store/storeFailure.ts"
 
 /** The name of the log in its directory. */
 export const file = "runs.log"

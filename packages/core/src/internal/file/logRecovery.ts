@@ -3,7 +3,7 @@ import type * as FileSystem from "effect/FileSystem"
 import { TokenStoreError } from "../../TokenStoreError.ts"
 import * as AppendLog from "./appendLog.ts"
 import * as LogRecord from "./logRecord.ts"
-import { fromPlatform } from "../ports/storeFailure.ts"
+import { fromPlatform } from "../store/storeFailure.ts"
 
 /** Reads the log of a directory, and returns its runs and the length of its sound part. Changes nothing. */
 export const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, place: string) {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as AiError from "effect/ai/AiError"
 import { BackgroundModel } from "../../BackgroundModel.ts"
-import { failing, inForm } from "./died.ts"
+import { failing, inForm } from "../primitives/died.ts"
 
 type Service = BackgroundModel["Service"]
 

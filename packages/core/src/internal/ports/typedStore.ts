@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TokenStore } from "../../TokenStore.ts"
-import { failing, inForm, isDead } from "./died.ts"
-import { died } from "./storeFailure.ts"
+import { failing, inForm, isDead } from "../primitives/died.ts"
+import { died } from "../store/storeFailure.ts"
 
 type Service = TokenStore["Service"]
 

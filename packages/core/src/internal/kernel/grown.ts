@@ -1,6 +1,6 @@
 import * as Struct from "effect/Struct"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
-import { keyOf } from "./factKey.ts"
+import { keyOf } from "../record/factKey.ts"
 
 /** The parts of a row, and of a moment, that these functions use. */
 interface Row {
