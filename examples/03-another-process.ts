@@ -35,8 +35,9 @@ const parent = Effect.gen(function* () {
     Stream.decodeText(),
     Stream.runForEach((text) => {
       process.stdout.write(text)
+      const before = length
       length += text.length
-      return length < 1000 ? Effect.void : first.kill({ killSignal: "SIGTERM" })
+      return before < 1000 && length >= 1000 ? first.kill({ killSignal: "SIGTERM" }) : Effect.void
     })
   )
   yield* Console.log("\n--- the first process was stopped; the second goes on:")

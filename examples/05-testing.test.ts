@@ -1,4 +1,4 @@
-// Testing an application service: the model is a script, the store is in memory, and time is the test clock's.
+// Test an application service: the model is a script, the store is in memory, and time is the test clock's.
 import { Agent, type BackgroundModel, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, it } from "@effect/vitest"

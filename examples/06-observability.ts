@@ -1,7 +1,7 @@
-// Watch a run from outside: a span for each attachment to it, and metrics. Both go to an OpenTelemetry collector where one
-// is named, and are shown here at the end:
+// Observe a run: a span for each attachment to it, and metrics. Metrics are printed at the end. Both go to an OpenTelemetry
+// collector if its URL is given:
 //
-//   OTLP_URL=http://127.0.0.1:4318 pnpm exec node examples/06-observability.ts
+//   OTLP_URL=http://127.0.0.1:4318 node examples/06-observability.ts
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, RunPolicy, TokenStore } from "@effect-baton/core"
 import { Config, Console, Effect, Layer, Metric, Option, Stream } from "effect"

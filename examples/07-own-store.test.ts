@@ -1,4 +1,4 @@
-// Trying a store of your own: one call for what it promises.
+// Test a store of your own: one call runs the whole contract.
 import { NodeServices } from "@effect/platform-node"
 import { TokenStoreContract } from "@effect-baton/testing"
 import { describe, it } from "@effect/vitest"
@@ -6,7 +6,7 @@ import { Context, Effect, FileSystem, Layer } from "effect"
 import { KeyValueStore } from "effect/persistence"
 import { layer, storeOf } from "./07-own-store.ts"
 
-// In memory every write is done at once. Here others have their turn before it, as they have everywhere else.
+// In memory a write is done at once. The yield lets other fibers run before it, as with every other store.
 const inMemory = Effect.gen(function* () {
   const context = yield* Layer.build(Layer.fresh(KeyValueStore.layerMemory))
   const values = Context.get(context, KeyValueStore.KeyValueStore)

@@ -1,5 +1,5 @@
-// A token store of your own: a driver that keeps rows in a KeyValueStore, of which there are some for files, browsers and SQL.
-// What the rows mean is done by TokenStore.fromDriver. 07-own-store.test.ts tries it by the whole contract. Its limits:
+// A token store of your own: a driver that keeps rows in a KeyValueStore, which exists for files, browsers and SQL.
+// TokenStore.fromDriver knows what the rows mean. 07-own-store.test.ts runs the whole contract on it. Its limits:
 //
 // - One process at a time: a KeyValueStore has no step that reads and writes at once, and a second process would write over
 //   the first. Two layers in one process are fine.

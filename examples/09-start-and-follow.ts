@@ -1,6 +1,6 @@
 // One process starts runs and asks for their results; another, a worker, follows them. They share Redis and nothing else.
-// The worker gets each report as it is written. Nobody may ask for a result before: whoever sees the end of a run records
-// it, and a run that is over is no work for a worker that comes too late.
+// The worker gets each report as it is written. This process asks for the results only after the worker is done: asking
+// records the end of a run, and a run that is over before a worker took it is not handed to one.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent } from "@effect-baton/core"
 import { Console, Effect, Stream } from "effect"

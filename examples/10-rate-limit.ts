@@ -1,5 +1,5 @@
-// A limit for all workers together: here reports may be saved no faster than one in half a second, whoever saves them. The
-// count is kept in Redis, so it holds for any number of processes; the two workers here stand for two.
+// A limit for all workers together: here one report is saved every half second at most, whichever worker saves it. The
+// count is kept in Redis, so it holds for any number of processes; the two workers here stand for two of them.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, Runs } from "@effect-baton/core"
 import { Clock, Console, Data, Effect, Layer, Queue, Stream } from "effect"

@@ -1,5 +1,5 @@
-// One part of a program orders reports, and knows the store alone: it has neither a model nor a key. A worker, which would be
-// another process over a store that both share, opens each report when its time has come. The last one is cancelled before.
+// The desk orders reports, and needs only the store: it has neither a model nor a key. A worker opens each report when its
+// time has come. The last report is cancelled before that. With a shared store, desk and worker can be two processes.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, Runs, RunState, TokenStore } from "@effect-baton/core"
 import { Console, DateTime, Effect, type FileSystem, Layer, Stream } from "effect"
@@ -12,7 +12,7 @@ const desk: Effect.Effect<void, unknown, TokenStore.TokenStore | FileSystem.File
   yield* Agent.enqueue(analyst, { input, runId: "report-1", labels: { customer: "north" } })
   yield* Agent.enqueue(analyst, { input, runId: "report-2", labels: { customer: "north" }, notBefore: soon })
   yield* Agent.enqueue(analyst, { input, runId: "report-3", labels: { customer: "south" }, notBefore: soon })
-  // Repeated it is the same run.
+  // The same id and input again is the same run.
   yield* Agent.enqueue(analyst, { input, runId: "report-1" })
   yield* Console.log(`${yield* Runs.cancel({ labels: { customer: "south" } })} report is cancelled before its time`)
 

@@ -11,7 +11,7 @@ class NoToken extends Data.TaggedError("NoToken")<{ readonly message: string }> 
 const signedBy = (secret: Redacted.Redacted) =>
   SignedTokens.layer({ keys: [{ id: "2026", secret }], audience: "user-42", expiresAfter: "1 day" })
 
-// In life the secret is 32 random bytes or more, and comes from the environment.
+// In production the secret is 32 random bytes or more, and comes from the environment.
 const Tokens = Layer.unwrap(
   Effect.map(
     Config.Redacted("TOKEN_SECRET").pipe(Config.withDefault(Redacted.make("a secret for this example alone"))),

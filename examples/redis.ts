@@ -6,8 +6,8 @@ import { Config, Context, Data, Effect, Layer, Option, Random } from "effect"
 class NoRedis extends Data.TaggedError("NoRedis")<{ readonly message: string }> {}
 
 /**
- * Where the examples keep their runs: in a namespace of the Redis at REDIS_URL, or of a redis-server of their own, which
- * ends with them. An example hands both to the processes that it starts.
+ * Where the examples keep their runs: in a namespace of the Redis at REDIS_URL, or of a redis-server that the
+ * example starts and stops. It hands both to its worker processes.
  */
 export class RedisPlace extends Context.Service<RedisPlace, { readonly url: string; readonly prefix: string }>()(
   "examples/RedisPlace"
@@ -36,7 +36,7 @@ export const Client = Layer.effectContext(
   )
 ).pipe(Layer.provide(RedisPlace.layer))
 
-/** The store that the Redis examples use. What is finished is forgotten after an hour. */
+/** The store that the Redis examples use. It forgets finished runs after an hour. */
 export const Store = Layer.unwrap(
   Effect.map(RedisPlace, ({ prefix }) => RedisTokenStore.layer({ prefix, retention: "1 hour" }))
 ).pipe(Layer.provide([Client, RedisPlace.layer]))

@@ -1,4 +1,4 @@
-// One of the demo's processes: streams or resumes the report, and says each update that it finished with on a line.
+// One of the demo's processes: streams or resumes the report, and prints each update on a line.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, TokenStore } from "@effect-baton/core"
 import { Config, Console, Effect, Layer, Logger, Option, Stream } from "effect"
@@ -12,10 +12,10 @@ const program = Effect.gen(function* () {
   const breakOff = yield* Config.option(Config.Int("BREAK_OFF_AFTER"))
   const updates = Option.isSome(breakOff)
     ? Agent.stream(analyst, { input: yield* task, runId }).pipe(Stream.take(breakOff.value))
-    : // Over Redis the lease of one who was killed lasts on. Nobody else is at work here, so there is nobody to wait for.
+    : // Over Redis the lease of a killed process goes on. No other process is at work here, so there is nothing to wait for.
       Agent.resume(analyst, { runId, ifLeased: "steal" })
   yield* Stream.runForEach(updates, (update) =>
-    // As fast as a person can follow; what is said was finished with.
+    // Slow enough to follow.
     Effect.sleep("2 millis").pipe(Effect.andThen(encodeLine(update)), Effect.andThen(Console.log))
   )
 })

@@ -1,7 +1,7 @@
-// A worker process: takes runs that nobody advances, and says each update that it finished with on a line. Start as many
-// as you like. SIGTERM makes its runs free at once; after SIGKILL others take them when its leases are over.
+// A worker process: takes runs that no worker holds, and prints each update on a line. Start as many as you like. SIGTERM
+// makes its runs free at once; after SIGKILL other workers take them when its leases are over.
 //
-//   REDIS_URL=redis://127.0.0.1:6379 REDIS_PREFIX=reports pnpm exec node examples/workers/worker.ts
+//   REDIS_URL=redis://127.0.0.1:6379 REDIS_PREFIX=reports node examples/workers/worker.ts
 import { NodeRuntime } from "@effect/platform-node"
 import { RunPolicy, Runs } from "@effect-baton/core"
 import { Console, Duration, Effect, Layer, Logger, Stream } from "effect"
@@ -17,7 +17,7 @@ const Worker = Runs.worker([analyst], {
     Stream.runForEach(updates, (update) => Effect.andThen(encodeLine(update), (line) => Console.log(line)))
 })
 
-// Short, so that a person can watch: in life 30 seconds, the default, are better.
+// Short, so that you can watch. In production the default, 30 seconds, is better.
 const Policy = RunPolicy.layer({ leaseTime: Duration.seconds(2) })
 
 Layer.launch(Worker).pipe(
