@@ -81,7 +81,7 @@ if (examples.length > 0) {
     })
   )
   try {
-    execFileSync("tsc", ["--project", out], { stdio: "inherit" })
+    execFileSync(resolve("node_modules/.bin/tsc"), ["--project", out], { stdio: "inherit" })
   } catch {
     process.exit(1)
   }
