@@ -23,7 +23,8 @@ export const makeProgress = Effect.gen(function* () {
     yield* print(`${terminal ? "\r\u001b[2K" : ""}${yield* elapsed}  ${name}: ${what}\n`)
   })
   const redraw = Effect.gen(function* () {
-    const line = `${yield* elapsed}  ${name}: ${phase}, ${seen.size} updates  ${text.slice(-200).replace(/\s+/g, " ").slice(-40)}`
+    const words = text.slice(-200).replace(/\s+/g, " ").slice(-40)
+    const line = `${yield* elapsed}  ${name}: ${phase}, ${seen.size} updates  ${words}`
     yield* print(`\r\u001b[2K${line.slice(0, (process.stdout.columns ?? 80) - 1)}`)
   })
   const drawing = yield* Effect.forkScoped(
