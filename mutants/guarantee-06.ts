@@ -108,7 +108,7 @@ export default [
     file: "packages/core/src/internal/hold/lease.ts",
     find: "if (left <= 0n)",
     replace: "if (left <= ttlNanos)",
-    test: "test/core/Troubles.test.ts",
+    test: "test/core/StoreTroubles.test.ts",
     title: "away for less than a lease"
   },
   {

@@ -3,7 +3,7 @@ import { Agent, type AgentError, BackgroundModel, Run, TokenStore } from "@effec
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
-import { inMemory } from "../support/models.ts"
+import { inMemory, usingTokens } from "../support/models.ts"
 import {
   analyst,
   count,
@@ -19,29 +19,6 @@ import { elapse, passing } from "../support/time.ts"
 
 const { completed, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
-
-/** A scripted model whose responses used 7 tokens for 3. */
-const using = (steps: ReadonlyArray<ScriptedModel.Step>) => {
-  const spent = (snapshot: BackgroundModel.ModelSnapshot): BackgroundModel.ModelSnapshot =>
-    snapshot.finish === undefined
-      ? snapshot
-      : {
-          ...snapshot,
-          finish: { ...snapshot.finish, usage: { inputTokens: { total: 3 }, outputTokens: { total: 7 } } }
-        }
-  const told = Stream.map((event: BackgroundModel.ModelEvent) =>
-    event.terminal === undefined ? event : { ...event, terminal: spent(event.terminal) }
-  )
-  return Layer.effect(
-    BackgroundModel.BackgroundModel,
-    Effect.map(BackgroundModel.BackgroundModel, (model) => ({
-      ...model,
-      create: (request) => told(model.create(request)),
-      resume: (id, options) => told(model.resume(id, options)),
-      retrieve: (id) => Effect.map(model.retrieve(id), (look) => ({ ...look, snapshot: spent(look.snapshot) }))
-    }))
-  ).pipe(Layer.provideMerge(ScriptedModel.layer(steps)), Layer.merge(TokenStore.layerMemory))
-}
 
 describe("a run that was started and left", () => {
   const ref = { runId: "r" }
@@ -107,7 +84,7 @@ describe("a run that was started and left", () => {
           listed.items.map(({ runId }) => runId),
           [(yield* recordOf("r")).runId]
         )
-      }).pipe(Effect.provide(using(halting)))
+      }).pipe(Effect.provide(Layer.merge(usingTokens(halting, 3, 7), TokenStore.layerMemory)))
   )
 })
 

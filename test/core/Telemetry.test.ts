@@ -1,12 +1,13 @@
 // What is told of a run while it is followed, and that telling it changes nothing.
-import { Agent, BackgroundModel, RunPolicy, TokenStore, TokenStoreError } from "@effect-baton/core"
+import { Agent, RunPolicy, TokenStore, TokenStoreError } from "@effect-baton/core"
 import { LeaseLost } from "@effect-baton/core/AgentError"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Stream, Tracer } from "effect"
 import { AiError } from "effect/ai"
+import { usingTokens } from "../support/models.ts"
 import { analyst, type Services, type Update } from "../support/runs.ts"
-import { changing } from "../support/stores.ts"
+import { changing, storeAway } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 
 const { completed, disconnect, fail, failed, pause, text } = ScriptedModel
@@ -26,32 +27,8 @@ const over = (
   store = TokenStore.layerMemory
 ) => Layer.merge(ScriptedModel.layer(script, options), store)
 
-/** A scripted model whose responses used this many tokens. */
-const using = (script: ReadonlyArray<ScriptedModel.Step>, asked: number, written: number) => {
-  const spent = (snapshot: BackgroundModel.ModelSnapshot): BackgroundModel.ModelSnapshot =>
-    snapshot.finish === undefined
-      ? snapshot
-      : {
-          ...snapshot,
-          model: "scripted-1",
-          finish: {
-            ...snapshot.finish,
-            usage: { inputTokens: { total: asked, cacheRead: 1 }, outputTokens: { total: written, reasoning: 2 } }
-          }
-        }
-  const told = Stream.map((event: BackgroundModel.ModelEvent) =>
-    event.terminal === undefined ? event : { ...event, terminal: spent(event.terminal) }
-  )
-  return Layer.effect(
-    BackgroundModel.BackgroundModel,
-    Effect.map(BackgroundModel.BackgroundModel, (model) => ({
-      ...model,
-      create: (request) => told(model.create(request)),
-      resume: (id, options) => told(model.resume(id, options)),
-      retrieve: (id) => Effect.map(model.retrieve(id), (look) => ({ ...look, snapshot: spent(look.snapshot) }))
-    }))
-  ).pipe(Layer.provide(ScriptedModel.layer(script)), Layer.merge(TokenStore.layerMemory))
-}
+const using = (script: ReadonlyArray<ScriptedModel.Step>, asked: number, written: number) =>
+  Layer.merge(usingTokens(script, asked, written), TokenStore.layerMemory)
 
 /** The spans of the attachments that this makes, and its exit. */
 const attachmentsOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -316,7 +293,7 @@ describe("metrics", () => {
       commit: (lease, commit) =>
         Effect.andThen(
           Effect.sleep("100 millis"),
-          Effect.suspend(() => (away ? Effect.fail(unavailable) : inner.commit(lease, commit)))
+          Effect.suspend(() => (away ? Effect.fail(storeAway("commit")) : inner.commit(lease, commit)))
         )
     }))
     return Effect.gen(function* () {
@@ -385,12 +362,6 @@ describe("tracing on or off", () => {
 })
 
 // ---- stores with troubles
-
-const unavailable = new TokenStoreError.TokenStoreError({
-  operation: "commit",
-  kind: "unavailable",
-  description: "away"
-})
 
 /** Records nothing that was seen of a run. */
 function broken(): Partial<TokenStore.TokenStore["Service"]> {

@@ -2,7 +2,8 @@ import { describe } from "@effect/vitest"
 import { NodeServices } from "@effect/platform-node"
 import { TokenStore } from "@effect-baton/core"
 import { Effect, FileSystem, Layer } from "effect"
-import { answerAlike, Steps } from "../contract/alike.ts"
+import { answerAlike } from "../contract/alike.ts"
+import { Steps } from "../contract/steps.ts"
 import { law } from "../support/law.ts"
 
 describe("token stores", () => {

@@ -7,7 +7,7 @@ import { TokenStoreContract } from "@effect-baton/testing"
 import {
   cancel,
   leave,
-  line,
+  logLine,
   moving,
   requested,
   start,
@@ -184,7 +184,7 @@ describe("file store: recovery", () => {
       const lines = text.split("\n")
       const payload = (i: number) => lines[i]?.split(" ").slice(2).join(" ") ?? ""
       const head = new TextEncoder().encode(lines.slice(0, 4).join("\n") + "\n")
-      const tail = new TextEncoder().encode(line(payload(4), head.length) + line(payload(5), head.length))
+      const tail = new TextEncoder().encode(logLine(payload(4), head.length) + logLine(payload(5), head.length))
       const torn = new Uint8Array([...head, ...tail])
       torn.fill(0, head.length + 20, head.length + 90)
       yield* fs.writeFile(log, torn)
@@ -213,8 +213,8 @@ describe("file store: recovery", () => {
         ["hello", "corrupt"],
         ["\n", "corrupt"],
         ["baton-log/x\n", "corrupt"],
-        [`baton-log/1\n${line("[]")}`, "corrupt"],
-        [`baton-log/1\n${line("no json")}`, "corrupt"]
+        [`baton-log/1\n${logLine("[]")}`, "corrupt"],
+        [`baton-log/1\n${logLine("no json")}`, "corrupt"]
       ] as const) {
         yield* fs.writeFileString(log, text)
         const error = yield* Effect.flip(using(directory, stateOf))
@@ -242,11 +242,11 @@ describe("file store: recovery", () => {
       const { directory, fs, log } = yield* sample
       const record = { ...(yield* using(directory, stateOf))[0] }
       const strange = [
-        line(`[2,"r-1","set",{"mood":"new"}]`),
-        line(`[2,"r-2","replaced",{}]`),
-        line(`[3,"r-new","new",{"version":3}]`),
-        line(`[3,"","index",{}]`),
-        line(JSON.stringify([2, "r-new-2", "new", { ...record, runId: "r-new-2", version: 3 }]))
+        logLine(`[2,"r-1","set",{"mood":"new"}]`),
+        logLine(`[2,"r-2","replaced",{}]`),
+        logLine(`[3,"r-new","new",{"version":3}]`),
+        logLine(`[3,"","index",{}]`),
+        logLine(JSON.stringify([2, "r-new-2", "new", { ...record, runId: "r-new-2", version: 3 }]))
       ]
       yield* fs.writeFileString(log, (yield* fs.readFileString(log)) + strange.join(""))
       const check = using(directory, (store) =>

@@ -1,4 +1,4 @@
-// What nobody else tests of background runs, by the names of the scenarios; each streamed and polled where both apply.
+// What nobody else tests of reading background runs, by the names of the scenarios; streamed and polled where both apply.
 import {
   Agent,
   type AgentError,
@@ -7,34 +7,27 @@ import {
   Run,
   RunPolicy,
   SignedTokens,
-  TokenStore,
-  TokenStoreError
+  TokenStore
 } from "@effect-baton/core"
-import { NodeServices } from "@effect/platform-node"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, FileSystem, Layer, Logger, Option, Redacted, Stream } from "effect"
-import { crc32 } from "node:zlib"
+import { Effect, Fiber, Layer, Option, Redacted, Stream } from "effect"
+import { inMemory } from "../support/models.ts"
 import {
   analyst,
   count,
-  doneWith,
   halting,
   plain,
   recordOf,
   type Services,
-  statusOf,
   textOf,
   uninterrupted,
   type Update
 } from "../support/runs.ts"
-import * as Disks from "../support/disks.ts"
-import { changing, stores } from "../support/stores.ts"
+import { stores } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 
 const { completed, pause, text } = ScriptedModel
-const over = (steps: ReadonlyArray<ScriptedModel.Step>, options?: ScriptedModel.Options) =>
-  Layer.merge(ScriptedModel.layer(steps, options), TokenStore.layerMemory)
 const input = { input: "Hello", runId: "r" }
 const ref = { runId: "r" }
 const collect = <E, R>(stream: Stream.Stream<Update, E, R>) => passing(Stream.runCollect(stream))
@@ -103,7 +96,7 @@ describe("a position", () => {
         const again = Stream.provide(tail, inclusive)
         assert.deepStrictEqual(plain(yield* collect(again)), plain(whole.slice(k)), `inclusive, after ${k}`)
       }
-    }).pipe(Effect.provide(over([text("a"), text(["b", "c"]), text("d"), completed])))
+    }).pipe(Effect.provide(inMemory([text("a"), text(["b", "c"]), text("d"), completed])))
   )
 
   it.effect("an early token used after later ones, polled: shows the run as it is, and takes nothing back", () =>
@@ -118,7 +111,7 @@ describe("a position", () => {
       const result = yield* passing(Agent.result(analyst, { continuationToken: early }))
       assert.strictEqual(result.text, "abcdef")
       assert.deepStrictEqual((yield* recordOf("r")).position, stored)
-    }).pipe(Effect.provide(over(halting)))
+    }).pipe(Effect.provide(inMemory(halting)))
   )
 
   it.effect("resume cut before its first event, polled: interrupted at any moment, a look changes nothing", () =>
@@ -133,7 +126,7 @@ describe("a position", () => {
         assert.isNull((yield* recordOf("r")).lease)
       }
       assert.strictEqual((yield* passing(Agent.result(analyst, ref))).text, "abcdef")
-    }).pipe(Effect.provide(over(halting)))
+    }).pipe(Effect.provide(inMemory(halting)))
   )
 
   it.effect("token of another agent, run or tenant: refused by every verb, and nothing is told", () =>
@@ -183,7 +176,7 @@ describe("a position", () => {
         Effect.provide(tenant("acme"))
       )
       assert.strictEqual(textOf(rest), "bcdef")
-    }).pipe(Effect.provide(over(halting)))
+    }).pipe(Effect.provide(inMemory(halting)))
   )
 })
 
@@ -210,7 +203,7 @@ describe("a browser", () => {
       assert.deepStrictEqual(plain([...seen, ...after]), plain(whole))
       assert.deepStrictEqual(plain(old), plain(whole))
       assert.strictEqual(yield* count("create"), 1)
-    }).pipe(Effect.provide(over(long)))
+    }).pipe(Effect.provide(inMemory(long)))
   )
 
   it.effect("whose old connection advances the run is told so, and goes on once that one is gone", () =>
@@ -229,168 +222,7 @@ describe("a browser", () => {
       const rest = yield* passing(Stream.runCollect(Agent.stream(analyst, input)), 1000)
       assert.strictEqual(textOf([...old, ...rest]), "abc")
       assert.strictEqual(yield* count("create"), 1)
-    }).pipe(Effect.provide(over(long)))
-  )
-})
-
-describe("the store", () => {
-  const away = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
-  const ticking = [...Array.from({ length: 60 }, () => [text("x"), pause("1 second")]).flat(), completed]
-
-  const troubled = () => {
-    const state = { isAway: false }
-    const layer = changing(TokenStore.layerMemory, (inner) => ({
-      commit: (lease, commit) => Effect.suspend(() => (state.isAway ? Effect.fail(away) : inner.commit(lease, commit))),
-      renew: (lease, ttl, seen) =>
-        Effect.suspend(() => (state.isAway ? Effect.fail(away) : inner.renew(lease, ttl, seen)))
-    }))
-    return { state, layer }
-  }
-
-  it.effect(
-    "N5: away for less than a lease: nothing is noticed but a line in the log when it begins, and one when it ends",
-    () => {
-      const { layer, state } = troubled()
-      const logged: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => void logged.push(`${logLevel} ${String(message)}`))
-      return Effect.gen(function* () {
-        const fiber = yield* Effect.forkChild(Stream.runCollect(Agent.stream(analyst, input)))
-        yield* elapse(5000, 100)
-        assert.deepStrictEqual(logged, [])
-        state.isAway = true
-        yield* elapse(20_000, 100)
-        state.isAway = false
-        const updates = yield* passing(Fiber.join(fiber))
-        assert.strictEqual(textOf(updates), "x".repeat(60))
-        assert.isNull(doneWith(yield* recordOf("r")))
-        // For the writes of positions, and for the renewals of the lease: however often they failed.
-        const what = (told: RegExp) => logged.flatMap((line) => told.exec(line)?.[1] ?? []).toSorted()
-        const begun = what(/^Warn baton: (.* tried again[^,]*),.*away/)
-        assert.strictEqual(new Set(begun).size, 2, logged.join("\n"))
-        assert.deepStrictEqual(what(/^Info baton: recovered: (.*)$/), begun)
-        assert.strictEqual(logged.length, 4, logged.join("\n"))
-      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(ticking), layer)), Effect.provide(Logger.layer([logger])))
-    }
-  )
-
-  it.effect("away for longer than a lease: delivers until the lease is over, then StoreFailed", () => {
-    const { layer, state } = troubled()
-    return Effect.gen(function* () {
-      let last = 0
-      const fiber = yield* Effect.forkChild(
-        Effect.timed(
-          Effect.flip(
-            Stream.runForEach(Agent.stream(analyst, input), (update) =>
-              Effect.sync(() => void (last += update.text.length))
-            )
-          )
-        )
-      )
-      yield* elapse(5000, 100)
-      state.isAway = true
-      const [took, error] = yield* passing(Fiber.join(fiber), 100)
-      assert.strictEqual(error.reason._tag, "StoreFailed")
-      assert.isTrue(error.isRetryable)
-      assert.isAtMost(Duration.toSeconds(took), 36)
-      assert.isAtLeast(last, 29)
-      state.isAway = false
-      yield* elapse(31_000, 500)
-      const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)), 500)
-      assert.isAtLeast(last + textOf(rest).length, 60)
-      assert.strictEqual(rest.at(-1)?.status, "completed")
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(ticking), layer)))
-  })
-
-  const onDisk = Effect.gen(function* () {
-    const fs = yield* FileSystem.FileSystem
-    const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
-    const context = yield* Layer.buildWithScope(TokenStore.layerFile({ directory }), yield* Effect.scope)
-    return { directory, store: Layer.succeedContext(context) }
-  })
-
-  it.live.each([
-    ["disk full", "ENOSPC"],
-    ["directory read-only", "EROFS"]
-  ] as const)(
-    "%s while a run is advanced: delivery goes on, and what could not be written is written later",
-    ([, code]) =>
-      Effect.gen(function* () {
-        const disk = yield* Disks.Disk
-        const { store } = yield* onDisk
-        yield* Effect.gen(function* () {
-          const read: Array<Update> = []
-          const advancing = Stream.runForEach(Agent.stream(analyst, input), (update) =>
-            Effect.sync(() => {
-              read.push(update)
-              if (update.text === "b") disk.refuses = (method) => (method === "write" ? code : undefined)
-              if (update.text === "e") disk.refuses = () => undefined
-            })
-          )
-          yield* advancing
-          assert.strictEqual(textOf(read), "abcdef")
-          const record = yield* recordOf("r")
-          assert.strictEqual(yield* statusOf("r"), "completed")
-          assert.isNull(doneWith(record))
-          // And nothing can be started meanwhile, which is told before anything is bought.
-          disk.refuses = (method) => (method === "write" ? code : undefined)
-          const error = yield* Effect.flip(Agent.run(analyst, { ...input, runId: "s" }))
-          assert.isTrue(
-            error.reason._tag === "StoreFailed" && error.reason.error.kind === (code === "ENOSPC" ? "full" : "denied")
-          )
-          disk.refuses = () => undefined
-          assert.strictEqual(yield* count("create"), 1)
-        }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(halting), store)))
-      }).pipe(
-        Effect.scoped,
-        Effect.provide(Logger.layer([])),
-        Effect.provide(Disks.layer.pipe(Layer.provideMerge(NodeServices.layer)))
-      )
-  )
-
-  it.live(
-    "a worker of an older version beside a newer one: leaves its runs alone, whole, and goes on with its own",
-    () =>
-      Effect.gen(function* () {
-        const fs = yield* FileSystem.FileSystem
-        const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
-        const log = `${directory}/runs.log`
-        const using = <A, E>(use: Effect.Effect<A, E, Services | ScriptedModel.ScriptedModel>) =>
-          use.pipe(
-            Effect.provide(Layer.merge(ScriptedModel.layer(halting), TokenStore.layerFile({ directory })), {
-              local: true
-            })
-          )
-        yield* using(Agent.run(analyst, { ...input, runId: "old" }))
-        const body = `0 ${JSON.stringify([2, "new", "new", { version: 2, runId: "new", agent: "analyst", mood: "good" }])}`
-        const line = `${crc32(body).toString(16).padStart(8, "0")} ${body}\n`
-        yield* fs.writeFileString(log, (yield* fs.readFileString(log)) + line)
-        yield* using(
-          Effect.gen(function* () {
-            const theirs = { runId: "new" }
-            const refused: ReadonlyArray<Effect.Effect<unknown, AgentError.AgentError, Services>> = [
-              Stream.runDrain(Agent.stream(analyst, { ...input, ...theirs })),
-              Stream.runDrain(Agent.resume(analyst, theirs)),
-              Stream.runDrain(Agent.watch(analyst, theirs)),
-              Agent.start(analyst, { ...input, ...theirs }),
-              Agent.poll(analyst, theirs),
-              Agent.cancel(analyst, theirs),
-              Agent.remove(analyst, theirs)
-            ]
-            for (const verb of refused) {
-              const error = yield* Effect.flip(verb)
-              assert.isTrue(error.reason._tag === "StoreFailed" && error.reason.error.kind === "newer")
-              assert.isFalse(error.isRetryable)
-            }
-            assert.strictEqual(yield* count("create"), 0)
-            yield* Effect.forEach([1, 2, 3], (n) => Agent.run(analyst, { ...input, runId: `own ${n}` }), {
-              concurrency: "unbounded"
-            })
-          })
-        )
-        // Its next start rewrites the log, perhaps; what it does not understand stays as it was, to the letter.
-        yield* using(Agent.run(analyst, { ...input, runId: "another" }))
-        assert.include(yield* fs.readFileString(log), body.slice(2))
-      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+    }).pipe(Effect.provide(inMemory(long)))
   )
 })
 
@@ -420,6 +252,6 @@ describe("an agent changed while its run was under way", () => {
       assert.strictEqual(yield* count("create"), 1)
       // A run that is over can be read by any version.
       assert.strictEqual((yield* passing(Agent.result(version("3"), ref))).text, "abcdef")
-    }).pipe(Effect.provide(over(halting)))
+    }).pipe(Effect.provide(inMemory(halting)))
   )
 })

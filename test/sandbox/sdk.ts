@@ -1,4 +1,5 @@
 import { ResponsesServer } from "@effect-baton/sandbox/ResponsesServer"
+import type { Trouble } from "@effect-baton/sandbox/SandboxTrouble"
 import { Effect } from "effect"
 import OpenAI, { APIError } from "openai"
 import type { ResponseCreateParamsStreaming, ResponseStreamEvent } from "openai/resources/responses/responses"
@@ -70,3 +71,11 @@ export const typesOf = ({ events }: Heard): ReadonlyArray<string> => events.map(
 
 export const textOf = ({ events }: Heard): string =>
   events.map((event) => (event.type === "response.output_text.delta" ? event.delta : "")).join("")
+
+export const poem = "Naïve façades — 日本語, emoji 🙂🚀, and “quotes”.\nA second line."
+
+/** A background response that says it. */
+export const background = { model: "echo", input: poem, background: true } as const
+
+/** A server with these troubles. */
+export const withTroubles = (...troubles: ReadonlyArray<Trouble>) => Effect.provide(ResponsesServer.layer({ troubles }))

@@ -81,7 +81,7 @@ export const moving = (id: string, ordinal: number): TokenStore.Commit => {
 }
 
 /** A line as a log holds it. */
-export const line = (payload: string, synced = 0): string => {
+export const logLine = (payload: string, synced = 0): string => {
   const body = `${synced} ${payload}`
   return `${crc32(body).toString(16).padStart(8, "0")} ${body}\n`
 }

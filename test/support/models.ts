@@ -1,6 +1,6 @@
 import { BackgroundModel, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { AiError } from "effect/ai"
 
 export type Model = BackgroundModel.BackgroundModel["Service"]
@@ -26,6 +26,23 @@ export const modelWith = (
   options: ScriptedModel.Options = {}
 ): Layer.Layer<BackgroundModel.BackgroundModel | ScriptedModel.ScriptedModel> =>
   changingModel(ScriptedModel.layer(script, options), change)
+
+/** A scripted model whose responses used this many tokens. */
+export const usingTokens = (script: Parameters<typeof ScriptedModel.layer>[0], asked: number, written: number) => {
+  const usage = { inputTokens: { total: asked, cacheRead: 1 }, outputTokens: { total: written, reasoning: 2 } }
+  const spent = (snapshot: BackgroundModel.ModelSnapshot): BackgroundModel.ModelSnapshot =>
+    snapshot.finish === undefined
+      ? snapshot
+      : { ...snapshot, model: "scripted-1", finish: { ...snapshot.finish, usage } }
+  const told = Stream.map((event: BackgroundModel.ModelEvent) =>
+    event.terminal === undefined ? event : { ...event, terminal: spent(event.terminal) }
+  )
+  return modelWith(script, (inner) => ({
+    create: (request) => told(inner.create(request)),
+    resume: (id, options) => told(inner.resume(id, options)),
+    retrieve: (id) => Effect.map(inner.retrieve(id), (look) => ({ ...look, snapshot: spent(look.snapshot) }))
+  }))
+}
 
 export const aiError = (reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "Test", method: "test", reason })
