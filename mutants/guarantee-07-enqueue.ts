@@ -18,7 +18,8 @@ export default [
     file: "packages/core/src/internal/verbs/enqueue.ts",
     find: "      due,\n",
     replace: "      due: Duration.zero,\n",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "workers leave it alone until its time"
   },
   {
     id: "enqueue-no-limit",
@@ -90,7 +91,8 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "if (unable !== undefined)",
     replace: "if (false)",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "a worker whose model cannot run it"
   },
   {
     id: "resume-model-unchecked",
@@ -99,7 +101,8 @@ export default [
     file: "packages/core/src/internal/verbs/stream.ts",
     find: "Effect.tap(OpenRun.checkModel),",
     replace: "",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "a worker whose model cannot run it"
   },
   {
     id: "create-model-unchecked",
@@ -108,7 +111,8 @@ export default [
     file: "packages/core/src/internal/verbs/newRun.ts",
     find: "  yield* checkModel(run)\n",
     replace: "",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "a worker whose model cannot run it"
   },
   {
     id: "unopened-is-stuck",
@@ -126,7 +130,8 @@ export default [
     file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: "record.input !== undefined &&",
     replace: "record.input === null &&",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "result waits for its time"
   },
   {
     id: "ahead-never-stalls",
@@ -135,7 +140,8 @@ export default [
     file: "packages/core/src/internal/watch/lookAtRun.ts",
     find: "record.due > time",
     replace: "record.due > 0",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "result waits for its time"
   },
   {
     id: "retry-wants-input",

@@ -9,6 +9,7 @@ export default [
     file: "packages/core/src/internal/worker/workerRun.ts",
     find: "  yield* checkVersion(run)\n",
     replace: "",
-    test: "test/core/Enqueue.test.ts"
+    test: "test/core/EnqueuedWork.test.ts",
+    title: "another version of the agent does not open it"
   }
 ] satisfies ReadonlyArray<Mutant>
