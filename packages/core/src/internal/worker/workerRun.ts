@@ -33,7 +33,13 @@ export interface Handling<E> extends Pick<StreamOptions, "acknowledge"> {
 type Outcome =
   | { readonly _tag: "Finished" }
   | { readonly _tag: "Left" }
-  | { readonly _tag: "Failed"; readonly reason: string; readonly forGood: boolean }
+  | {
+      readonly _tag: "Failed"
+      readonly reason: string
+      readonly forGood: boolean
+      /** With what `handle` failed, if it did. */
+      readonly cause?: Cause.Cause<unknown>
+    }
 
 const longestReason = 500
 
@@ -55,10 +61,13 @@ export const bring = Effect.fnUntraced(function* <E>(
   )
   yield* checkVersion(run)
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
-  const park = (reason: string) => {
+  const park = (reason: string, cause?: Cause.Cause<unknown>) => {
     held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })
     return annotated(
-      Effect.logWarning("baton: a run is parked; use Runs.retry after the cause is removed, or Runs.discard", reason)
+      Effect.logWarning(
+        "baton: a run is parked; use Runs.retry after the cause is removed, or Runs.discard",
+        cause ?? reason
+      )
     )
   }
   held.sendCancels()
@@ -98,12 +107,12 @@ export const bring = Effect.fnUntraced(function* <E>(
   // An attempt that moved the position counts as the first one at the new position.
   const attempts = held.position() === start ? before + 1 : 1
   if (outcome.forGood || attempts >= handling.maxAttempts) {
-    return yield* park(outcome.reason)
+    return yield* park(outcome.reason, outcome.cause)
   }
   held.leaveAs({ attempt: "keep" })
   held.leaveNotBefore(yield* delayOf(handling.retry, attempts))
   yield* annotated(
-    Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.reason)
+    Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.cause ?? outcome.reason)
   ).pipe(Effect.annotateLogs({ attempts }))
 })
 
@@ -149,10 +158,16 @@ const tryOnce = Effect.fnUntraced(function* <E>(
   if (exit._tag === "Success") return yield* seenThrough(advance, broke, stopping)
   const { cause } = exit
   if (broke === undefined || !cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error === broke)) {
-    return { _tag: "Failed", reason: Cause.pretty(cause), forGood: false }
+    return { _tag: "Failed", reason: told(cause), cause, forGood: false }
   }
   return advance.endedAs() === undefined ? broken(broke) : { _tag: "Finished" }
 })
+
+/** What `handle` failed with, in a line: the store keeps it, so that it holds no stack. */
+const told = (cause: Cause.Cause<unknown>): string =>
+  Cause.prettyErrors(cause)
+    .map(({ message, name }) => (message === "" ? name : `${name}: ${message}`))
+    .join("; ")
 
 /** If `handle` succeeds before the run has ended, the run is followed to its end. */
 const seenThrough = (
