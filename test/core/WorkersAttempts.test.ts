@@ -12,6 +12,17 @@ import { attemptsOf, collected, launch, leaveBegun, quick, stageOf, twenty, twen
 
 const { completed, pause, text } = ScriptedModel
 
+/** A worker that reads runs to their end, and notes which attempt each is. */
+const counting = (attempts: Array<number>) =>
+  Runs.worker([analyst], {
+    ...quick,
+    handle: ({ attempt, updates }) =>
+      Effect.andThen(
+        Effect.sync(() => attempts.push(attempt)),
+        Stream.runDrain(updates)
+      )
+  })
+
 describe("workers and attempts", () => {
   it.effect("E4a: none counts against a run whose handle is done with it while the provider cannot be asked", () => {
     let isAway = true
@@ -141,16 +152,7 @@ describe("workers and attempts", () => {
         assert.strictEqual(losses, 6)
         // A claim is repeated at once.
         assert.isAbove(calls, 0)
-        const close = yield* launch(
-          Runs.worker([analyst], {
-            ...quick,
-            handle: ({ attempt, updates }) =>
-              Effect.andThen(
-                Effect.sync(() => attempts.push(attempt)),
-                Stream.runDrain(updates)
-              )
-          })
-        )
+        const close = yield* launch(counting(attempts))
         yield* elapse(40_000, 100)
         assert.strictEqual(yield* stageOf("r"), "finished")
         assert.deepStrictEqual(new Set(attempts), new Set([1]))
@@ -176,16 +178,7 @@ describe("workers and attempts", () => {
       yield* leaveBegun("r")
       const store = yield* TokenStore.TokenStore
       const { runId } = yield* recordOf("r")
-      const close = yield* launch(
-        Runs.worker([analyst], {
-          ...quick,
-          handle: ({ attempt, updates }) =>
-            Effect.andThen(
-              Effect.sync(() => attempts.push(attempt)),
-              Stream.runDrain(updates)
-            )
-        })
-      )
+      const close = yield* launch(counting(attempts))
       yield* elapse(3000, 100)
       assert.strictEqual(yield* attemptsOf("r"), 1)
       // Stolen: the attempt is given back, though the run is another's.
