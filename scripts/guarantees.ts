@@ -83,7 +83,7 @@ for (const { body, number } of guarantees) {
     continue
   }
   const [, told, places = "", command] =
-    /^Mutants: (\d+), in (.+)\. Try them: `pnpm mutants --guarantee (\d+)`\.$/m.exec(body) ?? []
+    /^Mutants: (\d+), in (.+)\. Try them: `npx -y pnpm@10 mutants --guarantee (\d+)`\.$/m.exec(body) ?? []
   if (told === undefined) {
     problem(
       `guarantee ${number} has no line "Mutants: ${count}, in [${basename(where[0]!)}](${where[0]!}). Try them: …"`
