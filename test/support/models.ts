@@ -10,7 +10,7 @@ export const inMemory = (script: Parameters<typeof ScriptedModel.layer>[0], opti
   Layer.merge(ScriptedModel.layer(script, options), TokenStore.layerMemory)
 
 /** A model with some operations changed. */
-export const changingModel = <R>(
+const changingModel = <R>(
   layer: Layer.Layer<BackgroundModel.BackgroundModel | R>,
   change: (inner: Model) => Partial<Model>
 ) =>

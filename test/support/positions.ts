@@ -1,8 +1,8 @@
 import { ContinuationToken, Run } from "@effect-baton/core"
 
-export const start = ContinuationToken.start("analyst", Run.RunId.make("r-1"), 1)
-export const { delivered: nothing } = start
-export const hash = 0xfedcba98
+const start = ContinuationToken.start("analyst", Run.RunId.make("r-1"), 1)
+const { delivered: nothing } = start
+const hash = 0xfedcba98
 
 /** Positions of every kind. What stands in the fixtures is what they were once written as. */
 export const positions: ReadonlyArray<ContinuationToken.ContinuationToken> = [
