@@ -245,10 +245,19 @@ export default [
     guarantee: 10,
     breaks: "a handle that fails is told as a warning",
     file: "packages/core/src/internal/worker/workerRun.ts",
-    find: 'Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.reason)',
-    replace: 'Effect.logInfo("baton: the handle of a run failed, and is tried again later", outcome.reason)',
+    find: 'Effect.logWarning("baton: the handle of a run failed',
+    replace: 'Effect.logInfo("baton: the handle of a run failed',
     test: "test/core/SayingLog.test.ts",
     title: "N5: a handle that fails is told as a warning"
+  },
+  {
+    id: "parked-with-stack",
+    guarantee: 10,
+    breaks: "why a run is parked is told in a line, without a stack",
+    file: "packages/core/src/internal/worker/workerRun.ts",
+    find: "reason: told(cause)",
+    replace: "reason: Cause.pretty(cause)",
+    test: "test/core/ParkedReason.test.ts"
   },
   {
     id: "retried-not-said",

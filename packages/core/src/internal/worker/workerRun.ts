@@ -37,8 +37,8 @@ type Outcome =
       readonly _tag: "Failed"
       readonly reason: string
       readonly forGood: boolean
-      /** With what `handle` failed, if it did. */
-      readonly cause?: Cause.Cause<unknown>
+      /** With what `handle` failed, if it did: for the log. */
+      readonly causes: ReadonlyArray<Cause.Cause<unknown>>
     }
 
 const longestReason = 500
@@ -61,12 +61,13 @@ export const bring = Effect.fnUntraced(function* <E>(
   )
   yield* checkVersion(run)
   const annotated = Effect.annotateLogs({ runId: run.runId, agent: run.agent.name })
-  const park = (reason: string, cause?: Cause.Cause<unknown>) => {
+  const park = (reason: string, ...causes: ReadonlyArray<Cause.Cause<unknown>>) => {
     held.leaveAs({ due: Duration.infinity, parked: reason.slice(0, longestReason), attempt: "keep" })
     return annotated(
       Effect.logWarning(
         "baton: a run is parked; use Runs.retry after the cause is removed, or Runs.discard",
-        cause ?? reason
+        reason,
+        ...causes
       )
     )
   }
@@ -107,12 +108,12 @@ export const bring = Effect.fnUntraced(function* <E>(
   // An attempt that moved the position counts as the first one at the new position.
   const attempts = held.position() === start ? before + 1 : 1
   if (outcome.forGood || attempts >= handling.maxAttempts) {
-    return yield* park(outcome.reason, outcome.cause)
+    return yield* park(outcome.reason, ...outcome.causes)
   }
   held.leaveAs({ attempt: "keep" })
   held.leaveNotBefore(yield* delayOf(handling.retry, attempts))
   yield* annotated(
-    Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.cause ?? outcome.reason)
+    Effect.logWarning("baton: the handle of a run failed, and is tried again later", outcome.reason, ...outcome.causes)
   ).pipe(Effect.annotateLogs({ attempts }))
 })
 
@@ -158,7 +159,7 @@ const tryOnce = Effect.fnUntraced(function* <E>(
   if (exit._tag === "Success") return yield* seenThrough(advance, broke, stopping)
   const { cause } = exit
   if (broke === undefined || !cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error === broke)) {
-    return { _tag: "Failed", reason: told(cause), cause, forGood: false }
+    return { _tag: "Failed", reason: told(cause), causes: [cause], forGood: false }
   }
   return advance.endedAs() === undefined ? broken(broke) : { _tag: "Finished" }
 })
@@ -193,16 +194,16 @@ const seenThrough = (
 const broken = (error: AgentError): Outcome => {
   switch (error.reason._tag) {
     case "RunStalled":
-      return { _tag: "Failed", reason: error.message, forGood: false }
+      return { _tag: "Failed", reason: error.message, causes: [], forGood: false }
     case "RunDiverged":
-      return { _tag: "Failed", reason: error.message, forGood: true }
+      return { _tag: "Failed", reason: error.message, causes: [], forGood: true }
     case "RunNotOpened":
       // The record says that the store keeps the input, but the store no longer has it.
-      return { _tag: "Failed", reason: error.message, forGood: true }
+      return { _tag: "Failed", reason: error.message, causes: [], forGood: true }
     case "StoreFailed":
       // An input that cannot be read now cannot be read later.
       return error.reason.error.kind === "corrupt"
-        ? { _tag: "Failed", reason: error.message, forGood: true }
+        ? { _tag: "Failed", reason: error.message, causes: [], forGood: true }
         : { _tag: "Left" }
     // A fault of the store, of the provider or of another worker does not count against the run.
     default:
