@@ -38,7 +38,7 @@ export interface Attachment {
  *
  * | field | meaning | default |
  * | --- | --- | --- |
- * | `checkpointEvery` | the shortest time between two writes of the acknowledged position | 200 ms |
+ * | `checkpointEvery` | an acknowledged position is written after this long, the latest of them with one write | 200 ms |
  * | `workerName` | the name of this process as an owner of leases; each lease adds an id of its own | host and process id |
  * | `leaseTime` | how long a worker may fail to reach the store before others take its run; at most a day | 30 s |
  * | `leaseRetry` | when `ifLeased: "wait"` tries again to take a run | every 0.5 s |

@@ -248,7 +248,7 @@ export interface WorkerOptions<E, R, Element = AgentUpdate> {
  * A worker opens a run that `Agent.enqueue` recorded. A run that was recorded in another way and never opened at the
  * provider is parked once the process that started it is gone. A run that another version of the agent started is left to
  * other workers for `RunPolicy.leaseTime`. A run whose end `Agent.poll` or `Agent.result` has seen before a worker took it
- * is not given to `handle`.
+ * is not given to `handle`, unless `Agent.enqueue` recorded the run.
  *
  * When the layer's scope closes (`SIGTERM` under `NodeRuntime.runMain`), no `handle` gets another update. A `handle` that
  * waits for one is interrupted at once, any other after `RunPolicy.closeTimeout`. Other workers can then take the runs at

@@ -15,9 +15,8 @@ import { ProcessProbe } from "../../ProcessProbe.ts"
 import { fromPlatform } from "../store/storeFailure.ts"
 
 // The lock of a directory is the file `lock.<n>` with the highest number. A process takes it by creating the next number,
-// which
-// only one process can do, and releases it by renaming it to `lock.<n>.free`. The highest number is never removed. A
-// process that acts on an outdated listing of the directory therefore finds a higher number afterwards, and gives way.
+// which only one process can do, and releases it by renaming it to `lock.<n>.free`. The highest number is never removed.
+// So a process that acts on an outdated listing of the directory finds a higher number afterwards, and gives way.
 //
 // The file's time of modification is the owner's heartbeat, and its content holds a nonce.
 //

@@ -10,14 +10,12 @@ import { guarded, type Looked, lookNow } from "./poll.ts"
 
 // The next step after an attachment that ended before its response did:
 //
-// - The connection broke: attach to the stream again, after a wait on the schedule `reconnect`, which starts again with
-// each
-//   progress. After two attachments without progress, a retrieval shows whether the run has ended; a live run counts as
-// progress,
-//   so that only the limits of the policy end a run that is alive at the provider.
+// - The connection broke: attach to the stream again after a wait. The schedule `reconnect` gives the wait, and starts
+//   again with each progress. After two attachments without progress, a retrieval shows whether the run has ended. A live
+//   run counts as progress, so that only the limits of the policy end a run that is alive at the provider.
 // - The provider refused a replay, because the response is too old or no stream: poll it.
-// - The provider refused otherwise: if the refusal is retryable, try once more; then a retrieval decides. If that works,
-// poll the response.
+// - The provider refused otherwise: if the refusal is retryable, try once more. Then a retrieval decides: if that works,
+//   poll the response.
 
 /** The next step. */
 export type Next =
