@@ -251,6 +251,15 @@ export default [
     title: "N5: a handle that fails is told as a warning"
   },
   {
+    id: "failed-extends-session",
+    guarantee: 10,
+    breaks: "a run that failed does not extend its conversation",
+    file: "packages/core/src/internal/run/turnEnd.ts",
+    find: "...(isGood(meaning.status) ?",
+    replace: "...(true ?",
+    test: "test/core/LastUpdate.test.ts"
+  },
+  {
     id: "parked-with-stack",
     guarantee: 10,
     breaks: "why a run is parked is told in a line, without a stack",

@@ -9,6 +9,7 @@ import * as Response from "effect/ai/Response"
 import type { AgentError } from "./AgentError.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { RunId, RunStatus } from "./Run.ts"
+import { Session } from "./Session.ts"
 
 /**
  * One element of a run's stream: an `effect/ai` stream part, or a change of status, with its position.
@@ -21,6 +22,8 @@ import { RunId, RunStatus } from "./Run.ts"
  * - `waitingFor`: what a run with status `waiting` waits for.
  * - `retried`: true on the first update after `Agent.retry`: the updates of the turn that failed are followed by those of a
  *   new response.
+ * - `session`: on the last update of a run that is completed or incomplete: the conversation, to be given to the next run.
+ *   What the run used is in the `part` of the same update, which is a `finish` part.
  * - `sequenceNumber`: the provider's number of the event; absent in updates from polling.
  * - `continuationToken`: the position right after this update; none on the last update, and none in a foreground run. It is
  *   made only when you read it: compare updates by `Equal.equals`.
@@ -38,6 +41,7 @@ export const AgentUpdate = Schema.Struct({
   status: RunStatus,
   waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
   retried: Schema.optionalKey(Schema.Boolean),
+  session: Schema.optionalKey(Session),
   runId: RunId,
   responseId: Schema.String,
   sequenceNumber: Schema.optionalKey(Schema.Int),

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
  * **When to use**
  *
  * Pass a session to a run to let the model remember earlier runs, and take the extended session from
- * `AgentResponse.session` of the completed run. A session is plain, serializable data: keep it where you keep your users'
+ * `AgentResponse.session` of the completed run, or `AgentUpdate.session` of its last update. A session is plain, serializable data: keep it where you keep your users'
  * other data.
  *
  * **Details**

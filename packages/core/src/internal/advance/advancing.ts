@@ -122,7 +122,7 @@ class Advancing implements Advance {
       this.position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
       const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
       if (updates.length === 0) return Effect.andThen(this.finished, this.pull)
-      const changed = this.told(meant(updates, meaning, this.parts.held.record.background))
+      const changed = this.told(meant(updates, meaning, this.parts.held.record))
       if (meaning._tag === "Over") this.last = changed.at(-1)
       return Effect.as(this.finished, changed)
     })

@@ -6,7 +6,8 @@ import type { AgentUpdate } from "../../AgentUpdate.ts"
 import { type ContinuationToken, start } from "../../ContinuationToken.ts"
 import type { Source } from "../../Followed.ts"
 import type { RunStatus } from "../../Run.ts"
-import type { FactOf } from "../../RunRecord.ts"
+import type { FactOf, RunRecord } from "../../RunRecord.ts"
+import { extend } from "../../Session.ts"
 import { minted } from "../token/minted.ts"
 import type { OpenRun } from "./openRun.ts"
 
@@ -39,12 +40,23 @@ export const sourceOf = (
   options: agent.options
 })
 
-/** Sets the status of the last update to that of the run, which can differ from the status of the response. */
-export const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, background: boolean): Batch => {
+/**
+ * Sets the status of the last update to that of the run, which can differ from the status of the response. If the run ended
+ * well, the update also says how its conversation goes on.
+ */
+export const meant = (
+  updates: ReadonlyArray<AgentUpdate>,
+  meaning: Meaning,
+  { background, session }: Pick<RunRecord, "background" | "session">
+): Batch => {
   const last = updates.at(-1)!
   const changed: AgentUpdate =
     meaning._tag === "Over"
-      ? { ...last, status: meaning.status }
+      ? {
+          ...last,
+          status: meaning.status,
+          ...(isGood(meaning.status) ? { session: extend(session, last.responseId) } : {})
+        }
       : {
           ...last,
           status: "in_progress",
@@ -52,3 +64,5 @@ export const meant = (updates: ReadonlyArray<AgentUpdate>, meaning: Meaning, bac
         }
   return Arr.append(updates.slice(0, -1), changed)
 }
+
+const isGood = (status: RunStatus): boolean => status === "completed" || status === "incomplete"

@@ -75,7 +75,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
       const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
       return Effect.andThen(
         finished,
-        updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record.background))
+        updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record))
       )
     })
   }
