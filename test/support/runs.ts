@@ -84,7 +84,7 @@ export const textOf = (updates: ReadonlyArray<Update>): string => updates.map((u
 /** Updates without what tells one run, or one way to read it, from another. */
 export const plain = (updates: ReadonlyArray<Update>) =>
   updates.map((update) => ({
-    ...Struct.omit(update, ["continuationToken", "origin", "responseId", "runId"]),
+    ...Struct.omit(update, ["continuationToken", "origin", "responseId", "runId", "session"]),
     token: Option.map(update.continuationToken, Struct.omit(["incarnation", "responseId", "runId"]))
   }))
 
