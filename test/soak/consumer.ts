@@ -195,7 +195,7 @@ export const consume = Effect.fnUntraced(function* (options: {
     if (status !== undefined) return rival && status === "unconfirmed" ? undefined : finished(status)
     if (error.reason._tag === "LeaseLost") injected("lease lost")
     if (rival && error.reason._tag === "RunLeased") return injected("rival turned away")
-    return keep({ did: "stop", attempt: id, how: error.reason._tag })
+    return keep({ did: "stop", attempt: id, how: written(error.reason._tag) })
   })
 
   /** Somebody who asks for the end of the run, and is gone before the provider heard of it: its holder must see to that. */
