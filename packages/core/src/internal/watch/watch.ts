@@ -73,10 +73,7 @@ const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Up
     return Effect.flatMap(meaningOf(ended), (meaning): Updates => {
       position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
       const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
-      return Effect.andThen(
-        finished,
-        updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record))
-      )
+      return Effect.andThen(finished, updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record)))
     })
   }
 
