@@ -6,11 +6,11 @@
 import * as Data from "effect/Data"
 
 /**
- * A store or a model does not do what each of its kind promises: what was expected, and what came.
+ * A store, a log or a model does not do what each of its kind promises: what was expected, and what came.
  *
  * **Details**
  *
- * `cause` is what the store or the model itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
+ * `cause` is what the store, the log or the model itself failed with, though it was to answer. Test runners show `expected` and `actual` as a
  * difference.
  *
  * @since 0.1.0

@@ -8,7 +8,7 @@ import { ContractViolation } from "../../ContractViolation.ts"
 // What the suites of all ports share: how laws become tests.
 
 /** What keeps the laws, in a word. */
-type Subject = "store" | "model"
+type Subject = "store" | "model" | "log"
 
 interface Law<Name, Service> {
   readonly name: Name
