@@ -3,8 +3,8 @@ import type { Run } from "@effect-baton/core"
 /** What all keys of a shard begin with: by the braces all of them are in one slot of a cluster. */
 export type Shard = string
 
-// Braces of its own would choose the slot.
-const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURIComponent)
+/** A prefix as it stands in keys and channels. Braces of its own would choose the slot. */
+export const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURIComponent)
 
 /** A namespace, in shards. */
 export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> =>
