@@ -1,7 +1,7 @@
 import { Run, type UpdateLog, UpdateLogError } from "@effect-baton/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { ContractViolation } from "../../ContractViolation.ts"
+import type { ContractViolation } from "../../ContractViolation.ts"
 import { equal } from "../contract/violation.ts"
 
 export type Log = UpdateLog.UpdateLog["Service"]

@@ -90,9 +90,9 @@ export const hints = {
       yield* hint("after the last chunk")
       let taken = 0
       while (taken < many) {
-        const hints = yield* Effect.raceFirst(Effect.map(pull, Option.some), Effect.as(quiet, Option.none()))
-        if (Option.isNone(hints)) break
-        taken += hints.value.length
+        const more = yield* Effect.raceFirst(Effect.map(pull, Option.some), Effect.as(quiet, Option.none()))
+        if (Option.isNone(more)) break
+        taken += more.value.length
       }
       yield* equal(taken >= 1 && taken <= many / 10, true, `${taken} hints of ${many} chunks are few`)
     })
