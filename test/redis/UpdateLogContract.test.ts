@@ -1,4 +1,4 @@
-import { UpdateLog } from "@effect-baton/core"
+import type { UpdateLog } from "@effect-baton/core"
 import { NodeRedis } from "@effect/platform-node"
 import { RedisUpdateLog } from "@effect-baton/redis"
 import { UpdateLogContract } from "@effect-baton/testing"
