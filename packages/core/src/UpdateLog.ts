@@ -4,9 +4,13 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
 import type * as Stream from "effect/Stream"
+import * as FileLog from "./internal/log/fileLog.ts"
 import * as MemoryLog from "./internal/log/memoryLog.ts"
 import type { RunId } from "./Run.ts"
 import type { Chunk } from "./UpdateChunk.ts"
@@ -138,3 +142,61 @@ export class UpdateLog extends Context.Service<
  * @category layers
  */
 export const layerMemory: Layer.Layer<UpdateLog> = Layer.effect(UpdateLog, MemoryLog.make)
+
+/**
+ * A log in a directory: for one process whose logs outlive it.
+ *
+ * **When to use**
+ *
+ * Beside `TokenStore.layerFile`, if viewers are in the same process, or read what a run said after the program was started
+ * again. Where several processes share their runs, use a log on a server.
+ *
+ * **Details**
+ *
+ * What an operation reports as done is on the disk, as it is with the token store. Appends at the same time share one write,
+ * whatever runs they are of. Readers see what is on the disk, and never wait for a write. In memory are the offset, the count
+ * and the place of each chunk; bodies are read from the disk when they are wanted. When the disk is full an append fails with
+ * kind `full`, and works again once there is room.
+ *
+ * The directory is one of its own, and created if it is missing: that of a token store is refused with kind `denied`. It
+ * holds `updates.log`, which is rewritten when most of it is of logs that were removed or truncated, and `lock.<n>`. One live
+ * process at a time can open it, once: a second fails with kind `locked`. For `heartbeat` (3 seconds), the place of a process
+ * that is gone, and files that somebody else changes, see `TokenStore.layerFile`.
+ *
+ * A write that was cut short is cut off when the directory is opened again. Damage to what was durable is an
+ * `UpdateLogError` of kind `corrupt`, and what a later version of Baton wrote one of kind `newer`; nothing is changed then.
+ *
+ * **Gotchas**
+ *
+ * While the file is rewritten, appends wait: about as long as it takes to copy what is still needed.
+ *
+ * **Example** (Runs and their logs)
+ *
+ * ```ts
+ * import { NodeServices } from "@effect/platform-node"
+ * import { TokenStore, UpdateLog } from "@effect-baton/core"
+ * import { Layer } from "effect"
+ *
+ * export const Live = Layer.merge(
+ *   TokenStore.layerFile({ directory: ".baton/runs" }),
+ *   UpdateLog.layerFile({ directory: ".baton/updates" })
+ * ).pipe(Layer.provide(NodeServices.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFile = (options: {
+  readonly directory: string
+  readonly heartbeat?: Duration.Input
+}): Layer.Layer<UpdateLog, UpdateLogError, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(
+    UpdateLog,
+    FileLog.make({
+      directory: options.directory,
+      heartbeat: Duration.clamp(Duration.fromInputUnsafe(options.heartbeat ?? Duration.seconds(3)), {
+        minimum: Duration.millis(50),
+        maximum: Duration.minutes(1)
+      })
+    })
+  )

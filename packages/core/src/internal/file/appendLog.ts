@@ -18,15 +18,34 @@ export interface AppendLog {
   /**
    * Appends lines with one write and one sync; if it fails, none of them is there for the next. It succeeds only if the
    * lock was this process's after the sync, and the path named this log, as long as it must be. Without lines it only
-   * asks that.
+   * asks that. Answers where each line begins, and where the last ends.
    */
-  readonly append: (payloads: ReadonlyArray<string>) => Effect.Effect<void, TokenStoreError>
+  readonly append: (payloads: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, TokenStoreError>
   /** Puts other lines in the place of all: the old log stays until the new one is durable. */
   readonly rewrite: (payloads: Iterable<string>) => Effect.Effect<void, TokenStoreError>
+  /** As `rewrite`, with lines that come piece by piece; `replaced` is called in the step in which the new log counts. */
+  readonly replace: (fill: Fill, replaced: () => void) => Effect.Effect<void, TokenStoreError>
+  /** The log as it is now, to read what is durable, also after it was replaced. It has to be let go. */
+  readonly hold: () => Held
   readonly close: Effect.Effect<void>
 }
 
+/** A log that is read. */
+export interface Held {
+  readonly read: (at: number, size: number) => Effect.Effect<Uint8Array, TokenStoreError>
+  readonly release: Effect.Effect<void>
+}
+
+/** Writes lines; answers as `append` of a log does. */
+export type Append = (payloads: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, Failure>
+
+/** Writes the lines of a log, piece by piece. */
+export type Fill = (append: Append) => Effect.Effect<void, Failure>
+
+type Failure = PlatformError.PlatformError | TokenStoreError
+
 const chunkSize = 1 << 20
+const newline = 10
 // Before a write, what was seen so many nanoseconds ago counts. What holds is the look after it; a look before it only
 // spares a file of somebody else a line that nobody was told of.
 const fresh = 10_000_000n
@@ -63,11 +82,12 @@ export const read = (
     )
   )
 
-/** A file that is open to append to. */
+/** A file that is open to append to, and how many use it. */
 interface LogFile {
   readonly file: FileSystem.File
   readonly info: FileSystem.File.Info
   readonly scope: Scope.Closeable
+  users: number
 }
 
 const openFile = Effect.fnUntraced(function* (
@@ -76,12 +96,14 @@ const openFile = Effect.fnUntraced(function* (
 ): Effect.fn.Return<LogFile, PlatformError.PlatformError> {
   const scope = yield* Scope.make()
   return yield* Effect.gen(function* () {
-    const file = yield* fs.open(place, { flag: "a" }).pipe(Scope.provide(scope))
-    return { file, info: yield* identify(fs, place, file), scope }
+    const file = yield* fs.open(place, { flag: "a+" }).pipe(Scope.provide(scope))
+    return { file, info: yield* identify(fs, place, file), scope, users: 1 }
   }).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
 })
 
-const closeFile = ({ scope }: { readonly scope: Scope.Closeable }) => Effect.ignoreCause(Scope.close(scope, Exit.void))
+/** Closes a file that nobody else uses. */
+const closeFile = (file: LogFile): Effect.Effect<void> =>
+  Effect.suspend(() => (--file.users > 0 ? Effect.void : Effect.ignoreCause(Scope.close(file.scope, Exit.void))))
 
 /** The names in a directory, which a crash takes back unless they are made durable. */
 interface Names {
@@ -106,7 +128,6 @@ const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, director
 })
 
 type Write = (bytes: Uint8Array) => Effect.Effect<void, PlatformError.PlatformError>
-type Failure = PlatformError.PlatformError | TokenStoreError
 
 /** Fills a new file, and puts it in the place of the old one once it is durable and `check` says that it may. */
 const replace = Effect.fnUntraced(function* (
@@ -115,9 +136,9 @@ const replace = Effect.fnUntraced(function* (
     readonly path: string
     readonly nonce: string
     readonly check: Effect.Effect<void, Failure>
-    readonly fill: (write: Write) => Effect.Effect<unknown, PlatformError.PlatformError>
+    readonly fill: (write: Write) => Effect.Effect<unknown, Failure>
   }
-): Effect.fn.Return<LogFile & { readonly length: number }, Failure> {
+): Effect.fn.Return<{ readonly log: LogFile; readonly length: number }, Failure> {
   const { check, fill, nonce, path } = options
   // No other owner uses this name: none can put an unfinished log of another in place.
   const temporary = `${path}.${nonce}.new`
@@ -130,19 +151,33 @@ const replace = Effect.fnUntraced(function* (
     yield* check
     yield* fs.rename(temporary, path)
   }).pipe(Effect.onError(() => Effect.andThen(closeFile(next), Effect.ignore(fs.remove(temporary, { force: true })))))
-  return { ...next, length }
+  return { log: next, length }
 })
 
+/** Where each line begins of those that are written at `at`, and where the last ends. */
+const startsOf = (bytes: Uint8Array, at: number): ReadonlyArray<number> => {
+  const starts = [at]
+  for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, end + 1)) starts.push(at + end + 1)
+  return starts
+}
+
 /** The header and lines. */
-const lines = (payloads: Iterable<string>) => (write: Write) =>
-  Effect.gen(function* () {
-    yield* write(LogFormat.header)
+const lines = (fill: Fill) => (write: Write) =>
+  Effect.suspend(() => {
     let length = LogFormat.header.length
-    for (const batch of batches(payloads)) {
-      const bytes = LogFormat.encode(batch, length)
-      yield* write(bytes)
-      length += bytes.length
-    }
+    const append: Append = (payloads) =>
+      Effect.suspend(() => {
+        const bytes = LogFormat.encode(payloads, length)
+        const starts = startsOf(bytes, length)
+        length += bytes.length
+        return Effect.as(write(bytes), starts)
+      })
+    return Effect.andThen(write(LogFormat.header), fill(append))
+  })
+
+const filledWith = (payloads: Iterable<string>): Fill =>
+  Effect.fnUntraced(function* (append) {
+    for (const batch of batches(payloads)) yield* append(batch)
   })
 
 /** The first bytes of a log as they are. */
@@ -158,6 +193,24 @@ const beginning = (fs: FileSystem.FileSystem, path: string, length: number) => (
       }
     })
   )
+
+const readAt = Effect.fnUntraced(function* (
+  file: FileSystem.File,
+  path: string,
+  at: number,
+  size: number
+): Effect.fn.Return<Uint8Array, Failure> {
+  const bytes = new Uint8Array(size)
+  for (let done = 0; done < size;) {
+    const got = Number(yield* file.read(bytes.subarray(done), { position: BigInt(at + done) }))
+    if (got === 0) {
+      const description = `'${path}' ends before byte ${at + size}, and this process wrote more: somebody else cut it.`
+      return yield* new TokenStoreError({ operation: "read", kind: "corrupt", description })
+    }
+    done += got
+  }
+  return bytes
+})
 
 /** What is wrong with the file that a log's path names now, if anything is. */
 const judge = (
@@ -207,11 +260,11 @@ export const open = Effect.fnUntraced(function* (
     const replacing = { path, nonce: lock.nonce }
     const { contested } = lock
     let current: LogFile = contested
-      ? yield* replace(fs, {
+      ? (yield* replace(fs, {
           ...replacing,
           check: lock.check,
-          fill: options.length === 0 ? lines([]) : beginning(fs, path, options.length)
-        })
+          fill: options.length === 0 ? lines(() => Effect.void) : beginning(fs, path, options.length)
+        })).log
       : yield* openFile(fs, path)
     let length = contested && options.length === 0 ? LogFormat.header.length : options.length
     // What is behind `length` is of a write that failed, and has to go before the next: it ends at `reach` or before.
@@ -265,13 +318,14 @@ export const open = Effect.fnUntraced(function* (
         torn = false
       }).pipe(Effect.onError(() => Effect.ignore(repair)))
 
-    const rewrite = (payloads: Iterable<string>) =>
+    const rewrite = (fill: Fill, replaced?: () => void) =>
       Effect.gen(function* () {
-        const next = yield* replace(fs, { ...replacing, check: asItWas, fill: lines(payloads) })
+        const next = yield* replace(fs, { ...replacing, check: asItWas, fill: lines(fill) })
         const old = current
-        current = next
+        current = next.log
         length = next.length
         torn = false
+        replaced?.()
         names.changed()
         yield* closeFile(old)
         yield* Effect.ignore(names.settle)
@@ -302,13 +356,27 @@ export const open = Effect.fnUntraced(function* (
     }).pipe(failing("write", path))
     lock.alongside(idle)
 
+    const append = (payloads: ReadonlyArray<string>) =>
+      Effect.suspend(() => {
+        const bytes = payloads.length === 0 ? new Uint8Array() : LogFormat.encode(payloads, length)
+        const starts = startsOf(bytes, length)
+        return Effect.as(write(bytes), starts)
+      })
+    const hold = (): Held => {
+      const held = current
+      held.users++
+      return {
+        read: (at, size) => readAt(held.file, path, at, size).pipe(failing("read", path)),
+        release: closeFile(held)
+      }
+    }
+
     return {
       length: () => length,
-      append: (payloads: ReadonlyArray<string>) =>
-        alone(
-          Effect.suspend(() => write(payloads.length === 0 ? new Uint8Array() : LogFormat.encode(payloads, length)))
-        ),
-      rewrite: (payloads: Iterable<string>) => alone(rewrite(payloads)),
+      append: (payloads: ReadonlyArray<string>) => alone(append(payloads)),
+      rewrite: (payloads: Iterable<string>) => alone(rewrite(filledWith(payloads))),
+      replace: (fill: Fill, replaced: () => void) => alone(rewrite(fill, replaced)),
+      hold,
       close: Effect.suspend(closeCurrent)
     }
   }).pipe(failing("open", directory))

@@ -11,31 +11,48 @@ export interface Kept extends Omit<Chunk, "body"> {
   readonly bytes: number
 }
 
-/** How many bytes the body of a chunk takes. */
-export const bytesOf = (chunk: Chunk): number => utf8.encode(chunk.body).length
+/** How many bytes a text takes. */
+export const bytesOf = (text: string): number => utf8.encode(text).length
 
 /** What becomes of a chunk that is to be appended. */
-export type Verdict = { readonly _tag: "New" } | { readonly _tag: "Known" }
+export type Verdict = "new" | "known"
 
-const added: Verdict = { _tag: "New" }
-const known: Verdict = { _tag: "Known" }
+type Place = Omit<Chunk, "body">
 
-const endOf = ({ count, from }: Omit<Chunk, "body">): number => from + count
+const endOf = ({ count, from }: Place): number => from + count
 
-/** The log of one run: its chunks in order, and which epoch may write. */
+const isSame = (one: Place, other: Place): boolean =>
+  one.from === other.from && one.count === other.count && one.epoch === other.epoch && one.ended === other.ended
+
+/**
+ * The log of one run: its chunks in order, and which epoch may write. It does not change: what grows or shrinks is another
+ * one, which shares the chunks with it. So a log that is not durable yet costs nothing, nor does it to give it up.
+ */
 export class RunLog<A extends Kept> {
-  epoch: number
-  private readonly runId: RunId
-  private chunks: Array<A> = []
-  bytes = 0
+  readonly runId: RunId
+  readonly epoch: number
+  readonly bytes: number
+  // All that grew out of one log share this array; a log is the part of it from `start` to `end`.
+  private readonly chunks: Array<A>
+  private readonly start: number
+  private readonly end: number
 
-  constructor(runId: RunId, epoch: number) {
+  private constructor(runId: RunId, epoch: number, bytes: number, chunks: Array<A>, start: number, end: number) {
     this.runId = runId
     this.epoch = epoch
+    this.bytes = bytes
+    this.chunks = chunks
+    this.start = start
+    this.end = end
+  }
+
+  /** A log without chunks. */
+  static empty<A extends Kept>(runId: RunId, epoch: number): RunLog<A> {
+    return new RunLog<A>(runId, epoch, 0, [], 0, 0)
   }
 
   get last(): A | undefined {
-    return this.chunks.at(-1)
+    return this.end > this.start ? this.chunks[this.end - 1] : undefined
   }
 
   get length(): number {
@@ -43,7 +60,7 @@ export class RunLog<A extends Kept> {
   }
 
   get first(): number {
-    return this.chunks[0]?.from ?? 0
+    return this.end > this.start ? this.chunks[this.start]!.from : 0
   }
 
   get ended(): boolean {
@@ -51,66 +68,80 @@ export class RunLog<A extends Kept> {
   }
 
   all(): ReadonlyArray<A> {
-    return this.chunks
+    return this.chunks.slice(this.start, this.end)
   }
 
   /** Lets this epoch write. */
-  open(epoch: number): Result.Result<void, LogFenced> {
+  opened(epoch: number): Result.Result<RunLog<A>, LogFenced> {
     if (epoch < this.epoch) return Result.fail(this.fenced(this.epoch))
-    this.epoch = epoch
-    return Result.void
+    return Result.succeed(epoch === this.epoch ? this : this.having(epoch))
   }
 
   /** Whether a chunk may be appended, or is there already. */
-  judge(chunk: Omit<Chunk, "body">): Result.Result<Verdict, LogFenced | LogGap> {
+  judge(chunk: Place): Result.Result<Verdict, LogFenced | LogGap> {
     if (chunk.epoch < this.epoch) return Result.fail(this.fenced(this.epoch))
     const { last, length } = this
-    if (chunk.count === 0 && last?.count === 0 && isSame(last, chunk)) return Result.succeed(known)
-    if (chunk.from === length) return Result.succeed(added)
-    if (chunk.from > length) return Result.fail(new LogGap({ runId: this.runId, length }))
-    const there = this.holding(chunk.from)
-    if (there === undefined) return Result.fail(new LogGap({ runId: this.runId, length }))
-    if (there.epoch !== chunk.epoch) return Result.fail(this.fenced(there.epoch))
-    return isSame(there, chunk) ? Result.succeed(known) : Result.fail(new LogGap({ runId: this.runId, length }))
+    if (chunk.count === 0 && last?.count === 0 && isSame(last, chunk)) return Result.succeed("known")
+    if (chunk.from === length) return Result.succeed("new")
+    const there = chunk.from > length ? undefined : this.holding(chunk.from)
+    if (there !== undefined && there.epoch !== chunk.epoch) return Result.fail(this.fenced(there.epoch))
+    return there !== undefined && isSame(there, chunk)
+      ? Result.succeed("known")
+      : Result.fail(new LogGap({ runId: this.runId, length }))
   }
 
-  add(chunk: A): void {
-    this.epoch = Math.max(this.epoch, chunk.epoch)
-    this.chunks.push(chunk)
-    this.bytes += chunk.bytes
+  /** With a chunk more, which must follow the last. */
+  with(chunk: A): RunLog<A> {
+    // What another log that was given up has put behind this one is not this one's.
+    const chunks = this.chunks.length === this.end ? this.chunks : this.chunks.slice(0, this.end)
+    chunks.push(chunk)
+    const epoch = Math.max(this.epoch, chunk.epoch)
+    return new RunLog(this.runId, epoch, this.bytes + chunk.bytes, chunks, this.start, this.end + 1)
   }
 
   /** The chunks from the one that holds an update on. */
   from(offset: number, limit: number): Result.Result<ReadonlyArray<A>, LogTruncated> {
     if (offset < this.first) return Result.fail(new LogTruncated({ runId: this.runId, first: this.first }))
     const found: Array<A> = []
-    for (let at = this.indexOf(offset); at < this.chunks.length && found.length < limit; at++) {
+    for (let at = this.indexOf(offset); at < this.end && found.length < limit; at++) {
       const chunk = this.chunks[at]!
       if (chunk.count > 0) found.push(chunk)
     }
     return Result.succeed(found)
   }
 
-  /** Removes the chunks that lie before an offset. Answers them. */
-  truncate(before: number): ReadonlyArray<A> {
-    const newest = this.chunks.findLastIndex(({ count }) => count > 0)
-    let removed = 0
-    while (removed < newest && endOf(this.chunks[removed]!) <= before) removed++
-    const gone = this.chunks.slice(0, removed)
-    this.chunks = this.chunks.slice(removed)
-    for (const { bytes } of gone) this.bytes -= bytes
-    return gone
+  /** Without the chunks that lie before an offset, and which these are. */
+  truncated(before: number): readonly [RunLog<A>, ReadonlyArray<A>] {
+    const newest = this.chunks.findLastIndex(({ count }, i) => i < this.end && count > 0)
+    let start = this.start
+    while (start < newest && endOf(this.chunks[start]!) <= before) start++
+    if (start === this.start) return [this, []]
+    const gone = this.chunks.slice(this.start, start)
+    const bytes = gone.reduce((left, chunk) => left - chunk.bytes, this.bytes)
+    // What nobody reads any more is let go, but not each time, as that copies the rest.
+    const rest = start * 8 > this.end ? this.chunks.slice(start, this.end) : undefined
+    return [
+      rest === undefined
+        ? new RunLog(this.runId, this.epoch, bytes, this.chunks, start, this.end)
+        : new RunLog(this.runId, this.epoch, bytes, rest, 0, rest.length),
+      gone
+    ]
+  }
+
+  private having(epoch: number): RunLog<A> {
+    return new RunLog(this.runId, epoch, this.bytes, this.chunks, this.start, this.end)
   }
 
   private holding(offset: number): A | undefined {
-    const chunk = this.chunks[this.indexOf(offset)]
+    const at = this.indexOf(offset)
+    const chunk = at < this.end ? this.chunks[at] : undefined
     return chunk !== undefined && chunk.from <= offset ? chunk : undefined
   }
 
   /** The index of the first chunk that ends after an offset. */
   private indexOf(offset: number): number {
-    let low = 0
-    let high = this.chunks.length
+    let low = this.start
+    let high = this.end
     while (low < high) {
       const middle = (low + high) >> 1
       if (endOf(this.chunks[middle]!) > offset) high = middle
@@ -123,6 +154,3 @@ export class RunLog<A extends Kept> {
     return new LogFenced({ runId: this.runId, epoch })
   }
 }
-
-const isSame = (one: Omit<Chunk, "body">, other: Omit<Chunk, "body">): boolean =>
-  one.from === other.from && one.count === other.count && one.epoch === other.epoch && one.ended === other.ended
