@@ -45,6 +45,7 @@ const logs: ReadonlyArray<readonly [string, Log, Verdicts]> = [
       "many writers at once leave a log without gaps, in which epochs never fall":
         "what was acknowledged is there, and nothing else",
       "truncating lets the log grow on, and keeps the fence": "the old epoch",
+      "a chunk opens a log with its epoch, if nobody did": "opening with a lower epoch",
       "the same chunk again succeeds and changes nothing": kept
     }
   ],
@@ -54,6 +55,7 @@ const logs: ReadonlyArray<readonly [string, Log, Verdicts]> = [
     {
       "a lower epoch does not open a log, and is told the higher one": "opening with a lower epoch",
       "a higher epoch opens a log, and from then on a lower one appends nothing": "the next chunk",
+      "a chunk opens a log with its epoch, if nobody did": kept,
       "a chunk below the end, where another epoch wrote, is refused": kept
     }
   ],

@@ -32,7 +32,7 @@ export const fencedByChunks = changing((inner) => ({
     Effect.gen(function* () {
       const stand = yield* standOf(inner, runId, 0)
       return stand.last === undefined || stand.last.epoch <= epoch ? stand : yield* inner.open(runId, epoch)
-    }).pipe(Effect.catchTag("LogFenced", Effect.die))
+    })
 }))
 
 /** A log that stores a chunk that is there already once more, behind the others. */

@@ -97,8 +97,8 @@ export class UpdateLog extends Context.Service<
      * Appends a chunk, whole or not at all. It answers when readers in all processes can read the chunk, and when the
      * chunk is as safe as the place makes it.
      *
-     * A chunk that is there already, of the same epoch, is not appended again: so an append without an answer can be
-     * repeated. Fails with `LogFenced` if a higher epoch opened the log, or if the chunk at this offset is of another epoch;
+     * A chunk whose epoch did not open the log opens it, and creates it if there is none. A chunk that is there already, of the
+     * same epoch, is not appended again: so an append without an answer can be repeated. Fails with `LogFenced` if a higher epoch opened the log, or if the chunk at this offset is of another epoch;
      * with `LogGap` if the chunk begins elsewhere than where the log ends; and with `UpdateLogError`.
      */
     readonly append: (runId: RunId, chunk: Chunk) => Effect.Effect<Grown, LogFenced | LogGap | UpdateLogError>

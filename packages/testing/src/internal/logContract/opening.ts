@@ -63,5 +63,18 @@ export const opening = {
       yield* log.append(id, next)
       yield* fenced(6, "the next chunk, later")
       yield* equal(yield* pages("r-1"), [...chunks, next], "the chunks of both")
+    }),
+
+  "a chunk opens a log with its epoch, if nobody did": ({ log, pages }) =>
+    Effect.gen(function* () {
+      const first = chunkOf(0, { epoch: 4 })
+      yield* equal(yield* log.append(id, first), sizeOf([first]), "the answer without a log")
+      const told = yield* refused(log.open(id, 3), "LogFenced", "opening with a lower epoch")
+      yield* equal(told.epoch, 4, "the epoch of a log that was not opened")
+      const second = chunkOf(1, { epoch: 6 })
+      yield* equal(yield* log.append(id, second), sizeOf([first, second]), "the answer to a higher epoch")
+      const { epoch } = yield* refused(log.append(id, chunkOf(2, { epoch: 5 })), "LogFenced", "an epoch in between")
+      yield* equal(epoch, 6, "the epoch of the newest chunk")
+      yield* equal(yield* pages("r-1"), [first, second], "the chunks")
     })
 } satisfies Record<string, Law>
