@@ -202,7 +202,7 @@ describeShared("the update log of Redis", (server) => {
         )
         assert.propertyVal(refused, "_tag", "UpdateLogError")
         assert.propertyVal(refused, "kind", "denied")
-        assert.include(String(refused), "Give shards: 1")
+        assert.include(String(refused), "shards: 1,")
       }
     }))
 

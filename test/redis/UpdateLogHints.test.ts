@@ -102,7 +102,11 @@ describeRedis("a log on a server of its own", () => {
         Effect.provideService(References.MinimumLogLevel, "Warn"),
         Effect.provide(log.layer)
       )
-      assert.strictEqual(log.lines.filter((line) => line.includes("cannot be heard")).length, 1, log.lines.join())
+      assert.strictEqual(
+        log.lines.filter((line) => line.includes("of the update log in Redis failed")).length,
+        1,
+        log.lines.join()
+      )
     })
   )
 

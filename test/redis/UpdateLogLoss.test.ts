@@ -247,6 +247,8 @@ describeRedis("the update log while Redis", () => {
       Effect.gen(function* () {
         yield* log.open(id, 1)
         yield* log.append(id, chunkOf(0))
+        const pull = yield* Stream.toPull(log.changes(id))
+        yield* pull
         yield* server.pause
         yield* Effect.all(
           [log.append(id, chunkOf(1)), log.open(id, 1), log.read(id, { from: 0, limit: 1 })].map((operation) =>
@@ -254,11 +256,13 @@ describeRedis("the update log while Redis", () => {
           ),
           { concurrency: "unbounded" }
         )
+        // It may have been appended, so those who listen look.
+        yield* pull
         yield* server.resume
         // It may have been appended, and is there once.
         assert.strictEqual((yield* log.append(id, chunkOf(1))).length, 2)
         assert.deepStrictEqual((yield* log.read(id, { from: 0, limit: 9 })).chunks, rowOf(2))
-      })
+      }).pipe(Effect.scoped)
     ))
 
   test("is a replica, operations are unavailable", (log, { send }) =>

@@ -1,5 +1,5 @@
 /**
- * The log of what runs said, in Redis or Valkey, for readers in many processes.
+ * The update log on Redis or Valkey, for readers in many processes.
  *
  * @since 0.1.0
  */
@@ -22,20 +22,20 @@ import type { Client } from "./RedisTokenStore.ts"
  *
  * | field | meaning | default |
  * | --- | --- | --- |
- * | `prefix` | the namespace: logs of another one know nothing of these runs | `"baton"` |
- * | `shards` | into how many slots of a cluster the runs are spread, 1 to 1024 | 16 |
- * | `retention` | how long a log is kept after it was opened or appended to last; `Duration.infinity` for ever | 30 days |
+ * | `prefix` | the namespace: logs with another prefix do not see these runs | `"baton"` |
+ * | `shards` | the number of cluster slots that the runs are spread over, 1 to 1024 | 16 |
+ * | `retention` | how long a log is kept after it was last opened or appended to; `Duration.infinity` keeps it for ever | 30 days |
  * | `timeout` | how long an operation waits for Redis | 3 s |
  *
- * The prefix may be that of a `RedisTokenStore`: their keys do not clash, and a run and its log lie in the same shard.
+ * The log can have the same prefix as a `RedisTokenStore`. Their keys do not clash, and a run and its log are in the same shard.
  *
  * **Gotchas**
  *
- * All processes must have the same `prefix` and the same `shards`, for as long as there are logs, and as a token store with
- * the same prefix has. With another number of shards opening a log is refused with kind `denied`.
+ * As long as there are logs, all processes must use the same `prefix` and the same `shards`. A token store with the same
+ * prefix must use the same `shards` too. With another number of shards `open` and `append` fail with kind `denied`.
  *
- * A log does not know whether its run is over. `retention` must be longer than a run can wait between two updates, or the
- * beginning of its log is gone before the run goes on.
+ * A log does not know whether its run is over. Set `retention` longer than any run waits between two updates. Otherwise the log
+ * of a waiting run is removed, and begins again at offset 0. A retention below one second counts as one second.
  *
  * @since 0.1.0
  * @category models
@@ -66,31 +66,35 @@ const overRedis = (options?: Options) =>
   )
 
 /**
- * A log on a Redis server or cluster, 6.2 or newer, or Valkey: for runs that are read in other processes than the one that
- * writes them.
+ * A layer of an update log on a Redis server or cluster, 6.2 or newer, or Valkey.
+ *
+ * **When to use**
+ *
+ * Use it if runs are read in other processes than the one that writes them.
  *
  * **Details**
  *
- * Any client's layer of `effect/persistence/Redis` serves, and the settings of the client that `RedisTokenStore.layer` names
- * are right here too. Each operation is one script. An operation that is not answered in time fails with kind `unavailable`,
- * and can be repeated. The user needs `EVAL`, `EVALSHA`, and the commands below for the keys `{prefix:*` and the channel
- * `prefix:log`: `+eval +evalsha +get +set +setnx +del +xadd +xrange +xrevrange +xtrim +pexpire +persist +publish +subscribe
- * ~{prefix:* &prefix:log`.
+ * Any layer of the service `Redis` (`effect/persistence/Redis`) works. `RedisTokenStore.layer` explains the options of the
+ * client. Each operation is one script. An operation that Redis does not answer in time fails with kind `unavailable`, and can
+ * be repeated.
  *
- * A log is one stream, with an entry for each chunk, and a short text beside it. Readers that listen to `changes` share one
- * subscription for each layer. A reader hears at once what the same layer appended.
+ * The Redis user needs these permissions: `+eval +evalsha +get +set +setnx +del +xadd +xrange +xrevrange +xtrim +pexpire
+ * +persist +publish +subscribe ~{prefix:* &prefix:log`.
+ *
+ * The log of a run is a stream with one entry for each chunk, and a short string. An entry takes some memory in addition to its
+ * body, so large chunks take less memory for each update. All listeners to `changes` of a layer share one subscription.
  *
  * **Gotchas**
  *
- * Set `maxmemory-policy noeviction`, or logs vanish if memory is short. A log that vanished begins again at offset 0: its
- * writer gets `LogGap`. If memory is short under `noeviction`, `append` fails with kind `full`; `truncate`, `remove` and
- * `read` still work.
+ * Set `maxmemory-policy noeviction`, or the server deletes logs if memory is short. A deleted log begins again at offset 0, and
+ * its writer gets `LogGap`. With `noeviction`, `append` fails with kind `full` if memory is short, and `read`, `truncate` and
+ * `remove` still work.
  *
- * Replicas take writes over late. After a failover the newest chunks may be lost, though they were confirmed and read. The
- * writer gets `LogGap`, and writes those updates again. Readers see that by the epoch of the chunks.
- * `min-replicas-to-write` bounds how much that is.
+ * Replication is asynchronous. A failover may lose the newest chunks, even if they were read. The writer gets `LogGap` and
+ * writes their updates again under a new epoch, by which readers notice it. `min-replicas-to-write` limits how much can be lost.
  *
- * Each entry of a stream takes memory beside its body. Chunks of many updates take less than chunks of few.
+ * If the server lost a part of a log, the log is `corrupt` for readers of that part. If it lost the newest chunks only, or the
+ * whole log, nothing remains that shows it, and the writer gets `LogGap`.
  *
  * **Example** (Runs and their logs on one server)
  *
@@ -120,12 +124,12 @@ export const layer = (options?: Options): Layer.Layer<UpdateLog.UpdateLog, never
   Layer.effect(UpdateLog.UpdateLog, overRedis(options))
 
 /**
- * The log of `layer`, over a client itself.
+ * The log of `layer`, with commands sent by the client itself.
  *
  * **When to use**
  *
- * With `NodeRedis`, if many runs are written: see `RedisTokenStore.layerClient`. Commands go past the service `Redis`; only
- * hints are heard by it.
+ * Use it with `NodeRedis` if many runs are written, because it uses less CPU time: see `RedisTokenStore.layerClient`. The
+ * service `Redis` is only used for hints.
  *
  * **Example** (A log, over node-redis)
  *
@@ -163,7 +167,7 @@ export const layerClient = <E, R>(
   )
 
 /**
- * The log of `layer`, with settings from the configuration.
+ * The log of `layer`, with settings from `Config`.
  *
  * **Example** (A namespace for each deployment)
  *

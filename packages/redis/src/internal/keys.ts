@@ -3,8 +3,8 @@ import type { Run } from "@effect-baton/core"
 /** What all keys of a shard begin with: by the braces all of them are in one slot of a cluster. */
 export type Shard = string
 
-/** A prefix as it stands in keys and channels. Braces of its own would choose the slot. */
-export const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURIComponent)
+// Braces of its own would choose the slot.
+const nameOf = (prefix: string): string => prefix.replaceAll(/[%{}]/g, encodeURIComponent)
 
 /** A namespace, in shards. */
 export const shardsOf = (prefix: string, count: number): ReadonlyArray<Shard> =>
@@ -55,3 +55,6 @@ export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)
   return shards[(hash >>> 0) % shards.length] ?? ""
 }
+
+/** The channel for the hints of the logs of a namespace. */
+export const logHintsOf = (prefix: string): string => `${nameOf(prefix)}:log`

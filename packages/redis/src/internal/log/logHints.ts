@@ -9,19 +9,19 @@ import * as Stream from "effect/Stream"
 import type * as Redis from "effect/persistence/Redis"
 import * as LogFailure from "./logFailure.ts"
 
-/** Subscribes again after this long if the connection was lost for good. */
+/** How long to wait before subscribing again after the subscription failed. */
 const again = Duration.seconds(1)
 
-/** Hints that logs grew: of this process at once, and of the others over one subscription. */
+/** Hints that logs grew: those of this layer at once, and those of others over one subscription. */
 export interface LogHints {
-  /** What tells this process's hints from those of others, so that it does not hear its own again. */
+  /** Names this layer in the hints that it publishes, so that it can ignore them. It has given them already. */
   readonly by: string
-  /** Tells those of this process that listen. */
+  /** Gives a hint to the listeners of this layer. */
   readonly tell: (runId: Run.RunId) => void
   readonly of: (runId: Run.RunId) => Stream.Stream<void, UpdateLogError.UpdateLogError>
 }
 
-/** The subscription begins with the first that listens, and stays until the scope ends, as it takes a connection. */
+/** The subscription starts with the first listener and stays until the scope ends, because it takes a connection. */
 export const make = Effect.fnUntraced(function* (
   channel: string,
   subscribe: Redis.Redis["Service"]["subscribe"]
@@ -30,10 +30,10 @@ export const make = Effect.fnUntraced(function* (
   const by = (yield* Random.next).toString(36).slice(2)
   const listeners = new Map<string, Set<Latch.Latch>>()
   let isClosed = false
-  // Whether there is a subscription, or it was refused. Until then nobody is given the first hint, as others could be lost.
+  // Whether there is a subscription, or it failed. The first hint waits for that, so that no hint after it is lost.
   let isSettled = false
 
-  // Hints that a listener has not pulled yet become one.
+  // Several hints that a listener has not pulled yet become one.
   const tell = (runId: string): void => {
     for (const latch of listeners.get(runId) ?? []) latch.openUnsafe()
   }
@@ -41,20 +41,20 @@ export const make = Effect.fnUntraced(function* (
     isSettled = true
     for (const runId of listeners.keys()) tell(runId)
   })
-  /** The run, and who wrote, on a line each. */
+  /** Lines of a message: the id of the run, and the name of the layer that wrote. */
   const hear = ({ message }: Redis.RedisMessage): void => {
     const [runId = "", writer] = message.split("\n")
     if (writer !== by) tell(runId)
   }
 
-  // Told once, until there is something to hear again.
+  // The warning is logged once until the subscription works again.
   let isTold = false
   const listen = Effect.gen(function* () {
     const messages = yield* subscribe(channel)
-    // Fails if there is no subscription.
+    // This fails if the subscription failed.
     const first = yield* Queue.clear(messages)
     isTold = false
-    // What was told before was not heard.
+    // Hints before the subscription were lost.
     yield* tellAll
     first.forEach(hear)
     while (true) (yield* Queue.takeAll(messages)).forEach(hear)
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function* (
       return Effect.andThen(
         tellAll,
         Effect.logWarning(
-          "baton: hints of the update log cannot be heard, and readers find new updates by looking for them",
+          "baton: the subscription to hints of the update log in Redis failed. Until it works again, readers find updates by polling.",
           error.message
         )
       )

@@ -1,10 +1,7 @@
 import type { Run } from "@effect-baton/core"
-import * as Keys from "../keys.ts"
+import type * as Keys from "../keys.ts"
 
-/** Where the logs of a namespace give hints. */
-export const hintsOf = (prefix: string): string => `${Keys.nameOf(prefix)}:log`
-
-/** The keys of a log: its chunks, and which epoch may write. */
+/** The keys of the log of a run: the stream of its chunks, and its head with the epoch. */
 export const keysOf = (shard: Keys.Shard, id: Run.RunId): readonly [chunks: string, head: string] => [
   `${shard}log:${id}`,
   `${shard}head:${id}`

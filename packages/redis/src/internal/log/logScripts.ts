@@ -1,19 +1,19 @@
-// The log of a run is a stream and a text.
+// The log of a run is a stream and a string.
 //
-//   {baton:3}:log:<id>   the chunks: an entry for each, with the id `<offset after it>-<n>`
+//   {baton:3}:log:<id>   the chunks, one entry for each, with the id `<offset after the chunk>-<n>`
 //   {baton:3}:head:<id>  `<version>:<epoch>:<dropped>`
 //
-// In the id, `n` is 0 for a chunk with updates, and counts the chunks without updates that follow it. So the newest chunk
-// with updates is `<length>-0`, and the first entry from `<offset + 1>-0` on holds the update at that offset. An entry has
-// `count`, `epoch`, `ended`, `total` (the bytes of all bodies up to this one) and `body`. `dropped` are the bytes of the
-// chunks that were removed.
+// `n` is 0 for a chunk with updates. Chunks without updates at the same offset have 1, 2 and so on. So the newest chunk with
+// updates is `<length>-0`, and the first entry from `<offset + 1>-0` on holds the update at that offset. An entry has the
+// fields `count`, `epoch`, `ended`, `total` (the bytes of all bodies up to this one) and `body`. `dropped` is the number of
+// bytes of the removed chunks.
 //
-// The stream alone says what the log holds. If Redis loses the head, the newest chunk tells which epochs are too old, and
-// the oldest one how many bytes were dropped. If Redis loses the stream, the log is empty.
+// The stream alone decides what the log holds. If Redis loses the head, the epoch is that of the newest chunk, and `dropped`
+// is computed from the oldest one. If Redis loses the stream, the log is empty.
 //
-// Replies are lists of texts whose first says what they are, as clients differ in what they make of numbers. Where Lua
-// makes a text of a number it rounds it to 14 digits, so that `%.0f` does it. A script's first write is one that a full
-// server refuses, so that it does all or nothing; only `truncate` and `remove` work on a full server.
+// A reply is a list of texts, because clients differ in how they read numbers. The first text names the outcome. `text` uses
+// `%.0f`, because Lua otherwise rounds numbers to 14 digits. The first write of `open` and `append` is a command that Redis
+// refuses if its memory is full, so that they do all or nothing. `truncate` and `remove` work with full memory.
 
 const reading = `
 local log, head = KEYS[1], KEYS[2]
@@ -63,7 +63,7 @@ end
 local function tell(channel, id, by) redis.call('PUBLISH', channel, id .. '\\n' .. by) end
 `
 
-/** ARGV: the epoch, and for how long the log is kept or ''. */
+/** ARGV: the epoch, and how long the log is kept or ''. */
 export const open = `${reading}${writing}
 local own = number(ARGV[1])
 if own < epoch then return { 'fenced', text(epoch) } end
@@ -75,8 +75,8 @@ return { 'opened', text(length), bytes(), found }
 `
 
 /**
- * ARGV: the chunk's offset, count, epoch, '1' if the run ended with it, and body, for how long the log is kept or '', and the
- * channel of the hints, the run and who writes.
+ * ARGV: the chunk's offset, count, epoch, '1' if the run ended with it, and body; how long the log is kept or ''; the channel
+ * for hints, the run and the name of the layer.
  */
 export const append = `${reading}${writing}
 local from, count, own, ended = number(ARGV[1]), number(ARGV[2]), number(ARGV[3]), ARGV[4]
@@ -107,7 +107,7 @@ tell(ARGV[7], ARGV[8], ARGV[9])
 return { 'added', text(from + count), text(total - dropped) }
 `
 
-/** ARGV: the offset from which on to read, and how many chunks at most. */
+/** ARGV: the offset of the first wanted update, and the largest number of chunks. */
 export const read = `${reading}
 if not exists then return { 'none' } end
 local from, most = number(ARGV[1]), number(ARGV[2])
@@ -118,7 +118,7 @@ while #chunks < most do
   local wanted = most - #chunks
   local entries = redis.call('XRANGE', log, start, '+', 'COUNT', text(wanted))
   for _, entry in ipairs(entries) do
-    -- One without updates is never '-0'.
+    -- Chunks without updates are left out.
     if string.sub(entry[1], -2) == '-0' then chunks[#chunks + 1] = entry end
   end
   if #entries < wanted then break end
@@ -127,7 +127,7 @@ end
 return { 'page', text(first), text(length), last and last.ended or '0', chunks }
 `
 
-/** ARGV: the offset before which chunks are removed. The newest one with updates, and what follows it, stays. */
+/** ARGV: the offset before which chunks are removed. The newest chunk with updates stays, and those after it. */
 export const truncate = `${reading}${writing}
 if not last then return { 'done' } end
 local least = math.min(number(ARGV[1]) + 1, length)
@@ -139,7 +139,7 @@ end
 return { 'done' }
 `
 
-/** ARGV: the channel of the hints, the run and who removes it. */
+/** ARGV: the channel for hints, the run and the name of the layer. */
 export const remove = `${reading}${writing}
 if exists then
   redis.call('DEL', log, head)

@@ -6,7 +6,6 @@ import type * as Redis from "effect/persistence/Redis"
 import * as CallScript from "../callScript.ts"
 import type * as Connection from "../connection.ts"
 import * as Keys from "../keys.ts"
-import * as RedisFailure from "../redisFailure.ts"
 import * as Existing from "../scripts/existing.ts"
 import * as LogFailure from "./logFailure.ts"
 import * as LogHints from "./logHints.ts"
@@ -16,7 +15,7 @@ import * as StoredChunk from "./storedChunk.ts"
 
 type Log = UpdateLog.UpdateLog["Service"]
 
-/** How a log is set up. */
+/** The settings of a log. */
 export interface Options {
   readonly prefix: string
   readonly shards: number
@@ -26,19 +25,19 @@ export interface Options {
   readonly subscribe: Redis.Redis["Service"]["subscribe"]
 }
 
-// Redis takes no longer ones.
+// Redis refuses times to live that are much longer.
 const longest = 1e15
 
-/** For how many milliseconds a log is kept; '' for ever. At least a second, or none could be written to. */
+/** The time to live of a log in milliseconds, '' for ever. A shorter one than a second would delete logs under their writers. */
 const keptFor = (retention: Duration.Duration): string => {
   const millis = Math.max(1000, Math.ceil(Duration.toMillis(retention)))
   return millis < longest ? String(millis) : ""
 }
 
-/** A whole number that scripts can take. */
+/** A number as scripts read it. */
 const whole = (value: number): string => String(Math.min(Number.MAX_SAFE_INTEGER - 1, Math.max(-1, Math.trunc(value))))
 
-/** The logs of a namespace, each operation one script on one shard. */
+/** The logs of a namespace. Each operation is one script on one shard. */
 export const make = Effect.fnUntraced(function* ({ connection, prefix, retention, subscribe, ...options }: Options) {
   const scripts = yield* Effect.all({
     open: CallScript.make(connection, "open", Scripts.open),
@@ -51,7 +50,7 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
   const limit = Duration.toMillis(options.timeout)
   const kept = keptFor(retention)
   const shards = Keys.shardsOf(prefix, options.shards)
-  const channel = LogKeys.hintsOf(prefix)
+  const channel = Keys.logHintsOf(prefix)
   const hints = yield* LogHints.make(channel, subscribe)
 
   const keysOf = (id: Run.RunId) => LogKeys.keysOf(Keys.shardOf(shards, id), id)
@@ -73,7 +72,7 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
     return chunks === undefined ? Effect.fail(LogFailure.corrupt(operation, keysOf(id))) : Effect.succeed(chunks)
   }
 
-  // Processes that spread runs otherwise would each write a log of their own.
+  // With another number of shards this process would write a second log of the same run.
   let agreed = false
   const agree = (id: Run.RunId) =>
     Effect.suspend(() =>
@@ -82,9 +81,10 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
         : Effect.mapError(
             scripts.layout(["1", Keys.layoutKey(prefix), String(options.shards)], limit, ([answer, known]) => {
               agreed = answer === "done"
-              return agreed ? Effect.void : Effect.fail(RedisFailure.otherLayout(prefix, options.shards, String(known)))
+              return agreed ? Effect.void : Effect.fail(LogFailure.otherLayout(prefix, options.shards, String(known)))
             }),
-            (error) => LogFailure.fromStore(keysOf(id), error)
+            (error) =>
+              error instanceof TokenStoreError.TokenStoreError ? LogFailure.fromStore(keysOf(id), error) : error
           )
     )
 
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
             return Effect.succeed({ length: Number(first), bytes: Number(bytes) })
           }
         ).pipe(
-          // It may have been appended all the same, and this process does not hear its own hints.
+          // The chunk may have been appended, and the hint that the script published is ignored in this process.
           Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => hints.tell(id))))
         )
       ),

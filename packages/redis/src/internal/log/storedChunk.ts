@@ -4,7 +4,7 @@ import * as Predicate from "effect/Predicate"
 const idOf = /^(\d+)-\d+$/
 const digits = /^\d+$/
 
-/** A chunk of the reply that a script gives: `[id, [field, value, ...]]`; nothing if it is none. */
+/** Decodes an entry of the stream, `[id, [field, value, ...]]`. `undefined` if it is not a chunk. */
 const decode = (entry: unknown): UpdateLog.Chunk | undefined => {
   const [id, fields] = Array.isArray(entry) ? [entry[0], entry[1]] : []
   if (!Array.isArray(fields) || fields.length !== 10 || !fields.every(Predicate.isString)) return undefined
@@ -17,7 +17,10 @@ const decode = (entry: unknown): UpdateLog.Chunk | undefined => {
   return from < 0 ? undefined : { from, count: Number(count), epoch: Number(epoch), ended: ended === "1", body }
 }
 
-/** The chunks of a reply, from the one that holds the update at `from` on; nothing if they are not all there. */
+/**
+ * Decodes entries of the stream. With `from`, the first one must hold the update at that offset or begin there. `undefined` if
+ * one is not a chunk, or a chunk between them is missing.
+ */
 export const decodeAll = (entries: unknown, from?: number): ReadonlyArray<UpdateLog.Chunk> | undefined => {
   if (!Array.isArray(entries)) return undefined
   const chunks: Array<UpdateLog.Chunk> = []
@@ -25,7 +28,7 @@ export const decodeAll = (entries: unknown, from?: number): ReadonlyArray<Update
   for (const entry of entries) {
     const chunk = decode(entry)
     if (chunk === undefined) return undefined
-    // The first may begin before what is wanted. Any other begins where the one before it ends.
+    // The first chunk may begin before `from`.
     const isHere = chunks.length === 0 ? chunk.from <= (next ?? chunk.from) : chunk.from === next
     if (!isHere) return undefined
     next = chunk.from + chunk.count
