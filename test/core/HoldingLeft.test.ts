@@ -177,20 +177,14 @@ describe.each(stores)("over the $name store", ({ layer }) => {
       }).pipe(over(script, store))
     })
 
-    it.effect("E7a: by who looked and saw its end, while the store is away for 100 ms: the end is recorded", () => {
-      const { lasting, layer: store } = outage(layer, ["record", "conclude"])
-      return Effect.gen(function* () {
-        const [w0] = yield* two()
-        yield* done(w0, Agent.start(analyst, task))
-        yield* elapse(1000)
-        yield* lasting(100)
-        assert.strictEqual((yield* done(w0, Agent.poll(analyst, ref))).status, "completed")
-        assert.strictEqual((yield* stateOf(runId)).ended?.status, "completed")
-      }).pipe(over(script, store))
-    })
-
-    it.effect("E7a: by who looked and saw its end, whose writing is refused for 100 ms: the end is recorded", () => {
-      const { lasting, layer: store } = outage(layer, ["conclude"])
+    it.effect.each([
+      [
+        "E7a: by who looked and saw its end, while the store is away for 100 ms: the end is recorded",
+        ["record", "conclude"]
+      ],
+      ["E7a: by who looked and saw its end, whose writing is refused for 100 ms: the end is recorded", ["conclude"]]
+    ] as const)("%s", ([, operations]) => {
+      const { lasting, layer: store } = outage(layer, operations)
       return Effect.gen(function* () {
         const [w0] = yield* two()
         yield* done(w0, Agent.start(analyst, task))

@@ -2,17 +2,27 @@
 import { Agent, RunPolicy, Runs, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Layer, Stream } from "effect"
+import { Cause, Data, Effect, Layer, Stream } from "effect"
 
 class DiskFull extends Data.TaggedError("DiskFull")<{ readonly message: string }> {}
 
 const agent = Agent.make("writer", { background: true })
 
+const failures: ReadonlyArray<readonly [how: string, failure: Effect.Effect<never, unknown>, reason: string]> = [
+  ["an error of its own", Effect.fail(new DiskFull({ message: "the disk is full" })), "DiskFull: the disk is full"],
+  ["a defect", Effect.die(new TypeError("no such column")), "TypeError: no such column"],
+  ["an error without a message", Effect.fail(new RangeError()), "RangeError"],
+  ["a text", Effect.fail("no disk"), "Error: no disk"],
+  ["nothing at all", Effect.failCause(Cause.empty), "its handle failed with an empty cause"],
+  [
+    "several at once",
+    Effect.failCause(Cause.fromReasons([Cause.makeFailReason("a"), Cause.makeDieReason("b")])),
+    "Error: a; Error: b"
+  ]
+]
+
 describe("a handle that fails for good", () => {
-  it.live.each([
-    ["an error of its own", Effect.fail(new DiskFull({ message: "the disk is full" })), "DiskFull: the disk is full"],
-    ["a defect", Effect.die(new TypeError("no such column")), "TypeError: no such column"]
-  ] as const)("by %s", ([, failure, reason]) =>
+  it.live.each(failures)("by %s", ([, failure, reason]) =>
     Effect.gen(function* () {
       yield* Agent.enqueue(agent, { input: "Write.", runId: "r-1" })
       const worker = Runs.worker([agent], {

@@ -64,6 +64,26 @@ describe("a 404", () => {
     })
   )
 
+  it.effect("of Azure, whose base URL is made from the endpoint, does not speak of it", () =>
+    Effect.gen(function* () {
+      const model = yield* Effect.provide(
+        BackgroundModel,
+        Layer.provide(
+          OpenAiBackgroundModel.layer({ model: "gpt-test" }),
+          OpenAiClient.layerAzure({
+            endpoint: "https://acme.openai.azure.com",
+            apiVersion: "2025-04-01-preview",
+            apiKey: Redacted.make(key),
+            fetch: answers(404, { error: { ...invalidUrl, message: "Resource not found" } })
+          })
+        )
+      )
+      const { error } = yield* heard(model.create(request()))
+      assert.include(error?.message, "Resource not found")
+      assert.notInclude(error?.message, "base URL")
+    })
+  )
+
   it.effect("of a response that is gone is still ResponseGone", () =>
     Effect.gen(function* () {
       const body = { error: { ...invalidUrl, message: "Response with id 'resp_1' not found.", param: "id" } }

@@ -94,8 +94,8 @@ export const layerTokenStore = (reach: Reach): Layer.Layer<TokenStore.TokenStore
     TokenStore.TokenStore,
     Effect.map(TokenStore.TokenStore, (store) => {
       const take = taking<(typeof stepsOfTokenStore)[number]>(reach)
-      return {
-        ...store,
+      // A new operation of stores that writes does not compile until it is a step.
+      const writing: Omit<typeof store, "count" | "list" | "read" | "shards" | "wake" | "wakeups"> = {
         create: (run, options) => take("create", run.runId, store.create(run, options)),
         acquire: (id, options) => take("acquire", id, store.acquire(id, options)),
         claim: (options) => take("claim", options.shard, store.claim(options)),
@@ -106,6 +106,7 @@ export const layerTokenStore = (reach: Reach): Layer.Layer<TokenStore.TokenStore
         conclude: (id, options) => take("conclude", id, store.conclude(id, options)),
         remove: (lease, options) => take("remove", lease.runId, store.remove(lease, options))
       }
+      return { ...store, ...writing }
     })
   )
 
@@ -118,8 +119,9 @@ export const layerTokenStore = (reach: Reach): Layer.Layer<TokenStore.TokenStore
  *
  * **Details**
  *
- * The steps are `open` (unless it only reads), `write` (also `writeFile` and `writeFileString`), `truncate`, `sync`,
- * `rename`, `link`, `remove` and `makeDirectory`. Operations that only change file times are not steps.
+ * The steps are `open` (unless it only reads), `write` (also that of `writeFile` and `writeFileString`), `truncate`, `sync`,
+ * `rename`, `copy`, `copyFile`, `link`, `symlink`, `remove` and `makeDirectory`. Operations that make temporary files, or
+ * only change times, owners or permissions, are not steps.
  *
  * **Example** (Dying once a log is on the disk)
  *
@@ -144,9 +146,19 @@ export const layerFileSystem = (reach: Reach): Layer.Layer<FileSystem.FileSystem
   Layer.effect(
     FileSystem.FileSystem,
     Effect.map(FileSystem.FileSystem, (fs) => {
-      const take = taking<"link" | "makeDirectory" | "open" | "remove" | "rename" | "sync" | "truncate" | "write">(
-        reach
-      )
+      const take = taking<
+        | "copy"
+        | "copyFile"
+        | "link"
+        | "makeDirectory"
+        | "open"
+        | "remove"
+        | "rename"
+        | "symlink"
+        | "sync"
+        | "truncate"
+        | "write"
+      >(reach)
       const fileOf = (path: string, file: FileSystem.File): FileSystem.File => ({
         [FileSystem.FileTypeId]: FileSystem.FileTypeId,
         stat: file.stat,
@@ -158,7 +170,8 @@ export const layerFileSystem = (reach: Reach): Layer.Layer<FileSystem.FileSystem
         write: (buffer) => take("write", path, file.write(buffer)),
         writeAll: (buffer) => take("write", path, file.writeAll(buffer))
       })
-      return {
+      // `make` builds the other operations, such as `sink`, on these.
+      return FileSystem.make({
         ...fs,
         open: (path, options) =>
           Effect.map(
@@ -167,13 +180,15 @@ export const layerFileSystem = (reach: Reach): Layer.Layer<FileSystem.FileSystem
               : take("open", path, fs.open(path, options)),
             (file) => fileOf(path, file)
           ),
+        copy: (from, to, options) => take("copy", to, fs.copy(from, to, options)),
+        copyFile: (from, to) => take("copyFile", to, fs.copyFile(from, to)),
         link: (from, to) => take("link", to, fs.link(from, to)),
+        symlink: (from, to) => take("symlink", to, fs.symlink(from, to)),
         makeDirectory: (path, options) => take("makeDirectory", path, fs.makeDirectory(path, options)),
         remove: (path, options) => take("remove", path, fs.remove(path, options)),
         rename: (from, to) => take("rename", from, fs.rename(from, to)),
         truncate: (path, length) => take("truncate", path, fs.truncate(path, length)),
-        writeFile: (path, data, options) => take("write", path, fs.writeFile(path, data, options)),
-        writeFileString: (path, data, options) => take("write", path, fs.writeFileString(path, data, options))
-      }
+        writeFile: (path, data, options) => take("write", path, fs.writeFile(path, data, options))
+      })
     })
   )

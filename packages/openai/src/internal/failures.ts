@@ -23,6 +23,8 @@ export interface Surroundings {
   readonly redact: (text: string) => string
   readonly httpMethod: string
   readonly url: string
+  /** The base URL, if the caller gave one that may lack the path of the API. */
+  readonly unsureBase: string | undefined
   readonly nowMillis: number
 }
 
@@ -113,18 +115,26 @@ const redirected = ({ headers = {}, status = 0 }: ProviderError, location: strin
     http: { response: { status, headers } }
   })
 
+// A base URL without the path of the API gives a 404 whose text does not help. If the answer has a code, the code says what
+// was not found, and that is not the path.
+const hintOf = (status: number, code: string | undefined, { unsureBase }: Surroundings): string =>
+  status === 404 && code === undefined && unsureBase !== undefined
+    ? `Check the base URL, '${unsureBase}': it must be the URL before '/responses', and that usually ends in '/v1'. The server said: `
+    : ""
+
 const fromAnswer = (status: number, headers: Headers, error: APIError, at: Surroundings) => {
   const text = (value: unknown) => (typeof value === "string" && value !== "" ? at.redact(value) : undefined)
   const word = (value: unknown) => text(wordOf(value))
   const body = recordOf(error.error)
   const message = word(isRecord(error.error) ? body["message"] : error.error)
+  const code = word(body["code"])
   const wait = retryAfter(headers, at.nowMillis)
   const provider: ProviderError = {
     status,
-    code: word(body["code"]),
+    code,
     type: word(body["type"]),
     parameter: word(body["param"]),
-    message: clip(message ?? at.redact(error.message)),
+    message: hintOf(status, code, at) + clip(message ?? at.redact(error.message)),
     requestId: text(headers.get("x-request-id")) ?? text(headers.get("apim-request-id")),
     retryAfter: wait,
     headers: keptHeaders(headers, at.redact)

@@ -18,16 +18,20 @@ export interface Exchange {
 
 /** The context for errors about this exchange. */
 export const surroundings = (exchange: Exchange): Effect.Effect<Failures.Surroundings & { readonly method: string }> =>
-  Effect.map(Clock.currentTimeMillis, (nowMillis) => ({
-    method: exchange.method,
-    httpMethod: exchange.httpMethod,
+  Effect.map(Clock.currentTimeMillis, (nowMillis) => {
+    const { client, provider, redact } = exchange.client
     // The query of a base URL is left out, because it may be a secret.
-    url: exchange.client.redact(
-      exchange.client.client.baseURL.replace(/[?#].*$/, "").replace(/\/$/, "") + exchange.path
-    ),
-    redact: exchange.client.redact,
-    nowMillis
-  }))
+    const base = redact(client.baseURL.replace(/[?#].*$/, "").replace(/\/+$/, ""))
+    return {
+      method: exchange.method,
+      httpMethod: exchange.httpMethod,
+      url: base + redact(exchange.path),
+      // The base URL for Azure is made from the endpoint.
+      unsureBase: provider === "azure" || base.endsWith("/v1") ? undefined : base,
+      redact,
+      nowMillis
+    }
+  })
 
 /**
  * Sends the request once and returns the answer as soon as its headers arrive. When the scope closes, a body that was not

@@ -168,7 +168,7 @@ const tryOnce = Effect.fnUntraced(function* <E>(
 const told = (cause: Cause.Cause<unknown>): string =>
   Cause.prettyErrors(cause)
     .map(({ message, name }) => (message === "" ? name : `${name}: ${message}`))
-    .join("; ")
+    .join("; ") || "its handle failed with an empty cause"
 
 /** If `handle` succeeds before the run has ended, the run is followed to its end. */
 const seenThrough = (
