@@ -14,6 +14,7 @@ const whole = [
   "test/core/TokenStoreAlike.test.ts",
   "test/core/TokenStoreFile*.test.ts",
   "test/core/Turns.test.ts",
+  "test/core/UpdateLogFile*.test.ts",
   "test/core/Views.test.ts",
   "test/crash/**/*.test.ts",
   "test/examples/**/*.test.ts",

@@ -4,3 +4,4 @@
  * @since 0.1.0
  */
 export * as RedisTokenStore from "./RedisTokenStore.ts"
+export * as RedisUpdateLog from "./RedisUpdateLog.ts"

@@ -55,3 +55,6 @@ export const shardOf = (shards: ReadonlyArray<Shard>, id: Run.RunId): Shard => {
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)
   return shards[(hash >>> 0) % shards.length] ?? ""
 }
+
+/** The channel for the hints of the logs of a namespace. */
+export const logHintsOf = (prefix: string): string => `${nameOf(prefix)}:log`

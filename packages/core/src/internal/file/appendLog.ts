@@ -18,15 +18,34 @@ export interface AppendLog {
   /**
    * Appends lines with one write and one sync. If it fails, the next append removes all of them. It succeeds only if, after
    * the sync, this process still had the lock, and the path named this log with the expected length. Without lines it only
-   * checks that.
+   * checks that. Returns where each line begins, and where the last one ends.
    */
-  readonly append: (payloads: ReadonlyArray<string>) => Effect.Effect<void, TokenStoreError>
+  readonly append: (payloads: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, TokenStoreError>
   /** Replaces all lines. The old log stays until the new one is durable. */
   readonly rewrite: (payloads: Iterable<string>) => Effect.Effect<void, TokenStoreError>
+  /** The same with lines that come in pieces. Calls `replaced` in the step in which the new log replaces the old one. */
+  readonly replace: (fill: Fill, replaced: () => void) => Effect.Effect<void, TokenStoreError>
+  /** The log as it is now: its durable lines can be read until it is released, even after it was replaced. */
+  readonly hold: () => Held
   readonly close: Effect.Effect<void>
 }
 
+/** A log that is being read. */
+export interface Held {
+  readonly read: (at: number, size: number) => Effect.Effect<Uint8Array, TokenStoreError>
+  readonly release: Effect.Effect<void>
+}
+
+/** Writes lines. Returns the same as `append` of a log. */
+export type Append = (payloads: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, Failure>
+
+/** Writes the lines of a log in pieces. */
+export type Fill = (append: Append) => Effect.Effect<void, Failure>
+
+type Failure = PlatformError.PlatformError | TokenStoreError
+
 const chunkSize = 1 << 20
+const newline = 10
 // How old a check before a write may be, in nanoseconds. The check after the write is the one that guarantees something;
 // the check before it only saves the file of another owner from a stray line.
 const fresh = 10_000_000n
@@ -63,11 +82,12 @@ export const read = (
     )
   )
 
-/** A file that is open to append to. */
+/** A file that is open to append to, and how many use it. */
 interface LogFile {
   readonly file: FileSystem.File
   readonly info: FileSystem.File.Info
   readonly scope: Scope.Closeable
+  users: number
 }
 
 const openFile = Effect.fnUntraced(function* (
@@ -76,12 +96,14 @@ const openFile = Effect.fnUntraced(function* (
 ): Effect.fn.Return<LogFile, PlatformError.PlatformError> {
   const scope = yield* Scope.make()
   return yield* Effect.gen(function* () {
-    const file = yield* fs.open(place, { flag: "a" }).pipe(Scope.provide(scope))
-    return { file, info: yield* identify(fs, place, file), scope }
+    const file = yield* fs.open(place, { flag: "a+" }).pipe(Scope.provide(scope))
+    return { file, info: yield* identify(fs, place, file), scope, users: 1 }
   }).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
 })
 
-const closeFile = ({ scope }: { readonly scope: Scope.Closeable }) => Effect.ignoreCause(Scope.close(scope, Exit.void))
+/** Closes a file after its last user. */
+const closeFile = (file: LogFile): Effect.Effect<void> =>
+  Effect.suspend(() => (--file.users > 0 ? Effect.void : Effect.ignoreCause(Scope.close(file.scope, Exit.void))))
 
 /** The names in a directory. A crash undoes changes of names that were not made durable. */
 interface Names {
@@ -106,7 +128,6 @@ const namesIn = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, director
 })
 
 type Write = (bytes: Uint8Array) => Effect.Effect<void, PlatformError.PlatformError>
-type Failure = PlatformError.PlatformError | TokenStoreError
 
 /** Fills a new file, and replaces the old one with it once the new one is durable and `check` succeeds. */
 const replace = Effect.fnUntraced(function* (
@@ -115,9 +136,9 @@ const replace = Effect.fnUntraced(function* (
     readonly path: string
     readonly nonce: string
     readonly check: Effect.Effect<void, Failure>
-    readonly fill: (write: Write) => Effect.Effect<unknown, PlatformError.PlatformError>
+    readonly fill: (write: Write) => Effect.Effect<unknown, Failure>
   }
-): Effect.fn.Return<LogFile & { readonly length: number }, Failure> {
+): Effect.fn.Return<{ readonly log: LogFile; readonly length: number }, Failure> {
   const { check, fill, nonce, path } = options
   // Only this owner uses this name, so that no other owner can put an unfinished log in place.
   const temporary = `${path}.${nonce}.new`
@@ -130,19 +151,33 @@ const replace = Effect.fnUntraced(function* (
     yield* check
     yield* fs.rename(temporary, path)
   }).pipe(Effect.onError(() => Effect.andThen(closeFile(next), Effect.ignore(fs.remove(temporary, { force: true })))))
-  return { ...next, length }
+  return { log: next, length }
 })
 
+/** Where each line of these bytes begins if they are written at `at`, and where the last one ends. */
+const startsOf = (bytes: Uint8Array, at: number): ReadonlyArray<number> => {
+  const starts = [at]
+  for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, end + 1)) starts.push(at + end + 1)
+  return starts
+}
+
 /** The header and lines. */
-const lines = (payloads: Iterable<string>) => (write: Write) =>
-  Effect.gen(function* () {
-    yield* write(LogFormat.header)
+const lines = (fill: Fill) => (write: Write) =>
+  Effect.suspend(() => {
     let length = LogFormat.header.length
-    for (const batch of batches(payloads)) {
-      const bytes = LogFormat.encode(batch, length)
-      yield* write(bytes)
-      length += bytes.length
-    }
+    const append: Append = (payloads) =>
+      Effect.suspend(() => {
+        const bytes = LogFormat.encode(payloads, length)
+        const starts = startsOf(bytes, length)
+        length += bytes.length
+        return Effect.as(write(bytes), starts)
+      })
+    return Effect.andThen(write(LogFormat.header), fill(append))
+  })
+
+const filledWith = (payloads: Iterable<string>): Fill =>
+  Effect.fnUntraced(function* (append) {
+    for (const batch of batches(payloads)) yield* append(batch)
   })
 
 /** The first bytes of a log, unchanged. */
@@ -159,7 +194,25 @@ const beginning = (fs: FileSystem.FileSystem, path: string, length: number) => (
     })
   )
 
-/** Compares the file that a log's path names now with the one that was opened. Returns an error if they differ. */
+const readAt = Effect.fnUntraced(function* (
+  file: FileSystem.File,
+  path: string,
+  at: number,
+  size: number
+): Effect.fn.Return<Uint8Array, Failure> {
+  const bytes = new Uint8Array(size)
+  for (let done = 0; done < size;) {
+    const got = Number(yield* file.read(bytes.subarray(done), { position: BigInt(at + done) }))
+    if (got === 0) {
+      const description = `'${path}' ends before byte ${at + size}, although this process wrote more. Another program cut it.`
+      return yield* new TokenStoreError({ operation: "read", kind: "corrupt", description })
+    }
+    done += got
+  }
+  return bytes
+})
+
+/** What is wrong with the file that the path of a log names now; undefined if nothing is. */
 const judge = (
   path: string,
   opened: FileSystem.File.Info,
@@ -207,11 +260,11 @@ export const open = Effect.fnUntraced(function* (
     const replacing = { path, nonce: lock.nonce }
     const { contested } = lock
     let current: LogFile = contested
-      ? yield* replace(fs, {
+      ? (yield* replace(fs, {
           ...replacing,
           check: lock.check,
-          fill: options.length === 0 ? lines([]) : beginning(fs, path, options.length)
-        })
+          fill: options.length === 0 ? lines(() => Effect.void) : beginning(fs, path, options.length)
+        })).log
       : yield* openFile(fs, path)
     let length = contested && options.length === 0 ? LogFormat.header.length : options.length
     // Bytes after `length`, up to `reach` at most, are from a write that failed. They must be cut off before the next
@@ -266,13 +319,14 @@ export const open = Effect.fnUntraced(function* (
         torn = false
       }).pipe(Effect.onError(() => Effect.ignore(repair)))
 
-    const rewrite = (payloads: Iterable<string>) =>
+    const rewrite = (fill: Fill, replaced?: () => void) =>
       Effect.gen(function* () {
-        const next = yield* replace(fs, { ...replacing, check: asItWas, fill: lines(payloads) })
+        const next = yield* replace(fs, { ...replacing, check: asItWas, fill: lines(fill) })
         const old = current
-        current = next
+        current = next.log
         length = next.length
         torn = false
+        replaced?.()
         names.changed()
         yield* closeFile(old)
         yield* Effect.ignore(names.persist)
@@ -303,13 +357,27 @@ export const open = Effect.fnUntraced(function* (
     }).pipe(failing("write", path))
     lock.alongside(idle)
 
+    const append = (payloads: ReadonlyArray<string>) =>
+      Effect.suspend(() => {
+        const bytes = payloads.length === 0 ? new Uint8Array() : LogFormat.encode(payloads, length)
+        const starts = startsOf(bytes, length)
+        return Effect.as(write(bytes), starts)
+      })
+    const hold = (): Held => {
+      const held = current
+      held.users++
+      return {
+        read: (at, size) => readAt(held.file, path, at, size).pipe(failing("read", path)),
+        release: closeFile(held)
+      }
+    }
+
     return {
       length: () => length,
-      append: (payloads: ReadonlyArray<string>) =>
-        alone(
-          Effect.suspend(() => write(payloads.length === 0 ? new Uint8Array() : LogFormat.encode(payloads, length)))
-        ),
-      rewrite: (payloads: Iterable<string>) => alone(rewrite(payloads)),
+      append: (payloads: ReadonlyArray<string>) => alone(append(payloads)),
+      rewrite: (payloads: Iterable<string>) => alone(rewrite(filledWith(payloads))),
+      replace: (fill: Fill, replaced: () => void) => alone(rewrite(fill, replaced)),
+      hold,
       close: Effect.suspend(closeCurrent)
     }
   }).pipe(failing("open", directory))

@@ -8,7 +8,7 @@ import { ContractViolation } from "../../ContractViolation.ts"
 // Registers laws as tests, for the suites of all ports.
 
 /** What the laws are about, as a word for messages. */
-type Subject = "store" | "model"
+type Subject = "store" | "model" | "log"
 
 interface Law<Name, Service> {
   readonly name: Name

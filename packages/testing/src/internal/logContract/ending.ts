@@ -1,0 +1,99 @@
+import type { UpdateLog } from "@effect-baton/core"
+import * as Effect from "effect/Effect"
+import { range } from "../contract/bench.ts"
+import { equal } from "../contract/violation.ts"
+import { all, chunkOf, idOf, type Law, row, sizeOf } from "./bench.ts"
+
+const id = idOf("r-1")
+
+const endOf = (from: number, ended: boolean, change: Partial<UpdateLog.Chunk> = {}) =>
+  chunkOf(from, { count: 0, ended, body: ended ? "over" : "not over", ...change })
+
+const isEnded = (log: UpdateLog.UpdateLog["Service"]) =>
+  Effect.map(log.read(id, { from: 0, limit: all }), ({ ended }) => ended)
+
+export const ends = {
+  "the last chunk ends a log, with its updates or without": ({ fill, log }) =>
+    Effect.gen(function* () {
+      yield* fill("r-1", row([2]))
+      yield* equal(yield* isEnded(log), false, "before the end")
+      const last = chunkOf(2, { count: 3, ended: true })
+      yield* log.append(id, last)
+      const page = yield* log.read(id, { from: 2, limit: all })
+      yield* equal(page, { chunks: [last], first: 0, length: 5, ended: true }, "what is read after it")
+      yield* equal((yield* log.open(id, 1)).last, last, "the newest chunk")
+      const beyond = yield* log.read(id, { from: 5, limit: 1 })
+      yield* equal(beyond, { chunks: [], first: 0, length: 5, ended: true }, "what is read at its end")
+      yield* fill("r-2", [...row([1]), endOf(1, true)])
+      const empty = yield* log.read(idOf("r-2"), { from: 0, limit: all })
+      yield* equal(empty, { chunks: row([1]), first: 0, length: 1, ended: true }, "what a chunk without updates says")
+    }),
+
+  "a chunk without updates takes the end back, and others follow": ({ log, pages }) =>
+    Effect.gen(function* () {
+      yield* log.open(id, 1)
+      const steps = [
+        chunkOf(0, { count: 2, ended: true }),
+        endOf(2, false),
+        endOf(2, true),
+        endOf(2, false),
+        chunkOf(2, { count: 4 }),
+        endOf(6, true),
+        chunkOf(6, { ended: false }),
+        endOf(7, true)
+      ]
+      for (const [i, chunk] of steps.entries()) {
+        const sofar = steps.slice(0, i + 1)
+        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), `the answer to chunk ${i}`)
+        yield* equal(yield* isEnded(log), chunk.ended, `whether it ended, after chunk ${i}`)
+        const last = { ...sizeOf(sofar), last: chunk }
+        yield* equal(yield* log.open(id, 1), last, `where it stands after chunk ${i}`)
+      }
+      yield* equal(
+        yield* pages("r-1", 0, 2),
+        steps.filter(({ count }) => count > 0),
+        "the chunks with updates"
+      )
+    }),
+
+  "the end is taken back under a higher epoch too": ({ fill, log }) =>
+    Effect.gen(function* () {
+      const chunks = yield* fill("r-1", [...row([2]), endOf(2, true)])
+      yield* equal((yield* log.open(id, 2)).last, chunks[1], "the newest chunk")
+      const back = endOf(2, false, { epoch: 2 })
+      yield* log.append(id, back)
+      yield* equal(yield* isEnded(log), false, "whether it ended")
+      yield* equal((yield* log.open(id, 2)).last, back, "the newest chunk after it")
+    }),
+
+  "a chunk without updates, repeated, is there once": ({ log }) =>
+    Effect.gen(function* () {
+      yield* log.open(id, 1)
+      const first = endOf(0, true)
+      yield* equal(yield* log.append(id, first), sizeOf([first]), "the answer in an empty log")
+      yield* equal(yield* log.append(id, first), sizeOf([first]), "the answer once more")
+      const chunk = chunkOf(0, { count: 2 })
+      const end = endOf(2, true)
+      yield* log.append(id, chunk)
+      const answers = yield* Effect.forEach(range(8), () => log.append(id, end), { concurrency: "unbounded" })
+      const size = sizeOf([first, chunk, end])
+      yield* equal(
+        answers,
+        range(8).map(() => size),
+        "the answers to many at once"
+      )
+      yield* equal(yield* log.open(id, 1), { ...size, last: end }, "where it stands")
+    }),
+
+  "the last chunk repeated after its end changes nothing": ({ log }) =>
+    Effect.gen(function* () {
+      yield* log.open(id, 1)
+      const last = chunkOf(0, { count: 2, ended: true })
+      yield* log.append(id, last)
+      yield* equal(yield* log.append(id, last), sizeOf([last]), "the answer once more")
+      const back = endOf(2, false)
+      yield* log.append(id, back)
+      yield* equal(yield* log.append(id, last), sizeOf([last, back]), "the answer after the end was taken back")
+      yield* equal(yield* isEnded(log), false, "whether it ended")
+    })
+} satisfies Record<string, Law>
