@@ -20,6 +20,8 @@ export interface Agent<out Name extends string = string> {
   readonly background?: boolean
   /** Change it if old runs must not go on with the new agent: see `RunPolicy.onAgentChanged`. */
   readonly version?: string
+  /** With false, the updates of the agent's runs are not logged, even where an `UpdateLog` is provided. */
+  readonly log?: boolean
   /** Options for the provider, merged over those of its layer. */
   readonly options?: Readonly<Record<string, unknown>>
 }
@@ -50,6 +52,7 @@ export const make = <const Name extends string>(
     readonly instructions?: string
     readonly background?: boolean
     readonly version?: string
+    readonly log?: boolean
     readonly options?: Readonly<Record<string, unknown>>
   } = {}
 ): Agent<Name> => ({ ...options, name })

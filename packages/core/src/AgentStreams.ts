@@ -9,7 +9,7 @@ import type { AgentError } from "./AgentError.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
 import * as Streaming from "./internal/verbs/stream.ts"
-import type { RunInput, RunRef, StreamOptions } from "./RunInput.ts"
+import type { RunInput, RunRef, StreamOptions, WatchRef } from "./RunInput.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
 type Requirements = BackgroundModel | TokenStore
@@ -108,16 +108,26 @@ export function resume(
 }
 
 /**
- * Streams the updates of a run from its start, or from a token, without a lease and without checkpoints.
+ * Streams the updates of a run from its start, a token or an offset, without a lease and without checkpoints.
  *
  * **When to use**
  *
- * Use it for further viewers of a run that another worker advances.
+ * Use it for viewers of a run that another worker advances: any number of them, in any process.
  *
  * **Details**
  *
- * The stream waits until the run is opened, and while the run waits for its caller. If it sees the end of the run, it
- * records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none will open it.
+ * If the run has an update log, a viewer reads that log: every update from the given one to the last, once, in order, with
+ * the same offsets for all viewers, also if the worker dies or another one takes the run. The provider is not asked. The
+ * stream ends as the run does. It fails with `TokenInvalid` of kind `"rewritten"` if the log lost updates that this viewer
+ * saw, and has others there now; with `LogTruncated` if older updates were removed; and with `LogMissing` if this process
+ * has no `UpdateLog`.
+ *
+ * Without an update log, all viewers of a run in one process share one connection to the provider. All of them get the same
+ * text, but late ones may get it in larger pieces and under other offsets. If a viewer sees the end of the run, it records
+ * that end.
+ *
+ * The stream waits until the run is opened, and while the run waits for its caller. It fails with `RunNotOpened` or
+ * `Unconfirmed` if no worker holds the run and none will open it.
  *
  * **Example** (Watching a run)
  *
@@ -135,5 +145,5 @@ export function resume(
  * @since 0.1.0
  * @category verbs
  */
-export const watch: (agent: Agent, ref: RunRef) => Stream.Stream<AgentUpdate, AgentError, Requirements> =
+export const watch: (agent: Agent, ref: WatchRef) => Stream.Stream<AgentUpdate, AgentError, Requirements> =
   Streaming.watch

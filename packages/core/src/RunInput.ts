@@ -20,6 +20,30 @@ export type RunRef =
   | { readonly continuationToken: ContinuationToken | string; readonly runId?: never; readonly input?: never }
 
 /**
+ * Names an existing run, and the update after which a viewer begins.
+ *
+ * **Details**
+ *
+ * - A run's id: from its start.
+ * - A token: right after the update that carried it.
+ * - A run's id, an `offset` and an `epoch`, both from the token of an update of a run with an update log: right after that
+ *   update. These two numbers stay good after `Agent.retry`, when tokens do not. Without an `epoch`, nobody checks whether
+ *   the log still has the update that the viewer saw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WatchRef =
+  | (RunRef & { readonly offset?: never; readonly epoch?: never })
+  | {
+      readonly runId: string
+      readonly offset: number
+      readonly epoch?: number
+      readonly continuationToken?: never
+      readonly input?: never
+    }
+
+/**
  * A task for an agent.
  *
  * **Details**

@@ -55,6 +55,8 @@ export interface Attachment {
  * | `onUnconfirmed` | whether a request that was never answered is left alone (`"fail"`) or sent again (`"restart"`) | `"fail"` |
  * | `onAgentChanged` | whether a run that another version of its agent started fails or goes on | `"fail"` |
  * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be unacknowledged at once | 4,096 |
+ * | `logEvery` | with an update log: updates are appended after this long, or once there are 64 of them or 64 KB | 50 ms |
+ * | `maxLog` | how large the log of one run may become, in bytes, before its oldest acknowledged updates are removed | 64 MiB |
  * | `maxInput` | the largest input of `Agent.enqueue`, in bytes of UTF-8 | 1 MiB |
  *
  * @since 0.1.0
@@ -78,6 +80,8 @@ export interface RunPolicy {
   readonly onUnconfirmed: "fail" | "restart"
   readonly onAgentChanged: "fail" | "continue"
   readonly maxUnacknowledged: number
+  readonly logEvery: Duration.Duration
+  readonly maxLog: number
   readonly maxInput: number
 }
 
@@ -108,6 +112,8 @@ export const defaults: RunPolicy = {
   onUnconfirmed: "fail",
   onAgentChanged: "fail",
   maxUnacknowledged: 4096,
+  logEvery: Duration.millis(50),
+  maxLog: 64 * 1024 * 1024,
   maxInput: 1024 * 1024
 }
 
@@ -162,7 +168,8 @@ export const layer = (changes: Changes): Layer.Layer<never> =>
         idleTimeout: duration("idleTimeout"),
         maxQueued: duration("maxQueued"),
         maxSilence: duration("maxSilence"),
-        maxFollowed: duration("maxFollowed")
+        maxFollowed: duration("maxFollowed"),
+        logEvery: duration("logEvery")
       }
     })
   )

@@ -307,7 +307,9 @@ export const NewRun = Schema.Struct({
   digest: Schema.optionalKey(Schema.String),
   background: Schema.Boolean,
   session: Session,
-  labels: Schema.optionalKey(Labels)
+  labels: Schema.optionalKey(Labels),
+  /** Whether the updates of the run are in an update log. */
+  logged: Schema.optionalKey(Schema.Literal(true))
 })
 
 /**

@@ -53,8 +53,33 @@ export class LogTruncated extends Schema.TaggedError<LogTruncated>()("LogTruncat
   /** The offset of the oldest update that the log still has. */
   first: Schema.Number
 }) {
+  /** Whether the same call can succeed later. */
+  readonly isRetryable: boolean = false
   override get message(): string {
     return `Run '${this.runId}': its log begins at offset ${this.first}, as older updates were removed. Read from there, or ask Agent.result for the whole output.`
+  }
+}
+
+/**
+ * The log of a run has reached `RunPolicy.maxLog`, and its consumer has not acknowledged enough for older updates to be
+ * removed. Not retryable: the run is parked. Raise `maxLog`, or let the consumer acknowledge.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LogFull extends Schema.TaggedError<LogFull>()("LogFull", {
+  runId: RunId,
+  /** The size of the log, and the largest that the policy allows, in bytes. */
+  bytes: Schema.Number,
+  limit: Schema.Number
+}) {
+  /** Whether the same call can succeed later. */
+  readonly isRetryable: boolean = false
+  override get message(): string {
+    return (
+      `The log of run '${this.runId}' has ${this.bytes} bytes; RunPolicy.maxLog is ${this.limit}. ` +
+      "Updates that nobody has acknowledged are not removed. Read and acknowledge them, or raise maxLog."
+    )
   }
 }
 

@@ -7,7 +7,7 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { advance, advanceManually } from "../advance/advance.ts"
 import type { Agent } from "../../AgentDefinition.ts"
-import type { RunInput, RunRef, StreamOptions } from "../../RunInput.ts"
+import type { RunInput, RunRef, StreamOptions, WatchRef } from "../../RunInput.ts"
 import * as NewRun from "./newRun.ts"
 import * as OpenRun from "../run/openRun.ts"
 import { watch as readAlong } from "../watch/watch.ts"
@@ -40,5 +40,5 @@ export const resume = (
   )
 
 /** Streams the updates of a run without its lease. */
-export const watch = (agent: Agent, ref: RunRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), readAlong))
+export const watch = (agent: Agent, ref: WatchRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
+  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref as RunRef), readAlong))
