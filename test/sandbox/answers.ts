@@ -141,6 +141,7 @@ const troubles: {
       | "StuckQueued"
       | "Pace"
       | "LongRun"
+      | "Webhook"
     >
   ]: ReadonlyArray<Extract<Trouble, { readonly _tag: Tag }>>
 } = {

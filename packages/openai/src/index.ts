@@ -5,3 +5,4 @@
  */
 export * as OpenAiBackgroundModel from "./OpenAiBackgroundModel.ts"
 export * as OpenAiClient from "./OpenAiClient.ts"
+export * as OpenAiWebhooks from "./OpenAiWebhooks.ts"

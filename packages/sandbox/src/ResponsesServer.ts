@@ -48,7 +48,9 @@ export interface ResponsesServerOptions {
   /**
    * Where to report the ends of background responses, like OpenAI's webhooks.
    * Messages are signed with the secret (`whsec_…`), so that the SDK's
-   * `webhooks.unwrap` verifies them.
+   * `webhooks.unwrap` verifies them. If the endpoint does not answer within 10
+   * seconds with a 2xx status, the message is sent again: after 100
+   * milliseconds, then after twice as long, for up to 72 hours.
    */
   readonly webhook?: { readonly url: string; readonly secret: Redacted.Redacted } | undefined
   /** Troubles of the whole server, active from its start. */

@@ -77,6 +77,8 @@ const limits = {
  * - `Pace`: the deltas come `millis` apart.
  * - `LongRun`: the response is one text of `deltas` deltas, generated as it is
  *   read, for every model but a recording.
+ * - `Webhook`: the end of the response is reported `copies` times to the
+ *   server's webhook: 0 means never, 2 twice.
  *
  * Operations on a response:
  *
@@ -149,6 +151,7 @@ export const Trouble = Schema.TaggedUnion({
   StuckQueued: limits,
   Pace: { ...limits, millis: Schema.Finite },
   LongRun: { ...limits, deltas: Count },
+  Webhook: { ...limits, copies: Count },
   RefuseReplay: { ...limits, afterMillis: Schema.optionalKey(Schema.Finite) },
   IgnoreCancel: limits,
   CancelEvent: limits,

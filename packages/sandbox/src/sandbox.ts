@@ -8,7 +8,9 @@
  * @since 0.1.0
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as Config from "effect/Config"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -17,6 +19,10 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { ResponsesServer } from "./ResponsesServer.ts"
 import { parse } from "./SandboxTrouble.ts"
+
+class WebhookSecretMissing extends Data.TaggedError("WebhookSecretMissing") {
+  override readonly message = "--webhook-url needs --webhook-secret, or OPENAI_WEBHOOK_SECRET"
+}
 
 const time = Schema.DurationFromString
 
@@ -50,10 +56,23 @@ const command = Command.make(
     transcripts: Flag.Directory("transcripts", { mustExist: true }).pipe(
       Flag.withDescription("Directory of recordings for models named transcript:<name>"),
       Flag.optional
+    ),
+    webhookUrl: Flag.String("webhook-url").pipe(
+      Flag.withDescription("Where to report the ends of background responses; needs a secret"),
+      Flag.withSchema(Schema.URLFromString),
+      Flag.optional
+    ),
+    webhookSecret: Flag.Redacted("webhook-secret").pipe(
+      Flag.withDescription("Signs the messages to --webhook-url, such as whsec_… (default: OPENAI_WEBHOOK_SECRET)"),
+      Flag.withFallbackConfig(Config.Redacted("OPENAI_WEBHOOK_SECRET")),
+      Flag.optional
     )
   },
-  ({ apiKey, pace, port, queueTime, replayWindow, transcripts, trouble }) =>
+  ({ apiKey, pace, port, queueTime, replayWindow, transcripts, trouble, webhookSecret, webhookUrl }) =>
     Effect.gen(function* () {
+      if (Option.isSome(webhookUrl) && Option.isNone(webhookSecret)) {
+        return yield* new WebhookSecretMissing()
+      }
       const troubles = Option.isSome(trouble) ? yield* parse(trouble.value) : []
       const announce = Layer.effectDiscard(
         Effect.flatMap(ResponsesServer, ({ url }) => Console.log(`Sandbox Responses API at ${url}`))
@@ -65,7 +84,10 @@ const command = Command.make(
         queueTime: Option.getOrUndefined(queueTime),
         replayWindow: Option.getOrUndefined(replayWindow),
         apiKey: Option.getOrUndefined(apiKey),
-        transcripts: Option.getOrUndefined(transcripts)
+        transcripts: Option.getOrUndefined(transcripts),
+        webhook: Option.getOrUndefined(
+          Option.all({ url: Option.map(webhookUrl, (url) => url.href), secret: webhookSecret })
+        )
       })
       return yield* Layer.launch(Layer.provide(announce, server))
     })

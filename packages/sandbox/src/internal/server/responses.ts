@@ -210,7 +210,8 @@ export class Responses {
     run.fiber = yield* Effect.forkIn(making, this.scope)
     const { webhook } = this.settings
     if (webhook !== undefined && run.request.background) {
-      yield* Effect.forkIn(Effect.andThen(Fiber.await(run.fiber), notify(webhook, run)), this.scope)
+      const copies = troubles.strike("Webhook")?.copies ?? 1
+      yield* Effect.forkIn(Effect.andThen(Fiber.await(run.fiber), notify(webhook, run, copies)), this.scope)
     }
     if (!run.request.background) {
       yield* Effect.addFinalizer(() => Effect.sync(() => run.cancel(this.now, false)))

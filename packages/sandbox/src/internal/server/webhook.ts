@@ -25,37 +25,56 @@ const secretBytes = (secret: string): Uint8Array =>
     ? Result.getOrElse(Base64.decode(secret.slice(6)), () => encoder.encode(secret))
     : encoder.encode(secret)
 
-/** Reports the end of a response: a signed message such as `response.completed`, with its id and no output. */
+// As OpenAI documents it: the time between two attempts doubles, for up to 72 hours.
+const repeats = Schedule.exponential("100 millis").pipe(Schedule.upTo({ duration: "72 hours" }))
+
+/**
+ * Reports the end of a response: a signed message such as `response.completed`, with its id and no output. It is sent
+ * again until the endpoint accepts it, and then again from the start for each further copy.
+ */
 export const notify = Effect.fnUntraced(
-  function* (webhook: Webhook, run: Run) {
+  function* (webhook: Webhook, run: Run, copies: number) {
     const mac = yield* Mac.Mac
     const random = yield* SecureRandom.SecureRandom
+    const client = HttpClient.filterStatusOk(yield* HttpClient.HttpClient)
+    const seconds = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(millis / 1000))
     const id = `wh_${yield* random.uuidV4()}`
-    const timestamp = Math.floor((yield* Clock.currentTimeMillis) / 1000)
     const body = JSON.stringify({
       id: id.replace("wh_", "evt_"),
       object: "event",
       type: `response.${run.status}`,
-      created_at: timestamp,
+      created_at: yield* seconds,
       data: { id: run.id }
     })
     const key = yield* Mac.key(Mac.hmacSha256, secretBytes(Redacted.value(webhook.secret)))
-    const tag = yield* mac.sign(key, encoder.encode(`${id}.${timestamp}.${body}`))
-    yield* HttpClientRequest.post(webhook.url).pipe(
-      HttpClientRequest.bodyText(body, "application/json"),
-      HttpClientRequest.setHeaders({
-        "webhook-id": id,
-        "webhook-timestamp": String(timestamp),
-        "webhook-signature": `v1,${Base64.encode(tag)}`
-      }),
-      HttpClient.filterStatusOk(yield* HttpClient.HttpClient).execute,
-      Effect.retry(Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 5 })))
+    // Every attempt has a time and a signature of its own. An old signature would be refused.
+    const attempt = Effect.gen(function* () {
+      const timestamp = yield* seconds
+      const tag = yield* mac.sign(key, encoder.encode(`${id}.${timestamp}.${body}`))
+      yield* HttpClientRequest.post(webhook.url).pipe(
+        HttpClientRequest.bodyText(body, "application/json"),
+        HttpClientRequest.setHeaders({
+          "webhook-id": id,
+          "webhook-timestamp": String(timestamp),
+          "webhook-signature": `v1,${Base64.encode(tag)}`
+        }),
+        client.execute,
+        Effect.timeout("10 seconds")
+      )
+    })
+    let failures = 0
+    const tried = Effect.tapError(attempt, (error) =>
+      failures++ === 0
+        ? Effect.logWarning("A webhook message was not accepted, and is sent again", error.message)
+        : Effect.void
     )
+    for (let copy = 0; copy < copies; copy++) yield* Effect.retry(tried, repeats)
   },
   (effect) =>
     effect.pipe(
       Effect.provide([FetchHttpClient.layer, Mac.layerWebCrypto]),
       Effect.provide(SecureRandom.layerWebCrypto),
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
       Effect.catch((error) => Effect.logWarning("The sandbox could not deliver a webhook message", error.message))
     )
 )
