@@ -16,7 +16,7 @@ import {
   RunWaiting
 } from "./RunFailure.ts"
 import { TokenStoreError } from "./TokenStoreError.ts"
-import { LogFull, LogTruncated, UpdateLogError } from "./UpdateLogError.ts"
+import { LogFull, LogNotFound, LogTruncated, UpdateLogError } from "./UpdateLogError.ts"
 
 /**
  * Reasons that lie in the run itself.
@@ -32,7 +32,7 @@ export * from "./RunFailure.ts"
  * @since 0.1.0
  * @category errors
  */
-export { LogFull, LogTruncated } from "./UpdateLogError.ts"
+export { LogFull, LogNotFound, LogTruncated } from "./UpdateLogError.ts"
 
 /**
  * The token store has no run with this id, or the run belongs to another agent. Not retryable.
@@ -316,6 +316,7 @@ export const AgentErrorReason = Schema.Union([
   StoreFailed,
   LogFailed,
   LogMissing,
+  LogNotFound,
   LogTruncated,
   LogFull,
   AiError.AiError

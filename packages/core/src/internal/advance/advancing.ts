@@ -14,7 +14,7 @@ import type { Pulled } from "../follow/follower.ts"
 import { look } from "../follow/look.ts"
 import { makePull } from "../follow/makePull.ts"
 import type * as Acknowledge from "../hold/acknowledge.ts"
-import { endedBy, type HeldRun } from "../hold/heldRun.ts"
+import { endedBy, type HeldRun, type OwnFact } from "../hold/heldRun.ts"
 import { persistently } from "../hold/lease.ts"
 import { requestCancel } from "../hold/requestCancel.ts"
 import { Trouble } from "../telemetry/trouble.ts"
@@ -66,6 +66,18 @@ export interface AdvanceOptions {
   readonly onEnd?: (ended: ResponseEnded) => void
 }
 
+/** The log of a run, for the worker that advances the run. */
+export interface RunLog {
+  /** The position at the end of the log, from which the provider is read. */
+  readonly position: ContinuationToken.ContinuationToken
+  /** Whether the log says that the run has ended. */
+  readonly ended: () => boolean
+  /** Appends all updates that were pulled, and that the run has ended. */
+  readonly end: Effect.Effect<void, AgentError>
+  /** Appends that the run has not ended after all. */
+  readonly reopen: Effect.Effect<void, AgentError>
+}
+
 /** A run that is being advanced: its updates, and a test for the last one. */
 export interface Advance {
   readonly pull: Updates
@@ -82,10 +94,12 @@ interface Parts {
   readonly scope: Scope.Scope
   readonly telemetry: Telemetry.Telemetry
   readonly patience: Opening.Patience
+  /** With a log, `pull` has the updates for the log, and the end of the run is recorded once the log has it. */
+  readonly log: RunLog | undefined
 }
 
 /** Carries out the steps of `decide`, turn by turn, and delivers the updates that result. */
-class Advancing implements Advance {
+export class Advancing implements Advance {
   private readonly parts: Parts
   private position: ContinuationToken.ContinuationToken
   private current: { readonly pull: Updates; readonly scope: Scope.Closeable } | undefined
@@ -96,10 +110,15 @@ class Advancing implements Advance {
   private end: { readonly status: RunStatus; readonly reason: AgentError["reason"] | undefined } | undefined
 
   constructor(parts: Parts) {
-    const { held, run } = parts
+    const { held, log, run } = parts
     this.parts = parts
-    this.position = run.from ?? held.position()
+    this.position = log?.position ?? run.from ?? held.position()
     this.isTold = !isRetried(held.journal(), this.position)
+  }
+
+  /** The position after the last update that was pulled. */
+  get at(): ContinuationToken.ContinuationToken {
+    return this.position
   }
 
   readonly isLast: Acknowledge.IsLast = (update) => update === this.last
@@ -141,6 +160,7 @@ class Advancing implements Advance {
       return this.fail(new RunDiverged({ description }))
     }
     const fact = ResponseEnd.make({ turn, responseId }, ended, run.isExternal)
+    if (this.parts.log !== undefined) return this.meaningForLog(turn, fact, ended)
     const step = state.ended === undefined ? held.endWith(fact) : undefined
     options.onEnd?.(ended)
     if (step !== undefined) {
@@ -156,6 +176,26 @@ class Advancing implements Advance {
       return Effect.succeed({ _tag: "Over", status: state.ended.status })
     }
     return Effect.as(held.flush, { _tag: "GoesOn", from: nextTurn(ended.position) })
+  }
+
+  /** The same with a log: the end of the response is recorded before its last updates are in the log. */
+  private meaningForLog(turn: number, fact: OwnFact, ended: ResponseEnded): Effect.Effect<Meaning, AgentError> {
+    const { held, options } = this.parts
+    options.onEnd?.(ended)
+    if (held.state().turns[turn]?.end === undefined) held.note(fact)
+    const written = Effect.retry(held.flush, {
+      while: ({ isRetryable }) => isRetryable && held.gone() === undefined,
+      schedule: persistently
+    })
+    return Effect.map(written, (): Meaning => {
+      const state = held.state()
+      const next = held.next()
+      const isLast = state.turns[turn + 1]?.winner === undefined
+      const status = state.ended?.status ?? (next._tag === "End" ? next.status : undefined)
+      return status !== undefined && isLast
+        ? { _tag: "Over", status }
+        : { _tag: "GoesOn", from: nextTurn(ended.position) }
+    })
   }
 
   /** Marks the first update of a turn that was opened again as `retried`. */
@@ -244,7 +284,8 @@ class Advancing implements Advance {
   }
 
   private readonly overNow: Updates = Effect.suspend(() => {
-    const { held, run } = this.parts
+    const { held, log, run } = this.parts
+    if (log !== undefined && !log.ended()) return Effect.andThen(log.end, this.overNow)
     const reason = this.end === undefined ? reasonOf(held.state()) : this.end.reason
     // An end is recorded before it is delivered, also an end that fails the stream.
     const told: Updates = reason === undefined ? Cause.done() : this.fail(reason)
@@ -258,7 +299,7 @@ class Advancing implements Advance {
   }
 
   private step(): Updates {
-    const { held, run } = this.parts
+    const { held, log, run } = this.parts
     const { position } = this
     const gone = held.gone()
     if (gone !== undefined) return Effect.fail(gone)
@@ -267,7 +308,10 @@ class Advancing implements Advance {
     // A response that was bought and not read to its end comes before any other step.
     const turn = isReadable(state, position.turn) ? state.turns[position.turn] : undefined
     const todo = held.next()
-    if (turn?.winner !== undefined && !(state.delivered && run.from === undefined)) {
+    const isOver = state.ended !== undefined || todo._tag === "End"
+    if (log?.ended() === true && !isOver) return Effect.andThen(log.reopen, this.pull)
+    const isRead = log === undefined ? state.delivered && run.from === undefined : log.ended()
+    if (turn?.winner !== undefined && !isRead) {
       const { background } = held.record
       const { responseId } = turn.winner
       run.known.responseId = responseId
@@ -282,7 +326,10 @@ class Advancing implements Advance {
       case "Deliver":
         return this.overNow
       case "End":
-        return Effect.andThen(held.decide([endedBy(todo)]), this.pull)
+        return Effect.andThen(
+          log === undefined || log.ended() ? Effect.void : log.end,
+          Effect.andThen(held.decide([endedBy(todo)]), this.pull)
+        )
       case "Open":
         return Effect.andThen(this.open(todo.turn), this.pull)
       case "Wait":
@@ -303,12 +350,13 @@ class Advancing implements Advance {
   }
 }
 
-/** Advances a held run from its last acknowledged position. */
-export const advanceHeld = Effect.fnUntraced(function* (
+/** Makes the advance of a held run, from its last acknowledged position, or from the end of its log. */
+export const make = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun,
-  options: AdvanceOptions = {}
-): Effect.fn.Return<Advance, never, Scope.Scope> {
+  options: AdvanceOptions,
+  log?: RunLog
+): Effect.fn.Return<Advancing, never, Scope.Scope> {
   const telemetry = yield* Telemetry.make({
     model: run.model,
     policy: run.policy,
@@ -316,5 +364,5 @@ export const advanceHeld = Effect.fnUntraced(function* (
     counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)
   })
   const patience = yield* Opening.patience(run, held)
-  return new Advancing({ run, held, options, scope: yield* Scope.Scope, telemetry, patience })
+  return new Advancing({ run, held, options, scope: yield* Scope.Scope, telemetry, patience, log })
 })

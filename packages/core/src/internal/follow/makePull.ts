@@ -5,6 +5,7 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { Source } from "../../Followed.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
+import type { UpdateLog } from "../../UpdateLog.ts"
 import { Trouble } from "../telemetry/trouble.ts"
 import type { Signal } from "../primitives/signal.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
@@ -20,6 +21,8 @@ export interface Services {
   readonly policy: RunPolicy
   /** Whether token objects are accepted only if this process made them. */
   readonly sealed: boolean
+  /** With an update log, also the updates of a foreground run have positions. */
+  readonly log?: UpdateLog["Service"] | undefined
 }
 
 /** Signals from the caller of a follower. */
@@ -35,7 +38,7 @@ export interface Engine {
 
 /** Makes a pull that follows a response, as long as the scope lasts. */
 export const makePull = Effect.fnUntraced(function* (
-  { model, policy, sealed }: Services,
+  { log, model, policy, sealed }: Services,
   source: Source,
   from: ContinuationToken,
   { lost, stopped, telemetry, woken = Effect.never }: Engine
@@ -44,7 +47,12 @@ export const makePull = Effect.fnUntraced(function* (
   const { agent, runId } = from
   const isOpen = "request" in source
   const background = isOpen ? source.request.background : source.background !== false
-  const reader = new Reader({ from, responseId: isOpen ? undefined : source.responseId, background, sealed })
+  const reader = new Reader({
+    from,
+    responseId: isOpen ? undefined : source.responseId,
+    positioned: background || log !== undefined,
+    sealed
+  })
   const errorOf = (reason: AgentError["reason"]) => {
     const { responseId } = reader
     return new AgentError({ runId, agent, ...(responseId === undefined ? {} : { responseId }), reason })

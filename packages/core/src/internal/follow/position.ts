@@ -2,6 +2,7 @@ import * as Option from "effect/Option"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import * as Rows from "./rows.ts"
 import { minted } from "../token/minted.ts"
+import * as TokenRows from "../token/tokenRows.ts"
 
 // Every update has a position, but few tokens are read: the last one before each checkpoint, and those that a consumer
 // keeps. Therefore positions share their common parts, and make their token only when it is read.
@@ -156,6 +157,10 @@ export class Position {
     return this.head.incarnation
   }
 
+  get epoch(): number | undefined {
+    return this.head.epoch
+  }
+
   get turn(): number {
     return this.head.turn
   }
@@ -198,7 +203,26 @@ export class Position {
 export type Compared = Pick<
   ContinuationToken,
   "incarnation" | "turn" | "origin" | "delivered" | "sequenceNumber" | "skip" | "offset"
->
+> & { readonly epoch?: number | undefined }
+
+/** The positions of a run with an update log: offsets, without what was delivered. */
+export class Offsets {
+  private readonly head: Head
+  private common: Common
+
+  constructor(head: Omit<Head, "responseId" | "turn">) {
+    this.head = { ...head, responseId: undefined, turn: 0 }
+    this.common = new Common(this.head, 0, "queued", "stream", TokenRows.nothing, undefined)
+  }
+
+  /** The token of the position after the update that is before this offset. */
+  at(offset: number, status: ContinuationToken["status"]): Option.Option<ContinuationToken> {
+    if (this.common.status !== status) {
+      this.common = new Common(this.head, 0, status, "stream", TokenRows.nothing, undefined)
+    }
+    return tokenAt(new Position(this.common, offset, -1, 0, 0))
+  }
+}
 
 class SomeToken {
   readonly position: Position

@@ -73,17 +73,18 @@ export class Reader {
   private readonly fits = (delivered: ContinuationToken["delivered"]): boolean =>
     TokenRows.lengthOf(delivered) <= this.room
 
-  private readonly background: boolean
+  private readonly positioned: boolean
 
   constructor(options: {
     readonly from: ContinuationToken
     readonly responseId: string | undefined
-    readonly background: boolean
+    /** Whether updates have positions. */
+    readonly positioned: boolean
     /** Whether token objects are accepted only if this process made them. */
     readonly sealed: boolean
   }) {
     const { from, responseId } = options
-    this.background = options.background
+    this.positioned = options.positioned
     this.position = Position.of(from, options.sealed)
     this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream"
     this.room = roomOf(this.position.head)
@@ -158,7 +159,7 @@ export class Reader {
       runId: position.head.runId,
       responseId: this.responseId ?? "",
       sequenceNumber: number,
-      continuationToken: this.background ? tokenAt(next) : Option.none(),
+      continuationToken: this.positioned ? tokenAt(next) : Option.none(),
       origin
     }
     if (event.raw !== undefined) update.raw = event.raw
@@ -298,7 +299,7 @@ export class Reader {
       ...(origin === "snapshot" || position.sequenceNumber < 0
         ? undefined
         : { sequenceNumber: position.sequenceNumber }),
-      continuationToken: isLast || !this.background ? Option.none() : tokenAt(position),
+      continuationToken: isLast || !this.positioned ? Option.none() : tokenAt(position),
       origin,
       ...(raw === undefined ? undefined : { raw })
     }

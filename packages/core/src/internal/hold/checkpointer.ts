@@ -86,6 +86,13 @@ export class Checkpointer {
     this.writer?.within(this.every)
   }
 
+  /** Goes back to a position, because the log of the run lost what lies after it. */
+  rewind(to: ContinuationToken): void {
+    this.last = to
+    this.isMoved = true
+    this.writer?.within(this.every)
+  }
+
   /** Writes a fact with the next position, or by `flush`. */
   note(fact: NewFact): void {
     this.notes = [...this.notes, fact]

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
-import { type AgentError, StoreFailed } from "../../AgentError.ts"
+import { type AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
 import { type ContinuationToken, start } from "../../ContinuationToken.ts"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import { decide, type Step } from "../../RunEngine.ts"
@@ -109,6 +109,8 @@ export class HeldRun {
   }
 
   private endOf(state: RunState): NewFact | undefined {
+    // The end of a logged run must be in its log first: see `Pump`.
+    if (this.record.logged === true) return undefined
     const step = this.endStep(state)
     return step === undefined ? undefined : this.own(endedBy(step))
   }
@@ -158,6 +160,21 @@ export class HeldRun {
     this.checkpointer.acknowledge(position)
   }
 
+  /** Goes back to a position, because the log of the run lost what lies after it. */
+  rewind(to: ContinuationToken): void {
+    this.checkpointer.rewind(to)
+  }
+
+  /** The fence of the lease, which is also the epoch in which this process writes the log of the run. */
+  get fence(): number {
+    return this.held.lease.fence
+  }
+
+  /** Another worker writes the log of the run: this process has lost the run. */
+  fenced(): AgentError {
+    return this.held.lose(errorOf(this.run)(new LeaseLost({ runId: this.run.runId })))
+  }
+
   /** Writes a fact with the next position, or by `flush`. */
   note(fact: OwnFact): void {
     this.checkpointer.note(this.own(fact))
@@ -196,9 +213,10 @@ export class HeldRun {
   retry(turn: number): Effect.Effect<Answer["outcome"], AgentError> {
     const { agent, runId } = this.record
     const { fence, owner } = this.held.lease
+    const { epoch, offset } = this.position()
     return this.checkpointer.decide(
       [{ _tag: "Retried", incarnation: fence, by: owner, turn }],
-      start(agent, runId, fence, { turn, offset: this.position().offset })
+      { ...start(agent, runId, fence, { turn, offset }), ...(epoch === undefined ? {} : { epoch }) }
     )
   }
 

@@ -9,12 +9,14 @@ import {
   AgentChanged,
   AgentError,
   BackgroundUnsupported,
+  InvalidInput,
+  LogMissing,
   RunNotFound,
   StoreFailed,
   TokenInvalid
 } from "../../AgentError.ts"
 import type { BackgroundModel, ModelRequest } from "../../BackgroundModel.ts"
-import { ContinuationToken, decode as decodeToken, TokenCodec } from "../../ContinuationToken.ts"
+import { ContinuationToken, decode as decodeToken, start, TokenCodec } from "../../ContinuationToken.ts"
 import { isOver, maxRunIdBytes, RunId } from "../../Run.ts"
 import * as RunEngine from "../../RunEngine.ts"
 import type { RunRecord } from "../../RunRecord.ts"
@@ -23,9 +25,11 @@ import { RunPolicy } from "../../RunPolicy.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { TokenStoreError } from "../../TokenStoreError.ts"
 import type { Agent } from "../../AgentDefinition.ts"
-import type { RunRef } from "../../RunInput.ts"
+import type { WatchRef } from "../../RunInput.ts"
+import type { UpdateLog } from "../../UpdateLog.ts"
 import { isMinted, minted, plainCodec } from "../token/minted.ts"
 import { bytesOf, firstRequest, invalid, promptOf } from "./task.ts"
+import { typedLog } from "../ports/typedLog.ts"
 import { typedModel } from "../ports/typedModel.ts"
 import { typedStore } from "../ports/typedStore.ts"
 
@@ -46,6 +50,8 @@ export interface OpenRun {
   readonly known: { responseId: string | undefined }
   readonly model: BackgroundModel["Service"]
   readonly store: TokenStore["Service"]
+  /** The update log of this process, if it has one. */
+  readonly log: UpdateLog["Service"] | undefined
   readonly policy: RunPolicy
   /** The request that opens the run; present only if the caller gave the input. */
   readonly request?: ModelRequest
@@ -147,6 +153,12 @@ export const checkVersion = (run: OpenRun): Effect.Effect<void, AgentError> => {
       )
 }
 
+/** The log of the run; undefined if the run is not logged. Fails if the run is logged, and this process has no log. */
+export const logOf = (run: OpenRun): Effect.Effect<UpdateLog["Service"] | undefined, AgentError> => {
+  if (run.record.logged !== true) return Effect.undefined
+  return run.log === undefined ? Effect.fail(errorOf(run)(new LogMissing())) : Effect.succeed(run.log)
+}
+
 /** The reason for which a model cannot open responses of a run; undefined if it can. */
 export const unableOf = (
   { capabilities, model, provider }: BackgroundModel["Service"],
@@ -166,10 +178,11 @@ export const checkModel = (run: OpenRun): Effect.Effect<void, AgentError> => {
 const services = Effect.gen(function* () {
   const model = yield* typedModel
   const store = yield* typedStore
+  const log = yield* typedLog
   const policy = yield* RunPolicy
   const isExternal = yield* ExternalCalls
   const sealed = (yield* TokenCodec) !== plainCodec
-  return { model, store, policy, isExternal, sealed }
+  return { model, store, log, policy, isExternal, sealed }
 })
 
 /** The current response of a run according to its record. */
@@ -228,7 +241,7 @@ const readToken = Effect.fnUntraced(function* (agent: Agent, given: Continuation
 /** Finds the run that a reference names. It must exist and belong to this agent. */
 export const find = Effect.fnUntraced(function* (
   agent: Agent,
-  ref: RunRef
+  ref: WatchRef
 ): Effect.fn.Return<OpenRun, AgentError, BackgroundModel | TokenStore> {
   const found = yield* servicesOf(agent)
   if ("input" in ref && ref.input !== undefined) {
@@ -247,6 +260,18 @@ export const find = Effect.fnUntraced(function* (
     return yield* fail(new RunNotFound({ runId, description }))
   }
   const state = RunState.fold(record)
+  if (ref.offset !== undefined) {
+    const { epoch, offset } = ref
+    const why = !Schema.is(Schema.Natural)(offset)
+      ? "An offset must be a natural number: the number of updates before it."
+      : record.logged === true
+        ? undefined
+        : "The run has no update log, and so no offsets that stay. Use a token, or the run's id alone."
+    if (why !== undefined) return yield* fail(new InvalidInput({ description: why }))
+    const place = start(agent.name, runId, state.incarnation, { offset })
+    run.known = { responseId: RunState.winners(state).at(-1)?.responseId }
+    return { ...run, record, from: minted({ ...place, ...(epoch === undefined ? {} : { epoch }) }) }
+  }
   run.known = { responseId: RunState.winners(state).at(-1)?.responseId }
   if (from !== undefined && from.incarnation !== state.incarnation) {
     const description =

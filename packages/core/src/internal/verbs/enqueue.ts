@@ -13,6 +13,7 @@ import * as NewRun from "./newRun.ts"
 import { checkAgent, errorOf, now, type OpenRun } from "../run/openRun.ts"
 import { stuck } from "../run/stuck.ts"
 import { bytesOf, inputOf, invalid } from "../run/task.ts"
+import { typedLog } from "../ports/typedLog.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { respond } from "../watch/lookAtRun.ts"
 
@@ -20,12 +21,13 @@ import { respond } from "../watch/lookAtRun.ts"
 export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =
   Effect.fn("Agent.enqueue")(function* (agent, options) {
     const store = yield* typedStore
+    const log = yield* typedLog
     const policy = yield* RunPolicy
     yield* checkAgent(agent)
     const asked = yield* NewRun.ask(agent, options)
     const { runId } = asked
     const known: OpenRun["known"] = { responseId: undefined }
-    const run = { agent, known, policy, runId, store }
+    const run = { agent, known, log, policy, runId, store }
     const text = yield* inputOf(asked.prompt)
     const bytes = bytesOf(text)
     if (bytes > policy.maxInput) return yield* errorOf(run)(new InputTooLarge({ bytes, limit: policy.maxInput }))

@@ -18,6 +18,7 @@ import {
   decodeRunId,
   errorOf,
   lastResponse,
+  logOf,
   named,
   type OpenRun,
   servicesOf,
@@ -49,7 +50,7 @@ export const ask = Effect.fnUntraced(function* (agent: Agent, options: RunInput)
 
 /** Records a run, unless the store has one with its id: that one must have the same task. */
 export const record = Effect.fnUntraced(function* (
-  run: Pick<OpenRun, "agent" | "known" | "runId" | "store">,
+  run: Pick<OpenRun, "agent" | "known" | "log" | "runId" | "store">,
   { digest, labels, runId, session }: Asked,
   background: boolean,
   options: CreateOptions
@@ -64,7 +65,8 @@ export const record = Effect.fnUntraced(function* (
         digest,
         background,
         session,
-        ...(labels === undefined ? {} : { labels })
+        ...(labels === undefined ? {} : { labels }),
+        ...loggedBy(run)
       },
       options
     )
@@ -76,6 +78,10 @@ export const record = Effect.fnUntraced(function* (
   }
   return answer
 })
+
+/** Whether a new run is logged. */
+const loggedBy = ({ agent, log }: Pick<OpenRun, "agent" | "log">): Pick<NewRun, "logged"> =>
+  log === undefined || agent.log === false ? {} : { logged: true }
 
 /** The run for this input: an existing one, or a new one that is recorded but not opened. */
 export const create = Effect.fnUntraced(function* (
@@ -96,6 +102,7 @@ export const create = Effect.fnUntraced(function* (
   const run: OpenRun = { ...found, runId, record: known, request: firstRequest(agent, known, asked.prompt) }
   yield* checkVersion(run)
   yield* checkModel(run)
+  yield* logOf(run)
   return run
 })
 
@@ -129,7 +136,8 @@ export const adopt = Effect.fnUntraced(function* (
         ...(agent.version === undefined ? {} : { agentVersion: agent.version }),
         background: true,
         session: {},
-        ...labels
+        ...labels,
+        ...loggedBy(run)
       },
       {
         facts: [{ _tag: "Accepted", by: "adopt", turn: 0, responseId, streamed: model.capabilities.resume }]

@@ -41,4 +41,4 @@ export const resume = (
 
 /** Streams the updates of a run without its lease. */
 export const watch = (agent: Agent, ref: WatchRef): Stream.Stream<AgentUpdate, AgentError, Requirements> =>
-  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref as RunRef), readAlong))
+  Stream.unwrap(Effect.flatMap(OpenRun.find(agent, ref), readAlong))

@@ -1,11 +1,10 @@
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import { type ContinuationToken, Delivered } from "../../ContinuationToken.ts"
-import type { RunId } from "../../Run.ts"
-import { RunStatus } from "../../Run.ts"
+import { type RunId, RunStatus } from "../../Run.ts"
+import { Session } from "../../Session.ts"
 import { deltaPart } from "../follow/streamPart.ts"
 import { lazily } from "../primitives/lazily.ts"
 import * as TokenRows from "../token/tokenRows.ts"
@@ -13,8 +12,8 @@ import * as TokenRows from "../token/tokenRows.ts"
 // A body is JSON: `[version, at, response, origin, status, position, lanes, updates]`.
 //
 // Most updates are a piece of a text: `[lane, text]`, where `lanes` has the type and the id of the lane's parts. All others
-// are objects. What follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens. The
-// provider's raw events and their numbers are not stored either.
+// are objects. Data that follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
+// The provider's raw events and their numbers are not stored either.
 
 const version = 1
 
@@ -30,9 +29,9 @@ const laneTypes: Readonly<Record<string, LaneKind>> = {
 const Other = Schema.Struct({
   s: Schema.optionalKey(RunStatus),
   p: Schema.optionalKey(Schema.Unknown),
-  t: Schema.optionalKey(Schema.String),
   w: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
-  r: Schema.optionalKey(Schema.Literal(1))
+  r: Schema.optionalKey(Schema.Literal(1)),
+  n: Schema.optionalKey(Session)
 })
 
 const Body = Schema.fromJsonString(
@@ -56,61 +55,66 @@ const Body = Schema.fromJsonString(
     Schema.Array(Schema.Union([Schema.Tuple([Schema.Natural, Schema.String]), Other]))
   ])
 )
-const decodeBody = lazily(() => Schema.decodeEffect(Body))
+const decodeBody = lazily(() => Schema.decodeUnknownEffect(Body))
 const decodeRows = lazily(() => Schema.decodeUnknownEffect(Delivered))
 const PartJson = lazily(() => Schema.toCodecJson(Response.StreamPart()))
 const encodePart = lazily(() => Schema.encodeEffect(PartJson()))
 const decodePart = lazily(() => Schema.decodeUnknownEffect(PartJson()))
 
-/** What the updates of one chunk have in common. */
-export interface Common {
+/** The content of a chunk. */
+export interface Content {
+  /** The response and the origin of all its updates. */
   readonly responseId: string
   readonly origin: AgentUpdate["origin"]
-}
-
-/** What a chunk says. */
-export interface Said extends Common {
-  /** When it was written, in milliseconds since the epoch. */
-  readonly at: number
-  /** Where the pump goes on after it. */
-  readonly position: ContinuationToken
   readonly updates: ReadonlyArray<AgentUpdate>
 }
 
-const hasOnly = (part: Part, delta: string): boolean =>
+const isPlain = (part: Part, delta: string): boolean =>
   "delta" in part && part.delta === delta && Object.keys(part.metadata).length === 0
 
-/** Writes down what a chunk says. Its updates have the response and the origin of `said`. */
+/** Makes the body of a chunk. `at` is the time, and `position` the place in the run from which the writer goes on. */
 export const encode = Effect.fnUntraced(function* (
-  said: Omit<Said, "updates">,
-  updates: ReadonlyArray<AgentUpdate>
+  { origin, responseId, updates }: Content,
+  at: number,
+  position: ContinuationToken
 ): Effect.fn.Return<string, Schema.SchemaError> {
-  const { at, origin, position, responseId } = said
   const lanes: Array<readonly [LaneKind, string]> = []
   const known = new Map<string, number>()
   const first = updates[0]?.status ?? position.status
   let status = first
+  let lastId: string | undefined
+  let lastType: string | undefined
+  let lastLane = 0
   const told: Array<unknown> = []
   for (const update of updates) {
-    const { part, retried, text, waitingFor } = update
+    const { part, retried, session, waitingFor } = update
     const kind = part === undefined ? undefined : laneTypes[part.type]
-    const isPlain = update.status === status && waitingFor === undefined && retried !== true
-    if (part !== undefined && kind !== undefined && isPlain && "id" in part && "delta" in part) {
-      const isDerived = text === (kind === "text" ? part.delta : "") && hasOnly(part, part.delta)
-      if (isDerived) {
+    if (
+      part !== undefined &&
+      kind !== undefined &&
+      "delta" in part &&
+      update.status === status &&
+      waitingFor === undefined &&
+      retried !== true &&
+      session === undefined &&
+      isPlain(part, part.delta)
+    ) {
+      if (part.id !== lastId || part.type !== lastType) {
         const name = `${kind} ${part.id}`
-        const lane = known.get(name) ?? lanes.push([kind, part.id]) - 1
-        known.set(name, lane)
-        told.push([lane, part.delta])
-        continue
+        lastLane = known.get(name) ?? lanes.push([kind, part.id]) - 1
+        known.set(name, lastLane)
+        lastId = part.id
+        lastType = part.type
       }
+      told.push([lastLane, part.delta])
+      continue
     }
     told.push({
       ...(update.status === status ? {} : { s: update.status }),
       ...(part === undefined ? {} : { p: yield* encodePart()(part) }),
-      ...(text === textOf(part) ? {} : { t: text }),
       ...(waitingFor === undefined ? {} : { w: waitingFor }),
-      ...(retried === true ? { r: 1 } : {})
+      ...(retried === true ? { r: 1 } : {}),
+      ...(session === undefined ? {} : { n: session })
     })
     status = update.status
   }
@@ -128,59 +132,74 @@ export const encode = Effect.fnUntraced(function* (
   return JSON.stringify([version, at, responseId, origin, first, place, lanes, told])
 })
 
-const textOf = (part: Part | undefined): string => (part?.type === "text-delta" ? part.delta : "")
+type Body = typeof Body.Type
 
-/** Reads what a chunk says. `from` and `epoch` are the chunk's. */
+/** Reads the updates of a chunk. `tokenAt` makes the token of the update before an offset. */
 export const decode = Effect.fnUntraced(function* (
-  of: { readonly agent: string; readonly runId: RunId; readonly isBackground: boolean },
-  chunk: { readonly from: number; readonly epoch: number; readonly body: string },
-  tokenAt: (offset: number, status: RunStatus) => ContinuationToken
-): Effect.fn.Return<Said, Schema.SchemaError> {
-  const [, at, responseId, origin, first, place, lanes, told] = yield* decodeBody()(chunk.body)
-  const [incarnation, turn, named, sequenceNumber, skip, standing, from, rows] = place
+  runId: RunId,
+  chunk: { readonly from: number; readonly body: string },
+  tokenAt: (offset: number, status: RunStatus) => AgentUpdate["continuationToken"]
+): Effect.fn.Return<Content, Schema.SchemaError> {
+  const [, , responseId, origin, first, , lanes, told]: Body = yield* decodeBody()(chunk.body)
   let status = first
   let offset = chunk.from
   const updates: Array<AgentUpdate> = []
-  const update = (part: Part | undefined, text: string): AgentUpdate => ({
-    _tag: "Update",
-    ...(part === undefined ? {} : { part }),
-    text,
-    status,
-    runId: of.runId,
-    responseId,
-    continuationToken: of.isBackground ? Option.some(tokenAt(++offset, status)) : Option.none(),
-    origin
-  })
   for (const one of told) {
+    offset++
     if ("length" in one) {
       const [lane, delta] = one
-      const [kind, id] = lanes[lane] ?? ["text", ""]
-      updates.push(update(deltaPart(id, kind, delta), kind === "text" ? delta : ""))
+      const [kind, id] = lanes[lane] ?? (["text", ""] as const)
+      updates.push({
+        _tag: "Update",
+        part: deltaPart(id, kind, delta),
+        text: kind === "text" ? delta : "",
+        status,
+        runId,
+        responseId,
+        continuationToken: tokenAt(offset, status),
+        origin
+      })
       continue
     }
     status = one.s ?? status
     const part = one.p === undefined ? undefined : yield* decodePart()(one.p)
     updates.push({
-      ...update(part, one.t ?? textOf(part)),
+      _tag: "Update",
+      ...(part === undefined ? {} : { part }),
+      text: part?.type === "text-delta" ? part.delta : "",
+      status,
       ...(one.w === undefined ? {} : { waitingFor: one.w }),
-      ...(one.r === undefined ? {} : { retried: true })
+      ...(one.r === undefined ? {} : { retried: true }),
+      ...(one.n === undefined ? {} : { session: one.n }),
+      runId,
+      responseId,
+      continuationToken: tokenAt(offset, status),
+      origin
     })
   }
-  const delivered = yield* decodeRows()(TokenRows.unpack(rows))
-  const position: ContinuationToken = {
+  return { responseId, origin, updates }
+})
+
+/** Reads where the writer of a chunk goes on. */
+export const positionAfter = Effect.fnUntraced(function* (
+  agent: string,
+  runId: RunId,
+  chunk: { readonly from: number; readonly count: number; readonly body: string }
+): Effect.fn.Return<ContinuationToken, Schema.SchemaError> {
+  const [, , , , , place]: Body = yield* decodeBody()(chunk.body)
+  const [incarnation, turn, responseId, sequenceNumber, skip, status, origin, rows] = place
+  return {
     version: 2,
-    agent: of.agent,
-    runId: of.runId,
+    agent,
+    runId,
     incarnation,
     turn,
-    ...(named === null ? {} : { responseId: named }),
-    offset: chunk.from + told.length,
-    epoch: chunk.epoch,
+    ...(responseId === null ? {} : { responseId }),
+    offset: chunk.from + chunk.count,
     sequenceNumber,
     skip,
-    status: standing,
-    origin: from,
-    delivered
+    status,
+    origin,
+    delivered: yield* decodeRows()(TokenRows.unpack(rows))
   }
-  return { at, responseId, origin, position, updates }
 })

@@ -1,0 +1,258 @@
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type * as Types from "effect/Types"
+import { type AgentError, LogFailed, LogFull } from "../../AgentError.ts"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
+import type { ContinuationToken } from "../../ContinuationToken.ts"
+import type { Opened } from "../../UpdateLog.ts"
+import { LogFenced, LogGap, UpdateLogError } from "../../UpdateLogError.ts"
+import { type Offsets, type Position, positionOf, tokenOf } from "../follow/position.ts"
+import * as Repeated from "../hold/repeated.ts"
+import { Signal } from "../primitives/signal.ts"
+import * as ChunkBody from "./chunkBody.ts"
+import type { Feed } from "./feed.ts"
+import { type Logged, persistently } from "./reading.ts"
+
+/** An update that waits to be appended, and the position after it. */
+interface Waiting {
+  readonly update: AgentUpdate
+  readonly position: Position | ContinuationToken
+  /** Its approximate size in bytes. */
+  readonly size: number
+}
+
+interface Options {
+  readonly logged: Logged
+  readonly epoch: number
+  readonly opened: Opened
+  /** The position at the end of the log. */
+  readonly position: ContinuationToken
+  readonly offsets: Offsets
+  readonly feed: Feed
+  /** Called if another worker writes the log: the error with which this one stops. */
+  readonly fenced: () => AgentError
+  /** The number of updates before which the log may be truncated: their consumer has acknowledged them for good. */
+  readonly acknowledged: Effect.Effect<number, AgentError>
+}
+
+// One chunk takes so much, and so much waits for chunks before the provider's connection is no longer read.
+const chunkUpdates = 64
+const chunkBytes = 64 * 1024
+const mostUpdates = 1024
+const mostBytes = 1024 * 1024
+
+// After a truncation the log has room again for this part of its limit.
+const freed = 1 / 4
+
+const sizeOf = ({ part }: AgentUpdate): number => {
+  if (part === undefined) return 16
+  if ("delta" in part) return part.delta.length + 16
+  if (part.type === "file") return part.data.length * 4 / 3
+  return part.type === "tool-call" || part.type === "tool-result" ? JSON.stringify(part).length : 256
+}
+
+/** The update as the log has it: see `ChunkBody`. */
+const kept = (update: AgentUpdate, continuationToken: AgentUpdate["continuationToken"]): AgentUpdate => {
+  const made: Types.Mutable<AgentUpdate> = { ...update, continuationToken }
+  delete made.raw
+  delete made.sequenceNumber
+  return made
+}
+
+/**
+ * Appends the updates of a run to its log, in chunks, one at a time. An append that has no answer is repeated as it was. The
+ * updates reach the feed of this process once they are in the log.
+ */
+export class ChunkWriter {
+  /** Fires when the log can no longer be written. */
+  readonly failed = new Signal<AgentError>()
+  private readonly options: Options
+  private readonly one = Semaphore.makeUnsafe(1)
+  private readonly every: number
+  private waiting: Array<Waiting> = []
+  private size = 0
+  private length: number
+  private bytes: number
+  private isEnded: boolean
+  private position: ContinuationToken
+  private room: Latch.Latch | undefined
+  private writer: Repeated.Repeated | undefined
+
+  constructor(options: Options) {
+    const { logged, opened, position } = options
+    this.options = options
+    this.every = Duration.toMillis(logged.policy.logEvery)
+    this.length = opened.length
+    this.bytes = opened.bytes
+    this.isEnded = opened.last?.ended === true
+    this.position = position
+  }
+
+  /** Starts the writer; it stops when the scope closes. */
+  begin(): Effect.Effect<void, never, Scope.Scope> {
+    const { agent, runId } = this.options.logged
+    const work = this.flush.pipe(
+      Effect.catch((error) => Effect.sync(() => this.failed.fire(error))),
+      Effect.as(undefined)
+    )
+    return Effect.map(Repeated.make(work, { annotations: { agent, runId } }), (writer) => {
+      this.writer = writer
+    })
+  }
+
+  /** Whether the log says that the run has ended. */
+  get ended(): boolean {
+    return this.isEnded
+  }
+
+  /** Takes updates. `after` is the position after the last one, if that one has none. Waits while too much is waiting. */
+  push(updates: ReadonlyArray<AgentUpdate>, after: ContinuationToken): Effect.Effect<void, AgentError> {
+    const { offsets } = this.options
+    for (const update of updates) {
+      const offset = this.length + this.waiting.length + 1
+      const size = sizeOf(update)
+      this.waiting.push({
+        update: kept(update, offsets.at(offset, update.status)),
+        position: positionOf(update.continuationToken) ?? after,
+        size
+      })
+      this.size += size
+    }
+    const isMuch = this.waiting.length >= chunkUpdates || this.size >= chunkBytes
+    this.writer?.within(isMuch ? 0 : this.every)
+    if (this.waiting.length < mostUpdates && this.size < mostBytes) return Effect.void
+    const room = (this.room ??= Latch.makeUnsafe(false))
+    return Effect.raceFirst(room.await, this.failed.whenFired(Effect.fail))
+  }
+
+  /** The update as readers get it who have read the whole log. */
+  said(update: AgentUpdate): AgentUpdate {
+    return kept(update, this.options.offsets.at(this.length, update.status))
+  }
+
+  /** Appends everything that waits. */
+  readonly flush: Effect.Effect<void, AgentError> = Effect.suspend(() => this.one.withPermit(this.all(false)))
+
+  /** Appends everything that waits, and that the run has ended. */
+  readonly end: Effect.Effect<void, AgentError> = Effect.suspend(() => this.one.withPermit(this.all(true)))
+
+  /** Appends that the run has not ended after all. */
+  readonly reopen: Effect.Effect<void, AgentError> = Effect.suspend(() =>
+    this.one.withPermit(Effect.suspend(() => (this.isEnded ? this.append([], false) : Effect.void)))
+  )
+
+  private all(ends: boolean): Effect.Effect<void, AgentError> {
+    return Effect.suspend(() => {
+      const some = this.next()
+      const isLast = ends && some.length === this.waiting.length
+      if (some.length === 0 && (!isLast || this.isEnded)) return Effect.void
+      return Effect.andThen(this.append(some, isLast), isLast ? Effect.void : this.all(ends))
+    })
+  }
+
+  /** The updates of the next chunk: they have one response and one origin. */
+  private next(): ReadonlyArray<Waiting> {
+    const [first] = this.waiting
+    if (first === undefined) return []
+    const { origin, responseId } = first.update
+    let size = 0
+    let count = 0
+    for (const { update, size: more } of this.waiting) {
+      size += more
+      if (count === chunkUpdates || (count > 0 && size > chunkBytes)) break
+      if (update.origin !== origin || update.responseId !== responseId) break
+      count++
+    }
+    return this.waiting.slice(0, count)
+  }
+
+  private append(some: ReadonlyArray<Waiting>, ended: boolean): Effect.Effect<void, AgentError> {
+    return Effect.gen({ self: this }, function* () {
+      const { epoch, feed, logged } = this.options
+      const { log, runId } = logged
+      yield* this.makeRoom()
+      const from = this.length
+      const updates = some.map(({ update }) => update)
+      const last = some.at(-1)
+      const position = last === undefined ? this.position : tokenOf(last.position)
+      const body = yield* ChunkBody.encode(
+        {
+          responseId: updates[0]?.responseId ?? position.responseId ?? "",
+          origin: updates[0]?.origin ?? "live",
+          updates
+        },
+        yield* Clock.currentTimeMillis,
+        position
+      ).pipe(Effect.mapError((cause) => logged.errorOf(new LogFailed({ error: notWritten(cause) }))))
+      const chunk = { from, count: some.length, epoch, ended, body }
+      const grown = yield* persistently(
+        logged,
+        "updates of a run could not be appended to its log, and are not delivered until they are",
+        log.append(runId, chunk)
+      ).pipe(Effect.catch((error) => Effect.fail(this.refused(error))))
+      this.length = from + some.length
+      this.bytes = grown.bytes
+      this.isEnded = ended
+      this.position = position
+      this.waiting.splice(0, some.length)
+      for (const { size } of some) this.size -= size
+      if (this.waiting.length < mostUpdates && this.size < mostBytes) {
+        this.room?.openUnsafe()
+        this.room = undefined
+      }
+      feed.push({ from, epoch, updates }, ended)
+    })
+  }
+
+  private refused(error: AgentError | LogFenced | LogGap): AgentError {
+    if (error instanceof LogFenced) return this.options.fenced()
+    if (!(error instanceof LogGap)) return error
+    const { errorOf } = this.options.logged
+    const description =
+      `the log has ${error.length} updates, although ${this.length} were appended: its place lost some. ` +
+      "Resume the run to go on from there"
+    return errorOf(new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "unavailable", description }) }))
+  }
+
+  /** Removes the oldest acknowledged updates if the log has become too large. */
+  private makeRoom(): Effect.Effect<void, AgentError> {
+    const { acknowledged, logged } = this.options
+    const { maxLog } = logged.policy
+    if (this.bytes <= maxLog) return Effect.void
+    return Effect.gen({ self: this }, function* () {
+      const { errorOf, log, runId } = logged
+      const first = yield* this.first()
+      const part = 1 - (maxLog * (1 - freed)) / this.bytes
+      const wanted = first + Math.ceil((this.length - first) * part)
+      const before = Math.min(wanted, yield* acknowledged)
+      if (before <= first) return yield* errorOf(new LogFull({ runId, bytes: this.bytes, limit: maxLog }))
+      yield* persistently(logged, "the log of a run could not be truncated", log.truncate(runId, before))
+      // The next append returns the size that the log then has. Until then this is an estimate.
+      this.bytes = Math.ceil((this.bytes * (this.length - before)) / (this.length - first))
+    })
+  }
+
+  private first(): Effect.Effect<number, AgentError> {
+    const { logged } = this.options
+    const page = logged.log.read(logged.runId, { from: this.length, limit: 1 })
+    return persistently(logged, "the log of a run could not be read", page).pipe(
+      Effect.map((seen) => seen.first),
+      Effect.catchTags({
+        LogTruncated: ({ first }) => Effect.succeed(first),
+        LogNotFound: () => Effect.succeed(this.length)
+      })
+    )
+  }
+}
+
+const notWritten = (cause: unknown): UpdateLogError =>
+  new UpdateLogError({
+    operation: "append",
+    kind: "corrupt",
+    description: "an update cannot be written as JSON; this is a bug of Baton",
+    cause
+  })

@@ -1,0 +1,81 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
+import type { Batch, Updates } from "../run/turnEnd.ts"
+import type { Entry, Feed } from "./feed.ts"
+import { entryOf, type Logged, pageSize, type Place, read, verify } from "./reading.ts"
+
+/** Reads a log from a place on: the newest updates from the feed of this process, all others from the log. */
+export class LogPull {
+  private readonly logged: Logged
+  private readonly feed: Feed
+  /** The incarnation of the tokens; that of each chunk if it is absent. */
+  private readonly incarnation: number | undefined
+  private offset: number
+  private epoch: number | undefined
+  private page: ReadonlyArray<Entry> = []
+  private newest: AgentUpdate | undefined
+
+  constructor(logged: Logged, feed: Feed, from: Place, incarnation?: number) {
+    this.logged = logged
+    this.feed = feed
+    this.offset = from.offset
+    this.epoch = from.epoch
+    this.incarnation = incarnation
+  }
+
+  /** Whether an update is the last one of its run, as far as this process knows. */
+  isLast(update: AgentUpdate): boolean {
+    return update === this.newest && this.feed.ended && this.offset === this.feed.length
+  }
+
+  readonly pull: Updates = Effect.suspend((): Updates => {
+    const { feed, offset } = this
+    const [next, ...rest] = this.page
+    if (next !== undefined) {
+      this.page = rest
+      return this.take(next)
+    }
+    const entry = feed.at(offset)
+    if (entry !== undefined) return this.take(entry)
+    if (offset < feed.length) return Effect.flatMap(this.more(), () => this.pull)
+    const { exit } = feed
+    if (exit === undefined) return Effect.flatMap(feed.changed, () => this.pull)
+    return exit._tag === "Success" ? Cause.done() : Effect.failCause(exit.cause)
+  })
+
+  private take(entry: Entry): Updates {
+    const { epoch, from, updates } = entry
+    const isOther = this.epoch !== undefined && this.epoch !== epoch
+    if (isOther && this.offset > 0) {
+      return Effect.flatMap(verify(this.logged, { offset: this.offset, epoch: this.epoch }), () => {
+        this.epoch = undefined
+        return this.take(entry)
+      })
+    }
+    const some = from === this.offset ? updates : updates.slice(this.offset - from)
+    this.offset = from + updates.length
+    this.epoch = epoch
+    this.newest = some.at(-1)
+    return some.length === 0 ? this.pull : Effect.succeed(some as unknown as Batch)
+  }
+
+  private more(): Effect.Effect<void, AgentError> {
+    const { errorOf } = this.logged
+    return read(this.logged, this.offset, pageSize).pipe(
+      Effect.catchTags({
+        LogTruncated: (error) => Effect.fail(errorOf(error)),
+        LogNotFound: (error) => Effect.fail(errorOf(error))
+      }),
+      Effect.flatMap(({ chunks, length }) => {
+        // The place of the log lost a part of it.
+        if (chunks.length === 0) this.feed.shrink(length)
+        return Effect.forEach(chunks, (chunk) => entryOf(this.logged, chunk, this.incarnation))
+      }),
+      Effect.map((entries) => {
+        this.page = entries
+      })
+    )
+  }
+}
