@@ -1,7 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import OpenAI from "openai"
+import { InvalidWebhookSignatureError, type OpenAI } from "openai"
 
 /** Why a message is refused before its content is read. */
 export type Refusal = "old" | "early" | "signature"
@@ -51,6 +51,6 @@ export const checkSignature = (
     )
   ).pipe(
     Effect.catch((error) =>
-      error instanceof OpenAI.InvalidWebhookSignatureError ? Effect.fail("signature" as const) : Effect.die(error)
+      error instanceof InvalidWebhookSignatureError ? Effect.fail("signature" as const) : Effect.die(error)
     )
   )

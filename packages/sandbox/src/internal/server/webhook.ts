@@ -1,7 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Mac from "effect/crypto/Mac"
 import * as SecureRandom from "effect/crypto/SecureRandom"
@@ -19,11 +18,10 @@ export interface Webhook {
 
 const encoder = new TextEncoder()
 
-// As in Standard Webhooks, a secret is base64 after `whsec_`. Any other text is used unchanged.
+// As in Standard Webhooks, a secret is base64 after `whsec_`. Any other text is used unchanged. Padding may be absent, as for
+// the SDK.
 const secretBytes = (secret: string): Uint8Array =>
-  secret.startsWith("whsec_")
-    ? Result.getOrElse(Base64.decode(secret.slice(6)), () => encoder.encode(secret))
-    : encoder.encode(secret)
+  secret.startsWith("whsec_") ? new Uint8Array(Buffer.from(secret.slice(6), "base64")) : encoder.encode(secret)
 
 // As OpenAI documents it: the time between two attempts doubles, for up to 72 hours.
 const repeats = Schedule.exponential("100 millis").pipe(Schedule.upTo({ duration: "72 hours" }))
