@@ -11,12 +11,12 @@ type Verdicts = Partial<Record<UpdateLogContract.LawName, string>>
 const kept = "kept"
 const failed = "The log failed though it must answer"
 
-/** Checks the laws that are named, each by itself: a broken one must say what is wrong in these words. */
+/** Checks the named laws, each by itself: a broken law must fail with this message. */
 const verdicts = (log: Log, expected: Verdicts, options: UpdateLogContract.Options = {}) =>
   Effect.gen(function* () {
     const named = UpdateLogContract.laws({ chunks: 500, ...options }).filter(({ name }) => name in expected)
     const verdict = ({ check, name }: UpdateLogContract.Law) =>
-      // Each has a clock of its own, as they are checked at once.
+      // The laws are checked concurrently, so each needs its own clock.
       Effect.provide(check, [Layer.orDie(log), TestClock.layer()], { local: true }).pipe(
         Effect.as(kept),
         Effect.catchTag("ContractViolation", ({ message }) => Effect.succeed(message.split(":")[0])),
@@ -26,160 +26,163 @@ const verdicts = (log: Log, expected: Verdicts, options: UpdateLogContract.Optio
     assert.deepStrictEqual(Object.fromEntries(found), expected)
   })
 
-/** Registers the suite with a runner that keeps its tests, and runs the one of this title. */
+/** Registers the suite with a runner that collects its tests. Returns a function that runs the test with a title. */
 const suiteOf = (log: Log, options: UpdateLogContract.Options) => {
   const tests = new Map<string, Effect.Effect<void, unknown>>()
   const add = (name: string, body: () => Effect.Effect<void, unknown>) => void tests.set(name, Effect.suspend(body))
   const runner = { describe: (_: string, body: () => void) => body(), it: { effect: add, live: add } }
-  UpdateLogContract.suite(runner, "tried", log, options)
+  UpdateLogContract.suite(runner, "checked", log, options)
   return (title: string) => Effect.result(tests.get(title) ?? Effect.die(`There is no test "${title}"`))
 }
 
 const logs: ReadonlyArray<readonly [string, Log, Verdicts]> = [
   [
-    "checks no epoch",
+    "does not check epochs",
     Faulty.unfenced,
     {
-      "a lower epoch does not open a log, and is told the higher one": "opening with a lower epoch",
-      "a higher epoch opens a log, and from then on a lower one appends nothing": "the next chunk",
-      "many writers at once leave a log without gaps, in which epochs never fall":
-        "what was acknowledged is there, and nothing else",
-      "truncating lets the log grow on, and keeps the fence": "the old epoch",
-      "a chunk opens a log with its epoch, if nobody did": "opening with a lower epoch",
-      "the same chunk again succeeds and changes nothing": kept
+      "a lower epoch cannot open a log, and the error has the higher epoch": "opening with a lower epoch",
+      "after a higher epoch has opened a log, a lower one appends nothing": "the next chunk",
+      "concurrent writers leave a log without gaps, in which epochs never decrease":
+        "the chunks whose append succeeded",
+      "a truncated log can grow, and keeps its epoch": "a chunk of the old epoch",
+      "an append opens a log for its epoch if the epoch has not opened it": "opening with a lower epoch",
+      "a repeated append succeeds and changes nothing": kept
     }
   ],
   [
-    "keeps no epoch that appended nothing",
+    "forgets epochs that appended nothing",
     Faulty.fencedByChunks,
     {
-      "a lower epoch does not open a log, and is told the higher one": "opening with a lower epoch",
-      "a higher epoch opens a log, and from then on a lower one appends nothing": "the next chunk",
-      "a chunk opens a log with its epoch, if nobody did": kept,
-      "a chunk below the end, where another epoch wrote, is refused": kept
+      "a lower epoch cannot open a log, and the error has the higher epoch": "opening with a lower epoch",
+      "after a higher epoch has opened a log, a lower one appends nothing": "the next chunk",
+      "an append opens a log for its epoch if the epoch has not opened it": kept,
+      "a chunk before the end where another epoch wrote is refused": kept
     }
   ],
   [
-    "stores a repeated chunk once more",
+    "stores a repeated chunk again",
     Faulty.repeats,
     {
-      "the same chunk again succeeds and changes nothing": "the answer at 5",
-      "the same chunk many times at once is there once": "the answers to chunk 0",
-      "an append that was given up is there or not, and may be repeated": "the answer once more",
-      "what was appended is read at once, whole and in order": kept
+      "a repeated append succeeds and changes nothing": "the result at 5",
+      "of many concurrent appends of the same chunk, one is stored": "the results of chunk 0",
+      "an interrupted append stores the whole chunk or nothing, and can be repeated": "the result of the repetition",
+      "chunks can be read at once after the append, in order": kept
     }
   ],
   [
-    "stores a repeated end once more",
+    "stores a repeated end again",
     Faulty.repeatsEnds,
     {
-      "a chunk without updates, repeated, is there once": "the answer in an empty log",
-      "the same chunk again succeeds and changes nothing": kept
+      "a repeated chunk without updates is stored once": "the result in an empty log",
+      "a repeated append succeeds and changes nothing": kept
     }
   ],
   [
-    "answers before it stores",
+    "reports a chunk as stored before it is",
     Faulty.hasty,
     {
-      "what was appended is read at once, whole and in order": "what is read after chunk 0",
-      "the same chunk again succeeds and changes nothing": failed,
-      "opening creates a log without chunks": kept
+      "chunks can be read at once after the append, in order": "the page after chunk 0",
+      "a repeated append succeeds and changes nothing": failed,
+      "open creates a log without chunks": kept
     }
   ],
   [
     "loses the end",
     Faulty.endless,
     {
-      "the last chunk ends a log, with its updates or without": "what is read after it",
-      "a chunk without updates takes the end back, and others follow": "whether it ended, after chunk 0",
-      "the end is taken back under a higher epoch too": "the newest chunk",
-      "what was appended is read at once, whole and in order": kept
+      "a chunk can end the log, with or without updates": "the page after the end",
+      "a chunk without updates takes the end back, and the log goes on": "whether it ended, after chunk 0",
+      "a higher epoch can take the end back": "the newest chunk",
+      "chunks can be read at once after the append, in order": kept
     }
   ],
   [
-    "removes a chunk too much",
+    "truncates one chunk too many",
     Faulty.truncatesTooMuch,
     {
-      "the chunks before an offset are removed, and the one that holds it stays": failed,
-      "truncating again does nothing, nor does it without a log": failed,
-      "a removed log is gone, and a new one begins anew": kept
+      "truncation removes the chunks before an offset, and keeps the one that contains it": failed,
+      "truncation can be repeated, and does nothing without a log": failed,
+      "a removed log begins again at offset 0, and any epoch can open it": kept
     }
   ],
   [
-    "removes nothing",
+    "truncates nothing",
     Faulty.truncatesNothing,
     {
-      "the chunks before an offset are removed, and the one that holds it stays": "what is left of it before 3",
-      "whoever asks for an update that was removed is told which is the oldest": "reading from 0 on",
-      "the newest chunk with updates stays, and so does the length": "what is left before 5"
+      "truncation removes the chunks before an offset, and keeps the one that contains it":
+        "the page after truncation before 3",
+      "reading a removed update fails with the offset of the oldest one": "reading from 0",
+      "truncation keeps the newest chunk with updates, and the length": "the page after truncation before 5"
     }
   ],
   [
     "closes gaps",
     Faulty.gapless,
     {
-      "a chunk beyond the end is a gap, and the writer is told the length": "a chunk at 1",
-      "a chunk below the end that was cut otherwise is a gap": "3 updates at 0",
-      "after a removal a writer that goes on finds a gap": "the next chunk",
-      "a chunk below the end, where another epoch wrote, is refused": kept
+      "a chunk after the end of the log is a gap, and the error has the length": "a chunk at 1",
+      "a chunk before the end with other bounds is a gap": "3 updates at 0",
+      "a writer that goes on after a removal gets a gap": "the next chunk",
+      "a chunk before the end where another epoch wrote is refused": kept
     }
   ],
   [
     "changes a body",
     Faulty.trims,
     {
-      "a body comes back as it was, whatever text it is": "the size with body 1",
-      "what was appended is read at once, whole and in order": kept
+      "every body is read as it was written": "the size with body 1",
+      "chunks can be read at once after the append, in order": kept
     }
   ],
   [
-    "counts characters for bytes",
+    "counts characters instead of bytes",
     Faulty.countsCharacters,
     {
-      "a body comes back as it was, whatever text it is": "the size with body 5",
-      "the chunks before an offset are removed, and the one that holds it stays": "the answer to the next chunk",
-      "what was appended is read at once, whole and in order": kept
+      "every body is read as it was written": "the size with body 5",
+      "truncation removes the chunks before an offset, and keeps the one that contains it":
+        "the result of the next chunk",
+      "chunks can be read at once after the append, in order": kept
     }
   ],
   [
-    "begins a page too late",
+    "starts a page too late",
     Faulty.skips,
     {
-      "a page begins with the chunk that holds the wanted update": "the chunks from 1 on",
-      "a page holds at most so many chunks, and those without updates do not count": "2 chunks from 1 on",
-      "what was appended is read at once, whole and in order": kept
+      "a page starts with the chunk that contains the wanted update": "the chunks from 1",
+      "a page has at most the wanted number of chunks, and leaves out those without updates": "2 chunks from 1",
+      "chunks can be read at once after the append, in order": kept
     }
   ],
   [
     "mixes runs",
     Faulty.caseless,
     {
-      "the logs of different runs do not mix, whatever the runs are called": failed,
-      "what other runs say gives no hint": "how many hints of other runs came",
-      "what was appended is read at once, whole and in order": kept
+      "the logs of different runs do not mix, whatever their ids": failed,
+      "changes of other runs give no hint": "the number of hints of other runs",
+      "chunks can be read at once after the append, in order": kept
     }
   ],
   [
     "keeps the epoch of a removed log",
-    Faulty.remembers,
+    Faulty.remembers(UpdateLog.layerMemory),
     {
-      "a removed log is gone, and a new one begins anew": failed,
-      "removing again does nothing": kept
+      "a removed log begins again at offset 0, and any epoch can open it": failed,
+      "removal can be repeated, and does nothing without a log": kept
     }
   ],
   [
-    "gives all hints, one by one",
+    "gives every hint one by one",
     Faulty.floods,
     {
-      "many hints that nobody took become few, and one comes after the last chunk": "200 hints of 200 chunks are few",
-      "an append gives a hint to all who listen, and the chunk can be read then": kept
+      "hints that a listener has not taken become few, and one comes after the last chunk":
+        "200 hints for 200 chunks are few",
+      "an append gives a hint to every listener, which can then read the chunk": kept
     }
   ],
   [
-    "gives hints of all runs",
+    "gives hints for other runs",
     Faulty.tellsAll,
     {
-      "what other runs say gives no hint": "how many hints of other runs came",
+      "changes of other runs give no hint": "the number of hints of other runs",
       "a removal gives a hint": kept
     }
   ]
@@ -190,48 +193,83 @@ describe("the contract of update logs", () => {
     it.effect(`notices a log that ${name}`, () => verdicts(log, expected))
   }
 
-  it.effect("notices a log that is gone with its process", () =>
+  it.effect("notices a log that ends with its process", () =>
     verdicts(
       UpdateLog.layerMemory,
       {
-        "what was answered is there after closing and opening again": failed,
-        "the very last answer before the closing counts too": failed,
-        "epochs outlive the closing, also those that appended nothing": "a lower epoch",
-        "an append that was given up just before the closing is whole or not there, and may be repeated": failed,
-        "of two who open the place at once, the one with the higher epoch writes": failed,
-        "what was appended is read at once, whole and in order": kept
+        "every change is there after closing and opening again": failed,
+        "the last operation before closing is kept too": failed,
+        "epochs are kept after closing, also those that appended nothing": "a lower epoch",
+        "an append interrupted before closing stores the whole chunk or nothing, and can be repeated": failed,
+        "if two processes open the place, the one with the higher epoch writes": failed,
+        "chunks can be read at once after the append, in order": kept
       },
       { reopen: Faulty.undurable }
     )
   )
 
-  it.effect("notices a log whose epochs are gone with its process", () =>
+  it.effect("notices a log whose epochs end with its process", () =>
     verdicts(
       UpdateLog.layerMemory,
       {
-        "epochs outlive the closing, also those that appended nothing": "a lower epoch",
-        "what was answered is there after closing and opening again": "what was truncated",
-        "an append that was given up just before the closing is whole or not there, and may be repeated": kept
+        "epochs are kept after closing, also those that appended nothing": "a lower epoch",
+        "every change is there after closing and opening again": "the page of the truncated log",
+        "an append interrupted before closing stores the whole chunk or nothing, and can be repeated": kept
       },
       { reopen: Faulty.forgetful }
     )
   )
 
-  it.effect("holds no law of an exception that the log keeps, and none that is not tried", () =>
+  const forgetting = (layer: Log): UpdateLogContract.Options => ({
+    retention: { retention: "1 hour", layer: Effect.succeed(layer) }
+  })
+  const inMemory = UpdateLog.memory({ retention: "1 hour" })
+  for (const [name, log, expected] of [
+    [
+      "is never removed",
+      UpdateLog.memory({ retention: "Infinity" }),
+      {
+        "a log is kept for its retention after it was last opened or appended to, and then removed": "reading 'silent'",
+        "after its retention a log begins again at offset 0, and any epoch can open it": "the next chunk"
+      }
+    ],
+    [
+      "is removed too early",
+      UpdateLog.memory({ retention: "30 minutes" }),
+      {
+        "a log is kept for its retention after it was last opened or appended to, and then removed": failed,
+        "after its retention a log begins again at offset 0, and any epoch can open it": kept
+      }
+    ],
+    [
+      "is kept by its readers",
+      Faulty.keptByReaders(inMemory),
+      { "reads, truncations and repeated chunks do not keep a log": "reading 'r-1'" }
+    ],
+    [
+      "keeps the epoch of a log whose retention has ended",
+      Faulty.remembers(inMemory),
+      { "after its retention a log begins again at offset 0, and any epoch can open it": failed }
+    ]
+  ] satisfies ReadonlyArray<readonly [string, Log, Verdicts]>) {
+    it.effect(`notices a log that ${name}`, () => verdicts(UpdateLog.layerMemory, expected, forgetting(log)))
+  }
+
+  it.effect("an exception fails if the log keeps the law, or if the law is not checked", () =>
     Effect.gen(function* () {
       const test = suiteOf(Faulty.trims, {
         except: [
-          "a body comes back as it was, whatever text it is",
-          "removing again does nothing",
-          "the very last answer before the closing counts too"
+          "every body is read as it was written",
+          "removal can be repeated, and does nothing without a log",
+          "the last operation before closing is kept too"
         ]
       })
-      const broken = yield* test("not promised: a body comes back as it was, whatever text it is")
+      const broken = yield* test("not promised: every body is read as it was written")
       assert.isTrue(Result.isSuccess(broken))
-      const keeps = yield* test("not promised: removing again does nothing")
+      const keeps = yield* test("not promised: removal can be repeated, and does nothing without a log")
       assert.isTrue(Result.isFailure(keeps))
-      const untried = yield* test("not promised: the very last answer before the closing counts too")
-      assert.include(Result.isFailure(untried) ? String(untried.failure) : "", "was not tried")
+      const untried = yield* test("not promised: the last operation before closing is kept too")
+      assert.include(Result.isFailure(untried) ? String(untried.failure) : "", "was not checked")
     })
   )
 })

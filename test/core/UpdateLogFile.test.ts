@@ -4,10 +4,17 @@ import { UpdateLogContract } from "@effect-baton/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer } from "effect"
 
-const reopen = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
-  return Layer.provide(UpdateLog.layerFile({ directory }), NodeServices.layer)
-}).pipe(Effect.provide(NodeServices.layer))
+const retention = "10 minutes"
 
-UpdateLogContract.suite({ describe, it }, "file", Layer.unwrap(reopen), { reopen })
+/** Logs in a new directory. */
+const layerOf = (options: UpdateLog.RetentionOptions) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-" })
+    return Layer.provide(UpdateLog.layerFile({ directory, ...options }), NodeServices.layer)
+  }).pipe(Effect.provide(NodeServices.layer))
+
+UpdateLogContract.suite({ describe, it }, "file", Layer.unwrap(layerOf({})), {
+  reopen: layerOf({}),
+  retention: { retention, layer: layerOf({ retention }) }
+})

@@ -4,29 +4,29 @@ import { Effect, Latch, Layer, Option, Stream } from "effect"
 type Service = UpdateLog.UpdateLog["Service"]
 type Log = Layer.Layer<UpdateLog.UpdateLog>
 
-// Logs that break what an update log promises, each in one way.
+// Update logs that break their contract, each in one way.
 
-const changing = (change: (inner: Service) => Partial<Service>): Log =>
+const changing = (change: (inner: Service) => Partial<Service>, log: Log = UpdateLog.layerMemory): Log =>
   Layer.effect(
     UpdateLog.UpdateLog,
     Effect.map(UpdateLog.UpdateLog, (inner) => ({ ...inner, ...change(inner) }))
-  ).pipe(Layer.provide(UpdateLog.layerMemory))
+  ).pipe(Layer.provide(log))
 
 const appending = (change: (append: Service["append"], inner: Service) => Service["append"]) =>
   changing((inner) => ({ append: change(inner.append, inner) }))
 
-/** Where a log stands, whoever holds it. */
+/** The result of `open` with this epoch, or with a higher one that has opened the log. */
 const standOf = (inner: Service, runId: Parameters<Service["open"]>[0], epoch: number) =>
   Effect.catchTag(inner.open(runId, epoch), "LogFenced", (fenced) => inner.open(runId, fenced.epoch))
 
-/** A log in which every epoch writes. */
+/** A log that does not check epochs. */
 export const unfenced = changing((inner) => ({
   open: (runId, epoch) => Effect.orDie(standOf(inner, runId, epoch)),
   append: (runId, chunk) =>
     Effect.catchTag(inner.append(runId, chunk), "LogFenced", ({ epoch }) => inner.append(runId, { ...chunk, epoch }))
 }))
 
-/** A log that keeps no epoch of one that appended nothing. */
+/** A log that forgets an epoch that appended nothing. */
 export const fencedByChunks = changing((inner) => ({
   open: (runId, epoch) =>
     Effect.gen(function* () {
@@ -35,7 +35,7 @@ export const fencedByChunks = changing((inner) => ({
     })
 }))
 
-/** A log that stores a chunk that is there already once more, behind the others. */
+/** A log that appends a chunk again that it already has. */
 export const repeats = appending(
   (append, inner) => (runId, chunk) =>
     Effect.gen(function* () {
@@ -44,10 +44,10 @@ export const repeats = appending(
     })
 )
 
-/** A log that takes the same end as often as it comes. */
+/** A log that appends the same end again. */
 export const repeatsEnds = appending((append) => {
   let times = 0
-  // A log takes another end as a new one.
+  // Between two other ends, the same end is a new one.
   return (runId, chunk) =>
     chunk.count > 0
       ? append(runId, chunk)
@@ -57,7 +57,7 @@ export const repeatsEnds = appending((append) => {
         )
 })
 
-/** A log that answers before it stores. */
+/** A log that reports a chunk as stored before it is. */
 export const hasty = appending(
   (append, inner) => (runId, chunk) =>
     Effect.gen(function* () {
@@ -68,10 +68,10 @@ export const hasty = appending(
     })
 )
 
-/** A log that does not keep whether a run ended. */
+/** A log that does not store whether a run has ended. */
 export const endless = appending((append) => (runId, chunk) => append(runId, { ...chunk, ended: false }))
 
-/** A log that removes the chunk that holds the offset too. */
+/** A log whose truncation also removes the chunk that contains the offset. */
 export const truncatesTooMuch = changing((inner) => ({
   truncate: (runId, before) =>
     Effect.gen(function* () {
@@ -81,19 +81,19 @@ export const truncatesTooMuch = changing((inner) => ({
     })
 }))
 
-/** A log that removes nothing. */
+/** A log whose truncation does nothing. */
 export const truncatesNothing = changing(() => ({ truncate: () => Effect.void }))
 
-/** A log that puts a chunk after a gap where the log ends. */
+/** A log that appends a chunk after a gap at its end. */
 export const gapless = appending(
   (append) => (runId, chunk) =>
     Effect.catchTag(append(runId, chunk), "LogGap", ({ length }) => append(runId, { ...chunk, from: length }))
 )
 
-/** A log that cleans up what it is given. */
+/** A log that removes white space around a body. */
 export const trims = appending((append) => (runId, chunk) => append(runId, { ...chunk, body: chunk.body.trim() }))
 
-/** A log that counts characters for bytes. */
+/** A log that counts characters instead of bytes. */
 export const countsCharacters = changing((inner) => {
   const sizes = new Map<string, number>()
   return {
@@ -106,7 +106,7 @@ export const countsCharacters = changing((inner) => {
   }
 })
 
-/** A log whose pages begin at the first chunk after the wanted update. */
+/** A log whose pages start after the chunk that contains the wanted update. */
 export const skips = changing((inner) => ({
   read: (runId, options) =>
     Effect.map(inner.read(runId, options), (page) => ({
@@ -115,7 +115,7 @@ export const skips = changing((inner) => ({
     }))
 }))
 
-/** A log that takes runs for the same whose names differ in the case of their letters. */
+/** A log that does not tell apart ids that differ in upper and lower case. */
 export const caseless: Log = changing((inner) => {
   const same = (runId: Parameters<Service["open"]>[0]) => runId.toLowerCase() as typeof runId
   return {
@@ -128,21 +128,31 @@ export const caseless: Log = changing((inner) => {
   }
 })
 
-/** A log whose removal leaves its epoch. */
-export const remembers = changing((inner) => {
-  const epochs = new Map<string, number>()
-  return {
-    open: (runId, epoch) =>
-      Effect.flatMap(inner.open(runId, Math.max(epoch, epochs.get(runId) ?? 0)), (stand) =>
-        Effect.as(
-          Effect.sync(() => epochs.set(runId, Math.max(epoch, epochs.get(runId) ?? 0))),
-          stand
+/** A log that keeps its epoch when it is removed. */
+export const remembers = (log: Log): Log =>
+  changing((inner) => {
+    const epochs = new Map<string, number>()
+    return {
+      open: (runId, epoch) =>
+        Effect.flatMap(inner.open(runId, Math.max(epoch, epochs.get(runId) ?? 0)), (stand) =>
+          Effect.as(
+            Effect.sync(() => epochs.set(runId, Math.max(epoch, epochs.get(runId) ?? 0))),
+            stand
+          )
         )
-      )
-  }
-})
+    }
+  }, log)
 
-/** A log that gives a hint for every chunk, also to those that take none. */
+/** A log that is also kept by reads. */
+export const keptByReaders = (log: Log): Log =>
+  changing(
+    (inner) => ({
+      read: (runId, options) => Effect.tap(inner.read(runId, options), () => Effect.ignore(standOf(inner, runId, 0)))
+    }),
+    log
+  )
+
+/** A log that gives one hint for every chunk, also to listeners that do not take them. */
 export const floods = changing((inner) => {
   const listeners = new Map<string, Set<{ told: number; readonly latch: Latch.Latch }>>()
   return {
@@ -172,7 +182,7 @@ export const floods = changing((inner) => {
   }
 })
 
-/** A log that gives hints to whoever listens, of any run. */
+/** A log that gives the hints of all runs to every listener. */
 export const tellsAll = changing((inner) => {
   const everything = "everything" as Parameters<Service["open"]>[0]
   const tell = Effect.orDie(
@@ -187,10 +197,10 @@ export const tellsAll = changing((inner) => {
   }
 })
 
-/** A log that is gone with its scope. */
+/** A log that ends with its scope. */
 export const undurable = Effect.succeed(UpdateLog.layerMemory)
 
-/** A place whose chunks stay, and whose epochs do not. */
+/** A place that keeps chunks but no epochs. */
 export const forgetful = Effect.sync(() => {
   const chunks: Array<readonly [Parameters<Service["append"]>[0], UpdateLog.Chunk]> = []
   return Layer.effect(

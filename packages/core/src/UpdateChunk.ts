@@ -1,21 +1,21 @@
 /**
- * Chunks: what an update log is made of. `UpdateLog` exports them.
+ * The chunks of an update log. `UpdateLog` exports them.
  *
  * @since 0.1.0
  */
 
 /**
- * Some updates of a run, appended together.
+ * Updates of a run that were appended together.
  *
  * **Details**
  *
  * | field | meaning |
  * | --- | --- |
- * | `from` | the offset of its first update: how many updates of the run are before it |
- * | `count` | how many updates it holds; 0 in a chunk that only says whether the run ended |
- * | `epoch` | the fence of the lease under which it was written |
- * | `ended` | whether the run ended with it, as far as its writer knows |
- * | `body` | the updates, and where the writer goes on after them, as text. A log keeps it as it is |
+ * | `from` | the offset of the first update: the number of updates of the run before it |
+ * | `count` | the number of updates; 0 if the chunk only says whether the run has ended |
+ * | `epoch` | the fence of the lease under which the chunk was written |
+ * | `ended` | whether the run has ended with this chunk, as far as the writer knows |
+ * | `body` | the updates, and the position of the writer after them, as text. A log does not interpret it |
  *
  * @since 0.1.0
  * @category models

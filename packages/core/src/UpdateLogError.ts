@@ -1,5 +1,5 @@
 /**
- * What an update log fails with.
+ * The errors of update logs.
  *
  * @since 0.1.0
  */
@@ -7,84 +7,87 @@ import * as Schema from "effect/Schema"
 import { RunId } from "./Run.ts"
 
 /**
- * A newer holder of the run writes its log: this one must stop, as after `LeaseLost`.
+ * Another worker with a higher epoch writes the log of this run. The worker that gets this error must stop, as after
+ * `LeaseLost`.
  *
  * @since 0.1.0
  * @category errors
  */
 export class LogFenced extends Schema.TaggedError<LogFenced>()("LogFenced", {
   runId: RunId,
-  /** The epoch that writes now. */
+  /** The epoch of the other worker. */
   epoch: Schema.Number
 }) {
   override get message(): string {
-    return `Run '${this.runId}': another worker writes its log now, with epoch ${this.epoch}. Stop, and resume the run to follow it.`
+    return `Run '${this.runId}': another worker writes its log now, with epoch ${this.epoch}. Stop writing, and resume the run to follow it.`
   }
 }
 
 /**
- * A chunk does not begin where the log ends: a part of the log was lost, or this writer did not read where it ends.
+ * The chunk does not begin where the log ends. Either a part of the log was lost, or the writer does not know the end of the
+ * log.
  *
  * **When to use**
  *
- * Open the log again, and go on from its end.
+ * Open the log again, and continue from its end.
  *
  * @since 0.1.0
  * @category errors
  */
 export class LogGap extends Schema.TaggedError<LogGap>()("LogGap", {
   runId: RunId,
-  /** How many updates the log holds. */
+  /** The number of updates in the log. */
   length: Schema.Number
 }) {
   override get message(): string {
-    return `Run '${this.runId}': its log holds ${this.length} updates, and the chunk begins elsewhere. Open the log again to go on from its end.`
+    return `Run '${this.runId}': its log has ${this.length} updates, and the chunk does not begin there. Open the log again, and continue from its end.`
   }
 }
 
 /**
- * The wanted updates were removed from the log, which had grown too large.
+ * The log no longer has the updates that were asked for: they were removed because the log was too large.
  *
  * @since 0.1.0
  * @category errors
  */
 export class LogTruncated extends Schema.TaggedError<LogTruncated>()("LogTruncated", {
   runId: RunId,
-  /** The offset of the oldest update that the log still has. */
+  /** The offset of the oldest update in the log. */
   first: Schema.Number
 }) {
   /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `Run '${this.runId}': its log begins at offset ${this.first}, as older updates were removed. Read from there, or ask Agent.result for the whole output.`
+    return `Run '${this.runId}': its log begins at offset ${this.first}, because older updates were removed. Read from there, or ask Agent.result for the whole output.`
   }
 }
 
 /**
- * The log of a run has reached `RunPolicy.maxLog`, and its consumer has not acknowledged enough for older updates to be
- * removed. Not retryable: the run is parked. Raise `maxLog`, or let the consumer acknowledge.
+ * The log of a run is as large as `RunPolicy.maxLog` allows, and its consumer has not acknowledged enough updates to remove
+ * older ones. The run is parked. Raise `maxLog`, or let the consumer acknowledge.
  *
  * @since 0.1.0
  * @category errors
  */
 export class LogFull extends Schema.TaggedError<LogFull>()("LogFull", {
   runId: RunId,
-  /** The size of the log, and the largest that the policy allows, in bytes. */
+  /** The size of the log in bytes. */
   bytes: Schema.Number,
+  /** The largest size that the policy allows, in bytes. */
   limit: Schema.Number
 }) {
   /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
     return (
-      `The log of run '${this.runId}' has ${this.bytes} bytes; RunPolicy.maxLog is ${this.limit}. ` +
-      "Updates that nobody has acknowledged are not removed. Read and acknowledge them, or raise maxLog."
+      `Run '${this.runId}': its log has ${this.bytes} bytes, and RunPolicy.maxLog allows ${this.limit}. ` +
+      "Only updates that the consumer has acknowledged are removed. Read and acknowledge updates, or raise maxLog."
     )
   }
 }
 
 /**
- * There is no log of this run: it was never opened, or it was removed.
+ * The run has no log: it was never opened, or it was removed.
  *
  * @since 0.1.0
  * @category errors
@@ -92,19 +95,27 @@ export class LogFull extends Schema.TaggedError<LogFull>()("LogFull", {
 export class LogNotFound extends Schema.TaggedError<LogNotFound>()("LogNotFound", {
   runId: RunId
 }) {
+  /** Whether the same call can succeed later. */
+  readonly isRetryable: boolean = false
   override get message(): string {
-    return `Run '${this.runId}' has no log: nobody opened one, or it was removed with its run.`
+    return `Run '${this.runId}' has no log: it was never opened, or it was removed.`
   }
 }
 
 /**
- * An update log could not do an operation.
+ * An operation of an update log failed.
  *
  * **Details**
  *
- * `kind` tells what to do: `unavailable` (not reached, or too slow: try again), `full` (no room: make some), `denied` (no
- * permission, or read-only), `locked` (another process owns the place), `corrupt` (what is stored cannot be read: nothing
- * was changed), `newer` (written by a later version of Baton: left alone), `closed` (its layer's scope is closed).
+ * `kind` says what to do:
+ *
+ * - `unavailable`: the log was not reached, or is too slow. Try again.
+ * - `full`: there is no room. Make some, and try again.
+ * - `denied`: permission is missing. Change that.
+ * - `locked`: another process owns the directory of the log. Use the log from that process, or try again after it has ended.
+ * - `corrupt`: the stored data cannot be read, and was not changed. Restore it from a backup.
+ * - `newer`: a later version of Baton wrote the data, which was not changed. Update Baton.
+ * - `closed`: the scope of the log's layer is closed. Use the log within that scope.
  *
  * @since 0.1.0
  * @category errors
@@ -115,7 +126,7 @@ export class UpdateLogError extends Schema.TaggedError<UpdateLogError>()("Update
   description: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {
-  /** Whether the same operation again can help. */
+  /** Whether the same operation can succeed later. */
   get isRetryable(): boolean {
     return this.kind === "unavailable" || this.kind === "full" || this.kind === "locked"
   }

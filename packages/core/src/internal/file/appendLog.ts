@@ -214,6 +214,7 @@ const readAt = Effect.fnUntraced(function* (
 
 /** What is wrong with the file that the path of a log names now; undefined if nothing is. */
 const judge = (
+  { subject }: DirectoryLock,
   path: string,
   opened: FileSystem.File.Info,
   found: Option.Option<FileSystem.File.Info>,
@@ -226,7 +227,7 @@ const judge = (
       kind: "locked",
       description:
         `'${path}' is no longer the file that this process opened: another program moved, replaced or deleted it. ` +
-        `The store writes no more. Build it again to go on with the file that is there, or stop this process.`
+        `The ${subject} writes no more. Build it again to go on with the file that is there, or stop this process.`
     })
   }
   const size = Number(found.value.size)
@@ -236,7 +237,7 @@ const judge = (
     kind: "corrupt",
     description:
       `'${path}' has ${size} bytes, but this process wrote ${least}: another program cut the file or wrote to it. ` +
-      `The store writes no more. Build it again to go on with the file that is there, or restore it from a backup.`
+      `The ${subject} writes no more. Build it again to go on with the file that is there, or restore it from a backup.`
   })
 }
 
@@ -282,7 +283,7 @@ export const open = Effect.fnUntraced(function* (
         return Effect.zipWith(
           lock.check,
           absent(fs.stat(path)),
-          (_, info) => judge(path, current.info, info, least, most),
+          (_, info) => judge(lock, path, current.info, info, least, most),
           {
             concurrent: true
           }
@@ -351,7 +352,7 @@ export const open = Effect.fnUntraced(function* (
       const before = length
       return Effect.flatMap(absent(fs.stat(path)), (info) => {
         if (isWriting || torn || before !== length) return Effect.void
-        const wrong = judge(path, current.info, info, length, length)
+        const wrong = judge(lock, path, current.info, info, length, length)
         return wrong === undefined ? Effect.void : Effect.fail(lock.lose(wrong))
       })
     }).pipe(failing("write", path))

@@ -31,10 +31,14 @@ import { fromPlatform } from "../store/storeFailure.ts"
 // longer has a name. The same holds for a directory with files and without a lock: somebody may have deleted the lock of a
 // live owner.
 
+type Subject = "store" | "update log"
+
 /** The right to use a directory, held until the scope closes. */
 export interface DirectoryLock {
   /** The unique name of this owner. */
   readonly nonce: string
+  /** What is in the directory, as a word for messages. */
+  readonly subject: Subject
   /** Whether an earlier owner may still write to the files that it had open. */
   readonly contested: boolean
   /** Removes the `.lost` entries. Call it once the files are no longer those that an earlier owner has open. */
@@ -82,9 +86,9 @@ const operation = "open"
 export const acquire = Effect.fnUntraced(function* (
   fs: FileSystem.FileSystem,
   path: Path.Path,
-  options: { readonly directory: string; readonly heartbeat: Duration.Duration }
+  options: { readonly directory: string; readonly heartbeat: Duration.Duration; readonly subject?: Subject }
 ): Effect.fn.Return<DirectoryLock, TokenStoreError, Scope.Scope> {
-  const { directory } = options
+  const { directory, subject = "store" } = options
   const probe = yield* ProcessProbe
   const failed = fromPlatform(operation, directory)
   const me: Owner = {
@@ -266,7 +270,7 @@ export const acquire = Effect.fnUntraced(function* (
           kind: "locked",
           description:
             `Another process took '${directory}', or another program moved or replaced it or the lock in it. ` +
-            `The store writes no more. Build it again, or stop this process.`
+            `The ${subject} writes no more. Build it again, or stop this process.`
         })
       )
     )
@@ -290,6 +294,7 @@ export const acquire = Effect.fnUntraced(function* (
   yield* Effect.sleep(options.heartbeat).pipe(Effect.andThen(Effect.ignore(pulse)), Effect.forever, Effect.forkScoped)
   return {
     nonce: me.nonce,
+    subject,
     contested: mine.contested,
     forgetLost: Effect.flatMap(scan, (all) =>
       Effect.forEach(

@@ -3,16 +3,16 @@ import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import type { RunId } from "../../Run.ts"
 
-/** Hints that logs grew, within a process. Hints that a listener has not pulled yet become one. */
+/** Hints within a process that logs changed. Several hints that a listener has not pulled yet become one. */
 export class Changes {
   private readonly listeners = new Map<RunId, Set<Latch.Latch>>()
 
-  /** Tells all listeners of a run that its log grew. */
+  /** Gives a hint to all listeners of a run. */
   tell(runId: RunId): void {
     for (const latch of this.listeners.get(runId) ?? []) latch.openUnsafe()
   }
 
-  /** A hint at once, and one for what is told from then on. */
+  /** A hint at once, and then the hints of a run. */
   of(runId: RunId): Stream.Stream<void> {
     const listening = Effect.acquireRelease(
       Effect.sync(() => {

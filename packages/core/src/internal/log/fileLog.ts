@@ -1,3 +1,4 @@
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,6 +19,7 @@ import { fromPlatform } from "../store/storeFailure.ts"
 import { Changes } from "./changes.ts"
 import { recover } from "./fileRecovery.ts"
 import { appended, type Filed, type FiledRun, opened, removed, type Step, truncated } from "./filedRun.ts"
+import * as Forgetting from "./forgetting.ts"
 import { linesOf, spansOf } from "./linesOf.ts"
 import { fromStore } from "./logFailure.ts"
 import { decode } from "./logLine.ts"
@@ -28,18 +30,13 @@ import type { RunLog } from "./runLog.ts"
 const file = "updates.log"
 const closeWithin = Duration.seconds(5)
 
-interface Settings {
-  readonly directory: string
-  readonly heartbeat: Duration.Duration
-}
-
-/** Chunks whose bodies are wanted, and the log that they are of. */
+/** Chunks whose bodies must be read, and the log that contains them. */
 interface Wanted<A> {
   readonly of: A
   readonly chunks: ReadonlyArray<Filed>
 }
 
-/** A directory that is fit for the file of a log. */
+/** Creates the directory, and checks that it can be used for a log. */
 const prepared = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, path: Path.Path, directory: string) {
   yield* fs.makeDirectory(directory, { recursive: true }).pipe(
     Effect.mapError((error) =>
@@ -47,7 +44,9 @@ const prepared = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, path: P
         ? new TokenStoreError({
             operation: "open",
             kind: "denied",
-            description: `'${directory}' is a file, or is below one. Give the path of a directory, which is created if it is missing.`,
+            description:
+              `'${directory}' is a file, or is inside one. ` +
+              "Give the path of a directory; it is created if it is missing.",
             cause: error
           })
         : fromPlatform("open", directory)(error)
@@ -58,41 +57,51 @@ const prepared = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, path: P
     return yield* new TokenStoreError({
       operation: "open",
       kind: "denied",
-      description: `'${directory}' is the directory of a token store. Give the log one of its own: '${path.join(directory, "updates")}', say.`
+      description:
+        `'${directory}' is the directory of a token store. ` +
+        `Give the update log its own directory, for example '${path.join(directory, "updates")}'.`
     })
   }
 })
 
 /**
- * The logs of a directory: an index of chunks in memory, and a file that holds their bodies, from which the index can be
- * built again.
+ * The logs in a directory: an index of chunks in memory, and a file with their bodies, from which the index can be built
+ * again.
  *
- * An operation is computed at once, and answers when all that it saw and did is durable. Readers see what is durable.
+ * An operation is computed at once, and returns when all that it read and wrote is durable. Readers see durable chunks only.
  */
-export const make = Effect.fnUntraced(function* (
-  settings: Settings
-): Effect.fn.Return<Log, UpdateLogError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
+export const make = Effect.fnUntraced(function* (settings: {
+  readonly directory: string
+  readonly heartbeat: Duration.Duration
+  readonly retention: Duration.Duration
+}): Effect.fn.Return<Log, UpdateLogError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const directory = path.resolve(settings.directory)
   const place = path.join(directory, file)
+  const retention = Duration.toMillis(settings.retention)
   yield* Effect.mapError(prepared(fs, path, directory), fromStore("open"))
 
-  // The lock is released last, and not before the file is closed.
+  // The lock is released last, after the file is closed.
   const scope = yield* Scope.make()
   const release = Scope.close(scope, Exit.void)
-  const { lock, log, runs } = yield* Effect.gen(function* () {
+  const { lock, log, recovered } = yield* Effect.gen(function* () {
     const { heartbeat } = settings
-    const held = yield* Scope.provide(DirectoryLock.acquire(fs, path, { directory, heartbeat }), scope)
+    const held = yield* Scope.provide(
+      DirectoryLock.acquire(fs, path, { directory, heartbeat, subject: "update log" }),
+      scope
+    )
     const found = yield* Effect.interruptible(recover(fs, place))
     const opening = AppendLog.open(fs, { directory, path: place, length: found.length, lock: held })
-    return { lock: held, log: yield* opening, runs: found.runs }
+    return { lock: held, log: yield* opening, recovered: found }
   }).pipe(
     Effect.mapError(fromStore("open")),
     Effect.onError(() => release)
   )
   const changes = new Changes()
-  const writer = yield* LogWriter.make({ path: place, lock, log, runs, onChange: (runId) => changes.tell(runId) })
+  const { hasRemains, runs } = recovered
+  const onChange = (runId: RunId) => changes.tell(runId)
+  const writer = yield* LogWriter.make({ path: place, lock, log, runs, hasRemains, onChange })
   let isOpen = true
 
   yield* Effect.addFinalizer(() =>
@@ -100,12 +109,12 @@ export const make = Effect.fnUntraced(function* (
       isOpen = false
       return Effect.andThen(Effect.andThen(writer.close, log.close), release)
     }).pipe(
-      // A disk that hangs must not hang its program: the rest is done when it can be.
+      // A disk that hangs must not block the process that closes the log: closing goes on in the background.
       Effect.forkDetach({ uninterruptible: true, startImmediately: true }),
       Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), closeWithin)),
       Effect.tap((closed) =>
         Option.isNone(closed)
-          ? Effect.logWarning(`Baton did not finish closing '${place}' in time, and goes on closing it`)
+          ? Effect.logWarning(`baton: '${place}' could not be closed in time; closing goes on in the background`)
           : Effect.void
       )
     )
@@ -114,39 +123,51 @@ export const make = Effect.fnUntraced(function* (
   const refusal = (operation: string): UpdateLogError | undefined => {
     const lost = lock.lost()
     if (lost !== undefined) return fromStore(operation)(lost)
-    const description = `the log of '${directory}' is closed. Use it within the scope of its layer.`
+    const description = `the update log in '${directory}' is closed. Use it within the scope of its layer.`
     return isOpen ? undefined : fromStore(operation)(new TokenStoreError({ operation, kind: "closed", description }))
   }
   const corrupt = new TokenStoreError({
     operation: "read",
     kind: "corrupt",
-    description: `'${place}' holds other chunks than were written to it. Restore it from a backup.`
+    description: `'${place}' contains other chunks than this process wrote. Restore it from a backup.`
   })
 
-  // Computes and queues in one step that nothing can interrupt; only waiting can be interrupted.
+  /** Queues the removal of a log whose retention has ended. */
+  const forget = (runId: RunId, now: number) => {
+    const { run } = writer.current(runId)
+    if (run !== undefined && Forgetting.isForgotten(run, retention, now)) writer.queue(runId, removed(runId, run))
+  }
+
+  // Computing and queueing are one step that cannot be interrupted; only the wait can be.
   const perform = <E>(
     operation: string,
     runId: RunId,
-    change: (run: FiledRun | undefined) => Result.Result<Step, E>
+    change: (run: FiledRun | undefined, now: number) => Result.Result<Step, E>
   ): Effect.Effect<FiledRun | undefined, E | UpdateLogError> =>
-    Effect.suspend(() => {
+    Clock.clockWith((clock) => {
       const refused = refusal(operation)
       if (refused !== undefined) return Effect.fail(refused)
+      // Lines contain whole milliseconds only.
+      const now = Math.floor(clock.currentTimeMillisUnsafe())
+      for (const other of [runId, ...Forgetting.forgottenIn(writer.durable, retention, now)]) forget(other, now)
       const { isDurable, run } = writer.current(runId)
-      const step = change(run)
+      const step = change(run, now)
       const answer = Effect.fromResult(Result.map(step, ({ after }) => after))
-      const made = Result.isSuccess(step) ? step.success : undefined
-      // Also if nothing is to be written: what the answer rests on is.
-      return made?.line === undefined && isDurable
-        ? answer
-        : Effect.andThen(Effect.mapError(writer.take(runId, made), fromStore(operation)), answer)
+      const isWritten = Result.isSuccess(step) && step.success.line !== undefined
+      if (isWritten) writer.queue(runId, step.success)
+      // Waits even if this operation writes nothing, because its result can depend on chunks that are not durable yet.
+      return isWritten || !isDurable
+        ? Effect.andThen(Effect.mapError(writer.settled(), fromStore(operation)), answer)
+        : answer
     })
 
-  // What is wanted, and where it lies, is looked up in one step: a rewrite moves it.
-  const hold = <A, E>(operation: string, look: () => Result.Result<Wanted<A>, E>) =>
-    Effect.suspend(() => {
+  // Chunks and their places are looked up in one step, because a rewrite changes the places.
+  const hold = <A, E>(operation: string, look: (now: number) => Result.Result<Wanted<A>, E>) =>
+    Clock.clockWith((clock) => {
       const refused = refusal(operation)
-      const wanted: Result.Result<Wanted<A>, E | UpdateLogError> = refused === undefined ? look() : Result.fail(refused)
+      const wanted: Result.Result<Wanted<A>, E | UpdateLogError> = refused === undefined
+        ? look(clock.currentTimeMillisUnsafe())
+        : Result.fail(refused)
       return Effect.fromResult(
         Result.map(wanted, ({ chunks, of }) => ({
           chunks,
@@ -156,7 +177,7 @@ export const make = Effect.fnUntraced(function* (
         }))
       )
     })
-  const read = <A, E>(operation: string, look: () => Result.Result<Wanted<A>, E>) =>
+  const read = <A, E>(operation: string, look: (now: number) => Result.Result<Wanted<A>, E>) =>
     Effect.acquireUseRelease(
       hold(operation, look),
       ({ chunks, held, of, spans }) =>
@@ -178,28 +199,28 @@ export const make = Effect.fnUntraced(function* (
   return {
     open: (runId, epoch) =>
       Effect.gen(function* () {
-        yield* perform("open", runId, (run) => opened(runId, run, epoch))
-        // It can have changed since, but only by what another epoch did, or by a removal.
-        const now = yield* read("open", () => {
-          const run = writer.durable(runId)?.log
+        yield* perform("open", runId, (run, now) => opened(runId, run, epoch, now))
+        // Since then another epoch can have changed the log, or it can have been removed.
+        const found = yield* read("open", () => {
+          const run = writer.durable.get(runId)?.log
           if (run !== undefined && run.epoch > epoch) return Result.fail(new LogFenced({ runId, epoch: run.epoch }))
           return Result.succeed({ of: run, chunks: run?.last === undefined ? [] : [run.last] })
         })
-        const [last] = now.chunks
-        return { ...grown(now.of), ...(last === undefined ? {} : { last }) }
+        const [last] = found.chunks
+        return { ...grown(found.of), ...(last === undefined ? {} : { last }) }
       }),
     append: (runId, chunk) =>
       Effect.map(
-        perform("append", runId, (run) => appended(runId, run, chunk)),
+        perform("append", runId, (run, now) => appended(runId, run, chunk, now)),
         (run) => grown(run?.log)
       ),
     read: (runId, { from, limit }) =>
       Effect.map(
-        read("read", (): Result.Result<Wanted<RunLog<Filed>>, LogNotFound | LogTruncated> => {
-          const run = writer.durable(runId)?.log
-          return run === undefined
+        read("read", (now): Result.Result<Wanted<RunLog<Filed>>, LogNotFound | LogTruncated> => {
+          const run = writer.durable.get(runId)
+          return run === undefined || Forgetting.isForgotten(run, retention, now)
             ? Result.fail(new LogNotFound({ runId }))
-            : Result.map(run.from(from, limit), (chunks) => ({ of: run, chunks }))
+            : Result.map(run.log.from(from, limit), (chunks) => ({ of: run.log, chunks }))
         }),
         ({ chunks, of: { ended, first, length } }) => ({ chunks, first, length, ended })
       ),

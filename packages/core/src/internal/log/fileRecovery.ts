@@ -7,12 +7,17 @@ import * as AppendLog from "../file/appendLog.ts"
 import * as LogFormat from "../file/logFormat.ts"
 import { fromPlatform } from "../store/storeFailure.ts"
 import { type FiledRun, replayed } from "./filedRun.ts"
+import * as Forgetting from "./forgetting.ts"
 import { decode } from "./logLine.ts"
 
-/** Reads the file of a directory, and tells how much of it is sound; changes nothing. */
+/**
+ * Reads the file of a directory. Returns its logs in the order in which they were last used, the length of its sound part,
+ * and whether it contains lines of removed logs. Changes nothing.
+ */
 export const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, path: string) {
   const runs = new Map<RunId, FiledRun>()
   let length = LogFormat.header.length
+  let hasRemains = false
   let wrong: { readonly at: number; readonly how: "foreign" | "newer" | "misplaced" } | undefined
 
   const verdict = yield* AppendLog.read(fs, path, (payload, size) => {
@@ -27,41 +32,50 @@ export const recover = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, p
     const { runId } = line.success
     const step = replayed(runs.get(runId), line.success, { at, size })
     if (step === undefined) wrong = { at, how: "misplaced" }
-    else if (step.after === undefined) runs.delete(runId)
-    else runs.set(runId, step.after)
+    else if (step.after !== undefined) Forgetting.put(runs, runId, step.after)
+    else {
+      runs.delete(runId)
+      hasRemains = true
+    }
   }).pipe(Effect.mapError(fromPlatform("open", path)))
 
   const refused = (kind: "corrupt" | "newer", description: string) =>
     new TokenStoreError({ operation: "open", kind, description })
-  const other = "Nothing was changed. Restore it from a backup, or move it away to start again."
+  const unchanged = "Nothing was changed. Restore it from a backup, or move it away to start again."
   switch (verdict?._tag) {
     case "Newer":
       return yield* refused(
         "newer",
-        `'${path}' is of format ${verdict.version}, later than this version of Baton reads, and is left alone. Update @effect-baton/core.`
+        `'${path}' has format ${verdict.version} of a later version of Baton. Nothing was changed. ` +
+          "Update @effect-baton/core."
       )
     case "Foreign":
-      return yield* refused("corrupt", `'${path}' does not begin (byte 0) as a log of Baton does. ${other}`)
+      return yield* refused("corrupt", `'${path}' does not begin (byte 0) like a log of Baton. ${unchanged}`)
     case "Damaged":
       return yield* refused(
         "corrupt",
-        `'${path}' is damaged at byte ${verdict.offset}, with sound lines after it. Nothing was changed. Restore it from a backup, ` +
-          `or cut it there to keep what came before (truncate -s ${verdict.offset}), or move it away to start again.`
+        `'${path}' is damaged at byte ${verdict.offset}, with sound lines after it. Nothing was changed. ` +
+          `Restore it from a backup, or cut it there to keep the lines before (truncate -s ${verdict.offset}), ` +
+          "or move it away to start again."
       )
   }
   switch (wrong?.how) {
     case "newer":
       return yield* refused(
         "newer",
-        `'${path}' holds a line (byte ${wrong.at}) that a later version of Baton wrote, and is left alone. Update @effect-baton/core.`
+        `'${path}' contains a line (byte ${wrong.at}) that a later version of Baton wrote. Nothing was changed. ` +
+          "Update @effect-baton/core."
       )
     case "foreign":
-      return yield* refused("corrupt", `'${path}' holds a line (byte ${wrong.at}) that Baton did not write. ${other}`)
+      return yield* refused(
+        "corrupt",
+        `'${path}' contains a line (byte ${wrong.at}) that Baton did not write. ${unchanged}`
+      )
     case "misplaced":
       return yield* refused(
         "corrupt",
-        `'${path}' holds a chunk (byte ${wrong.at}) that does not follow those of its run before it. ${other}`
+        `'${path}' contains a line (byte ${wrong.at}) that does not fit the lines of the same run before it. ${unchanged}`
       )
   }
-  return { runs, length: verdict?.length ?? 0 }
+  return { runs, length: verdict?.length ?? 0, hasRemains }
 })

@@ -2,10 +2,11 @@ import * as Result from "effect/Result"
 import type { RunId } from "../../Run.ts"
 import type { Chunk } from "../../UpdateChunk.ts"
 import type { LogFenced, LogGap } from "../../UpdateLogError.ts"
+import type { Dated } from "./forgetting.ts"
 import { type Line, encode } from "./logLine.ts"
 import { bytesOf, type Kept, RunLog } from "./runLog.ts"
 
-/** Where a line lies in the file: known once it is written, and another one after a rewrite. */
+/** The place of a line in the file. It is known after the write, and changes with a rewrite. */
 export interface Place {
   at: number
   size: number
@@ -16,28 +17,30 @@ export interface Filed extends Kept {
   readonly place: Place
 }
 
-/** The log of a run in a file, and the line that names its epoch, if that was opened. */
-export interface FiledRun {
+/** The log of a run in the file. */
+export interface FiledRun extends Dated {
   readonly log: RunLog<Filed>
+  /** The line with the epoch that opened the log last. Undefined if only chunks opened it. */
   readonly opening: Place | undefined
 }
 
-/** What becomes of a run: the line that says it, and the places of the lines that it makes needless. */
+/** A change of the log of a run. */
 export interface Step {
-  /** `undefined`: its log is gone. */
+  /** The log after the change; `undefined` is a removed log. */
   readonly after: FiledRun | undefined
-  /** What is to be written, if anything. */
+  /** The line to write. Absent if nothing changed. */
   readonly line?: string
   readonly place: Place
-  /** Whether the line is needed as long as the log is as it is. */
+  /** Whether a rewrite must copy the line. */
   readonly isKept: boolean
+  /** The lines that a rewrite need not copy any more. */
   readonly needless: ReadonlyArray<Place>
 }
 
 const nowhere = (): Place => ({ at: 0, size: 0 })
 const placeOf = ({ place }: Filed): Place => place
 
-/** All lines that make up the log of a run. */
+/** The lines of the log of a run that a rewrite must copy. */
 export const placesOf = ({ log, opening }: FiledRun): ReadonlyArray<Place> => {
   const places = log.all().map(placeOf)
   return opening === undefined ? places : [opening, ...places]
@@ -45,24 +48,29 @@ export const placesOf = ({ log, opening }: FiledRun): ReadonlyArray<Place> => {
 
 const unchanged = (run: FiledRun | undefined): Step => ({ after: run, place: nowhere(), isKept: false, needless: [] })
 
-export const opened = (runId: RunId, run: FiledRun | undefined, epoch: number): Result.Result<Step, LogFenced> => {
-  if (run !== undefined && run.log.epoch === epoch) return Result.succeed(unchanged(run))
-  return Result.map((run?.log ?? RunLog.empty<Filed>(runId, epoch)).opened(epoch), (log) => {
+export const opened = (
+  runId: RunId,
+  run: FiledRun | undefined,
+  epoch: number,
+  now: number
+): Result.Result<Step, LogFenced> =>
+  Result.map((run?.log ?? RunLog.empty<Filed>(runId, epoch)).opened(epoch), (log) => {
+    if (run !== undefined && run.log === log && run.usedAt === now) return unchanged(run)
     const place = nowhere()
     return {
-      after: { log, opening: place },
-      line: encode({ runId, what: "open", epoch }),
+      after: { log, opening: place, usedAt: now },
+      line: encode({ runId, what: "open", at: now, epoch }),
       place,
       isKept: true,
       needless: run?.opening === undefined ? [] : [run.opening]
     }
   })
-}
 
 export const appended = (
   runId: RunId,
   run: FiledRun | undefined,
-  chunk: Chunk
+  chunk: Chunk,
+  now: number
 ): Result.Result<Step, LogFenced | LogGap> => {
   const log = run?.log ?? RunLog.empty<Filed>(runId, chunk.epoch)
   return Result.map(log.judge(chunk), (verdict) => {
@@ -70,8 +78,8 @@ export const appended = (
     const place = nowhere()
     const filed = filedOf(chunk, place)
     return {
-      after: { log: log.with(filed), opening: run?.opening },
-      line: encode({ runId, what: "add", chunk }),
+      after: { log: log.with(filed), opening: run?.opening, usedAt: now },
+      line: encode({ runId, what: "add", at: now, chunk }),
       place,
       isKept: true,
       needless: []
@@ -80,11 +88,12 @@ export const appended = (
 }
 
 export const truncated = (runId: RunId, run: FiledRun | undefined, before: number): Step => {
-  const [log, gone] = run === undefined ? [undefined, []] : run.log.truncated(before)
-  return log === undefined || gone.length === 0
+  if (run === undefined) return unchanged(run)
+  const [log, gone] = run.log.truncated(before)
+  return gone.length === 0
     ? unchanged(run)
     : {
-        after: { log, opening: run?.opening },
+        after: { ...run, log },
         line: encode({ runId, what: "cut", before }),
         place: nowhere(),
         isKept: false,
@@ -103,7 +112,7 @@ export const removed = (runId: RunId, run: FiledRun | undefined): Step =>
         needless: placesOf(run)
       }
 
-/** What a line that is in the file makes of a run; `undefined` if it does not follow what came before. */
+/** Applies a line of the file to the log of its run. Returns `undefined` if the line cannot follow the lines before it. */
 export const replayed = (
   run: FiledRun | undefined,
   line: Line,
@@ -113,17 +122,17 @@ export const replayed = (
   switch (line.what) {
     case "open": {
       const log = run?.log ?? RunLog.empty<Filed>(runId, line.epoch)
-      return { after: { log: Result.getOrElse(log.opened(line.epoch), () => log), opening: place } }
+      return { after: { log: Result.getOrElse(log.opened(line.epoch), () => log), opening: place, usedAt: line.at } }
     }
     case "add": {
       const log = run?.log ?? RunLog.empty<Filed>(runId, line.chunk.epoch)
-      // The oldest chunk can have been removed.
+      // The first chunk in the file can begin anywhere, because those before it can have been truncated.
       return log.last === undefined || log.length === line.chunk.from
-        ? { after: { log: log.with(filedOf(line.chunk, place)), opening: run?.opening } }
+        ? { after: { log: log.with(filedOf(line.chunk, place)), opening: run?.opening, usedAt: line.at } }
         : undefined
     }
     case "cut":
-      return run === undefined ? undefined : { after: { log: run.log.truncated(line.before)[0], opening: run.opening } }
+      return run === undefined ? undefined : { after: { ...run, log: run.log.truncated(line.before)[0] } }
     case "gone":
       return { after: undefined }
   }

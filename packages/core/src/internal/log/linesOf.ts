@@ -4,18 +4,18 @@ import type { Held } from "../file/appendLog.ts"
 import * as LogFormat from "../file/logFormat.ts"
 import type { Place } from "./filedRun.ts"
 
-/** Lines that lie so close to each other that they are read at once. */
+/** Lines that are so close to each other that one read gets them all. */
 interface Span {
   readonly at: number
   end: number
   readonly places: Array<Readonly<Place>>
 }
 
-// To read over so much of others costs less than to read twice.
+// To read this much between two lines costs less than a second read.
 const closest = 16 * 1024
 const longest = 1 << 20
 
-/** The spans of lines in the order of the file, with the places as they are now. */
+/** Groups lines, which must be in the order of the file, into spans. Copies their places as they are now. */
 export const spansOf = (places: ReadonlyArray<Place>): ReadonlyArray<Span> => {
   const spans: Array<Span> = []
   let span: Span | undefined
@@ -31,7 +31,7 @@ export const spansOf = (places: ReadonlyArray<Place>): ReadonlyArray<Span> => {
   return spans
 }
 
-/** Reads the lines of a span: what the disk gives must be what was written. */
+/** Reads the lines of a span, and checks their checksums. */
 export const linesOf = Effect.fnUntraced(function* (
   held: Held,
   { at: start, end, places }: Span,
@@ -48,7 +48,7 @@ export const linesOf = Effect.fnUntraced(function* (
       return yield* new TokenStoreError({
         operation: "read",
         kind: "corrupt",
-        description: `'${path}' is damaged at byte ${at}: a line that was written there is another one now. Restore it from a backup.`
+        description: `'${path}' is damaged at byte ${at}: this process wrote another line there. Restore it from a backup.`
       })
     }
   }

@@ -1,7 +1,7 @@
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import { UpdateLogError } from "../../UpdateLogError.ts"
 
-/** A failure of a file, or of the lock of its directory, as the log's. */
+/** Turns an error of a file, or of the lock of its directory, into one of the log. */
 export const fromStore =
   (operation: string) =>
   (error: TokenStoreError): UpdateLogError =>

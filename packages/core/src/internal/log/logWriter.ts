@@ -1,24 +1,31 @@
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { RunId } from "../../Run.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import type { AppendLog } from "../file/appendLog.ts"
 import type { DirectoryLock } from "../file/directoryLock.ts"
 import { unforeseen } from "../store/storeFailure.ts"
 import { type FiledRun, placesOf, type Step } from "./filedRun.ts"
+import * as Forgetting from "./forgetting.ts"
 import { linesOf, spansOf } from "./linesOf.ts"
 
-// A file below this size is not worth a rewrite, nor is one of which a quarter is needed.
+// A file is not rewritten below this size, nor while at least a quarter of it is needed.
 const smallest = 1 << 20
 const dead = 4
+// Whatever its size, a file is rewritten this long after a log was removed, so that the content of the log is gone.
+const eraseAfter = Duration.hours(1)
 
-/** What waits for one write, if anything does. `changes` come true with it: `undefined` is a log that is gone. */
+/**
+ * The steps that wait for one write, and the changes of logs that the write makes durable; `undefined` is a removed log.
+ */
 interface Batch {
   wanted: boolean
   readonly steps: Array<Step & { readonly line: string }>
@@ -28,39 +35,54 @@ interface Batch {
 
 const emptyBatch = (): Batch => ({ wanted: false, steps: [], changes: new Map(), done: Deferred.makeUnsafe() })
 
-/** The runs of a file, and what is on its way there. */
+/** The logs of a file, and the changes that are being written to it. */
 export interface LogWriter {
-  /** A run as the disk has it. */
-  readonly durable: (runId: RunId) => FiledRun | undefined
-  /** A run as it will be, and whether the disk has it so. */
+  /** The logs as they are on the disk, in the order in which they were last used. */
+  readonly durable: ReadonlyMap<RunId, FiledRun>
+  /** The log of a run with the changes that are being written, and whether there are none. */
   readonly current: (runId: RunId) => { readonly run: FiledRun | undefined; readonly isDurable: boolean }
-  /** Queues a step. What is given waits until all that was queued so far is durable. */
-  readonly take: (runId: RunId, step: Step | undefined) => Effect.Effect<void, TokenStoreError>
-  /** Writes what is waiting, and ends. */
+  /** Queues a step of a run. A step without a line does nothing. */
+  readonly queue: (runId: RunId, step: Step) => void
+  /** Asks for a write. The effect waits until everything that was queued before this call is durable. */
+  readonly settled: () => Effect.Effect<void, TokenStoreError>
+  /** Writes what is queued, and ends. */
   readonly close: Effect.Effect<void>
 }
 
-/** Writes steps to a file: those that come at the same time share one write and one sync. */
+/** Writes steps to a file. Steps that are queued at the same time share one write and one sync. */
 export const make = Effect.fnUntraced(function* (options: {
   readonly path: string
   readonly lock: DirectoryLock
   readonly log: AppendLog
   readonly runs: ReadonlyMap<RunId, FiledRun>
-  /** Told of each run that is another one now. */
+  /** Whether the file contains lines of removed logs. */
+  readonly hasRemains: boolean
+  /** Called after the log of a run changed. */
   readonly onChange: (runId: RunId) => void
-}): Effect.fn.Return<LogWriter> {
+}): Effect.fn.Return<LogWriter, never, Scope.Scope> {
   const { lock, log, onChange, path } = options
   const durable = new Map(options.runs)
   const pending = new Map<RunId, FiledRun | undefined>()
   let batch = emptyBatch()
   let open = true
-  // How many bytes of the file are needed.
+  // The size of the lines that a rewrite must copy.
   let live = 0
   for (const run of durable.values()) for (const { size } of placesOf(run)) live += size
   let compactAbove = smallest
+  let { hasRemains } = options
+  let mustErase = false
   const work = Latch.makeUnsafe()
+  const wake = () => {
+    batch.wanted = true
+    work.openUnsafe()
+  }
+  const erase = () => {
+    if (!hasRemains) return
+    mustErase = true
+    wake()
+  }
 
-  // Line by line, so that no more than a piece of the bodies is in memory.
+  // Copies span by span, so that only one span is in memory.
   const compacted = Effect.suspend(() => {
     const places = Array.from(durable.values(), placesOf).flat()
     places.sort((one, other) => one.at - other.at)
@@ -90,21 +112,27 @@ export const make = Effect.fnUntraced(function* (options: {
           place.size = sizes[i]!
         }
         live = sizes.reduce((sum, size) => sum + size, 0)
+        hasRemains = false
       }
     )
   })
   const compact = Effect.suspend(() => {
-    if (log.length() < compactAbove || log.length() < live * dead) return Effect.void
+    const isLong = log.length() >= compactAbove && log.length() >= live * dead
+    if (!isLong && !mustErase) return Effect.void
+    mustErase = false
     return Effect.matchCauseEffect(compacted, {
       onSuccess: () =>
         Effect.sync(() => {
           compactAbove = Math.max(smallest, log.length() * 2)
         }),
-      // The old file is as good as before, only long.
+      // The old file is still valid, only long.
       onFailure: (cause) => {
         if (lock.lost() !== undefined) return Effect.void
         compactAbove = log.length() + smallest
-        return Effect.logWarning(`Baton could not rewrite '${path}', and goes on with it as it is`, cause)
+        return Effect.logWarning(
+          `baton: '${path}' could not be rewritten, and goes on growing; this is tried again`,
+          cause
+        )
       }
     })
   })
@@ -116,9 +144,10 @@ export const make = Effect.fnUntraced(function* (options: {
       if (isKept) live += place.size
     }
     for (const { needless } of written.steps) for (const { size } of needless) live -= size
+    if (written.steps.some(({ after }) => after === undefined)) hasRemains = true
     for (const [runId, run] of written.changes) {
       if (run === undefined) durable.delete(runId)
-      else durable.set(runId, run)
+      else Forgetting.put(durable, runId, run)
       if (pending.get(runId) === run) pending.delete(runId)
       onChange(runId)
     }
@@ -146,7 +175,7 @@ export const make = Effect.fnUntraced(function* (options: {
       Effect.andThen(compact)
     )
   })
-  // Whatever else is about to write shares the write.
+  // Other operations that are about to write share this write.
   const wanted = Effect.andThen(work.await, Effect.yieldNow)
   const writer = yield* Effect.whileLoop({
     while: () => open || batch.wanted,
@@ -157,23 +186,26 @@ export const make = Effect.fnUntraced(function* (options: {
     },
     step: constVoid
   }).pipe(Effect.forkDetach({ uninterruptible: true }))
+  yield* Effect.sleep(eraseAfter).pipe(Effect.andThen(Effect.sync(erase)), Effect.forever, Effect.forkScoped)
 
   return {
-    durable: (runId) => durable.get(runId),
+    durable,
     current: (runId) =>
       pending.has(runId) ? { run: pending.get(runId), isDurable: false } : { run: durable.get(runId), isDurable: true },
-    take: (runId, step) => {
-      if (step?.line !== undefined) {
-        batch.steps.push({ ...step, line: step.line })
-        batch.changes.set(runId, step.after)
-        pending.set(runId, step.after)
-      }
-      batch.wanted = true
-      work.openUnsafe()
+    queue: (runId, step) => {
+      if (step.line === undefined) return
+      batch.steps.push({ ...step, line: step.line })
+      batch.changes.set(runId, step.after)
+      pending.set(runId, step.after)
+      wake()
+    },
+    settled: () => {
+      wake()
       return Deferred.await(batch.done)
     },
     close: Effect.suspend(() => {
       open = false
+      erase()
       work.openUnsafe()
       return Effect.asVoid(Fiber.await(writer))
     })

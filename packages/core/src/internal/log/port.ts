@@ -9,7 +9,7 @@ interface Size {
   readonly bytes: number
 }
 
-/** The service `UpdateLog`, which says what all of this means, and imports the logs that are here. */
+/** The service of `UpdateLog`, where it is documented. That module imports this folder, so this folder cannot import it. */
 export interface Log {
   readonly open: (
     runId: RunId,

@@ -5,16 +5,16 @@ import { LogFenced, LogGap, LogTruncated } from "../../UpdateLogError.ts"
 
 const utf8 = new TextEncoder()
 
-/** A chunk as a log knows it: its body may lie elsewhere. */
+/** A chunk in a log. Its body can be stored elsewhere. */
 export interface Kept extends Omit<Chunk, "body"> {
-  /** How large its body is, in bytes. */
+  /** The size of the body, in bytes. */
   readonly bytes: number
 }
 
-/** How many bytes a text takes. */
+/** The size of a text in bytes. */
 export const bytesOf = (text: string): number => utf8.encode(text).length
 
-/** What becomes of a chunk that is to be appended. */
+/** Whether a chunk must be appended, or is already there. */
 export type Verdict = "new" | "known"
 
 type Place = Omit<Chunk, "body">
@@ -25,14 +25,14 @@ const isSame = (one: Place, other: Place): boolean =>
   one.from === other.from && one.count === other.count && one.epoch === other.epoch && one.ended === other.ended
 
 /**
- * The log of one run: its chunks in order, and which epoch may write. It does not change: what grows or shrinks is another
- * one, which shares the chunks with it. So a log that is not durable yet costs nothing, nor does it to give it up.
+ * The log of one run: its chunks in order, and the epoch that may write. It is immutable: each change returns another log,
+ * which shares the chunks. So a log that is not durable yet costs little, and can be dropped if the write fails.
  */
 export class RunLog<A extends Kept> {
   readonly runId: RunId
   readonly epoch: number
   readonly bytes: number
-  // All that grew out of one log share this array; a log is the part of it from `start` to `end`.
+  // Logs that were made from one another share this array. A log is the part of it from `start` to `end`.
   private readonly chunks: Array<A>
   private readonly start: number
   private readonly end: number
@@ -71,13 +71,13 @@ export class RunLog<A extends Kept> {
     return this.chunks.slice(this.start, this.end)
   }
 
-  /** Lets this epoch write. */
+  /** The log after this epoch has opened it. */
   opened(epoch: number): Result.Result<RunLog<A>, LogFenced> {
     if (epoch < this.epoch) return Result.fail(this.fenced(this.epoch))
     return Result.succeed(epoch === this.epoch ? this : this.having(epoch))
   }
 
-  /** Whether a chunk may be appended, or is there already. */
+  /** Whether a chunk can be appended, or is already there. */
   judge(chunk: Place): Result.Result<Verdict, LogFenced | LogGap> {
     if (chunk.epoch < this.epoch) return Result.fail(this.fenced(this.epoch))
     const { last, length } = this
@@ -90,16 +90,16 @@ export class RunLog<A extends Kept> {
       : Result.fail(new LogGap({ runId: this.runId, length }))
   }
 
-  /** With a chunk more, which must follow the last. */
+  /** The log with one more chunk, which must begin at its end. */
   with(chunk: A): RunLog<A> {
-    // What another log that was given up has put behind this one is not this one's.
+    // Chunks behind the end belong to a log that was dropped.
     const chunks = this.chunks.length === this.end ? this.chunks : this.chunks.slice(0, this.end)
     chunks.push(chunk)
     const epoch = Math.max(this.epoch, chunk.epoch)
     return new RunLog(this.runId, epoch, this.bytes + chunk.bytes, chunks, this.start, this.end + 1)
   }
 
-  /** The chunks from the one that holds an update on. */
+  /** At most `limit` chunks with updates, starting with the one that contains the update at an offset. */
   from(offset: number, limit: number): Result.Result<ReadonlyArray<A>, LogTruncated> {
     if (offset < this.first) return Result.fail(new LogTruncated({ runId: this.runId, first: this.first }))
     const found: Array<A> = []
@@ -110,7 +110,7 @@ export class RunLog<A extends Kept> {
     return Result.succeed(found)
   }
 
-  /** Without the chunks that lie before an offset, and which these are. */
+  /** The log without the chunks before an offset, and those chunks. */
   truncated(before: number): readonly [RunLog<A>, ReadonlyArray<A>] {
     const newest = this.chunks.findLastIndex(({ count }, i) => i < this.end && count > 0)
     let start = this.start
@@ -118,7 +118,7 @@ export class RunLog<A extends Kept> {
     if (start === this.start) return [this, []]
     const gone = this.chunks.slice(this.start, start)
     const bytes = gone.reduce((left, chunk) => left - chunk.bytes, this.bytes)
-    // What nobody reads any more is let go, but not each time, as that copies the rest.
+    // Dropping chunks from memory copies the others, so it is not done each time.
     const rest = start * 8 > this.end ? this.chunks.slice(start, this.end) : undefined
     return [
       rest === undefined

@@ -23,21 +23,21 @@ const bodies: ReadonlyArray<string> = [
 ]
 
 export const appending = {
-  "what was appended is read at once, whole and in order": ({ log, pages }) =>
+  "chunks can be read at once after the append, in order": ({ log, pages }) =>
     Effect.gen(function* () {
       const chunks = [...row([1, 5, 64]), ...row([2, 1], { epoch: 4 }, 70)]
       for (const [i, chunk] of chunks.entries()) {
         yield* log.open(id, chunk.epoch)
         const sofar = chunks.slice(0, i + 1)
-        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), `the answer to chunk ${i}`)
+        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), `the result of chunk ${i}`)
         const page = yield* log.read(id, { from: 0, limit: all })
         const expected = { chunks: sofar, first: 0, length: lengthOf(sofar), ended: false }
-        yield* equal(page, expected, `what is read after chunk ${i}`)
+        yield* equal(page, expected, `the page after chunk ${i}`)
       }
       yield* equal(yield* pages("r-1", 0, 2), chunks, "all pages")
     }),
 
-  "a body comes back as it was, whatever text it is": ({ log, pages }) =>
+  "every body is read as it was written": ({ log, pages }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const chunks = bodies.map((body, i) => chunkOf(i, { body }))
@@ -45,39 +45,39 @@ export const appending = {
         yield* equal(yield* log.append(id, chunk), sizeOf(chunks.slice(0, i + 1)), `the size with body ${i}`)
         const { chunks: found } = yield* log.read(id, { from: i, limit: 1 })
         yield* equal(found[0]?.body, chunk.body, `body ${i}`)
-        yield* equal((yield* log.open(id, 1)).last, chunk, `chunk ${i}`)
+        yield* equal((yield* log.open(id, 1)).last, chunk, `the newest chunk after body ${i}`)
       }
-      yield* equal(yield* pages("r-1"), chunks, "all of them")
+      yield* equal(yield* pages("r-1"), chunks, "all chunks")
     }),
 
-  "large numbers come back as they were": ({ log, pages }) =>
+  "large numbers are read as they were written": ({ log, pages }) =>
     Effect.gen(function* () {
-      // Fences are times in some stores.
+      // In some stores fences are times.
       const epoch = 2_000_000_000_000
       const chunks = row([500_000_000, 1, 999_999_999, 2], { epoch })
       yield* log.open(id, epoch)
       for (const chunk of chunks) yield* log.append(id, chunk)
       yield* equal(yield* pages("r-1"), chunks, "the chunks")
       const { chunks: found } = yield* log.read(id, { from: 1_000_000_000, limit: 1 })
-      yield* equal(found, [chunks[2]], "the chunk that holds an update")
-      const { epoch: told } = yield* refused(log.open(id, epoch - 1), "LogFenced", "an epoch that is one lower")
-      yield* equal(told, epoch, "the epoch that is told")
+      yield* equal(found, [chunks[2]], "the chunk that contains an update")
+      const { epoch: told } = yield* refused(log.open(id, epoch - 1), "LogFenced", "the epoch below")
+      yield* equal(told, epoch, "the epoch in the error")
     }),
 
-  "the same chunk again succeeds and changes nothing": ({ fill, log, pages }) =>
+  "a repeated append succeeds and changes nothing": ({ fill, log, pages }) =>
     Effect.gen(function* () {
       const chunks = yield* fill("r-1", row([2, 3, 1]))
       const [first, second, third] = chunks
       for (const chunk of [third, second, first, third]) {
         if (chunk === undefined) continue
-        yield* equal(yield* log.append(id, chunk), sizeOf(chunks), `the answer at ${chunk.from}`)
+        yield* equal(yield* log.append(id, chunk), sizeOf(chunks), `the result at ${chunk.from}`)
       }
       yield* equal(yield* pages("r-1"), chunks, "the chunks")
       const next = chunkOf(6)
-      yield* equal(yield* log.append(id, next), sizeOf([...chunks, next]), "the answer to the next chunk")
+      yield* equal(yield* log.append(id, next), sizeOf([...chunks, next]), "the result of the next chunk")
     }),
 
-  "the same chunk many times at once is there once": ({ log, pages }) =>
+  "of many concurrent appends of the same chunk, one is stored": ({ log, pages }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const chunks = row([2, 1, 3])
@@ -87,13 +87,13 @@ export const appending = {
         yield* equal(
           answers,
           range(8).map(() => sizeOf(chunks.slice(0, i + 1))),
-          `the answers to chunk ${i}`
+          `the results of chunk ${i}`
         )
       }
       yield* equal(yield* pages("r-1"), chunks, "the chunks")
     }),
 
-  "an append that was given up is there or not, and may be repeated": ({ log, pages }) =>
+  "an interrupted append stores the whole chunk or nothing, and can be repeated": ({ log, pages }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const chunks = row([1, 2, 3, 1, 2, 3, 1, 2])
@@ -102,19 +102,19 @@ export const appending = {
         const sofar = chunks.slice(0, moment + 1)
         yield* cut(log.append(id, chunk), moment)
         const found = yield* pages("r-1")
-        yield* equal(found, found.length > moment ? sofar : before, "it is there, or not")
-        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), "the answer once more")
-        yield* equal(yield* pages("r-1"), sofar, "it is there once")
+        yield* equal(found, found.length > moment ? sofar : before, "all chunks or all but the last")
+        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), "the result of the repetition")
+        yield* equal(yield* pages("r-1"), sofar, "the chunks after the repetition")
       }
     }),
 
-  "a chunk beyond the end is a gap, and the writer is told the length": ({ fill, log, pages }) =>
+  "a chunk after the end of the log is a gap, and the error has the length": ({ fill, log, pages }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const gap = (from: number, length: number, change: Partial<Parameters<typeof log.append>[1]> = {}) =>
         Effect.gen(function* () {
           const told = yield* refused(log.append(id, chunkOf(from, change)), "LogGap", `a chunk at ${from}`)
-          yield* equal({ id: told.runId, length: told.length }, { id, length }, `what is told at ${from}`)
+          yield* equal({ id: told.runId, length: told.length }, { id, length }, `the error at ${from}`)
         })
       yield* gap(1, 0)
       const chunks = yield* fill("r-1", row([2, 3]))
@@ -125,7 +125,7 @@ export const appending = {
       yield* equal(yield* pages("r-1"), chunks, "the chunks")
     }),
 
-  "a chunk below the end that was cut otherwise is a gap": ({ fill, log, pages }) =>
+  "a chunk before the end with other bounds is a gap": ({ fill, log, pages }) =>
     Effect.gen(function* () {
       const chunks = yield* fill("r-1", row([4, 4, 4]))
       for (const [from, count] of [
@@ -141,32 +141,32 @@ export const appending = {
           "LogGap",
           `${count} updates at ${from}`
         )
-        yield* equal(length, 12, "the length that is told")
+        yield* equal(length, 12, "the length in the error")
       }
       yield* equal(yield* pages("r-1"), chunks, "the chunks")
     }),
 
-  "a chunk below the end, where another epoch wrote, is refused": ({ fill, log, pages }) =>
+  "a chunk before the end where another epoch wrote is refused": ({ fill, log, pages }) =>
     Effect.gen(function* () {
       const chunks = yield* fill("r-1", row([4, 4]))
       yield* log.open(id, 2)
-      yield* refused(log.append(id, chunkOf(0, { count: 4, epoch: 2 })), "LogFenced", "in the place of the first")
-      yield* refused(log.append(id, chunkOf(4, { count: 4, epoch: 2 })), "LogFenced", "in the place of the last")
-      yield* refused(log.append(id, chunkOf(6, { count: 2, epoch: 2 })), "LogFenced", "within a chunk")
+      yield* refused(log.append(id, chunkOf(0, { count: 4, epoch: 2 })), "LogFenced", "in place of the first chunk")
+      yield* refused(log.append(id, chunkOf(4, { count: 4, epoch: 2 })), "LogFenced", "in place of the last chunk")
+      yield* refused(log.append(id, chunkOf(6, { count: 2, epoch: 2 })), "LogFenced", "inside a chunk")
       yield* equal(yield* pages("r-1"), chunks, "the chunks")
       const next = chunkOf(8, { epoch: 2 })
       yield* log.append(id, next)
-      yield* equal(yield* pages("r-1"), [...chunks, next], "the chunks of both")
+      yield* equal(yield* pages("r-1"), [...chunks, next], "the chunks of both epochs")
     }),
 
-  "many writers at once leave a log without gaps, in which epochs never fall": ({ log, pages }) =>
+  "concurrent writers leave a log without gaps, in which epochs never decrease": ({ log, pages }) =>
     Effect.gen(function* () {
       const perWriter = 12
-      // Each opens the log with an epoch of its own and appends where it ends, until it is done or fenced.
+      // Each writer opens the log with its own epoch, and appends at the end until it is done or fenced.
       const writer = Effect.fnUntraced(function* (epoch: number) {
         const opened = yield* Effect.result(log.open(id, epoch))
         if (opened._tag === "Failure") {
-          yield* equal(opened.failure._tag, "LogFenced", "how opening ends")
+          yield* equal(opened.failure._tag, "LogFenced", "the error of open")
           return []
         }
         const written: Array<Parameters<typeof log.append>[1]> = []
@@ -175,7 +175,7 @@ export const appending = {
           const chunk = chunkOf(at, { count: (i % 3) + 1, epoch, body: `${epoch}: ${i}` })
           const answer = yield* Effect.result(log.append(id, chunk))
           if (answer._tag === "Failure") {
-            yield* equal(ending(answer), "LogFenced", "how appending ends")
+            yield* equal(ending(answer), "LogFenced", "the error of append")
             break
           }
           written.push(chunk)
@@ -192,11 +192,11 @@ export const appending = {
       yield* equal(
         found,
         written.flat().toSorted((a, b) => a.from - b.from),
-        "what was acknowledged is there, and nothing else"
+        "the chunks whose append succeeded"
       )
-      yield* equal((written.at(-1) ?? []).length, perWriter, "the highest epoch writes all that it has")
+      yield* equal((written.at(-1) ?? []).length, perWriter, "the number of chunks of the highest epoch")
     })
 } satisfies Record<string, Law>
 
-/** Some turns of the scheduler. */
+/** Waits for some turns of the scheduler. */
 const many = (times: number) => Effect.repeat(Effect.yieldNow, { times: times * 2 })

@@ -1,4 +1,5 @@
 import { Run, type UpdateLog, UpdateLogError } from "@effect-baton/core"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ContractViolation } from "../../ContractViolation.ts"
@@ -7,30 +8,31 @@ import { equal } from "../contract/violation.ts"
 export type Log = UpdateLog.UpdateLog["Service"]
 type Chunk = UpdateLog.Chunk
 
-/** How much is asked of the log. */
+/** The sizes of the laws, and how time passes for the log. */
 export interface Terms {
-  /** How many chunks are many. */
+  /** The number of chunks in the laws on many chunks. */
   readonly chunks: number
+  readonly advance: (duration: Duration.Duration) => Effect.Effect<void>
 }
 
-/** A log, and what the laws do with it all the time. */
+/** A log, and the operations that many laws need. */
 export interface Bench extends Terms {
   readonly log: Log
-  /** Opens the log of a run and appends these chunks. Answers them. */
+  /** Opens the log of a run and appends these chunks. Returns them. */
   readonly fill: (id: string, chunks: ReadonlyArray<Chunk>) => Effect.Effect<ReadonlyArray<Chunk>, unknown>
-  /** All that the log of a run holds, page by page. */
+  /** The chunks of a log from an offset, page by page. */
   readonly pages: (id: string, from?: number, limit?: number) => Effect.Effect<ReadonlyArray<Chunk>, unknown>
 }
 
-/** A place that a log keeps chunks in, opened as often as wanted: each time until its scope ends. */
+/** A place where a log keeps its chunks. `open` opens it, as often as needed, until the scope ends. */
 export interface Place extends Terms {
   readonly open: Effect.Effect<Bench, unknown, Scope.Scope>
 }
 
-/** What holds of every log. */
+/** A law that every log must keep. */
 export type Law = (bench: Bench) => Effect.Effect<unknown, unknown, Scope.Scope>
 
-/** What holds of every place. */
+/** A law that every place must keep. */
 export type PlaceLaw = (place: Place) => Effect.Effect<unknown, unknown, Scope.Scope>
 
 export const idOf = Run.RunId.make
@@ -40,7 +42,7 @@ export const chunkOf = (from: number, change: Partial<Chunk> = {}): Chunk => {
   return { from, count, epoch, ended: false, body: `[${from},${count},"by ${epoch}"]`, ...change }
 }
 
-/** Chunks that follow each other, with so many updates each. */
+/** Chunks that follow each other, with these numbers of updates. */
 export const row = (counts: ReadonlyArray<number>, change: Partial<Chunk> = {}, from = 0): ReadonlyArray<Chunk> => {
   let at = from
   return counts.map((count) => {
@@ -50,20 +52,20 @@ export const row = (counts: ReadonlyArray<number>, change: Partial<Chunk> = {}, 
   })
 }
 
-/** How many bytes the bodies of these chunks take. */
+/** The size of the bodies of these chunks, in bytes. */
 export const bytesOf = (chunks: ReadonlyArray<Chunk>): number =>
   chunks.reduce((bytes, { body }) => bytes + new TextEncoder().encode(body).length, 0)
 
-/** How many updates a log holds that holds these chunks. */
+/** The length of a log with these chunks. */
 export const lengthOf = (chunks: ReadonlyArray<Chunk>): number => {
   const last = chunks.at(-1)
   return last === undefined ? 0 : last.from + last.count
 }
 
-/** How large a log is that holds these chunks. */
+/** The length and size of a log with these chunks. */
 export const sizeOf = (chunks: ReadonlyArray<Chunk>) => ({ length: lengthOf(chunks), bytes: bytesOf(chunks) })
 
-/** More chunks than any page has. */
+/** As `limit`: more chunks than any log has. */
 export const all = 1_000_000
 
 export const make = (log: Log, terms: Terms): Bench => ({
@@ -83,34 +85,34 @@ export const make = (log: Log, terms: Terms): Bench => ({
         const { chunks, length } = yield* log.read(idOf(id), { from: at, limit })
         const last = chunks.at(-1)
         if (last === undefined) {
-          yield* equal(at >= length, true, "a page that does not reach the end holds chunks")
+          yield* equal(at >= length, true, "a page before the end of the log has chunks")
           return found
         }
-        yield* equal(chunks.length <= limit, true, "a page holds no more chunks than wanted")
-        yield* equal(last.from + last.count > at, true, "each page leads on")
+        yield* equal(chunks.length <= limit, true, "a page has no more chunks than wanted")
+        yield* equal(last.from + last.count > at, true, "each page goes further")
         found.push(...chunks)
         at = last.from + last.count
       }
     })
 })
 
-/** Fails unless the chunks follow each other without a gap, and no epoch is below the one before it. */
+/** Checks that chunks follow each other without a gap, and that epochs never decrease. */
 export const inOrder = (chunks: ReadonlyArray<Chunk>, from = 0): Effect.Effect<void, ContractViolation> =>
   Effect.gen(function* () {
     let at = from
     let epoch = 0
     for (const chunk of chunks) {
-      yield* equal(chunk.from, at, "where a chunk begins")
-      yield* equal(chunk.epoch >= epoch, true, "epochs never fall")
+      yield* equal(chunk.from, at, "the offset of a chunk")
+      yield* equal(chunk.epoch >= epoch, true, "epochs never decrease")
       at = chunk.from + chunk.count
       epoch = chunk.epoch
     }
   })
 
-/** Fails unless a place that only one can open says that it is open already. */
+/** Checks that a place was refused because another process has it open. */
 export const isLocked = (failure: unknown): Effect.Effect<void, ContractViolation> =>
   equal(
     failure instanceof UpdateLogError.UpdateLogError ? failure.kind : failure,
     "locked",
-    "the second is refused because the first has the place"
+    "the second is refused because the first has the place open"
   )

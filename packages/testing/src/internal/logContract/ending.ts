@@ -13,23 +13,27 @@ const isEnded = (log: UpdateLog.UpdateLog["Service"]) =>
   Effect.map(log.read(id, { from: 0, limit: all }), ({ ended }) => ended)
 
 export const ends = {
-  "the last chunk ends a log, with its updates or without": ({ fill, log }) =>
+  "a chunk can end the log, with or without updates": ({ fill, log }) =>
     Effect.gen(function* () {
       yield* fill("r-1", row([2]))
-      yield* equal(yield* isEnded(log), false, "before the end")
+      yield* equal(yield* isEnded(log), false, "whether it ended, before the end")
       const last = chunkOf(2, { count: 3, ended: true })
       yield* log.append(id, last)
       const page = yield* log.read(id, { from: 2, limit: all })
-      yield* equal(page, { chunks: [last], first: 0, length: 5, ended: true }, "what is read after it")
+      yield* equal(page, { chunks: [last], first: 0, length: 5, ended: true }, "the page after the end")
       yield* equal((yield* log.open(id, 1)).last, last, "the newest chunk")
       const beyond = yield* log.read(id, { from: 5, limit: 1 })
-      yield* equal(beyond, { chunks: [], first: 0, length: 5, ended: true }, "what is read at its end")
+      yield* equal(beyond, { chunks: [], first: 0, length: 5, ended: true }, "the page at the end")
       yield* fill("r-2", [...row([1]), endOf(1, true)])
       const empty = yield* log.read(idOf("r-2"), { from: 0, limit: all })
-      yield* equal(empty, { chunks: row([1]), first: 0, length: 1, ended: true }, "what a chunk without updates says")
+      yield* equal(
+        empty,
+        { chunks: row([1]), first: 0, length: 1, ended: true },
+        "the page after a chunk without updates"
+      )
     }),
 
-  "a chunk without updates takes the end back, and others follow": ({ log, pages }) =>
+  "a chunk without updates takes the end back, and the log goes on": ({ log, pages }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const steps = [
@@ -44,10 +48,10 @@ export const ends = {
       ]
       for (const [i, chunk] of steps.entries()) {
         const sofar = steps.slice(0, i + 1)
-        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), `the answer to chunk ${i}`)
+        yield* equal(yield* log.append(id, chunk), sizeOf(sofar), `the result of chunk ${i}`)
         yield* equal(yield* isEnded(log), chunk.ended, `whether it ended, after chunk ${i}`)
         const last = { ...sizeOf(sofar), last: chunk }
-        yield* equal(yield* log.open(id, 1), last, `where it stands after chunk ${i}`)
+        yield* equal(yield* log.open(id, 1), last, `the result of open after chunk ${i}`)
       }
       yield* equal(
         yield* pages("r-1", 0, 2),
@@ -56,22 +60,22 @@ export const ends = {
       )
     }),
 
-  "the end is taken back under a higher epoch too": ({ fill, log }) =>
+  "a higher epoch can take the end back": ({ fill, log }) =>
     Effect.gen(function* () {
       const chunks = yield* fill("r-1", [...row([2]), endOf(2, true)])
       yield* equal((yield* log.open(id, 2)).last, chunks[1], "the newest chunk")
       const back = endOf(2, false, { epoch: 2 })
       yield* log.append(id, back)
       yield* equal(yield* isEnded(log), false, "whether it ended")
-      yield* equal((yield* log.open(id, 2)).last, back, "the newest chunk after it")
+      yield* equal((yield* log.open(id, 2)).last, back, "the newest chunk after the end was taken back")
     }),
 
-  "a chunk without updates, repeated, is there once": ({ log }) =>
+  "a repeated chunk without updates is stored once": ({ log }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const first = endOf(0, true)
-      yield* equal(yield* log.append(id, first), sizeOf([first]), "the answer in an empty log")
-      yield* equal(yield* log.append(id, first), sizeOf([first]), "the answer once more")
+      yield* equal(yield* log.append(id, first), sizeOf([first]), "the result in an empty log")
+      yield* equal(yield* log.append(id, first), sizeOf([first]), "the result of the repetition")
       const chunk = chunkOf(0, { count: 2 })
       const end = endOf(2, true)
       yield* log.append(id, chunk)
@@ -80,20 +84,20 @@ export const ends = {
       yield* equal(
         answers,
         range(8).map(() => size),
-        "the answers to many at once"
+        "the results of concurrent appends"
       )
-      yield* equal(yield* log.open(id, 1), { ...size, last: end }, "where it stands")
+      yield* equal(yield* log.open(id, 1), { ...size, last: end }, "the result of open")
     }),
 
-  "the last chunk repeated after its end changes nothing": ({ log }) =>
+  "a repeated last chunk does not end the log again": ({ log }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const last = chunkOf(0, { count: 2, ended: true })
       yield* log.append(id, last)
-      yield* equal(yield* log.append(id, last), sizeOf([last]), "the answer once more")
+      yield* equal(yield* log.append(id, last), sizeOf([last]), "the result of the repetition")
       const back = endOf(2, false)
       yield* log.append(id, back)
-      yield* equal(yield* log.append(id, last), sizeOf([last, back]), "the answer after the end was taken back")
+      yield* equal(yield* log.append(id, last), sizeOf([last, back]), "the result after the end was taken back")
       yield* equal(yield* isEnded(log), false, "whether it ended")
     })
 } satisfies Record<string, Law>

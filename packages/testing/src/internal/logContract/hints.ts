@@ -8,30 +8,30 @@ import { range } from "../contract/bench.ts"
 import { equal } from "../contract/violation.ts"
 import { chunkOf, idOf, type Law, type Log, row } from "./bench.ts"
 
-// In the time of this process, whatever clock the log goes by: hints may come from a server.
+// In real time, whichever clock the log uses, because hints may come from a server.
 const real = (effect: Effect.Effect<void>) => Effect.provideService(effect, Clock.Clock, Clock.Clock.defaultValue())
 const longest = real(Effect.sleep("30 seconds"))
-// How long no hint comes if there is none any more. A machine that is slower hides some of too many, and no law breaks.
+// If no hint comes for so long, there are none left. On a slow machine the law may then miss some of too many hints.
 const quiet = real(Effect.sleep("100 millis"))
-// How many chunks nobody is told of one by one.
+// The number of chunks whose hints must become few.
 const many = 200
 
-/** Hears the hints of a run until the law is over, the first of which has come. */
+/** Listens to the hints of a run until the law is over, and waits for the first one. */
 const listening = Effect.fnUntraced(function* (log: Log, id: string) {
   const heard = yield* Queue.unbounded<void>()
   yield* Effect.forkScoped(Stream.runForEach(log.changes(idOf(id)), () => Queue.offer(heard, undefined)))
-  /** Waits for a hint. */
+  /** Waits for the next hint. */
   const hint = (what: string) =>
     Effect.raceFirst(
       Queue.take(heard),
-      Effect.flatMap(longest, () => Effect.fail(new ContractViolation({ message: `a hint ${what} comes` })))
+      Effect.flatMap(longest, () => Effect.fail(new ContractViolation({ message: `no hint ${what} came` })))
     )
-  yield* hint("to begin with")
+  yield* hint("to begin with,")
   return { hint, heard }
 })
 
 export const hints = {
-  "hints begin with one, whether there is a log or not": ({ fill, log }) =>
+  "the first hint comes at once, with or without a log": ({ fill, log }) =>
     Effect.gen(function* () {
       yield* listening(log, "r-1")
       yield* fill("r-1", row([1]))
@@ -39,7 +39,7 @@ export const hints = {
       yield* listening(log, "r-1")
     }),
 
-  "an append gives a hint to all who listen, and the chunk can be read then": ({ log }) =>
+  "an append gives a hint to every listener, which can then read the chunk": ({ log }) =>
     Effect.gen(function* () {
       const id = idOf("r-1")
       yield* log.open(id, 1)
@@ -47,9 +47,9 @@ export const hints = {
       for (const chunk of [chunkOf(0, { count: 2 }), chunkOf(2), chunkOf(3, { count: 0, ended: true })]) {
         yield* log.append(id, chunk)
         for (const { hint } of listeners) {
-          // A hint may be of what came before: there is one after the chunk can be read.
+          // A hint may come from an earlier chunk: another one comes once this chunk can be read.
           while (true) {
-            yield* hint(`of the chunk at ${chunk.from}`)
+            yield* hint(`for the chunk at ${chunk.from}`)
             const { ended, length } = yield* log.read(id, { from: 0, limit: 1 })
             if (length === chunk.from + chunk.count && ended === chunk.ended) break
           }
@@ -62,22 +62,22 @@ export const hints = {
       yield* fill("r-1", row([1]))
       const { hint } = yield* listening(log, "r-1")
       yield* log.remove(idOf("r-1"))
-      yield* hint("of the removal")
+      yield* hint("for the removal")
     }),
 
-  "what other runs say gives no hint": ({ fill, log }) =>
+  "changes of other runs give no hint": ({ fill, log }) =>
     Effect.gen(function* () {
       const { heard, hint } = yield* listening(log, "r-1")
       const other = yield* listening(log, "r-2")
       for (const id of ["r-2", "r-11", "r-", "R-1"]) yield* fill(id, row([1, 1]))
-      yield* other.hint("of the other run")
+      yield* other.hint("for the other run")
       yield* log.remove(idOf("r-11"))
-      yield* equal(yield* Queue.size(heard), 0, "how many hints of other runs came")
+      yield* equal(yield* Queue.size(heard), 0, "the number of hints of other runs")
       yield* fill("r-1", row([1]))
-      yield* hint("of this run")
+      yield* hint("for this run")
     }),
 
-  "many hints that nobody took become few, and one comes after the last chunk": ({ log }) =>
+  "hints that a listener has not taken become few, and one comes after the last chunk": ({ log }) =>
     Effect.gen(function* () {
       const id = idOf("r-1")
       yield* log.open(id, 1)
@@ -85,8 +85,8 @@ export const hints = {
       yield* pull
       const { hint } = yield* listening(log, "r-1")
       yield* Effect.forEach(range(many), (i) => log.append(id, chunkOf(i)), { discard: true })
-      // Who takes its hints has the last: by then the hints of the other are there too.
-      while ((yield* log.read(id, { from: 0, limit: 1 })).length < many) yield* hint("of the last chunk")
+      // A listener that takes its hints gets the last one. By then the hints of the other have come too.
+      while ((yield* log.read(id, { from: 0, limit: 1 })).length < many) yield* hint("for the last chunk")
       yield* hint("after the last chunk")
       let taken = 0
       while (taken < many) {
@@ -94,6 +94,6 @@ export const hints = {
         if (Option.isNone(more)) break
         taken += more.value.length
       }
-      yield* equal(taken >= 1 && taken <= many / 10, true, `${taken} hints of ${many} chunks are few`)
+      yield* equal(taken >= 1 && taken <= many / 10, true, `${taken} hints for ${many} chunks are few`)
     })
 } satisfies Record<string, Law>

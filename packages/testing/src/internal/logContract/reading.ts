@@ -6,7 +6,7 @@ import { all, chunkOf, idOf, type Law, lengthOf, row } from "./bench.ts"
 const id = idOf("r-1")
 
 export const reading = {
-  "a page begins with the chunk that holds the wanted update": ({ fill, log }) =>
+  "a page starts with the chunk that contains the wanted update": ({ fill, log }) =>
     Effect.gen(function* () {
       const chunks = yield* fill("r-1", row([3, 1, 5, 2]))
       for (const from of range(lengthOf(chunks))) {
@@ -14,13 +14,13 @@ export const reading = {
         yield* equal(
           found,
           chunks.filter((chunk) => chunk.from + chunk.count > from),
-          `the chunks from ${from} on`
+          `the chunks from ${from}`
         )
         yield* equal(length, 11, "the length")
       }
     }),
 
-  "a page holds at most so many chunks, and those without updates do not count": ({ fill, log }) =>
+  "a page has at most the wanted number of chunks, and leaves out those without updates": ({ fill, log }) =>
     Effect.gen(function* () {
       const back = { count: 0, ended: false, body: "not over" }
       const over = { count: 0, ended: true, body: "over" }
@@ -40,28 +40,28 @@ export const reading = {
       ] as const) {
         const page = yield* log.read(id, { from, limit })
         const whole = { chunks: expected, first: 0, length: 7, ended: false }
-        yield* equal(page, whole, `${limit} chunks from ${from} on`)
+        yield* equal(page, whole, `${limit} chunks from ${from}`)
       }
     }),
 
-  "there is nothing at the end of a log and beyond it": ({ fill, log }) =>
+  "there are no chunks at the end of a log and after it": ({ fill, log }) =>
     Effect.gen(function* () {
       yield* fill("r-1", row([3, 2]))
       for (const from of [5, 6, 1000]) {
         const page = yield* log.read(id, { from, limit: 10 })
-        yield* equal(page, { chunks: [], first: 0, length: 5, ended: false }, `what is read from ${from} on`)
+        yield* equal(page, { chunks: [], first: 0, length: 5, ended: false }, `the page from ${from}`)
       }
     }),
 
-  "reading a log changes nothing, however many read": ({ fill, pages }) =>
+  "concurrent reads change nothing": ({ fill, pages }) =>
     Effect.gen(function* () {
       const chunks = yield* fill("r-1", row(range(100).map((i) => (i % 7) + 1)))
       const found = yield* Effect.forEach(range(32), (i) => pages("r-1", 0, i + 1), { concurrency: "unbounded" })
-      for (const one of found) yield* equal(one, chunks, "what one of them reads")
-      yield* equal(yield* pages("r-1"), chunks, "what is read afterwards")
+      for (const one of found) yield* equal(one, chunks, "the chunks of one reader")
+      yield* equal(yield* pages("r-1"), chunks, "the chunks after the reads")
     }),
 
-  "whoever reads while it grows sees a beginning of it": ({ chunks: many, log, pages }) =>
+  "a reader of a growing log sees its beginning": ({ chunks: many, log, pages }) =>
     Effect.gen(function* () {
       const written = row(range(Math.min(many, 200)).map((i) => (i % 3) + 1))
       yield* log.open(id, 1)
@@ -69,7 +69,7 @@ export const reading = {
       const look = Effect.gen(function* () {
         while (true) {
           const found = yield* pages("r-1", 0, 7)
-          yield* equal(found, written.slice(0, found.length), "what is read so far")
+          yield* equal(found, written.slice(0, found.length), "the chunks so far")
           if (found.length === written.length) return
           yield* Effect.yieldNow
         }
@@ -77,12 +77,12 @@ export const reading = {
       yield* Effect.all([write, look, look], { concurrency: "unbounded", discard: true })
     }),
 
-  "a run without a log has nothing to read": ({ fill, log }) =>
+  "reading fails if the run has no log": ({ fill, log }) =>
     Effect.gen(function* () {
       yield* fill("r-1", row([1]))
       for (const from of [0, 5]) {
         const { runId } = yield* refused(log.read(idOf("r-2"), { from, limit: 1 }), "LogNotFound", "another run")
-        yield* equal(runId, idOf("r-2"), "the run that is told")
+        yield* equal(runId, idOf("r-2"), "the run in the error")
       }
     })
 } satisfies Record<string, Law>

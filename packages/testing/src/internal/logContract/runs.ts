@@ -3,7 +3,7 @@ import { range } from "../contract/bench.ts"
 import { equal, refused } from "../contract/violation.ts"
 import { all, chunkOf, idOf, type Law, row } from "./bench.ts"
 
-// All that `Run.RunId` allows: names that mean something elsewhere, and names that are easily taken for each other.
+// Ids that `Run.RunId` allows: some have a meaning elsewhere, some look like each other.
 const odd: ReadonlyArray<string> = [
   "r-1",
   "R-1",
@@ -43,7 +43,7 @@ const odd: ReadonlyArray<string> = [
 ]
 
 export const runs = {
-  "the logs of different runs do not mix, whatever the runs are called": ({ log, pages }) =>
+  "the logs of different runs do not mix, whatever their ids": ({ log, pages }) =>
     Effect.gen(function* () {
       const chunksOf = (i: number) =>
         row([1, (i % 5) + 1, 2], { epoch: i + 1 }).map((chunk) => ({ ...chunk, body: `${i}: ${chunk.from}` }))
@@ -61,7 +61,7 @@ export const runs = {
         const { epoch } = yield* refused(log.open(idOf(id), i), "LogFenced", `opening '${id}' with a lower epoch`)
         yield* equal(epoch, i + 1, `the epoch of '${id}'`)
       }
-      // What happens to one happens to no other.
+      // A change of one log must not change another.
       for (const [i, id] of odd.entries()) if (i % 3 === 1) yield* log.remove(idOf(id))
       for (const [i, id] of odd.entries()) if (i % 3 === 2) yield* log.truncate(idOf(id), 1)
       for (const [i, id] of odd.entries()) {
@@ -69,14 +69,14 @@ export const runs = {
           yield* refused(log.read(idOf(id), { from: 0, limit: 1 }), "LogNotFound", `reading '${id}'`)
         } else {
           const { chunks } = yield* log.read(idOf(id), { from: i % 3 === 2 ? 1 : 0, limit: all })
-          yield* equal(chunks, chunksOf(i).slice(i % 3 === 2 ? 1 : 0), `what is left of '${id}'`)
+          yield* equal(chunks, chunksOf(i).slice(i % 3 === 2 ? 1 : 0), `the chunks that are left of '${id}'`)
         }
       }
     })
 } satisfies Record<string, Law>
 
 export const scale = {
-  "a page from the middle of ten thousand chunks holds what it must": ({ chunks: many, log }) =>
+  "a log of many chunks is read page by page": ({ chunks: many, log }) =>
     Effect.gen(function* () {
       const id = idOf("r-1")
       yield* log.open(id, 1)
@@ -90,13 +90,13 @@ export const scale = {
         const chunk = chunks[i]!
         const page = yield* log.read(id, { from: chunk.from + chunk.count - 1, limit: 64 })
         const expected = { chunks: chunks.slice(i, i + 64), first: 0, length, ended: false }
-        yield* equal(page, expected, `a page from chunk ${i} on`)
+        yield* equal(page, expected, `the page from chunk ${i}`)
       }
       const middle = chunks[Math.floor(many / 2)]!
       yield* log.truncate(id, middle.from)
       const { chunks: found, first } = yield* log.read(id, { from: middle.from, limit: 1 })
-      yield* equal({ found, first }, { found: [middle], first: middle.from }, "what is left")
-      yield* refused(log.read(id, { from: middle.from - 1, limit: 1 }), "LogTruncated", "what is not")
+      yield* equal({ found, first }, { found: [middle], first: middle.from }, "the page after truncation")
+      yield* refused(log.read(id, { from: middle.from - 1, limit: 1 }), "LogTruncated", "a removed update")
       yield* log.append(id, chunkOf(length))
     })
 } satisfies Record<string, Law>
