@@ -1,7 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe } from "@effect/vitest"
 import { UpdateLog } from "@effect-baton/core"
-import { Effect, Layer, Result, Schema } from "effect"
+import { Duration, Effect, Layer, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { idOf, layerFile, type Service, temporary, using } from "../support/fileLogs.ts"
 import { law } from "../support/law.ts"
 
@@ -10,7 +11,7 @@ const Run = Schema.Literals(runs)
 const Small = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
 const Epoch = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3 }))
 
-// Offsets are relative to the end of the log, so that most fit.
+// Offsets are relative to the end of the log, so that most appends succeed.
 const Step = Schema.Union([
   Schema.TaggedStruct("Open", { run: Run, epoch: Epoch }),
   Schema.TaggedStruct("Append", { run: Run, epoch: Epoch, behind: Small, count: Small, ended: Schema.Boolean }),
@@ -24,11 +25,13 @@ const Step = Schema.Union([
   Schema.TaggedStruct("Again", { run: Run }),
   Schema.TaggedStruct("Truncate", { run: Run, behind: Small }),
   Schema.TaggedStruct("Remove", { run: Run }),
+  // A log is kept for 30 days.
+  Schema.TaggedStruct("Wait", { run: Run, days: Schema.Literals([1, 10, 16, 31]) }),
   Schema.TaggedStruct("Reopen", {})
 ])
 type Step = typeof Step.Type
 
-/** What a log answered last, and the chunk that it was given last. */
+/** The length of each log, and the chunk that was appended last. */
 interface Played {
   readonly length: Map<string, number>
   readonly last: Map<string, UpdateLog.Chunk>
@@ -55,13 +58,15 @@ const play = (log: Service, step: Exclude<Step, { readonly _tag: "Reopen" }>, { 
         return yield* log.truncate(id, Math.max(0, end - step.behind))
       case "Remove":
         return yield* log.remove(id)
+      case "Wait":
+        return yield* Effect.void
     }
   }).pipe(Effect.result)
 
 const shown = (result: Result.Result<unknown, { readonly _tag: string }>) =>
   Result.isSuccess(result) ? result.success : JSON.stringify(result.failure)
 
-/** What can be read of both runs from every offset on. */
+/** What can be read of both runs from each offset. */
 const seen = (log: Service, { length }: Played) =>
   Effect.forEach(runs, (run) =>
     Effect.forEach(
@@ -70,16 +75,16 @@ const seen = (log: Service, { length }: Played) =>
     )
   )
 
-describe("file log: as the log in memory", () => {
+describe("file log: compared with the log in memory", () => {
   law(
-    "whatever is done to them, they answer the same, also after closing and opening again",
+    "both give the same results for all operations, also after closing and opening again",
     { steps: Schema.Array(Step).check(Schema.isMaxLength(40)) },
     ({ steps }) =>
       Effect.gen(function* () {
         const directory = yield* temporary
         const played: Played = { length: new Map(), last: new Map() }
         const memory = yield* Effect.provide(UpdateLog.UpdateLog, yield* Layer.build(UpdateLog.layerMemory))
-        // From one closing to the next.
+        // The steps between two closings.
         const parts: Array<Array<readonly [number, Exclude<Step, { readonly _tag: "Reopen" }>]>> = [[]]
         for (const [i, step] of steps.entries()) {
           if (step._tag === "Reopen") parts.push([])
@@ -89,6 +94,7 @@ describe("file log: as the log in memory", () => {
           yield* using(directory, (log) =>
             Effect.gen(function* () {
               for (const [i, step] of part) {
+                if (step._tag === "Wait") yield* TestClock.adjust(Duration.days(step.days))
                 const other = { length: played.length, last: new Map(played.last) }
                 const expected = yield* play(memory, step, played, i)
                 assert.deepStrictEqual(shown(yield* play(log, step, other, i)), shown(expected), `step ${i}`)

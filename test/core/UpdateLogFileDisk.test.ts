@@ -23,7 +23,7 @@ const sizeOf = (directory: string) =>
     Effect.map(fs.stat(`${directory}/updates.log`), ({ size }) => Number(size))
   )
 
-/** Opens the log of a directory in a scope that can be closed. */
+/** Opens the log of a directory, with a scope to close it. */
 const scoped = Effect.fnUntraced(function* (directory: string) {
   const scope = yield* Scope.make()
   const context = yield* Layer.buildWithScope(layerFile(directory), scope)
@@ -34,7 +34,7 @@ const kindOf = (error: unknown) => (error instanceof UpdateLogError.UpdateLogErr
 
 describe("file log: troubles of the disk", () => {
   test(
-    "appends at once are one write and one sync, whatever runs they are of",
+    "concurrent appends are one write and one sync, also for different runs",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
       const log = yield* opened(yield* temporary)
@@ -47,20 +47,20 @@ describe("file log: troubles of the disk", () => {
         const { chunks } = yield* log.read(run, { from: 0, limit: 1 })
         assert.deepStrictEqual(chunks, [chunkOf(0, { count: 5 })])
       }
-      // What is there already is not written, nor is reading.
+      // Repetitions and reads write nothing.
       yield* Effect.forEach(runs, (run) => log.append(run, chunkOf(0, { count: 5 })))
       yield* Effect.forEach(runs, (run) => log.open(run, 1))
       yield* log.truncate(idOf("r-1"), 100)
       yield* log.remove(idOf("nowhere"))
       assert.deepStrictEqual(disk.log.splice(0), ["write updates.log", "sync updates.log"])
-      // Many chunks of one run too.
+      // Also many chunks of one run.
       yield* Effect.forEach(range(64), (i) => log.append(id, chunkOf(5 + i)), { concurrency: "unbounded" })
       assert.deepStrictEqual(disk.log, ["write updates.log", "sync updates.log"])
     })
   )
 
   test(
-    "on a full disk appends fail, the state is the last durable one, and room makes it work again",
+    "on a full disk appends fail, the state is the last durable one, and they work again with room",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
       const directory = yield* temporary
@@ -87,7 +87,7 @@ describe("file log: troubles of the disk", () => {
         assert.deepStrictEqual(yield* stateOf(log, ["r-1", "r-2"]), before)
       }
       disk.room = Infinity
-      // The epoch whose opening failed fences nothing.
+      // The epoch that could not open the log refuses nothing.
       yield* log.append(id, chunkOf(1, { body: "there is room" }))
       const after = yield* stateOf(log, ["r-1", "r-2"])
       assert.deepStrictEqual(after[0]?.chunks, [chunkOf(0), chunkOf(1, { body: "there is room" })])
@@ -96,7 +96,7 @@ describe("file log: troubles of the disk", () => {
   )
 
   test(
-    "a write that cannot be synced, nor taken back, is not there later",
+    "a write that cannot be synced nor removed is not there later",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
       const directory = yield* temporary
@@ -117,7 +117,7 @@ describe("file log: troubles of the disk", () => {
   )
 
   test(
-    "what was computed on a write that fails fails with it",
+    "if a write fails, the results that depend on it fail too",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
       const directory = yield* temporary
@@ -125,7 +125,7 @@ describe("file log: troubles of the disk", () => {
       disk.refuses = (method, path) => (method === "write" && path.endsWith("updates.log") ? "EROFS" : undefined)
       const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
         log.open(id, 3),
-        // These answer for what is not durable: also those that are refused, or repeated.
+        // These depend on what is not durable, also if they are refused or repeated.
         log.open(id, 3),
         log.open(id, 2),
         log.append(id, chunkOf(0, { epoch: 3 })),
@@ -146,7 +146,7 @@ describe("file log: troubles of the disk", () => {
   )
 
   test(
-    "readers see nothing that is not durable, and do not wait for what is on its way",
+    "readers see durable chunks only, and do not wait for a write",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
       const log = yield* opened(yield* temporary)
@@ -171,7 +171,7 @@ describe("file log: troubles of the disk", () => {
   )
 
   test(
-    "closing writes what is waiting, and whatever comes later is told so",
+    "closing writes what is queued, and later operations fail",
     Effect.gen(function* () {
       const directory = yield* temporary
       const { log, scope } = yield* scoped(directory)
@@ -198,7 +198,7 @@ describe("file log: troubles of the disk", () => {
   )
 
   test(
-    "closing does not wait for a disk that hangs, and goes on when it comes back",
+    "closing does not wait for a disk that hangs, and goes on in the background",
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const disk = yield* Disks.Disk
@@ -221,7 +221,7 @@ describe("file log: troubles of the disk", () => {
 })
 
 describe("file log: rewriting", () => {
-  // 20 KB a chunk: the file is rewritten soon after 50 of them.
+  // 20 KB a chunk: the file can be rewritten after about 50 of them.
   const large = (from: number, letter = "x") => chunkOf(from, { body: `é\n${letter}`.repeat(5_000) })
   const keep = Effect.fnUntraced(function* (log: Service) {
     yield* log.open(idOf("kept"), 3)
@@ -232,7 +232,7 @@ describe("file log: rewriting", () => {
     yield* log.append(idOf("cut"), chunkOf(4, { count: 2 }))
     yield* log.truncate(idOf("cut"), 4)
   })
-  /** What `keep` has left, and what it has fenced. */
+  /** Checks what `keep` has written, and the epochs. */
   const isKept = Effect.fnUntraced(function* (log: Service) {
     const [kept, empty, cut] = yield* stateOf(log, ["kept", "empty", "cut"])
     assert.deepStrictEqual(kept?.chunks, [chunkOf(0, { count: 2, epoch: 3, body: "first" })])
@@ -248,7 +248,7 @@ describe("file log: rewriting", () => {
   })
 
   test(
-    "a file of which most is not needed becomes small, and holds what it must",
+    "a file of which most is not needed is rewritten, and has what is needed",
     Effect.gen(function* () {
       const directory = yield* temporary
       const end = yield* using(directory, (log) =>
@@ -277,7 +277,7 @@ describe("file log: rewriting", () => {
   )
 
   test(
-    "who reads while the file is rewritten reads what was there",
+    "a read during a rewrite succeeds",
     Effect.gen(function* () {
       const disk = yield* Disks.Disk
       const directory = yield* temporary
@@ -286,14 +286,14 @@ describe("file log: rewriting", () => {
       yield* Effect.forEach(range(10), (i) => log.append(idOf("read"), large(i, "r")))
       const before = yield* stateOf(log, ["read", "kept"])
       let renames = 0
-      // Readers begin before each change that a rewrite makes, and end whenever they do.
+      // A reader starts before each change that a rewrite makes.
       const readers: Array<Fiber.Fiber<unknown, unknown>> = []
       disk.before = (method, path) =>
         Effect.gen(function* () {
           if (method === "rename" && path.endsWith(".new")) renames++
           if (!path.endsWith(".new")) return
           readers.push(yield* Effect.forkDetach(stateOf(log, ["read", "kept"]), { startImmediately: true }))
-          // One of them is under way with its file when that one is replaced.
+          // This read is in the middle of its file when the file is replaced.
           const [page] = yield* stateOf(log, ["read"])
           assert.strictEqual(page?.length, 10)
         }).pipe(Effect.orDie)
@@ -311,7 +311,7 @@ describe("file log: rewriting", () => {
   )
 
   test(
-    "a rewrite that the machine does not live through loses nothing",
+    "a crash during a rewrite loses nothing",
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const disk = yield* Disks.Disk
@@ -320,7 +320,7 @@ describe("file log: rewriting", () => {
       yield* using(origin, (log) =>
         Effect.gen(function* () {
           yield* keep(log)
-          // The next few bring it over the size from which it is rewritten.
+          // A few more chunks make the file large enough to be rewritten.
           yield* Effect.forEach(range(38), (i) => log.append(id, large(i)), { concurrency: "unbounded" })
           yield* log.truncate(id, 37)
         })
@@ -353,7 +353,7 @@ describe("file log: rewriting", () => {
         return done
       })
       const done = yield* attempt(Infinity)
-      // The new file is on the disk before it takes the old one's place, and the directory before anything follows.
+      // The new file is durable before it replaces the old one, and the new name is durable before the next write.
       const renamed = done.findIndex((step) => /^rename updates\.log\..+\.new$/.test(step))
       assert.isAbove(renamed, 0)
       assert.match(done[renamed - 1] ?? "", /^sync updates\.log\..+\.new$/)
@@ -363,7 +363,7 @@ describe("file log: rewriting", () => {
   )
 
   test(
-    "a rewrite that fails leaves the log working, also one that finds damage",
+    "the log works after a rewrite that fails, also because of damage",
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const disk = yield* Disks.Disk
@@ -383,7 +383,7 @@ describe("file log: rewriting", () => {
       yield* log.append(id, large(0))
       assert.isBelow(yield* sizeOf(directory), 3 << 20)
       yield* isKept(log)
-      // A line that cannot be read is not lost by that: the file stays as it is.
+      // A line that cannot be read stays: the file is not rewritten.
       const text = yield* fs.readFile(`${directory}/updates.log`)
       const at = new TextDecoder("latin1").decode(text).indexOf('"first"')
       text[at + 1] = 88

@@ -13,7 +13,7 @@ const runs = Array.from({ length: 8 }, (_, i) => `r-${i}`)
 
 describe("file log: kill -9", () => {
   it.live(
-    "all that was acknowledged is there, whole and once, however often the process is killed",
+    "every append that was reported as done is there once, however often the process is killed",
     () =>
       Effect.gen(function* () {
         const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
@@ -37,7 +37,7 @@ describe("file log: kill -9", () => {
               assert.isNotNull(match, line)
               const [, , runId = "", length = ""] = match
               if (match[1] === "ack") acknowledged.set(runId, Number(length))
-              // Another process begins where the one before it ended, or with what that wrote without being told.
+              // The next process can also find chunks whose append was not reported as done.
               else assert.isAtLeast(Number(length), acknowledged.get(runId) ?? 0, `${runId} in process ${kill}`)
               said++
               return said === lines ? Effect.ignore(child.kill({ killSignal: "SIGKILL" })) : Effect.void

@@ -1,8 +1,55 @@
-import { UpdateLog } from "@effect-baton/core"
+import { Run, UpdateLog } from "@effect-baton/core"
 import { UpdateLogContract } from "@effect-baton/testing"
-import { describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
 
 UpdateLogContract.suite({ describe, it }, "memory", UpdateLog.layerMemory, {
   retention: { retention: "10 minutes", layer: Effect.sync(() => UpdateLog.memory({ retention: "10 minutes" })) }
+})
+
+describe("log in memory: retention", () => {
+  const { chunkOf } = UpdateLogContract
+  const idOf = Run.RunId.make
+
+  it.effect("each opening and each append removes a few logs whose retention has ended, and gives a hint", () =>
+    Effect.gen(function* () {
+      const log = yield* UpdateLog.UpdateLog
+      for (const id of ["r-1", "r-2"]) yield* log.append(idOf(id), chunkOf(0))
+      yield* TestClock.adjust("12 hours")
+      // This log was used first, and is not the oldest any more.
+      yield* log.append(idOf("r-1"), chunkOf(1))
+      const hints = yield* Stream.toPull(log.changes(idOf("r-2")))
+      yield* hints
+      yield* TestClock.adjust("12 hours")
+      yield* log.open(idOf("r-3"), 1)
+      yield* hints
+      assert.strictEqual((yield* log.read(idOf("r-1"), { from: 0, limit: 1 })).length, 2)
+      const others = yield* Stream.toPull(log.changes(idOf("r-1")))
+      yield* others
+      yield* TestClock.adjust("12 hours")
+      yield* log.append(idOf("r-3"), chunkOf(0))
+      yield* others
+    }).pipe(Effect.scoped, Effect.provide(UpdateLog.memory({ retention: "1 day" })))
+  )
+
+  it.effect("a retention below a second counts as a second, and an infinite one keeps a log for ever", () =>
+    Effect.gen(function* () {
+      const lengthIn = (options: UpdateLog.RetentionOptions, wait: Duration.Input) =>
+        Effect.gen(function* () {
+          const log = yield* UpdateLog.UpdateLog
+          yield* log.append(idOf("r-1"), chunkOf(0))
+          yield* TestClock.adjust(wait)
+          return yield* Effect.match(log.read(idOf("r-1"), { from: 0, limit: 1 }), {
+            onSuccess: ({ length }) => length,
+            onFailure: ({ _tag }) => _tag
+          })
+        }).pipe(Effect.provide(Layer.fresh(UpdateLog.memory(options)), { local: true }))
+      assert.strictEqual(yield* lengthIn({ retention: 0 }, "999 millis"), 1)
+      assert.strictEqual(yield* lengthIn({ retention: 0 }, "1 second"), "LogNotFound")
+      assert.strictEqual(yield* lengthIn({}, Duration.days(29)), 1)
+      assert.strictEqual(yield* lengthIn({}, Duration.days(30)), "LogNotFound")
+      assert.strictEqual(yield* lengthIn({ retention: Duration.infinity }, Duration.days(10_000)), 1)
+    })
+  )
 })

@@ -1,4 +1,4 @@
-/** A process that appends to logs of a directory, for the test that kills it: says what it did on its output. */
+/** A process that appends to the logs of a directory, for the test that kills it. It prints what it did. */
 import { NodeServices } from "@effect/platform-node"
 import { Run, UpdateLog } from "@effect-baton/core"
 import { Effect } from "effect"
@@ -7,10 +7,10 @@ import { writeLine } from "../support/writeLine.ts"
 const [directory = "", generation = "1"] = process.argv.slice(2)
 const epoch = Number(generation)
 
-/** What the chunk at an offset says. */
+/** The body of the chunk at an offset. */
 const bodyOf = (runId: string, from: number) => `${runId} ${from} ${epoch} ${"é\n".repeat(2_000 + (from % 1_000))}`
 
-// Appends for ever, to eight runs at once, and says each chunk before it is sent and when it was acknowledged.
+// Appends to eight runs concurrently, for ever, and prints the length after each append.
 const program = Effect.gen(function* () {
   const log = yield* UpdateLog.UpdateLog
   yield* Effect.forEach(
@@ -24,7 +24,7 @@ const program = Effect.gen(function* () {
           yield* log.append(runId, { from: length, count, epoch, ended: false, body: bodyOf(runId, length) })
           length += count
           yield* writeLine(`ack ${runId} ${length}`)
-          // So that the file is rewritten from time to time.
+          // With truncation the file is rewritten from time to time.
           if (length % 5 === 0) yield* log.truncate(runId, length - 10)
         }
       }),

@@ -12,26 +12,29 @@ export const { chunkOf } = UpdateLogContract
 export const idOf = Run.RunId.make
 export const all = 1_000_000
 
-/** As a process that lives opens it. */
-export const layerFileOfMe = (directory: string) => UpdateLog.layerFile({ directory })
+/** A log that a live process opens. */
+export const layerFileOfMe = (directory: string, options: UpdateLog.RetentionOptions = {}) =>
+  UpdateLog.layerFile({ directory, ...options })
 
-// A process that is dead as soon as anybody asks.
+// A process that counts as dead.
 const probe = Layer.succeed(ProcessProbe.ProcessProbe, { pid: 9_999_999, host: "here", isAlive: () => false })
-export const layerFile = (directory: string) => Layer.provide(layerFileOfMe(directory), probe)
+/** A log of a process that counts as dead, so that another process can open its directory at once. */
+export const layerFile = (directory: string, options: UpdateLog.RetentionOptions = {}) =>
+  Layer.provide(layerFileOfMe(directory, options), probe)
 
-/** Uses the log of a directory, and closes it. */
+/** Opens the log of a directory, uses it, and closes it. */
 export const using = <A, E>(directory: string, use: (log: Service) => Effect.Effect<A, E>) =>
   Effect.provide(Effect.flatMap(UpdateLog.UpdateLog, use), layerFile(directory), { local: true })
 
-/** Opens the log of a directory, as a process does that never closes it. */
-export const opened = Effect.fnUntraced(function* (directory: string) {
-  const context = yield* Layer.buildWithScope(layerFile(directory), yield* Scope.make())
+/** Opens the log of a directory, and never closes it. */
+export const opened = Effect.fnUntraced(function* (directory: string, options: UpdateLog.RetentionOptions = {}) {
+  const context = yield* Layer.buildWithScope(layerFile(directory, options), yield* Scope.make())
   return yield* Effect.provide(UpdateLog.UpdateLog, context)
 })
 
 export const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "baton-" }))
 
-/** All that can be seen of some runs, without the epochs of those that appended nothing. */
+/** What can be read of some runs. */
 export const stateOf = (log: Service, ids: ReadonlyArray<string>) =>
   Effect.forEach(ids, (id) =>
     Effect.gen(function* () {
@@ -43,13 +46,13 @@ export const stateOf = (log: Service, ids: ReadonlyArray<string>) =>
     })
   )
 
-/** A line as a file holds it. */
+/** A line with its checksum, as in a file. */
 export const line = (payload: string, synced = 0): string => {
   const body = `${synced} ${payload}`
   return `${crc32(body).toString(16).padStart(8, "0")} ${body}\n`
 }
 
-/** A test with a disk that can have troubles. */
+/** A test on a disk that can fail. */
 export const test = (
   name: string,
   effect: Effect.Effect<unknown, unknown, Scope.Scope | FileSystem.FileSystem | Path.Path | Disks.Disk>
