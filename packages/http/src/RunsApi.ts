@@ -1,0 +1,149 @@
+/**
+ * The endpoints of runs, as a group of `effect/http-api`: the server, the OpenAPI document and the typed client are made of
+ * it.
+ *
+ * @since 0.1.0
+ */
+import { Run } from "@effect-baton/core"
+import * as Schema from "effect/Schema"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
+import { Authentication } from "./RunAccess.ts"
+import * as Problem from "./RunProblem.ts"
+import * as Wire from "./RunWire.ts"
+
+const params = { runId: Run.RunId }
+
+const reading = [
+  Problem.InvalidRequest,
+  Problem.Forbidden,
+  Problem.RunNotFound,
+  Problem.ServerFault,
+  Problem.Unavailable
+] as const
+
+const advancing = [
+  ...reading,
+  Problem.RunBusy,
+  Problem.RunWaiting,
+  Problem.RunStuck,
+  Problem.RunFailed,
+  Problem.RunCancelled,
+  Problem.RunExpired,
+  Problem.RunTruncated,
+  Problem.RunConflict,
+  Problem.TokenRefused,
+  Problem.InputTooLarge,
+  Problem.ProviderRefused
+] as const
+
+const summary = (text: string, description: string) => OpenApi.annotations({ summary: text, description })
+
+const start = HttpApiEndpoint.post("start", "/runs", {
+  headers: { "idempotency-key": Schema.optionalKey(Run.RunId) },
+  payload: Wire.NewRun,
+  success: [Wire.Started, Wire.Enqueued],
+  error: advancing
+}).annotateMerge(
+  summary(
+    "Start a run",
+    "The header Idempotency-Key is the id of the run: the same key with the same task can be sent again, and starts the " +
+      "run once. Without it each request starts a run."
+  )
+)
+
+const list = HttpApiEndpoint.get("list", "/runs", {
+  query: {
+    agent: Schema.optionalKey(Schema.String),
+    status: Schema.optionalKey(Schema.Array(Run.RunStatus)),
+    label: Schema.optionalKey(Schema.Array(Schema.String)),
+    cursor: Schema.optionalKey(Schema.String),
+    limit: Schema.optionalKey(
+      Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 100 }))
+    )
+  },
+  success: Wire.RunPage,
+  error: reading
+}).annotateMerge(
+  summary(
+    "List runs",
+    "The runs that the caller may read, the oldest first. `label` is `name=value`; `status` and `label` can be repeated."
+  )
+)
+
+const state = HttpApiEndpoint.get("state", "/runs/:runId", {
+  params,
+  success: Wire.RunInfo,
+  error: reading
+}).annotateMerge(summary("Read a run", "The status of a run, without its input and output."))
+
+const updates = HttpApiEndpoint.get("updates", "/runs/:runId/updates", {
+  params,
+  headers: { "last-event-id": Schema.optionalKey(Schema.String) },
+  query: { after: Schema.optionalKey(Schema.String), token: Schema.optionalKey(Schema.String) },
+  success: [HttpApiSchema.StreamSse({ events: Wire.RunEvent }), HttpApiSchema.NoContent],
+  error: [...reading, Problem.TokenRefused, Problem.RunNotLogged, Problem.RunTruncated, Problem.TooManyViewers]
+}).annotateMerge(
+  summary(
+    "Watch a run",
+    "Server-Sent Events: each update with its id, to the end of the run. It begins after the update that `Last-Event-ID`, " +
+      "`after` (the id of an event) or `token` (a continuation token) names, else with the first. 204: nothing comes any more."
+  )
+)
+
+const result = HttpApiEndpoint.get("result", "/runs/:runId/result", {
+  params,
+  success: [Wire.RunResult, Wire.NotYet],
+  error: advancing
+}).annotateMerge(
+  summary("Read the result", "Waits for the end of the run for a while. 202: the run is still under way, ask again.")
+)
+
+const cancel = HttpApiEndpoint.post("cancel", "/runs/:runId/cancel", {
+  params,
+  success: Wire.RunInfo,
+  error: advancing
+}).annotateMerge(
+  summary("Cancel a run", "Records the cancel, and asks the provider. The run may still complete. It can be repeated.")
+)
+
+/**
+ * The endpoints of runs.
+ *
+ * **When to use**
+ *
+ * Add it to an `HttpApi` of your own, below a prefix of your choice. `RunsServer.layer` has the handlers.
+ *
+ * **Details**
+ *
+ * | endpoint | does |
+ * | --- | --- |
+ * | `POST /runs` | starts a run, or leaves it to a worker; the header `Idempotency-Key` is its id |
+ * | `GET /runs` | lists the runs that the caller may read |
+ * | `GET /runs/:runId` | reads the status of a run |
+ * | `GET /runs/:runId/updates` | sends the updates of a run as Server-Sent Events |
+ * | `GET /runs/:runId/result` | waits for the end of a run, and reads its whole output |
+ * | `POST /runs/:runId/cancel` | cancels a run |
+ *
+ * **Example** (An API with runs below `/api`, and its OpenAPI document)
+ *
+ * ```ts
+ * import { RunsApi } from "@effect-baton/http"
+ * import { HttpApi, OpenApi } from "effect/http-api"
+ *
+ * const Api = HttpApi.make("reports").add(RunsApi.group.prefix("/api"))
+ *
+ * Object.keys(OpenApi.fromApi(Api).paths)[0] // => "/api/runs"
+ * ```
+ *
+ * @since 0.1.0
+ * @category apis
+ */
+export const group = HttpApiGroup.make("runs")
+  .add(start, list, state, updates, result, cancel)
+  .middleware(HttpApiMiddleware.ProblemDetails)
+  .middleware(Authentication)
+  .annotateMerge(OpenApi.annotations({ title: "Runs", description: "Runs of agents that outlive their viewers." }))

@@ -1,0 +1,90 @@
+import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Response from "effect/ai/Response"
+import * as Sse from "effect/encoding/Sse"
+import type * as Wire from "../RunWire.ts"
+import { seal } from "./sealed.ts"
+
+const utf8 = new TextEncoder()
+const encodePart = Schema.encodeUnknownOption(Schema.toCodecJson(Response.StreamPart()))
+
+type Part = NonNullable<AgentUpdate["part"]>
+
+/** A part as clients get it: without what tells of the provider's requests, and without an error's own text. */
+const partOf = (part: Part): unknown => {
+  switch (part.type) {
+    case "text-delta":
+    case "reasoning-delta":
+    case "tool-params-delta":
+      // Nearly all parts are deltas: they are written without the schema.
+      return Object.keys(part.metadata).length === 0
+        ? { type: part.type, id: part.id, delta: part.delta }
+        : { type: part.type, id: part.id, delta: part.delta, metadata: part.metadata }
+    case "error":
+    case "response-metadata":
+      return undefined
+    case "finish":
+      return Option.getOrUndefined(encodePart({ ...part, response: undefined }))
+    default:
+      return Option.getOrUndefined(encodePart(part))
+  }
+}
+
+const written = (update: AgentUpdate, session: string | undefined): string => {
+  const part = update.part === undefined ? undefined : partOf(update.part)
+  return JSON.stringify({
+    text: update.text,
+    status: update.status,
+    ...(part === undefined ? undefined : { part }),
+    ...(update.waitingFor === undefined ? undefined : { waitingFor: update.waitingFor }),
+    ...(update.retried === undefined ? undefined : { retried: update.retried }),
+    ...(session === undefined ? undefined : { session })
+  })
+}
+
+/** The id of an update: its position in the log, and the epoch under which it was written. */
+export const idOf = (update: AgentUpdate): string | undefined => {
+  const token = Option.getOrUndefined(update.continuationToken)
+  return token?.epoch === undefined ? undefined : `${token.offset}.${token.epoch}`
+}
+
+// Viewers of one run in one process get the same updates: each is written once.
+const known = new WeakMap<AgentUpdate, string>()
+
+/** The event of an update. */
+export const updateFrame = (update: AgentUpdate): Effect.Effect<string> => {
+  const before = known.get(update)
+  if (before !== undefined) return Effect.succeed(before)
+  const keep = (session?: string) => {
+    const frame = Sse.encoder.write({
+      _tag: "Event",
+      event: "update",
+      id: idOf(update),
+      data: written(update, session)
+    })
+    known.set(update, frame)
+    return frame
+  }
+  return update.session === undefined ? Effect.succeed(keep()) : Effect.map(seal(update.session), keep)
+}
+
+const named = (event: string, data: unknown, id?: string): string =>
+  Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) })
+
+/** A comment, which every client skips: it shows that the connection is alive. */
+export const heartbeat = ": heartbeat\n\n"
+
+/** The event that takes all updates back. Its empty id makes `EventSource` forget the last one. */
+export const reset = named("reset", {}, "")
+
+/** The event that says that nothing more comes. */
+export const end = (data: typeof Wire.RunEnd.Type): string => named("end", data)
+
+/** The event that sends a viewer away. `wait` is the time until it comes again, in milliseconds, if it can read that. */
+export const retryLater = (data: typeof Wire.RetryLater.Type, wait: number | undefined): string =>
+  `${wait === undefined ? "" : `retry: ${wait}\n`}${named("retry-later", data)}`
+
+/** Frames as they are sent. */
+export const bytes = (frames: string): Uint8Array => utf8.encode(frames)

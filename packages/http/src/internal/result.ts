@@ -1,0 +1,40 @@
+import * as Agent from "@effect-baton/core/Agent"
+import type { AgentResponse } from "@effect-baton/core/AgentResponse"
+import * as Runs from "@effect-baton/core/Runs"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Wire from "../RunWire.ts"
+import { find, infoOf, type Served } from "./known.ts"
+import { refuse, retryAfter } from "./problems.ts"
+import { seal } from "./sealed.ts"
+
+/** Waits for the end of a run, but not for ever. */
+export const result = Effect.fnUntraced(function* (served: Served, runId: string, wait: Duration.Duration) {
+  const { agent } = yield* find(served, runId, "result")
+  const ended = yield* Effect.catch(Effect.timeoutOption(Agent.result(agent, { runId }), wait), refuse)
+  if (Option.isSome(ended)) return yield* resultOf(ended.value)
+  yield* retryAfter()
+  const record = yield* Effect.catch(Runs.get(runId), refuse)
+  return { ...infoOf(served, record), pending: true as const }
+})
+
+const resultOf = Effect.fnUntraced(function* (response: AgentResponse): Effect.fn.Return<Wire.RunResult> {
+  const { content, runId, status, text } = response
+  return {
+    runId,
+    status: status === "incomplete" ? "incomplete" : "completed",
+    text,
+    content,
+    ...(Option.isNone(response.usage) ? {} : { usage: response.usage.value }),
+    ...(Option.isNone(response.finishReason) ? {} : { finishReason: response.finishReason.value }),
+    session: yield* seal(response.session)
+  }
+})
+
+/** Cancels a run. */
+export const cancel = Effect.fnUntraced(function* (served: Served, runId: string) {
+  const { agent } = yield* find(served, runId, "cancel")
+  yield* Effect.catch(Agent.cancel(agent, { runId, wait: false }), refuse)
+  return infoOf(served, yield* Effect.catch(Runs.get(runId), refuse))
+})

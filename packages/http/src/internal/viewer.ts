@@ -1,0 +1,242 @@
+/**
+ * One viewer of one run, from its first byte to its last.
+ *
+ * The server pulls, one piece at a time. A pull returns what is there; if nothing is, a fiber asks the log for more, and the
+ * pull waits for that fiber, for a heartbeat, or for the end. So a viewer holds one page of the log, and a viewer that takes
+ * nothing holds no more. Modes: `open`; `slow`, `shutdown` and `trouble`, in which the next pull sends the viewer away; and
+ * `over`, after the last event.
+ */
+import type { AgentError } from "@effect-baton/core/AgentError"
+import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
+import { isOver, type RunStatus } from "@effect-baton/core/Run"
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { RunViewers, Viewer } from "../RunViewers.ts"
+import * as Frames from "./frames.ts"
+import { ofReason, plain } from "./problems.ts"
+
+/** The place after which a viewer begins. */
+export interface After {
+  readonly offset: number
+  readonly epoch?: number
+}
+
+/** What a viewer needs of its run. */
+export interface Watched {
+  /** The updates after a place, or from the first. */
+  readonly watch: (after: After | undefined) => Stream.Stream<AgentUpdate, AgentError>
+  /** The status of the run as its record shows it. */
+  readonly status: Effect.Effect<RunStatus, AgentError>
+}
+
+type Page = readonly [AgentUpdate, ...Array<AgentUpdate>]
+type Upstream = Pull.Pull<Page, AgentError>
+
+/** What goes out at once at most. */
+const maxUpdates = 64
+const maxChars = 32 * 1024
+
+export class RunViewer implements Viewer {
+  private mode: "open" | "slow" | "shutdown" | "trouble" | "over" = "open"
+  private readonly wake = Latch.makeUnsafe(false)
+  private page: Page | undefined
+  private taken = 0
+  private upstream: { readonly scope: Scope.Closeable; readonly pull: Upstream } | undefined
+  private asking = false
+  private answer: Exit.Exit<Page, AgentError | Cause.Done> | undefined
+  private after: After | undefined
+  private lastId: string | undefined
+  private lastStatus: RunStatus = "queued"
+  private preface: string
+  private waits = false
+  private beat = false
+  /** When the server last took something, or began to wait. */
+  private since: number
+  private reader: Fiber.Fiber<unknown, unknown> | undefined
+  private readonly run: Watched
+  private readonly scope: Scope.Scope
+  private readonly clock: Clock.Clock
+  private readonly viewers: Pick<RunViewers["Service"], "heartbeat" | "timeout">
+  private readonly readsRetry: boolean
+
+  constructor(options: {
+    readonly run: Watched
+    readonly after: After | undefined
+    readonly reset: boolean
+    readonly readsRetry: boolean
+    readonly scope: Scope.Scope
+    readonly clock: Clock.Clock
+    readonly viewers: Pick<RunViewers["Service"], "heartbeat" | "timeout">
+  }) {
+    this.run = options.run
+    this.scope = options.scope
+    this.clock = options.clock
+    this.viewers = options.viewers
+    this.readsRetry = options.readsRetry
+    this.after = options.reset ? undefined : options.after
+    this.lastId = this.after?.epoch === undefined ? undefined : `${this.after.offset}.${this.after.epoch}`
+    // Something must go out at once, or no client learns that the response has begun.
+    this.preface = options.reset ? Frames.reset : Frames.heartbeat
+    this.since = options.clock.currentTimeMillisUnsafe()
+  }
+
+  look(now: number): void {
+    if (this.mode === "over") return
+    if (this.waits) {
+      if (now - this.since >= this.viewers.heartbeat) {
+        this.beat = true
+        this.wake.openUnsafe()
+      }
+      return
+    }
+    const quiet = now - this.since
+    if (quiet >= this.viewers.timeout && this.mode === "open") {
+      this.mode = "slow"
+      this.release()
+    }
+    // It had some more time to take its last event.
+    if (quiet >= this.viewers.timeout * 1.25) this.reader?.interruptUnsafe()
+  }
+
+  dismiss(): void {
+    if (this.mode === "open") this.mode = "shutdown"
+    this.wake.openUnsafe()
+  }
+
+  /** The next piece of the response. */
+  readonly next: Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> = Effect.suspend(() => {
+    if (this.mode === "over") return Cause.done()
+    if (this.preface !== "") {
+      const preface = this.preface
+      this.preface = ""
+      return this.sent(preface)
+    }
+    if (this.mode !== "open") return this.sendAway(this.mode)
+    if (this.page !== undefined) return this.some(this.page)
+    if (this.answer !== undefined) return this.answered(this.answer)
+    if (this.beat) return this.sent(Frames.heartbeat)
+    return Effect.andThen(this.waiting, this.next)
+  })
+
+  private readonly waiting = Effect.withFiber<void>((fiber) => {
+    this.reader = fiber
+    if (!this.waits) this.since = this.clock.currentTimeMillisUnsafe()
+    this.waits = true
+    this.wake.closeUnsafe()
+    return this.asking ? this.wake.await : Effect.andThen(this.ask, this.wake.await)
+  })
+
+  private readonly ask = Effect.suspend(() => {
+    this.asking = true
+    return Effect.flatMap(this.connected, ({ pull, scope }) =>
+      pull.pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            this.asking = false
+            this.answer = exit
+            this.wake.openUnsafe()
+          })
+        ),
+        Effect.forkIn(scope)
+      )
+    )
+  })
+
+  private readonly connected = Effect.suspend(() => {
+    if (this.upstream !== undefined) return Effect.succeed(this.upstream)
+    return Effect.gen({ self: this }, function* () {
+      const scope = yield* Scope.fork(this.scope)
+      const pull = yield* Scope.provide(Stream.toPull(this.run.watch(this.after)), scope)
+      return (this.upstream = { scope, pull })
+    })
+  })
+
+  private some(page: Page): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
+    return Effect.gen({ self: this }, function* () {
+      let frames = ""
+      const end = Math.min(page.length, this.taken + maxUpdates)
+      while (this.taken < end && frames.length < maxChars) {
+        const update = page[this.taken++]!
+        frames += yield* Frames.updateFrame(update)
+        this.lastId = Frames.idOf(update) ?? this.lastId
+        this.lastStatus = update.status
+      }
+      if (this.taken === page.length) this.page = undefined
+      return yield* this.sent(frames)
+    })
+  }
+
+  private answered(
+    exit: Exit.Exit<Page, AgentError | Cause.Done>
+  ): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
+    this.answer = undefined
+    if (Exit.isSuccess(exit)) {
+      this.page = exit.value
+      this.taken = 0
+      return this.some(exit.value)
+    }
+    if (Pull.isDoneCause(exit.cause)) return this.ended(undefined)
+    const failure = Cause.findErrorOption(exit.cause as Cause.Cause<AgentError>)
+    if (Option.isNone(failure)) {
+      return Effect.andThen(Effect.logError("A viewer's stream died.", exit.cause), this.sendAway("trouble"))
+    }
+    const error = failure.value
+    if (error.reason._tag === "TokenInvalid" && error.reason.kind === "rewritten") {
+      this.release()
+      this.after = undefined
+      this.lastId = undefined
+      return this.sent(Frames.reset)
+    }
+    return error.isRetryable
+      ? Effect.andThen(Effect.logWarning(error.message), this.sendAway("trouble"))
+      : this.ended(error)
+  }
+
+  private ended(error: AgentError | undefined): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
+    return Effect.gen({ self: this }, function* () {
+      const status = isOver(this.lastStatus)
+        ? this.lastStatus
+        : yield* Effect.catch(this.run.status, () => Effect.succeed(this.lastStatus))
+      const problem = error === undefined ? {} : { problem: plain(ofReason(error.reason)) }
+      this.mode = "over"
+      return yield* this.sent(Frames.end({ status, ...problem }))
+    })
+  }
+
+  private sendAway(reason: "slow" | "shutdown" | "trouble"): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
+    return Effect.gen({ self: this }, function* () {
+      // Not all at the same time.
+      const wait = this.readsRetry ? yield* Random.nextIntBetween(1000, 5000) : undefined
+      const after = this.lastId === undefined ? {} : { after: this.lastId }
+      this.mode = "over"
+      return yield* this.sent(Frames.retryLater({ reason, ...after }, wait))
+    })
+  }
+
+  private sent(frames: string): Effect.Effect<readonly [Uint8Array]> {
+    return Effect.withFiber((fiber) => {
+      this.reader = fiber
+      this.waits = false
+      this.beat = false
+      this.since = this.clock.currentTimeMillisUnsafe()
+      return Effect.succeed([Frames.bytes(frames)] as const)
+    })
+  }
+
+  /** Lets go of the log. */
+  private release(): void {
+    const { upstream } = this
+    this.upstream = undefined
+    this.page = undefined
+    if (upstream !== undefined) Effect.runFork(Scope.close(upstream.scope, Exit.void))
+  }
+}
