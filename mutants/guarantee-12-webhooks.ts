@@ -217,7 +217,6 @@ export default [
     file: "packages/sandbox/src/internal/server/responses.ts",
     find: 'troubles.strike("Webhook")?.copies ?? 1',
     replace: "1",
-    test: running,
-    title: "comes twice"
+    test: sending
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -240,8 +240,8 @@ describe("an endpoint over a real socket", () => {
       Effect.gen(function* () {
         const result = yield* waiting
         yield* finish
+        for (const status of [503, 503, 204]) assert.strictEqual(yield* hook.answered, status)
         assert.strictEqual((yield* Fiber.join(result)).status, "completed")
-        assert.deepStrictEqual([yield* hook.answered, yield* hook.answered, yield* hook.answered], [503, 503, 204])
         assert.strictEqual(seen.wakes, 1)
       })
     )
