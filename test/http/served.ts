@@ -1,0 +1,118 @@
+import {
+  Agent,
+  type BackgroundModel,
+  type ContinuationToken,
+  Run,
+  SignedTokens,
+  TokenStore,
+  UpdateLog
+} from "@effect-baton/core"
+import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
+import { ScriptedModel } from "@effect-baton/testing"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { HttpRouter, HttpServer, type HttpServerRequest } from "effect/http"
+import { HttpApi, HttpApiBuilder } from "effect/http-api"
+import { createServer } from "node:http"
+
+export const analyst = Agent.make("analyst", { instructions: "Write reports.", background: true })
+export const quiet = Agent.make("quiet", { background: true, log: false })
+
+/** An application with runs below a prefix of its own. */
+export class Api extends HttpApi.make("reports").add(RunsApi.group.prefix("/api")) {}
+
+/** A signing key of tokens. */
+export const keyOf = (id: string) => ({ id, secret: Redacted.make(`the secret of key ${id}, which is long enough`) })
+export const Signed = SignedTokens.layer({ keys: [keyOf("1")] })
+
+const bearerOf = (request: HttpServerRequest.HttpServerRequest) =>
+  request.headers["authorization"]?.replace(/^Bearer /, "") ??
+  // As EventSource sends no Authorization.
+  new URL(request.url, "http://here").searchParams.get("access") ??
+  undefined
+
+/** Runs belong to those that started them. `guest` may see all of them, and read no content. */
+export const Access = RunAccess.layer({
+  authenticate: (request) =>
+    Effect.succeed(
+      Option.filter(Option.fromUndefinedOr(bearerOf(request)), (name) => ["alice", "bob", "guest"].includes(name))
+    ),
+  labels: (user) => ({ owner: user }),
+  may: (user, action, run) => Effect.succeed(user === "guest" ? action === "read" : run.labels["owner"] === user)
+})
+
+export type Engine = BackgroundModel.BackgroundModel | TokenStore.TokenStore | UpdateLog.UpdateLog
+
+/** A scripted model, a store and an update log in memory, and signed tokens. */
+export const engine = (script: Parameters<typeof ScriptedModel.layer>[0], options?: ScriptedModel.Options) =>
+  Layer.mergeAll(ScriptedModel.layer(script, options), TokenStore.layerMemory, UpdateLog.layerMemory, Signed)
+
+export interface Serving extends RunViewers.Options {
+  readonly access?: Layer.Layer<RunAccess.RunAccess>
+  readonly resultWait?: RunsServer.Options["resultWait"]
+}
+
+/** The routes of the application, over the engine of the caller. */
+export const routes = ({ access = Access, resultWait = "20 seconds" }: Serving = {}) =>
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide(RunsServer.layer(Api, { agents: [analyst, quiet], resultWait })),
+    Layer.provide(access)
+  )
+
+/** Serves the application on a free port until the scope closes. */
+export const serving = Effect.fnUntraced(function* (options: Serving = {}) {
+  const context = yield* Effect.context<Engine>()
+  const server = HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true }).pipe(
+    RunViewers.serving(options),
+    Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 })),
+    Layer.provide(Layer.succeedContext(context))
+  )
+  const built = yield* Layer.build(Layer.fresh(server))
+  const { address } = Context.get(built, HttpServer.HttpServer)
+  if (!("port" in address)) return yield* Effect.die("it listens on no port")
+  return `http://127.0.0.1:${address.port}`
+})
+
+/** The record of a run. */
+export const recordOf = (runId: string) =>
+  Effect.gen(function* () {
+    const store = yield* TokenStore.TokenStore
+    return Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId))))
+  })
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: string
+  readonly json: any
+}
+
+/** Sends a request, and reads the whole answer. */
+export const ask = (url: string, options: RequestInit & { readonly as?: string } = {}): Effect.Effect<Answer> =>
+  Effect.promise(async (signal) => {
+    const { as, ...init } = options
+    const headers = new Headers(init.headers)
+    if (as !== undefined) headers.set("authorization", `Bearer ${as}`)
+    if (init.body !== undefined) headers.set("content-type", "application/json")
+    const response = await fetch(url, { ...init, headers, signal })
+    const body = await response.text()
+    const isJson = /json/.test(response.headers.get("content-type") ?? "")
+    return { status: response.status, headers: response.headers, body, json: isJson ? JSON.parse(body) : undefined }
+  })
+
+/** Starts a run. */
+export const post = (url: string, as: string, task: object, key?: string) =>
+  ask(`${url}/api/runs`, {
+    method: "POST",
+    as,
+    body: JSON.stringify(task),
+    ...(key === undefined ? {} : { headers: { "idempotency-key": key } })
+  })
+
+export type Token = ContinuationToken.ContinuationToken
+
+/** The handlers, without a key for tokens. */
+export const signedOut = (unsignedTokens?: boolean) =>
+  RunsServer.layer(Api, { agents: [analyst], ...(unsignedTokens === undefined ? {} : { unsignedTokens }) }).pipe(
+    Layer.provide([RunAccess.layerAllowAll, RunViewers.layer(), ScriptedModel.layer([]), TokenStore.layerMemory])
+  )
