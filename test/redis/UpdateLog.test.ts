@@ -12,7 +12,7 @@ const id = idOf("r-1")
 describeShared("the update log of Redis", (server) => {
   const test = testingLog(server)
 
-  test("a chunk is an entry of the run's stream, named by the offset after it", (log, send, prefix) =>
+  test("a chunk is an entry of the run's stream, and its id is the offset after it", (log, send, prefix) =>
     Effect.gen(function* () {
       const keys = keysOf(prefix, "r-1")
       yield* log.open(id, 7)
@@ -38,7 +38,7 @@ describeShared("the update log of Redis", (server) => {
       assert.strictEqual(yield* send("XLEN", keys.log), 1)
     }))
 
-  test("two processes hear of each other's chunks, and read them", (log, _, prefix) =>
+  test("two processes get hints for each other's chunks, and read them", (log, _, prefix) =>
     besideLog(server, { prefix, shards: 1 }, (other) =>
       Effect.gen(function* () {
         yield* log.open(id, 1)
@@ -65,7 +65,7 @@ describeShared("the update log of Redis", (server) => {
       })
     ))
 
-  test("a process that opened the log fences the other, also in the middle of what it writes", (log, _, prefix) =>
+  test("a process that opens the log fences another that is writing", (log, _, prefix) =>
     besideLog(server, { prefix, shards: 1 }, (other) =>
       Effect.gen(function* () {
         const writing = Effect.gen(function* () {
@@ -86,7 +86,7 @@ describeShared("the update log of Redis", (server) => {
       })
     ))
 
-  test("many processes that append the same chunks store each once", (log, _, prefix) =>
+  test("if many processes append the same chunks, each is stored once", (log, _, prefix) =>
     Effect.gen(function* () {
       const chunks = rowOf(200)
       const writing = (writer: Log) => Effect.forEach(chunks, (chunk) => writer.append(id, chunk), { discard: true })
@@ -123,7 +123,7 @@ describeShared("the update log of Redis", (server) => {
             yield* renew
             yield* kept([keys.log, keys.head])
           }
-          // Readers, and what makes it smaller, keep no log.
+          // Reads and truncations do not extend the retention.
           yield* send("PEXPIRE", keys.log, "600000")
           yield* send("PEXPIRE", keys.head, "600000")
           yield* log.read(id, { from: 0, limit: 1 })
@@ -138,7 +138,7 @@ describeShared("the update log of Redis", (server) => {
   }
 
   test(
-    "a log that was forgotten leaves nothing behind",
+    "after the retention of a log no key is left",
     (log, send, prefix) =>
       Effect.gen(function* () {
         yield* log.open(id, 5)
@@ -154,7 +154,7 @@ describeShared("the update log of Redis", (server) => {
     { retention: "1 second" }
   )
 
-  test("shares a prefix with a token store, in whose shards its runs are", (_, send, prefix) =>
+  test("a log can share its prefix with a token store, and a run and its log are in the same shard", (_, send, prefix) =>
     Effect.gen(function* () {
       const store = yield* TokenStore.TokenStore
       const log = yield* UpdateLog.UpdateLog
@@ -206,7 +206,7 @@ describeShared("the update log of Redis", (server) => {
       }
     }))
 
-  test("settings come from the configuration", (log, _, prefix) =>
+  test("settings can come from Config", (log, _, prefix) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       yield* log.append(id, chunkOf(0))
@@ -226,7 +226,7 @@ describeShared("the update log of Redis", (server) => {
       assert.deepStrictEqual(page.chunks, [chunkOf(0)])
     }))
 
-  test("ten thousand chunks are read page by page, and truncated at once", (log) =>
+  test("ten thousand chunks are read page by page, and truncated in one step", (log) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const chunks = rowOf(10_000).map((chunk) => ({ ...chunk, body: `${chunk.from}`.repeat(20) }))
@@ -244,7 +244,7 @@ describeShared("the update log of Redis", (server) => {
       assert.deepStrictEqual((yield* log.read(id, { from: 9990, limit: 64 })).chunks, chunks.slice(9990))
     }))
 
-  test("whole pages are read past chunks without updates", (log) =>
+  test("pages are full although chunks without updates are left out", (log) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       const chunks = rowOf(20)

@@ -8,19 +8,19 @@ import { chunkOf, idOf, type Log, logOn } from "./logs.ts"
 const Id = Schema.Literals(["r-1", "é👍"])
 const small = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
-// Few of each, so that they meet.
+// Small ranges, so that steps meet.
 const Step = Schema.TaggedUnion({
   Open: { id: Id, epoch: small(1, 4) },
-  // `behind` is how far before the end of the log the chunk begins.
+  // The chunk begins this far before the end of the log.
   Append: { id: Id, behind: small(-2, 6), count: small(0, 3), epoch: small(1, 4), ended: Schema.Boolean },
-  // One of those that were appended last.
+  // Repeats one of the last appends.
   Again: { id: Id, nth: small(0, 4) },
   Read: { id: Id, from: small(-1, 20), limit: small(0, 4) },
   Truncate: { id: Id, before: small(-1, 20) },
   Remove: { id: Id }
 })
 type Step = typeof Step.Type
-// Most that is done to a log is to append to it.
+// Most steps are appends.
 const Steps = Schema.Array(Schema.Union([Step, Step.cases.Append, Step.cases.Append, Step.cases.Append])).check(
   Schema.isMaxLength(60)
 )
@@ -31,7 +31,7 @@ const lengthOf = (log: Log, id: string) =>
     Option.match({ onNone: () => 0, onSome: (page) => page.length })
   )
 
-/** Does it to a log, and answers what that answered. */
+/** Applies a step to a log. */
 const apply = (
   log: Log,
   step: Step,
@@ -61,7 +61,7 @@ const apply = (
 const appendOf = ({ behind, count, ended, epoch }: Extract<Step, { _tag: "Append" }>, length: number) =>
   chunkOf(Math.max(0, length - behind), { count, ended, epoch, body: `é ${length} ${count} ${epoch}` })
 
-// The message of a failure tells all that is in it.
+// The message of a failure contains all its fields.
 const plain = (result: Result.Result<unknown, unknown>): unknown =>
   Result.match(result, {
     onFailure: (failure) => ({ failed: String(failure) }),
@@ -70,7 +70,7 @@ const plain = (result: Result.Result<unknown, unknown>): unknown =>
 
 describeShared("update logs", (server) => {
   law(
-    "memory and Redis answer alike, whatever is asked of them",
+    "the logs in memory and in Redis give the same results for all operations",
     [Steps],
     ([steps]) =>
       Effect.gen(function* () {

@@ -4,15 +4,19 @@ import { RedisUpdateLog } from "@effect-baton/redis"
 import { UpdateLogContract } from "@effect-baton/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { describeShared } from "../support/redisServer.ts"
+import { client, describeShared } from "../support/redisServer.ts"
 import { logOn } from "./logs.ts"
 import { forgetting } from "./store.ts"
-import { client } from "../support/redisServer.ts"
 
 describeShared("the update log on one server", (server) => {
   UpdateLogContract.suite({ describe, it }, "Redis", logOn(server), {
     live: true,
-    reopen: Effect.sync(() => logOn(server, { prefix: `test-${crypto.randomUUID()}` }))
+    reopen: Effect.sync(() => logOn(server, { prefix: `test-${crypto.randomUUID()}` })),
+    // Long enough for a slow machine: the server counts the time itself.
+    retention: {
+      retention: "3 seconds",
+      layer: Effect.sync(() => logOn(server, { prefix: `test-${crypto.randomUUID()}`, retention: "3 seconds" }))
+    }
   })
 
   const overClient: Layer.Layer<UpdateLog.UpdateLog> = Layer.unwrap(
@@ -26,7 +30,7 @@ describeShared("the update log on one server", (server) => {
   UpdateLogContract.suite({ describe, it }, "Redis over a client", overClient, { live: true, chunks: 500 })
 })
 
-// A server that nobody shares: others would miss their scripts.
+// Not the shared server: other tests would miss their scripts.
 describeShared(
   "the update log in a cluster of one",
   (server) => {

@@ -1,4 +1,4 @@
-// What logs hold when the Redis under their writers dies, loses what it confirmed, or moves a slot.
+// Logs whose Redis dies, loses confirmed chunks, or moves a slot while they are written.
 import { UpdateLog } from "@effect-baton/core"
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, References, type Scope } from "effect"
@@ -17,13 +17,13 @@ import { moveSlot } from "./slots.ts"
 const runs = Array.from({ length: 8 }, (_, i) => idOf(`run-${i}`))
 type RunId = (typeof runs)[number]
 
-/** What was written of each run as the log answered it. */
+/** Writers and readers of some runs, and what the log answered them. */
 const load = (log: Log) => {
   const state = { appends: 0, isOver: false }
   const lengths = new Map<RunId, number>()
   const gaps: Array<readonly [runId: RunId, lost: number]> = []
 
-  /** Appends chunks of one to three updates, as a holder does: after a gap with a new epoch, from the end. */
+  /** Appends chunks as a worker does: after a gap it opens the log with a new epoch, and continues from the end. */
   const write = Effect.fnUntraced(function* (runId: RunId) {
     let epoch = 1
     let { length } = yield* patiently(log.open(runId, epoch))
@@ -44,7 +44,7 @@ const load = (log: Log) => {
     }
   })
 
-  /** Reads from the beginning on, as a viewer does: what it sees has no hole, and its epochs never fall. */
+  /** Reads from the beginning, as a viewer does, and checks that there are no gaps and that epochs never decrease. */
   const readAll = Effect.fnUntraced(function* (runId: RunId) {
     const chunks: Array<UpdateLog.Chunk> = []
     for (let from = 0; ;) {
@@ -77,7 +77,7 @@ const load = (log: Log) => {
   }
 }
 
-/** Writers, and what happens to them meanwhile; in the end all logs are whole. */
+/** Runs writers during an effect, and checks all logs at the end. */
 const under = <A, E, R>(log: Log, happening: (going: ReturnType<typeof load>) => Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const going = load(log)
@@ -97,7 +97,7 @@ const under = <A, E, R>(log: Log, happening: (going: ReturnType<typeof load>) =>
 
 const prefix = "failing"
 
-describeRedis("logs that are written while Redis", () => {
+describeRedis("update logs while Redis", () => {
   const test = (title: string, effect: Effect.Effect<unknown, unknown, Scope.Scope>) =>
     it.live(title, () => effect.pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None")))
   const logAt = (server: Pick<RedisServer, "url" | "send">) =>
@@ -107,7 +107,7 @@ describeRedis("logs that are written while Redis", () => {
     )
 
   test(
-    "is killed and started again keep all that was answered, if Redis has it on its disk",
+    "is killed and started again keep all confirmed chunks, if Redis has them on its disk",
     Effect.gen(function* () {
       const server = yield* start({ durable: true })
       const log = yield* logAt(server)
@@ -126,7 +126,7 @@ describeRedis("logs that are written while Redis", () => {
   )
 
   test(
-    "is killed and started again, and has lost everything, begin anew",
+    "is killed and started again without its data begin again",
     Effect.gen(function* () {
       const server = yield* start()
       const log = yield* logAt(server)
@@ -142,7 +142,7 @@ describeRedis("logs that are written while Redis", () => {
     })
   )
 
-  /** A primary, its replica, and an address that leads to the one that is in charge. */
+  /** A primary, its replica, and an address that leads to one of them. */
   const pair = Effect.gen(function* () {
     const primary = yield* start()
     const replica = yield* startReplica(primary)
@@ -151,14 +151,14 @@ describeRedis("logs that are written while Redis", () => {
   })
 
   test(
-    "fails over and loses confirmed chunks have no hole, and their writers are told",
+    "fails over and loses confirmed chunks have no missing chunk, and their writers get gaps",
     Effect.gen(function* () {
       const { address, primary, replica, send } = yield* pair
       const log = yield* logAt({ url: address.url, send })
       const { gaps, happened } = yield* under(log, ({ lengths, passed }) =>
         Effect.gen(function* () {
           yield* passed(200)
-          // As if the network had parted: the replica takes over while the primary still answers.
+          // As in a network partition: the replica takes over while the primary still answers.
           yield* replica.promote
           const before = new Map(lengths)
           yield* until(() => runs.every((runId) => (lengths.get(runId) ?? 0) > (before.get(runId) ?? 0) + 10))
@@ -175,7 +175,7 @@ describeRedis("logs that are written while Redis", () => {
   )
 
   test(
-    "fails over and loses an epoch are written by one holder again, once that opens them",
+    "fails over and loses an epoch are written by one worker again after it opens them",
     Effect.gen(function* () {
       const { address, primary, replica, send } = yield* pair
       const log = yield* logAt({ url: address.url, send })
@@ -189,12 +189,12 @@ describeRedis("logs that are written while Redis", () => {
       yield* log.append(runId, chunkOf(1, { epoch: 2 }))
       yield* primary.kill
       yield* address.lead(replica.url)
-      // The new server knows nothing of the second epoch.
+      // The new server does not know the second epoch.
       yield* patiently(log.append(runId, chunkOf(1, { body: "by the first" })))
       const gap = yield* Effect.flip(log.append(runId, chunkOf(3, { epoch: 2 })))
       assert.propertyVal(gap, "_tag", "LogGap")
       assert.propertyVal(gap, "length", 2)
-      // Nor is another chunk of its own there.
+      // The chunk at this offset is now from the first epoch.
       assert.propertyVal(yield* Effect.flip(log.append(runId, chunkOf(1, { epoch: 2 }))), "_tag", "LogFenced")
       assert.strictEqual((yield* log.open(runId, 2)).length, 2)
       assert.propertyVal(yield* Effect.flip(log.append(runId, chunkOf(2))), "_tag", "LogFenced")
@@ -205,7 +205,7 @@ describeRedis("logs that are written while Redis", () => {
   )
 
   test(
-    "moves their slot to another node of the cluster are whole",
+    "moves their slot to another node of the cluster have every chunk",
     Effect.gen(function* () {
       const cluster = yield* startCluster()
       const log = yield* logAt(cluster)

@@ -1,11 +1,11 @@
-// What the processes of a log hear of each other, what they ask of Redis for it, and what Redis must allow.
+// Hints between processes, the commands that a log sends to Redis, and the permissions that it needs.
 import { NodeServices } from "@effect/platform-node"
 import { UpdateLog } from "@effect-baton/core"
 import type { RedisUpdateLog } from "@effect-baton/redis"
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, FileSystem, Layer, References, Schedule, Scope, Stream } from "effect"
 import { logged } from "../support/logs.ts"
-import { describeRedis, type RedisServer, start } from "../support/redisServer.ts"
+import { describeRedis, type RedisServer, start, until } from "../support/redisServer.ts"
 import { besideLog, chunkOf, idOf, type Log, logOn, patiently, rowOf } from "./logs.ts"
 import { commandsOf } from "./store.ts"
 
@@ -13,7 +13,7 @@ const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.flip(effect)
 const source = new URL("../../packages/redis/src/RedisUpdateLog.ts", import.meta.url).pathname
 const id = idOf("r-1")
 
-describeRedis("a log on a server of its own", () => {
+describeRedis("an update log on its own server", () => {
   const onOwn = (
     title: string,
     effect: (log: Log, server: RedisServer) => Effect.Effect<unknown, unknown, Scope.Scope>,
@@ -26,7 +26,7 @@ describeRedis("a log on a server of its own", () => {
       }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None"))
     )
 
-  onOwn("an operation is one script, which uses no more commands than it needs", (log, { send }) =>
+  onOwn("an operation is one script, which uses only the commands that it needs", (log, { send }) =>
     Effect.gen(function* () {
       const counting = (effect: Effect.Effect<unknown, unknown>) => commandsOf(send, effect)
       yield* log.open(id, 1)
@@ -44,7 +44,7 @@ describeRedis("a log on a server of its own", () => {
   const subscribers = (send: RedisServer["send"]) =>
     Effect.map(send<string>("CLIENT", "LIST", "TYPE", "pubsub"), (list) => list.split("\n").filter(Boolean).length)
 
-  onOwn("all who listen share one subscription, which begins with the first", (log, { send }) =>
+  onOwn("all listeners share one subscription, which starts with the first", (log, { send }) =>
     Effect.gen(function* () {
       yield* log.open(id, 1)
       yield* log.append(id, chunkOf(0))
@@ -57,14 +57,14 @@ describeRedis("a log on a server of its own", () => {
     })
   )
 
-  onOwn("a subscription that was killed, or whose server was away, hears again", (log, server) =>
+  onOwn("a subscription works again after it was killed, or after the server was down", (log, server) =>
     besideLog(Effect.succeed(server), { prefix: "own", shards: 1 }, (other) =>
       Effect.gen(function* () {
         let hints = 0
         const listening = Stream.runForEach(log.changes(id), () => Effect.sync(() => void hints++))
         yield* Effect.forkScoped(listening)
         let from = 0
-        /** Another process appends until it is heard. */
+        /** Lets another process append until a hint comes. */
         const heard = Effect.suspend(() => {
           const before = hints
           return Effect.suspend(() => patiently(other.append(id, chunkOf(from++)))).pipe(
@@ -82,7 +82,7 @@ describeRedis("a log on a server of its own", () => {
     )
   )
 
-  onOwn("who may not subscribe is told once, and hears its own chunks", (_, server) =>
+  onOwn("without the permission to subscribe, one warning is logged, and hints for own chunks come", (_, server) =>
     Effect.gen(function* () {
       const log = logged()
       yield* server.send("ACL", "SETUSER", "mute", "on", ">secret", "~*", "&*", "+@all", "-subscribe")
@@ -95,7 +95,7 @@ describeRedis("a log on a server of its own", () => {
         yield* pull
         yield* mute.append(id, chunkOf(0))
         yield* pull
-        // It is tried again.
+        // The layer tries to subscribe again.
         yield* Effect.repeat(refused, { until: (count) => count >= 2, schedule: Schedule.spaced("20 millis") })
       }).pipe(
         Effect.provide(logOn(Effect.succeed({ ...server, url: server.url.replace("//", "//mute:secret@") }))),
@@ -110,7 +110,7 @@ describeRedis("a log on a server of its own", () => {
     })
   )
 
-  onOwn("who listens is told when the layer is closed", (_, server) =>
+  onOwn("a listener gets an error when the layer is closed", (_, server) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const layer = Layer.fresh(logOn(Effect.succeed(server)))
@@ -124,7 +124,7 @@ describeRedis("a log on a server of its own", () => {
     })
   )
 
-  onOwn("the user needs no more than the documentation says", (_, server) =>
+  onOwn("the user needs only the permissions in the documentation", (_, server) =>
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const documented = (yield* fs.readFileString(source)).replaceAll(/\n \* /g, " ").match(/`(\+eval [^`]*)`/)?.[1]
@@ -156,5 +156,21 @@ describeRedis("a log on a server of its own", () => {
         { local: true }
       )
     }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("a layer warns of a server that may delete logs", () =>
+    Effect.gen(function* () {
+      const server = yield* start({ settings: ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"] })
+      const { layer, lines } = logged()
+      yield* until(() => lines.length > 0).pipe(
+        Effect.provide(logOn(Effect.succeed(server)), { local: true }),
+        Effect.provide(layer)
+      )
+      assert.match(
+        lines[0] ?? "",
+        /^Warn baton: Redis may delete logs,.* allkeys-lru: .* Set maxmemory-policy to noeviction/
+      )
+      assert.notMatch(lines[0] ?? "", /\bruns?\b|store/)
+    }).pipe(Effect.scoped)
   )
 })

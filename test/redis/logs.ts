@@ -15,7 +15,7 @@ export type Log = UpdateLog.UpdateLog["Service"]
 export const idOf = Run.RunId.make
 export const { chunkOf } = UpdateLogContract
 
-/** A log of its own on a server: in a namespace that nobody else has. */
+/** A log on a server, in its own namespace. */
 export const logOn = (
   server: Server,
   options: RedisUpdateLog.Options = {},
@@ -29,7 +29,7 @@ export const logOn = (
     })
   )
 
-/** Another log of a namespace, as another process has it. */
+/** Uses a namespace as another process does. */
 export const besideLog = <A, E, R>(
   server: Server,
   options: RedisUpdateLog.Options,
@@ -40,7 +40,7 @@ export const besideLog = <A, E, R>(
     local: true
   })
 
-/** A test of a log of its own, in one shard, on a server that is given or shared. */
+/** A test with a log in its own namespace of one shard. */
 export const testingLog =
   (server: Server) =>
   (
@@ -63,11 +63,11 @@ export const testingLog =
 export const keysOf = (prefix: string, id: string) =>
   ({ log: `{${prefix}:0}:log:${id}`, head: `{${prefix}:0}:head:${id}` }) as const
 
-/** Chunks of one update each, from an offset on. */
+/** Chunks with one update each, from an offset. */
 export const rowOf = (count: number, epoch = 1, from = 0): ReadonlyArray<UpdateLog.Chunk> =>
   Array.from({ length: count }, (_, i) => chunkOf(from + i, { epoch }))
 
-/** Asks a log again as long as it cannot be reached. */
+/** Repeats an operation while the log cannot be reached. */
 export const patiently = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) =>
   Effect.retry(effect, {
     while: (error) => error._tag === "UpdateLogError" && "isRetryable" in error && error.isRetryable === true,

@@ -13,6 +13,7 @@ import * as Digest from "effect/crypto/Digest"
 import * as Redis from "effect/persistence/Redis"
 import * as Connection from "./internal/connection.ts"
 import * as RedisLog from "./internal/log/redisLog.ts"
+import * as ServerCheck from "./internal/serverCheck.ts"
 import type { Client } from "./RedisTokenStore.ts"
 
 /**
@@ -47,18 +48,25 @@ export interface Options {
   readonly timeout?: Duration.Input | undefined
 }
 
-const make = (redis: Redis.Redis["Service"], connection: Connection.Connection, options: Options = {}) =>
-  RedisLog.make({
+const make = (redis: Redis.Redis["Service"], connection: Connection.Connection, options: Options = {}) => {
+  const timeout = Duration.clamp(Duration.fromInputUnsafe(options.timeout ?? Duration.seconds(3)), {
+    minimum: Duration.millis(10),
+    maximum: Duration.minutes(1)
+  })
+  return RedisLog.make({
     connection,
     subscribe: redis.subscribe,
     prefix: options.prefix ?? "baton",
     shards: Math.min(1024, Math.max(1, Math.trunc(options.shards ?? 16) || 1)),
     retention: Duration.fromInputUnsafe(options.retention ?? Retention.defaults.retention),
-    timeout: Duration.clamp(Duration.fromInputUnsafe(options.timeout ?? Duration.seconds(3)), {
-      minimum: Duration.millis(10),
-      maximum: Duration.minutes(1)
-    })
-  }).pipe(Effect.provide(Digest.layerWebCrypto))
+    timeout
+  }).pipe(
+    Effect.provide(Digest.layerWebCrypto),
+    Effect.tap(() =>
+      ServerCheck.warnIfEvicting(redis.send, "log").pipe(Effect.timeoutOption(timeout), Effect.forkScoped)
+    )
+  )
+}
 
 const overRedis = (options?: Options) =>
   Effect.flatMap(Redis.Redis, (redis) =>
@@ -70,7 +78,7 @@ const overRedis = (options?: Options) =>
  *
  * **When to use**
  *
- * Use it if runs are read in other processes than the one that writes them.
+ * Use it if other processes read the updates than the one that writes them.
  *
  * **Details**
  *
@@ -87,11 +95,15 @@ const overRedis = (options?: Options) =>
  * **Gotchas**
  *
  * Set `maxmemory-policy noeviction`, or the server deletes logs if memory is short. A deleted log begins again at offset 0, and
- * its writer gets `LogGap`. With `noeviction`, `append` fails with kind `full` if memory is short, and `read`, `truncate` and
+ * its writer gets `LogGap`. The layer logs a warning if the server has another policy and lets this user read it with
+ * `CONFIG GET` or `INFO`. With `noeviction`, `append` fails with kind `full` if memory is short, and `read`, `truncate` and
  * `remove` still work.
  *
  * Replication is asynchronous. A failover may lose the newest chunks, even if they were read. The writer gets `LogGap` and
  * writes their updates again under a new epoch, by which readers notice it. `min-replicas-to-write` limits how much can be lost.
+ *
+ * `remove` and the end of the retention delete the log from the memory of the server. Its content stays in an append-only file
+ * until the server rewrites that file, and in earlier snapshots and backups.
  *
  * If the server lost a part of a log, the log is `corrupt` for readers of that part. If it lost the newest chunks only, or the
  * whole log, nothing remains that shows it, and the writer gets `LogGap`.

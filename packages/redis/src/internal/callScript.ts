@@ -25,7 +25,8 @@ const isNoScript = (exit: Exit.Exit<unknown, Redis.RedisError>): boolean =>
 export const make = Effect.fnUntraced(function* (
   connection: Connection.Connection,
   operation: string,
-  lua: string
+  lua: string,
+  subject: RedisFailure.Subject = "run"
 ): Effect.fn.Return<Script, never, Digest.Digest> {
   const digest = yield* Digest.Digest
   const sha = yield* digest.digestHex(Digest.sha1, new TextEncoder().encode(lua))
@@ -36,10 +37,10 @@ export const make = Effect.fnUntraced(function* (
   ) => {
     type Answered = Effect.Effect<A, E | TokenStoreError.TokenStoreError>
     const failed = (error: Redis.RedisError): Answered =>
-      Effect.fail(RedisFailure.fromRedis(operation, command[1], error))
+      Effect.fail(RedisFailure.fromRedis(operation, command[1], error, subject))
     const answered = (reply: unknown): Answered => {
       if (!Array.isArray(reply)) return Effect.fail(RedisFailure.corrupt(operation, command[1]))
-      return reply[0] === "newer" ? Effect.fail(RedisFailure.newer(operation, command[1])) : answer(reply)
+      return reply[0] === "newer" ? Effect.fail(RedisFailure.newer(operation, command[1], subject)) : answer(reply)
     }
     const call = (context: Context.Context<never>): Answered =>
       Effect.callback((resume) => {

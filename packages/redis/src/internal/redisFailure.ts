@@ -5,12 +5,20 @@ import type { RedisError } from "effect/persistence/Redis"
 
 type Kind = TokenStoreError.TokenStoreError["kind"]
 
+/** What an operation is about, as a word for messages. */
+export type Subject = "run" | "log"
+
+const modules: Readonly<Record<Subject, string>> = { run: "RedisTokenStore", log: "RedisUpdateLog" }
+
 // By the code of the error. The code is at the start of the text, but before Redis 7 not if a script failed.
-const codes: Readonly<Record<string, readonly [Kind, string]>> = {
-  OOM: ["full", "Redis has no memory left: raise maxmemory or remove runs, then try again"],
+const codesOf = (subject: Subject): Readonly<Record<string, readonly [Kind, string]>> => ({
+  OOM: ["full", `Redis has no memory left: raise maxmemory or remove ${subject}s, then try again`],
   NOAUTH: ["denied", "Redis needs a password: set it in the options of the client"],
   WRONGPASS: ["denied", "Redis refused the user name or the password: correct them"],
-  NOPERM: ["denied", "the Redis user lacks a permission: grant it those in the documentation of RedisTokenStore.layer"],
+  NOPERM: [
+    "denied",
+    `the Redis user lacks a permission: grant it those in the documentation of ${modules[subject]}.layer`
+  ],
   CORRUPT: ["corrupt", ""],
   WRONGTYPE: ["corrupt", ""],
   READONLY: [
@@ -27,8 +35,9 @@ const codes: Readonly<Record<string, readonly [Kind, string]>> = {
   MOVED: ["unavailable", "this server is a node of a cluster: use a client that supports clusters"],
   ASK: ["unavailable", "this server is a node of a cluster: use a client that supports clusters"],
   CROSSSLOT: ["denied", "these keys cannot be used together: please report this as a bug of Baton"]
-}
-const code = new RegExp(String.raw`\b(${Object.keys(codes).join("|")})\b`)
+})
+const codes: Readonly<Record<Subject, ReturnType<typeof codesOf>>> = { run: codesOf("run"), log: codesOf("log") }
+const code = new RegExp(String.raw`\b(${Object.keys(codes.run).join("|")})\b`)
 
 /** The text of a client's failure. Only the message is used, because the cause may hold commands and passwords. */
 const textOf = (error: RedisError): string => {
@@ -63,12 +72,12 @@ export const unwritable = (
     cause
   })
 
-/** A run was written by a later version, and this version leaves it alone. */
-export const newer = (operation: string, key: string): TokenStoreError.TokenStoreError =>
+/** A later version wrote a run or a log, and this version leaves it alone. */
+export const newer = (operation: string, key: string, subject: Subject = "run"): TokenStoreError.TokenStoreError =>
   new TokenStoreError.TokenStoreError({
     operation,
     kind: "newer",
-    description: `'${key}' was written by a later version of Baton. Nothing was changed. Update @effect-baton/redis to use this run.`
+    description: `'${key}' was written by a later version of Baton. Nothing was changed. Update @effect-baton/redis to use this ${subject}.`
   })
 
 /** The namespace has another number of shards. */
@@ -88,12 +97,17 @@ export const late = (operation: string, millis: number): TokenStoreError.TokenSt
   })
 
 /** Turns a client's failure into the store's: its kind, and what to do about it. */
-export const fromRedis = (operation: string, key: string, error: RedisError): TokenStoreError.TokenStoreError => {
+export const fromRedis = (
+  operation: string,
+  key: string,
+  error: RedisError,
+  subject: Subject = "run"
+): TokenStoreError.TokenStoreError => {
   const text = textOf(error)
   // If the user lacks a permission inside a script, the text has no code.
   const found = code.exec(text)?.[1] ?? (/user executing the script can't/.test(text) ? "NOPERM" : undefined)
   const [kind, advice] =
-    (found === undefined ? undefined : codes[found]) ??
+    (found === undefined ? undefined : codes[subject][found]) ??
     (["unavailable", "Redis could not be reached, or refused: try again, and check the server"] as const)
   return kind === "corrupt"
     ? corrupt(operation, key)

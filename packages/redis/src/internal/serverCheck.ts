@@ -26,11 +26,16 @@ const fromInfo = (reply: unknown): Settings => ({
   memory: /^maxmemory:(.*?)\r?$/m.exec(String(reply))?.[1]
 })
 
+const losses = {
+  run: "A deleted run is lost, and starting it again buys it again.",
+  log: "A deleted log begins again at offset 0, and its viewers must start again."
+}
+
 /**
- * Logs a warning if the server may delete runs to free memory. It logs nothing if the policy cannot be read: many users have
+ * Logs a warning if the server may delete runs or logs to free memory. It logs nothing if the policy cannot be read: many users have
  * no permission for it, and some services have no `CONFIG`.
  */
-export const warnIfEvicting = (ask: Ask): Effect.Effect<void> =>
+export const warnIfEvicting = (ask: Ask, subject: keyof typeof losses = "run"): Effect.Effect<void> =>
   Effect.suspend(() => ask("CONFIG", "GET", "maxmemory*")).pipe(
     Effect.map(fromConfig),
     Effect.catch(() => Effect.map(ask("INFO", "memory"), fromInfo)),
@@ -38,8 +43,8 @@ export const warnIfEvicting = (ask: Ask): Effect.Effect<void> =>
       policy === undefined || policy === "noeviction" || memory === "0"
         ? Effect.void
         : Effect.logWarning(
-            "baton: Redis may delete runs",
-            `Its maxmemory-policy is ${policy}: when its memory is full, it deletes runs to make room. A deleted run is lost, and starting it again buys it again. Set maxmemory-policy to noeviction, or use a separate Redis for the runs.`
+            `baton: Redis may delete ${subject}s`,
+            `Its maxmemory-policy is ${policy}: when its memory is full, it deletes ${subject}s to make room. ${losses[subject]} Set maxmemory-policy to noeviction, or use a separate Redis for the ${subject}s.`
           )
     ),
     Effect.ignore

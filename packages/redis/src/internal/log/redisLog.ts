@@ -39,13 +39,14 @@ const whole = (value: number): string => String(Math.min(Number.MAX_SAFE_INTEGER
 
 /** The logs of a namespace. Each operation is one script on one shard. */
 export const make = Effect.fnUntraced(function* ({ connection, prefix, retention, subscribe, ...options }: Options) {
+  const scriptOf = (operation: string, lua: string) => CallScript.make(connection, operation, lua, "log")
   const scripts = yield* Effect.all({
-    open: CallScript.make(connection, "open", Scripts.open),
-    append: CallScript.make(connection, "append", Scripts.append),
-    read: CallScript.make(connection, "read", Scripts.read),
-    truncate: CallScript.make(connection, "truncate", Scripts.truncate),
-    remove: CallScript.make(connection, "remove", Scripts.remove),
-    layout: CallScript.make(connection, "open", Existing.layout)
+    open: scriptOf("open", Scripts.open),
+    append: scriptOf("append", Scripts.append),
+    read: scriptOf("read", Scripts.read),
+    truncate: scriptOf("truncate", Scripts.truncate),
+    remove: scriptOf("remove", Scripts.remove),
+    layout: scriptOf("open", Existing.layout)
   })
   const limit = Duration.toMillis(options.timeout)
   const kept = keptFor(retention)
