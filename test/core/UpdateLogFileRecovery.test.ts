@@ -28,26 +28,26 @@ describe("file log: recovery", () => {
       // The length of the file, and what could be read, after each operation.
       const acknowledged: Array<{ readonly length: number; readonly state: unknown }> = []
       // Never closed, because closing rewrites a file with a removed log.
-      const log = yield* opened(directory)
+      const first = yield* opened(directory)
       const note = Effect.gen(function* () {
         const length = Number((yield* fs.stat(file)).size)
-        acknowledged.push({ length, state: yield* stateOf(log, ids) })
+        acknowledged.push({ length, state: yield* stateOf(first, ids) })
       })
       const [one = "", other = ""] = ids
       const noting = <A, E>(effect: Effect.Effect<A, E>) => Effect.tap(effect, () => note)
       yield* note
-      yield* noting(log.open(idOf(one), 1))
-      yield* noting(log.append(idOf(one), chunkOf(0, { count: 3, body: "é\n\0" })))
-      yield* noting(log.append(idOf(one), chunkOf(3)))
-      yield* noting(log.open(idOf(other), 5))
-      yield* noting(log.append(idOf(other), chunkOf(0, { epoch: 5, body: "日本語" })))
-      yield* noting(log.append(idOf(one), chunkOf(4, { count: 0, ended: true })))
-      yield* noting(log.append(idOf(one), chunkOf(4, { count: 0 })))
-      yield* noting(log.append(idOf(one), chunkOf(4, { count: 2 })))
-      yield* noting(log.truncate(idOf(one), 3))
-      yield* noting(log.remove(idOf(other)))
-      yield* noting(log.open(idOf(other), 2))
-      yield* noting(log.append(idOf(other), chunkOf(0, { epoch: 2, ended: true })))
+      yield* noting(first.open(idOf(one), 1))
+      yield* noting(first.append(idOf(one), chunkOf(0, { count: 3, body: "é\n\0" })))
+      yield* noting(first.append(idOf(one), chunkOf(3)))
+      yield* noting(first.open(idOf(other), 5))
+      yield* noting(first.append(idOf(other), chunkOf(0, { epoch: 5, body: "日本語" })))
+      yield* noting(first.append(idOf(one), chunkOf(4, { count: 0, ended: true })))
+      yield* noting(first.append(idOf(one), chunkOf(4, { count: 0 })))
+      yield* noting(first.append(idOf(one), chunkOf(4, { count: 2 })))
+      yield* noting(first.truncate(idOf(one), 3))
+      yield* noting(first.remove(idOf(other)))
+      yield* noting(first.open(idOf(other), 2))
+      yield* noting(first.append(idOf(other), chunkOf(0, { epoch: 2, ended: true })))
       const bytes = yield* fs.readFile(file)
       assert.strictEqual(acknowledged.at(-1)?.length, bytes.length)
       yield* Effect.forEach(

@@ -19,7 +19,10 @@ export class LogFenced extends Schema.TaggedError<LogFenced>()("LogFenced", {
   epoch: Schema.Number
 }) {
   override get message(): string {
-    return `Run '${this.runId}': another worker writes its log now, with epoch ${this.epoch}. Stop writing, and resume the run to follow it.`
+    return (
+      `Run '${this.runId}': another worker writes its log now, with epoch ${this.epoch}. ` +
+      "Stop writing, and resume the run to follow it."
+    )
   }
 }
 
@@ -40,7 +43,10 @@ export class LogGap extends Schema.TaggedError<LogGap>()("LogGap", {
   length: Schema.Number
 }) {
   override get message(): string {
-    return `Run '${this.runId}': its log has ${this.length} updates, and the chunk does not begin there. Open the log again, and continue from its end.`
+    return (
+      `Run '${this.runId}': its log has ${this.length} updates, and the chunk does not begin there. ` +
+      "Open the log again, and continue from its end."
+    )
   }
 }
 
@@ -58,7 +64,10 @@ export class LogTruncated extends Schema.TaggedError<LogTruncated>()("LogTruncat
   /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
   override get message(): string {
-    return `Run '${this.runId}': its log begins at offset ${this.first}, because older updates were removed. Read from there, or ask Agent.result for the whole output.`
+    return (
+      `Run '${this.runId}': its log begins at offset ${this.first}, because older updates were removed. ` +
+      "Read from there, or ask Agent.result for the whole output."
+    )
   }
 }
 

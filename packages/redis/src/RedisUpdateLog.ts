@@ -28,7 +28,8 @@ import type { Client } from "./RedisTokenStore.ts"
  * | `retention` | how long a log is kept after it was last opened or appended to; `Duration.infinity` keeps it for ever | 30 days |
  * | `timeout` | how long an operation waits for Redis | 3 s |
  *
- * The log can have the same prefix as a `RedisTokenStore`. Their keys do not clash, and a run and its log are in the same shard.
+ * The log can have the same prefix as a `RedisTokenStore`. Their keys do not clash, and a run and its log are in the same
+ * shard.
  *
  * **Gotchas**
  *

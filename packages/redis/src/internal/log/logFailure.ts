@@ -5,7 +5,9 @@ export const corrupt = (operation: string, keys: readonly [string, string]): Upd
   new UpdateLogError.UpdateLogError({
     operation,
     kind: "corrupt",
-    description: `the value of '${keys[0]}' or '${keys[1]}' in Redis is not what Baton wrote, or a part is missing. Nothing was changed. Restore both keys from a backup, or delete both to remove the log.`
+    description:
+      `the value of '${keys[0]}' or '${keys[1]}' in Redis is not what Baton wrote, or a part is missing. ` +
+      "Nothing was changed. Restore both keys from a backup, or delete both to remove the log."
   })
 
 /** Turns the failure of a script into one of the log. */
@@ -20,7 +22,9 @@ export const otherLayout = (prefix: string, count: number, known: string): Updat
   new UpdateLogError.UpdateLogError({
     operation: "open",
     kind: "denied",
-    description: `the runs of '${prefix}' are in ${known} shards, but this log is set to ${count}. Set shards: ${known}, or another prefix.`
+    description:
+      `the runs of '${prefix}' are in ${known} shards, but this log is set to ${count}. ` +
+      `Set shards: ${known}, or another prefix.`
   })
 
 /** The layer of the log was closed. */

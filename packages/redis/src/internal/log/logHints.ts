@@ -66,7 +66,8 @@ export const make = Effect.fnUntraced(function* (
       return Effect.andThen(
         tellAll,
         Effect.logWarning(
-          "baton: the subscription to hints of the update log in Redis failed. Until it works again, readers find updates by polling.",
+          "baton: the subscription to hints of the update log in Redis failed. " +
+            "Until it works again, readers find updates by polling.",
           error.message
         )
       )

@@ -28,7 +28,7 @@ export interface Options {
 // Redis refuses times to live that are much longer.
 const longest = 1e15
 
-/** The time to live of a log in milliseconds, '' for ever. A shorter one than a second would delete logs under their writers. */
+/** The time to live of a log in milliseconds, '' for ever. With less than a second, logs would end between two chunks. */
 const keptFor = (retention: Duration.Duration): string => {
   const millis = Math.max(1000, Math.ceil(Duration.toMillis(retention)))
   return millis < longest ? String(millis) : ""
