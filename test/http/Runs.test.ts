@@ -92,12 +92,12 @@ describe("who may do what", () => {
     Effect.gen(function* () {
       const url = yield* serving()
       yield* Agent.enqueue(analyst, { input: "x", runId: "r", labels: { owner: "alice" } })
-      for (const path of ["/api/runs", ...paths.map((path) => `/api/runs/r${path}`), "/api/runs/none"]) {
+      for (const path of ["/api/runs", ...paths.map((end) => `/api/runs/r${end}`), "/api/runs/none"]) {
         for (const as of [undefined, "mallory"]) {
           const answer = yield* ask(`${url}${path}`, as === undefined ? {} : { as })
           assert.strictEqual(answer.status, 401)
           assert.strictEqual(answer.headers.get("www-authenticate"), "Bearer")
-          assert.deepStrictEqual(answer.json, {
+          assert.deepEqual<unknown>(answer.json, {
             type: `${RunProblem.types}unauthenticated`,
             title: "Say who you are",
             status: 401
@@ -117,7 +117,7 @@ describe("who may do what", () => {
       const url = yield* serving()
       yield* Agent.enqueue(analyst, { input: "x", runId: "hers", labels: { owner: "alice" } })
       yield* Agent.enqueue(Agent.make("hidden"), { input: "x", runId: "hidden", labels: { owner: "bob" } })
-      for (const [path, method] of [...paths.map((path) => [path, "GET"]), ["/cancel", "POST"]] as const) {
+      for (const [path, method] of [...paths.map((end) => [end, "GET"]), ["/cancel", "POST"]] as const) {
         const answers = yield* Effect.forEach(["hers", "hidden", "none"], (runId) =>
           ask(`${url}/api/runs/${runId}${path}`, { as: "bob", method })
         )
@@ -182,15 +182,13 @@ describe("GET /runs", () => {
         assert.strictEqual(page.status, 200)
         assert.notMatch(page.body, /bob|hidden/)
         assert.isAtMost(page.json.runs.length, 2)
-        seen.push(...page.json.runs.map((run: { readonly runId: string }) => run.runId))
+        seen.push(...page.json.runs.map((run) => run.runId))
         cursor = page.json.cursor
       } while (cursor !== undefined && seen.length < 10)
       assert.deepStrictEqual(seen, ["alice-1", "alice-4", "alice-5", "alice-7"])
 
       const runIds = (query: string) =>
-        Effect.map(ask(`${url}/api/runs?${query}`, { as: "alice" }), ({ json }) =>
-          json.runs.map((run: { readonly runId: string }) => run.runId)
-        )
+        Effect.map(ask(`${url}/api/runs?${query}`, { as: "alice" }), ({ json }) => json.runs.map((run) => run.runId))
       assert.deepStrictEqual(yield* runIds("label=parity%3Dodd&label=owner%3Dalice"), ["alice-1", "alice-5", "alice-7"])
       assert.deepStrictEqual(yield* runIds("agent=analyst&status=queued&status=failed"), seen)
       assert.deepStrictEqual(yield* runIds("status=completed"), [])
@@ -226,7 +224,7 @@ describe("results and cancels", () => {
       const { body, json, status } = yield* ask(`${url}/api/runs/done/result`, { as: "alice" })
       assert.strictEqual(status, 200)
       assert.strictEqual(json.text, "Fine.")
-      assert.strictEqual(json.content[0].text, "Fine.")
+      assert.strictEqual(json.content[0]?.text, "Fine.")
       assert.strictEqual(json.finishReason, "stop")
       assert.notMatch(body, /resp_1/)
       const next = { agent: "analyst", input: "And?", session: json.session }

@@ -60,18 +60,23 @@ export const routes = ({ access = Access, resultWait = "20 seconds" }: Serving =
   )
 
 /** Serves the application on a free port until the scope closes. */
-export const serving = Effect.fnUntraced(function* (options: Serving = {}) {
+export const servingWith = Effect.fnUntraced(function* (options: Serving) {
   const context = yield* Effect.context<Engine>()
+  let viewers: RunViewers.RunViewers["Service"] | undefined
+  const counted = Layer.effectDiscard(Effect.map(RunViewers.RunViewers, (service) => void (viewers = service)))
   const server = HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.merge(counted),
     RunViewers.serving(options),
     Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 })),
     Layer.provide(Layer.succeedContext(context))
   )
-  const built = yield* Layer.build(Layer.fresh(server))
-  const { address } = Context.get(built, HttpServer.HttpServer)
-  if (!("port" in address)) return yield* Effect.die("it listens on no port")
-  return `http://127.0.0.1:${address.port}`
+  const { address } = Context.get(yield* Layer.build(Layer.fresh(server)), HttpServer.HttpServer)
+  if (!("port" in address) || viewers === undefined) return yield* Effect.die("it listens on no port")
+  return { url: `http://127.0.0.1:${address.port}`, viewers }
 })
+
+/** The address of a server that `servingWith` makes. */
+export const serving = (options: Serving = {}) => Effect.map(servingWith(options), ({ url }) => url)
 
 /** The record of a run. */
 export const recordOf = (runId: string) =>
@@ -80,11 +85,31 @@ export const recordOf = (runId: string) =>
     return Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId))))
   })
 
+/** What answers say: a run, a page of runs, a result, or a problem. */
+export interface Body {
+  readonly type: string
+  readonly kind: string
+  readonly runId: string
+  readonly agent: string
+  readonly status: string
+  readonly background: boolean
+  readonly labels: Readonly<Record<string, string>>
+  readonly url: string
+  readonly pending: boolean
+  readonly text: string
+  readonly content: ReadonlyArray<{ readonly text: string }>
+  readonly finishReason: string
+  readonly session: string
+  readonly runs: ReadonlyArray<Body>
+  readonly cursor?: string
+}
+
 export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly body: string
-  readonly json: any
+  /** Of an answer that is JSON. */
+  readonly json: Body
 }
 
 /** Sends a request, and reads the whole answer. */
@@ -97,7 +122,7 @@ export const ask = (url: string, options: RequestInit & { readonly as?: string }
     const response = await fetch(url, { ...init, headers, signal })
     const body = await response.text()
     const isJson = /json/.test(response.headers.get("content-type") ?? "")
-    return { status: response.status, headers: response.headers, body, json: isJson ? JSON.parse(body) : undefined }
+    return { status: response.status, headers: response.headers, body, json: isJson ? JSON.parse(body) : {} }
   })
 
 /** Starts a run. */

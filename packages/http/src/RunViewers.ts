@@ -67,7 +67,15 @@ export class RunViewers extends Context.Service<
   }
 >()("@effect-baton/http/RunViewers") {}
 
-const make = Effect.fnUntraced(function* (options: Options) {
+/**
+ * Makes the service. It looks after its viewers until the scope closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<RunViewers["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const max = options.max ?? 1000
   const heartbeat = Duration.toMillis(Duration.fromInputUnsafe(options.heartbeat ?? "15 seconds"))
