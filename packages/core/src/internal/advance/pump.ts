@@ -30,8 +30,8 @@ export const make = Effect.fnUntraced(function* (
   run: OpenRun,
   held: HeldRun,
   log: UpdateLog["Service"],
-  options: AdvanceOptions
-): Effect.fn.Return<Advance, AgentError, Scope.Scope> {
+  options: AdvanceOptions = {}
+): Effect.fn.Return<Pumped, AgentError, Scope.Scope> {
   const { policy, runId, sealed } = run
   const agent = run.agent.name
   const epoch = held.fence
@@ -69,9 +69,16 @@ export const make = Effect.fnUntraced(function* (
   return {
     pull: pump.through(reading),
     isLast: (update) => reading.isLast(update),
-    endedAs: advancing.endedAs
+    endedAs: advancing.endedAs,
+    pumped: pump.done
   }
 })
+
+/** A run that is advanced through its log. */
+export interface Pumped extends Advance {
+  /** Ends when nothing more is appended. */
+  readonly pumped: Effect.Effect<void>
+}
 
 /** Where the consumer goes on: at the given token, or after the last update that it acknowledged. */
 const consumerPlace = Effect.fnUntraced(function* (
@@ -145,6 +152,13 @@ class Pump {
       })
     })
   )
+
+  /** Ends when nothing more is appended. */
+  get done(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.feed.exit === undefined ? Effect.andThen(this.feed.changed, this.done) : Effect.void
+    )
+  }
 
   private get all(): Effect.Effect<void, AgentError> {
     return Effect.catchTag(Effect.forever(Effect.flatMap(this.advancing.pull, (updates) => this.take(updates))), "Done", () => Effect.void)

@@ -4,6 +4,7 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../../AgentDefinition.ts"
+import { finishIfOver } from "../advance/finishLog.ts"
 import type { RunRef } from "../../RunInput.ts"
 import * as OpenRun from "../run/openRun.ts"
 import { stop } from "../watch/stop.ts"
@@ -18,5 +19,7 @@ export const cancel = Effect.fn("Agent.cancel")(function* (
   const run = yield* OpenRun.find(agent, ref)
   // The wait for the end goes on while the provider cannot be reached, as a stream does.
   yield* stop(run, wait ? run.policy.reconnect : run.policy.requestRetry)
-  return (yield* wait ? untilOver(run) : glance(run)).response
+  const look = yield* wait ? untilOver(run) : glance(run)
+  yield* finishIfOver(run, look)
+  return look.response
 })

@@ -4,6 +4,7 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../../AgentDefinition.ts"
+import { finishIfOver } from "../advance/finishLog.ts"
 import type { RunRef } from "../../RunInput.ts"
 import * as OpenRun from "../run/openRun.ts"
 import { glance } from "../watch/lookAtRun.ts"
@@ -13,6 +14,8 @@ export const poll = Effect.fn("Agent.poll")(function* (
   agent: Agent,
   ref: RunRef
 ): Effect.fn.Return<AgentResponse, AgentError, BackgroundModel | TokenStore> {
-  const { response } = yield* glance(yield* OpenRun.find(agent, ref))
-  return response
+  const run = yield* OpenRun.find(agent, ref)
+  const look = yield* glance(run)
+  yield* finishIfOver(run, look)
+  return look.response
 })

@@ -6,8 +6,10 @@ import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../../AgentDefinition.ts"
 import type { RunRef } from "../../RunInput.ts"
 import { hold } from "../advance/advance.ts"
+import { persistently } from "../logged/reading.ts"
+import { loggedOf } from "../watch/watchLog.ts"
 import * as Backoff from "../primitives/backoff.ts"
-import { errorOf, find, type OpenRun } from "../run/openRun.ts"
+import { errorOf, find, logOf, type OpenRun } from "../run/openRun.ts"
 
 /** Options of `Agent.remove`. */
 interface RemoveOptions {
@@ -45,6 +47,10 @@ const forget = Effect.fnUntraced(function* (run: OpenRun, { force = false, provi
             { runId: run.runId, agent: run.agent.name, responseId }
           )
         )
+  }
+  const log = force ? run.log : yield* logOf(run)
+  if (log !== undefined && run.record.logged === true) {
+    yield* persistently(loggedOf(run, log), "the log of a run could not be removed", log.remove(run.runId))
   }
   // A response that the provider deleted is no longer running.
   const isSafe = yield* held.forget({ force: force || provider === "require" })

@@ -7,7 +7,8 @@ import type * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../../AgentDefinition.ts"
 import { hold } from "../advance/advance.ts"
-import { checkVersion, errorOf, find, type OpenRun } from "../run/openRun.ts"
+import { finishLog } from "../advance/finishLog.ts"
+import { checkVersion, errorOf, find, logOf, type OpenRun } from "../run/openRun.ts"
 import { firstRequest, readTask } from "../run/task.ts"
 import { leavable, openAndLeave } from "./start.ts"
 
@@ -32,6 +33,8 @@ export const retry = Effect.fn("Agent.retry")(function* (
   const fail = (reason: AgentError["reason"]) => Effect.fail(errorOf(run)(reason))
   yield* checkVersion(run)
   yield* leavable(run)
+  yield* logOf(run)
+  yield* finishLog(run)
   const given = options.input === undefined ? run : yield* withInput(run, options.input)
   return yield* Effect.scoped(
     Effect.gen(function* () {

@@ -8,6 +8,7 @@ import * as ContinuationToken from "../../ContinuationToken.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { hold } from "../advance/advance.ts"
+import { endLogged } from "../advance/finishLog.ts"
 import { requestOf } from "../advance/turnRequest.ts"
 import type { Agent } from "../../AgentDefinition.ts"
 import type { RunInput } from "../../RunInput.ts"
@@ -55,7 +56,7 @@ export const openAndLeave = Effect.fnUntraced(function* (
     const step = held.next()
     switch (step._tag) {
       case "End": {
-        yield* held.decide([endedBy(step)])
+        if (!(yield* endLogged(run, held))) yield* held.decide([endedBy(step)])
         const { ended } = held.state()
         const reason = ended === undefined ? undefined : reasonOf(held.state())
         if (ended !== undefined && reason?._tag !== "RunCancelled" && reason !== undefined) return yield* fail(reason)

@@ -9,6 +9,7 @@ import { persistently } from "../hold/lease.ts"
 import { type ObserveError, record as observe } from "../hold/observe.ts"
 import { counted } from "../telemetry/instruments.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
+import { foreseen } from "./foreseen.ts"
 import { contextOf, type OpenRun, restOf } from "../run/openRun.ts"
 import type { ResponseEnd } from "../run/responseEnd.ts"
 
@@ -42,6 +43,8 @@ export const learn = Effect.fnUntraced(function* (
   while (true) {
     const step = decide(journal.state(), contextOf({ policy: run.policy }, record))
     if (step._tag !== "End") return journal.state()
+    // The worker that records the end of a logged run ends its log first.
+    if (record.logged === true) return foreseen(run, { ...record, journal: journal.facts })
     const known = journal.seen
     const ended: NewFact = { ...endedBy(step), incarnation, by: writer(run) } as NewFact
     const rest = restOf(run, {

@@ -17,6 +17,7 @@ import { acquire } from "../hold/heldRun.ts"
 import * as Hint from "../hold/hint.ts"
 import { Trouble } from "../telemetry/trouble.ts"
 import { persistently } from "../hold/lease.ts"
+import { foreseen } from "./foreseen.ts"
 import { learn } from "./learn.ts"
 import { minted } from "../token/minted.ts"
 import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
@@ -215,7 +216,7 @@ const expire = Effect.fnUntraced(function* (
     held.note({ _tag: "ResponseEnded", turn, responseId, status, calls: [] })
     yield* held.flush
   }
-  return held.state()
+  return foreseen(run, { ...held.record, journal: held.journal() })
 })
 
 /**

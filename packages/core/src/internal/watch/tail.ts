@@ -1,0 +1,140 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { AgentError } from "../../AgentError.ts"
+import type { RunRecord } from "../../RunRecord.ts"
+import * as RunState from "../../RunState.ts"
+import type { LogNotFound } from "../../UpdateLogError.ts"
+import { Feed } from "../logged/feed.ts"
+import { entryOf, type Logged, pageSize, read } from "../logged/reading.ts"
+import { now, type OpenRun, readAgain } from "../run/openRun.ts"
+import { reasonOf } from "../run/runReason.ts"
+import { stuck } from "../run/stuck.ts"
+import { foreseen } from "./foreseen.ts"
+
+// Hints can be lost, and some changes of a run send none to its log.
+const net = Duration.seconds(1)
+
+// How long the record of a run is not read whose log does not end, in milliseconds.
+const recordEvery = 5000
+
+const atEnd = Number.MAX_SAFE_INTEGER
+
+/** Follows the log of a run for all viewers in this process, as long as the scope lasts. */
+export const make = Effect.fnUntraced(function* (
+  run: OpenRun,
+  logged: Logged
+): Effect.fn.Return<Feed, AgentError, Scope.Scope> {
+  const first = yield* absentAsEmpty(read(logged, atEnd, 1)).pipe(
+    Effect.catchTag("LogTruncated", (error) => Effect.fail(logged.errorOf(error)))
+  )
+  const feed = new Feed(first?.length ?? 0, first?.ended ?? false)
+  const grown = Latch.makeUnsafe(false)
+  yield* Effect.forkScoped(
+    Stream.runForEach(logged.log.changes(run.runId), () => grown.open).pipe(
+      Effect.ignoreCause,
+      Effect.repeat(Schedule.spaced(net))
+    )
+  )
+  const tail = new Tail(run, logged, feed, grown)
+  yield* Effect.forkScoped(Effect.flatMap(Effect.exit(tail.run), (exit) => Effect.sync(() => feed.finish(exit))))
+  return feed
+})
+
+/** A log that nobody has opened yet is empty. */
+const absentAsEmpty = <A, E extends { readonly _tag: string }>(
+  page: Effect.Effect<A, E>
+): Effect.Effect<A | undefined, Exclude<E, LogNotFound>> =>
+  Effect.catchIf(
+    page,
+    (error): error is Extract<E, LogNotFound> => error._tag === "LogNotFound",
+    () => Effect.undefined
+  )
+
+/** Reads the end of a log again and again. */
+class Tail {
+  private readonly opened: OpenRun
+  private readonly logged: Logged
+  private readonly feed: Feed
+  private readonly grown: Latch.Latch
+  /** When the record was last read, by the clock of this process. */
+  private readAt = 0
+
+  constructor(opened: OpenRun, logged: Logged, feed: Feed, grown: Latch.Latch) {
+    this.opened = opened
+    this.logged = logged
+    this.feed = feed
+    this.grown = grown
+  }
+
+  /** Ends as the run does. */
+  readonly run: Effect.Effect<void, AgentError> = Effect.suspend(() => this.step())
+
+  private step(): Effect.Effect<void, AgentError> {
+    return Effect.flatMap(this.look(), (isMore): Effect.Effect<void, AgentError> => {
+      if (isMore) return this.run
+      return Effect.flatMap(this.over(), (isOver) =>
+        isOver
+          ? Effect.void
+          : Effect.andThen(Effect.timeoutOption(this.grown.await, net), Effect.andThen(this.grown.close, this.run))
+      )
+    })
+  }
+
+  /** Reads what is new in the log. Returns whether there may be more. */
+  private look(): Effect.Effect<boolean, AgentError> {
+    const { feed, logged } = this
+    const { errorOf } = logged
+    const page = read(logged, feed.length, pageSize)
+    return absentAsEmpty(page).pipe(
+      Effect.catchTag("LogTruncated", (error) => Effect.fail(errorOf(error))),
+      Effect.flatMap((seen) => {
+        if (seen === undefined || seen.length < feed.length) {
+          const length = seen?.length ?? 0
+          if (length < feed.length) feed.shrink(length)
+          return Effect.succeed(false)
+        }
+        return Effect.forEach(seen.chunks, (chunk) => entryOf(logged, chunk)).pipe(
+          Effect.map((entries) => {
+            const isWhole = entries.length < pageSize
+            for (const [i, entry] of entries.entries()) {
+              feed.push(entry, seen.ended && isWhole && i === entries.length - 1)
+            }
+            if (entries.length === 0 && feed.ended !== seen.ended) {
+              feed.push({ from: feed.length, epoch: 0, updates: [] }, seen.ended)
+            }
+            return !isWhole
+          })
+        )
+      })
+    )
+  }
+
+  /** Whether nothing follows, because the run has ended. Fails as the run did, or if it can no longer go on. */
+  private over(): Effect.Effect<boolean, AgentError> {
+    const { feed, opened } = this
+    return Effect.flatMap(now, (time) => {
+      const isDue = feed.ended || time - this.readAt >= recordEvery
+      if (!isDue) return Effect.succeed(false)
+      this.readAt = time
+      return Effect.flatMap(readAgain(opened), (record) => this.judge(record, time))
+    })
+  }
+
+  private judge(record: RunRecord, time: number): Effect.Effect<boolean, AgentError> {
+    const { feed, logged, opened } = this
+    const state = foreseen(opened, record)
+    if (state.ended === undefined) {
+      const why = stuck(opened, record, time)
+      return why === undefined ? Effect.succeed(false) : Effect.fail(logged.errorOf(why))
+    }
+    // The worker that ends the run also ends its log. A run that was given up has no worker.
+    if (!feed.ended && record.lease !== null) return Effect.succeed(false)
+    if (!feed.ended && RunState.fold(record).ended === undefined) return Effect.succeed(false)
+    const reason = reasonOf(state)
+    return reason === undefined ? Effect.succeed(true) : Effect.fail(logged.errorOf(reason))
+  }
+}
