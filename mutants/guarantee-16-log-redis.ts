@@ -83,6 +83,16 @@ export default [
     title: "update log: Redis > appending > a chunk after the end"
   },
   {
+    id: "redis-log-full",
+    guarantee: 16,
+    breaks: "an append to a full server changes nothing",
+    file: "packages/redis/src/internal/log/logScripts.ts",
+    find: "local nth = count == 0",
+    replace: "keep(head, ARGV[6])\nlocal nth = count == 0",
+    test: "test/redis/UpdateLogLoss.test.ts",
+    title: "is full"
+  },
+  {
     id: "redis-log-truncates-newest",
     guarantee: 16,
     breaks: "truncation in Redis keeps the newest chunk with updates",
@@ -235,11 +245,11 @@ export default [
   {
     id: "redis-log-subscribes-again",
     guarantee: 16,
-    breaks: "a subscription works again after the server was down",
+    breaks: "a layer whose subscription failed tries again",
     file: "packages/redis/src/internal/log/logHints.ts",
     find: "Effect.andThen(Effect.sleep(again)), Effect.forever",
     replace: "Effect.asVoid",
     test: "test/redis/UpdateLogHints.test.ts",
-    title: "a subscription works again"
+    title: "without the permission to subscribe"
   }
 ] satisfies ReadonlyArray<Mutant>

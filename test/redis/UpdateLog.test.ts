@@ -58,7 +58,7 @@ describeShared("the update log of Redis", (server) => {
               { startImmediately: true }
             )
             yield* writer.append(id, chunk)
-            const page = Option.getOrThrow(yield* Fiber.join(found))
+            const page = Option.getOrThrow(yield* Effect.timeout(Fiber.join(found), "20 seconds"))
             assert.deepStrictEqual(page.chunks, [chunk])
           }
         }

@@ -96,7 +96,9 @@ describeRedis("an update log on its own server", () => {
         yield* mute.append(id, chunkOf(0))
         yield* pull
         // The layer tries to subscribe again.
-        yield* Effect.repeat(refused, { until: (count) => count >= 2, schedule: Schedule.spaced("20 millis") })
+        yield* Effect.repeat(refused, { until: (count) => count >= 2, schedule: Schedule.spaced("20 millis") }).pipe(
+          Effect.timeout("20 seconds")
+        )
       }).pipe(
         Effect.provide(logOn(Effect.succeed({ ...server, url: server.url.replace("//", "//mute:secret@") }))),
         Effect.provideService(References.MinimumLogLevel, "Warn"),
@@ -163,6 +165,7 @@ describeRedis("an update log on its own server", () => {
       const server = yield* start({ settings: ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"] })
       const { layer, lines } = logged()
       yield* until(() => lines.length > 0).pipe(
+        Effect.timeout("20 seconds"),
         Effect.provide(logOn(Effect.succeed(server)), { local: true }),
         Effect.provide(layer)
       )

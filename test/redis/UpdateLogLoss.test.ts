@@ -262,7 +262,7 @@ describeRedis("an update log while Redis", () => {
           { concurrency: "unbounded" }
         )
         // The chunk may be stored, so listeners get a hint.
-        yield* pull
+        yield* Effect.timeout(pull, "20 seconds")
         yield* server.resume
         // If the chunk was stored, it is there once.
         assert.strictEqual((yield* log.append(id, chunkOf(1))).length, 2)
