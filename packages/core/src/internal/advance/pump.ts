@@ -62,9 +62,9 @@ export const make = Effect.fnUntraced(function* (
     end: writer.end,
     reopen: writer.reopen
   })
-  const newest = opened.last === undefined ? undefined : yield* entryOf(logged, opened.last, incarnation)
+    const newest = opened.last === undefined ? undefined : yield* entryOf(logged, opened.last, incarnation)
   const pump = new Pump(held, advancing, writer, feed, newest?.updates.at(-1))
-  yield* Effect.forkScoped(pump.run)
+    yield* Effect.forkScoped(pump.run)
   const reading = new LogPull(logged, feed, place, incarnation)
   return {
     pull: pump.through(reading),
@@ -155,8 +155,7 @@ class Pump {
 
   /** Ends when nothing more is appended. */
   get done(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.feed.exit === undefined ? Effect.andThen(this.feed.changed, this.done) : Effect.void
+    return Effect.suspend(() => this.feed.exit === undefined ? Effect.andThen(this.feed.changed, this.done) : Effect.void
     )
   }
 

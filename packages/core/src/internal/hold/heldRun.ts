@@ -92,8 +92,9 @@ export class HeldRun {
 
   /** Called after others have recorded a fact. */
   moves(): void {
-    this.changed?.openUnsafe()
+    const { changed } = this
     this.changed = undefined
+    changed?.openUnsafe()
     this.cancels.send()
   }
 

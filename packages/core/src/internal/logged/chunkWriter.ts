@@ -185,7 +185,7 @@ export class ChunkWriter {
           origin: updates[0]?.origin ?? "live",
           updates
         },
-        yield* Clock.currentTimeMillis,
+        Math.floor(yield* Clock.currentTimeMillis),
         position
       ).pipe(Effect.mapError((cause) => logged.errorOf(new LogFailed({ error: notWritten(cause) }))))
       const chunk = { from, count: some.length, epoch, ended, body }
@@ -201,8 +201,9 @@ export class ChunkWriter {
       this.waiting.splice(0, some.length)
       for (const { size } of some) this.size -= size
       if (this.waiting.length < mostUpdates && this.size < mostBytes) {
-        this.room?.openUnsafe()
+        const { room } = this
         this.room = undefined
+        room?.openUnsafe()
       }
       feed.push({ from, epoch, updates }, ended)
     })

@@ -76,7 +76,9 @@ export class Feed {
   }
 
   private tell(): void {
-    this.next?.openUnsafe()
+    const { next } = this
+    // First, because a fiber that waits may go on at once, and wait for the next change.
     this.next = undefined
+    next?.openUnsafe()
   }
 }

@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
-import type { LogNotFound } from "../../UpdateLogError.ts"
+import type { Page } from "../../UpdateLog.ts"
 import { Feed } from "../logged/feed.ts"
 import { entryOf, type Logged, pageSize, read } from "../logged/reading.ts"
 import { now, type OpenRun, readAgain } from "../run/openRun.ts"
@@ -28,9 +28,7 @@ export const make = Effect.fnUntraced(function* (
   run: OpenRun,
   logged: Logged
 ): Effect.fn.Return<Feed, AgentError, Scope.Scope> {
-  const first = yield* absentAsEmpty(read(logged, atEnd, 1)).pipe(
-    Effect.catchTag("LogTruncated", (error) => Effect.fail(logged.errorOf(error)))
-  )
+  const first = yield* readNew(logged, atEnd, 1)
   const feed = new Feed(first?.length ?? 0, first?.ended ?? false)
   const grown = Latch.makeUnsafe(false)
   yield* Effect.forkScoped(
@@ -44,14 +42,13 @@ export const make = Effect.fnUntraced(function* (
   return feed
 })
 
-/** A log that nobody has opened yet is empty. */
-const absentAsEmpty = <A, E extends { readonly _tag: string }>(
-  page: Effect.Effect<A, E>
-): Effect.Effect<A | undefined, Exclude<E, LogNotFound>> =>
-  Effect.catchIf(
-    page,
-    (error): error is Extract<E, LogNotFound> => error._tag === "LogNotFound",
-    () => Effect.undefined
+/** Reads a page of the log. A log that nobody has opened yet is empty. */
+const readNew = (logged: Logged, from: number, limit: number): Effect.Effect<Page | undefined, AgentError> =>
+  read(logged, from, limit).pipe(
+    Effect.catchTags({
+      LogNotFound: () => Effect.undefined,
+      LogTruncated: (error) => Effect.fail(logged.errorOf(error))
+    })
   )
 
 /** Reads the end of a log again and again. */
@@ -87,10 +84,7 @@ class Tail {
   /** Reads what is new in the log. Returns whether there may be more. */
   private look(): Effect.Effect<boolean, AgentError> {
     const { feed, logged } = this
-    const { errorOf } = logged
-    const page = read(logged, feed.length, pageSize)
-    return absentAsEmpty(page).pipe(
-      Effect.catchTag("LogTruncated", (error) => Effect.fail(errorOf(error))),
+    return readNew(logged, feed.length, pageSize).pipe(
       Effect.flatMap((seen) => {
         if (seen === undefined || seen.length < feed.length) {
           const length = seen?.length ?? 0
