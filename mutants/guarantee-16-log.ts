@@ -188,7 +188,7 @@ export default [
     breaks: "a log in a file begins again after its retention",
     file: "packages/core/src/internal/log/fileLog.ts",
     find: "writer.queue(runId, removed(runId, run))",
-    replace: "",
+    replace: "return",
     test: "test/core/UpdateLogFile.test.ts",
     title: "after its retention a log begins again"
   },

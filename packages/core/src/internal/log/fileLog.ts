@@ -157,7 +157,7 @@ export const make = Effect.fnUntraced(function* (settings: {
       if (isWritten) writer.queue(runId, step.success)
       // Waits even if this operation writes nothing, because its result can depend on chunks that are not durable yet.
       return isWritten || !isDurable
-        ? Effect.andThen(Effect.mapError(writer.settled(), fromStore(operation)), answer)
+        ? Effect.andThen(Effect.mapError(writer.written(), fromStore(operation)), answer)
         : answer
     })
 

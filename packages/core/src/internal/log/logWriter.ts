@@ -44,7 +44,7 @@ export interface LogWriter {
   /** Queues a step of a run. A step without a line does nothing. */
   readonly queue: (runId: RunId, step: Step) => void
   /** Asks for a write. The effect waits until everything that was queued before this call is durable. */
-  readonly settled: () => Effect.Effect<void, TokenStoreError>
+  readonly written: () => Effect.Effect<void, TokenStoreError>
   /** Writes what is queued, and ends. */
   readonly close: Effect.Effect<void>
 }
@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function* (options: {
     })
   })
 
-  const settle = (written: Batch, starts: ReadonlyArray<number>) => {
+  const applyBatch = (written: Batch, starts: ReadonlyArray<number>) => {
     for (const [i, { isKept, place }] of written.steps.entries()) {
       place.at = starts[i]!
       place.size = starts[i + 1]! - place.at
@@ -165,7 +165,7 @@ export const make = Effect.fnUntraced(function* (options: {
     batch = emptyBatch()
     return log.append(current.steps.map(({ line }) => line)).pipe(
       Effect.matchCause({
-        onSuccess: (starts) => settle(current, starts),
+        onSuccess: (starts) => applyBatch(current, starts),
         onFailure: (cause) =>
           giveUp(
             current,
@@ -199,7 +199,7 @@ export const make = Effect.fnUntraced(function* (options: {
       pending.set(runId, step.after)
       wake()
     },
-    settled: () => {
+    written: () => {
       wake()
       return Deferred.await(batch.done)
     },

@@ -9,14 +9,14 @@ const id = idOf("r-1")
 const endOf = (from: number, ended: boolean, change: Partial<UpdateLog.Chunk> = {}) =>
   chunkOf(from, { count: 0, ended, body: ended ? "over" : "not over", ...change })
 
-const isEnded = (log: UpdateLog.UpdateLog["Service"]) =>
+const endedOf = (log: UpdateLog.UpdateLog["Service"]) =>
   Effect.map(log.read(id, { from: 0, limit: all }), ({ ended }) => ended)
 
 export const ends = {
   "a chunk can end the log, with or without updates": ({ fill, log }) =>
     Effect.gen(function* () {
       yield* fill("r-1", row([2]))
-      yield* equal(yield* isEnded(log), false, "whether it ended, before the end")
+      yield* equal(yield* endedOf(log), false, "whether it ended, before the end")
       const last = chunkOf(2, { count: 3, ended: true })
       yield* log.append(id, last)
       const page = yield* log.read(id, { from: 2, limit: all })
@@ -49,7 +49,7 @@ export const ends = {
       for (const [i, chunk] of steps.entries()) {
         const sofar = steps.slice(0, i + 1)
         yield* equal(yield* log.append(id, chunk), sizeOf(sofar), `the result of chunk ${i}`)
-        yield* equal(yield* isEnded(log), chunk.ended, `whether it ended, after chunk ${i}`)
+        yield* equal(yield* endedOf(log), chunk.ended, `whether it ended, after chunk ${i}`)
         const last = { ...sizeOf(sofar), last: chunk }
         yield* equal(yield* log.open(id, 1), last, `the result of open after chunk ${i}`)
       }
@@ -66,7 +66,7 @@ export const ends = {
       yield* equal((yield* log.open(id, 2)).last, chunks[1], "the newest chunk")
       const back = endOf(2, false, { epoch: 2 })
       yield* log.append(id, back)
-      yield* equal(yield* isEnded(log), false, "whether it ended")
+      yield* equal(yield* endedOf(log), false, "whether it ended")
       yield* equal((yield* log.open(id, 2)).last, back, "the newest chunk after the end was taken back")
     }),
 
@@ -98,6 +98,6 @@ export const ends = {
       const back = endOf(2, false)
       yield* log.append(id, back)
       yield* equal(yield* log.append(id, last), sizeOf([last, back]), "the result after the end was taken back")
-      yield* equal(yield* isEnded(log), false, "whether it ended")
+      yield* equal(yield* endedOf(log), false, "whether it ended")
     })
 } satisfies Record<string, Law>
