@@ -300,7 +300,7 @@ export default [
     find: "{ after: { ...run, log: run.log.truncated(line.before)[0] } }",
     replace: "{ after: run }",
     test: "test/core/UpdateLogFile.test.ts",
-    title: "every change is there"
+    title: "the last operation before closing"
   },
   {
     id: "log-file-erases",
