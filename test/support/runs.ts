@@ -85,7 +85,7 @@ export const textOf = (updates: ReadonlyArray<Update>): string => updates.map((u
 export const plain = (updates: ReadonlyArray<Update>) =>
   updates.map((update) => ({
     ...Struct.omit(update, ["continuationToken", "origin", "responseId", "runId", "session"]),
-    token: Option.map(update.continuationToken, Struct.omit(["incarnation", "responseId", "runId"]))
+    token: Option.map(update.continuationToken, Struct.omit(["epoch", "incarnation", "responseId", "runId"]))
   }))
 
 /** The updates of a stream, counted from 1. */
@@ -100,12 +100,13 @@ export const uninterrupted = (runId: string) =>
 
 /** Tells how many updates lie before a position, counted in an uninterrupted run; null is the end. */
 export const counter = (whole: ReadonlyArray<Update>) => {
-  const key = (token: ContinuationToken.ContinuationToken) => `${token.sequenceNumber}:${token.skip}`
+  const key = ({ epoch, offset, sequenceNumber, skip }: ContinuationToken.ContinuationToken) =>
+    epoch === undefined ? `${sequenceNumber}:${skip}` : `offset ${offset}`
   const positions = new Map(
     whole.flatMap((update, i) =>
       Option.match(update.continuationToken, { onNone: () => [], onSome: (token) => [[key(token), i + 1] as const] })
     )
   )
   return (token: ContinuationToken.ContinuationToken | null): number =>
-    token === null ? whole.length : token.sequenceNumber < 0 ? 0 : (positions.get(key(token)) ?? Number.NaN)
+    token === null ? whole.length : token.sequenceNumber < 0 && token.epoch === undefined ? 0 : (positions.get(key(token)) ?? Number.NaN)
 }

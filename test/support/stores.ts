@@ -1,5 +1,5 @@
 import { NodeServices } from "@effect/platform-node"
-import { TokenStore, TokenStoreError } from "@effect-baton/core"
+import { TokenStore, TokenStoreError, UpdateLog } from "@effect-baton/core"
 import { Context, Effect, FileSystem, Layer } from "effect"
 import { disk } from "./time.ts"
 
@@ -66,7 +66,8 @@ const file: Store = awaited(
 /** Every store that the guarantees hold over. */
 export const stores: ReadonlyArray<{ readonly name: string; readonly layer: Store }> = [
   { name: "memory", layer: TokenStore.layerMemory },
-  { name: "file", layer: file }
+  { name: "file", layer: file },
+  { name: "logged memory", layer: Layer.merge(TokenStore.layerMemory, UpdateLog.layerMemory) }
 ]
 
 /** A commit that reached a store. */

@@ -52,6 +52,7 @@ export const make = Effect.fnUntraced(function* (
     offsets,
     feed,
     fenced: () => held.fenced(),
+    onEnded: (ended) => held.logEnds(ended),
     // A truncation must not remove what a crash would deliver again.
     acknowledged: Effect.map(held.flush, () => held.position().offset)
   })
@@ -67,7 +68,7 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.forkScoped(pump.run)
   const reading = new LogPull(logged, feed, place, incarnation)
   return {
-    pull: pump.through(reading),
+    pull: pump.through(reading, options),
     isLast: (update) => reading.isLast(update),
     endedAs: advancing.endedAs,
     pumped: pump.done
@@ -175,12 +176,15 @@ class Pump {
   }
 
   /** The updates for the consumer. A run that waits for its caller says so, also if the consumer saw that before. */
-  through(reading: LogPull): Updates {
+  through(reading: LogPull, { promised }: AdvanceOptions): Updates {
+    const { feed, held } = this
     let isSaid = false
     return Effect.suspend(() => reading.pull).pipe(
       Effect.tap((updates) => Effect.sync(() => (isSaid = updates.at(-1)!.status === "waiting"))),
       Effect.catchIf(Cause.isDone, (done): Updates => {
         const { waiting } = this
+        // The last update was acknowledged before the log said that it is the last.
+        if (promised !== true && feed.ended && held.position().offset >= feed.length) held.note({ _tag: "Delivered" })
         if (waiting === undefined || isSaid) return Effect.fail(done)
         isSaid = true
         return Effect.succeed([this.writer.said(waiting)])

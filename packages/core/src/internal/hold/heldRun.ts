@@ -51,6 +51,7 @@ export class HeldRun {
   private cancels!: Cancels.Cancels
   private leaving!: Leaving
   private tries = 0
+  private isLogEnded = false
 
   constructor(run: OpenRun, held: Lease.HeldLease) {
     this.run = run
@@ -110,8 +111,7 @@ export class HeldRun {
   }
 
   private endOf(state: RunState): NewFact | undefined {
-    // The end of a logged run must be in its log first: see `Pump`.
-    if (this.record.logged === true) return undefined
+    if (this.record.logged === true && !this.isLogEnded) return undefined
     const step = this.endStep(state)
     return step === undefined ? undefined : this.own(endedBy(step))
   }
@@ -169,6 +169,11 @@ export class HeldRun {
   /** The fence of the lease, which is also the epoch in which this process writes the log of the run. */
   get fence(): number {
     return this.held.lease.fence
+  }
+
+  /** Called when the log of the run says that the run has ended, or not after all. An end is recorded only after that. */
+  logEnds(ended: boolean): void {
+    this.isLogEnded = ended
   }
 
   /** Another worker writes the log of the run: this process has lost the run. */

@@ -35,6 +35,8 @@ interface Options {
   readonly feed: Feed
   /** Called if another worker writes the log: the error with which this one stops. */
   readonly fenced: () => AgentError
+  /** Called when the log says that the run has ended, or not after all. */
+  readonly onEnded: (ended: boolean) => void
   /** The number of updates before which the log may be truncated: their consumer has acknowledged them for good. */
   readonly acknowledged: Effect.Effect<number, AgentError>
 }
@@ -88,7 +90,8 @@ export class ChunkWriter {
     this.every = Duration.toMillis(logged.policy.logEvery)
     this.length = opened.length
     this.bytes = opened.bytes
-    this.isEnded = opened.last?.ended === true
+    this.isEnded = false
+    if (opened.last?.ended === true) this.setEnded(true)
     this.position = position
   }
 
@@ -196,7 +199,7 @@ export class ChunkWriter {
       ).pipe(Effect.catch((error) => Effect.fail(this.refused(error))))
       this.length = from + some.length
       this.bytes = grown.bytes
-      this.isEnded = ended
+      if (this.isEnded !== ended) this.setEnded(ended)
       this.position = position
       this.waiting.splice(0, some.length)
       for (const { size } of some) this.size -= size
@@ -207,6 +210,11 @@ export class ChunkWriter {
       }
       feed.push({ from, epoch, updates }, ended)
     })
+  }
+
+  private setEnded(ended: boolean): void {
+    this.isEnded = ended
+    this.options.onEnded(ended)
   }
 
   private refused(error: AgentError | LogFenced | LogGap): AgentError {

@@ -134,7 +134,7 @@ const tryOnce = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<Outcome, AgentError, Scope.Scope> {
   const idle = Latch.makeUnsafe()
   let broke: AgentError | undefined
-  const advance = yield* advanceHeld(run, held)
+  const advance = yield* advanceHeld(run, held, { promised: true })
   const source = Stream.fromPull(Effect.succeed(advance.pull)).pipe(
     Stream.tapError((error) => Effect.sync(() => (broke = error)))
   )
