@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Stream from "effect/Stream"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
@@ -19,92 +18,21 @@ import * as Find from "./internal/runs/find.ts"
 import * as Parked from "./internal/runs/parked.ts"
 import * as Waiting from "./internal/runs/wait.ts"
 import * as Worker from "./internal/worker/worker.ts"
+import type { Filter } from "./RunViews.ts"
 import type { WorkerRun } from "./WorkerRun.ts"
 import type { RunId } from "./Run.ts"
 import type { RunRecord } from "./RunRecord.ts"
-import type { Counts, RunFilter, TokenStore } from "./TokenStore.ts"
+import type { TokenStore } from "./TokenStore.ts"
 
 export type { WorkerRun } from "./WorkerRun.ts"
 
 /**
- * Selects runs by agent, status, labels, and whether they are parked. A field that is absent selects all runs: see
- * `TokenStore.RunFilter`.
- *
- * @since 0.1.0
- * @category models
- */
-export type Filter = Omit<RunFilter, "cursor" | "limit">
-
-/**
- * Lists the records of runs, the oldest first.
- *
- * **Details**
- *
- * Without a filter it lists all runs that the store keeps. It reads `pageSize` runs of the store at a time. A run that is
- * created or changes during the listing may be missing, but no run comes twice. Fails with `StoreFailed`.
- *
- * **Example** (Printing why runs are parked)
- *
- * ```ts
- * import { Runs } from "@effect-baton/core"
- * import { Console, Stream } from "effect"
- *
- * export const program = Runs.list({ parked: true }).pipe(
- *   Stream.runForEach((run) => Console.log(`${run.runId}: ${run.parked?.reason}`))
- * )
- * ```
+ * The verbs that read runs.
  *
  * @since 0.1.0
  * @category verbs
  */
-export const list: (
-  filter?: Filter & { readonly pageSize?: number }
-) => Stream.Stream<RunRecord, AgentError, TokenStore> = (filter = {}) => Find.list(filter)
-
-/**
- * Reads the record of a run: its journal, its lease, its labels.
- *
- * **Details**
- *
- * `RunState.statusOfRecord` computes the status of the run from the record. `Agent.poll` and `Agent.result` return its
- * output. Fails with `RunNotFound`, `InvalidInput` and `StoreFailed`.
- *
- * **Example** (Finding the worker that holds a run)
- *
- * ```ts
- * import { Runs } from "@effect-baton/core"
- * import { Effect } from "effect"
- *
- * export const program = Effect.map(Runs.get("report-2026-11"), ({ lease }) => lease?.owner ?? "nobody")
- * ```
- *
- * @since 0.1.0
- * @category verbs
- */
-export const get: (runId: string) => Effect.Effect<RunRecord, AgentError, TokenStore> = Find.get
-
-/**
- * Counts runs by status, of all agents or of one, without reading them.
- *
- * **Details**
- *
- * `parked` counts the parked runs, which are counted under their status as well. Fails with `StoreFailed`.
- *
- * **Example** (Counting the runs in the queue)
- *
- * ```ts
- * import { Runs } from "@effect-baton/core"
- * import { Effect } from "effect"
- *
- * export const program = Effect.map(Runs.count({ agent: "analyst" }), ({ parked, queued }) => queued - parked)
- * ```
- *
- * @since 0.1.0
- * @category verbs
- */
-export const count: (filter?: { readonly agent?: string }) => Effect.Effect<Counts, AgentError, TokenStore> = (
-  filter = {}
-) => Find.count(filter)
+export * from "./RunViews.ts"
 
 /**
  * Waits until a run has ended, or until `until` holds for its record, and returns the record.

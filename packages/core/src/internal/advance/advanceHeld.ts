@@ -12,8 +12,6 @@ export const advanceHeld = (
   held: HeldRun,
   options: AdvanceOptions = {}
 ): Effect.Effect<Advance, AgentError, Scope.Scope> =>
-  Effect.flatMap(
-    logOf(run),
-    (log): Effect.Effect<Advance, AgentError, Scope.Scope> =>
-      log === undefined ? make(run, held, options) : Pump.make(run, held, log, options)
+  Effect.flatMap(logOf(run), (log): Effect.Effect<Advance, AgentError, Scope.Scope> =>
+    log === undefined ? make(run, held, options) : Pump.make(run, held, log, options)
   )

@@ -310,8 +310,8 @@ export class Advancing implements Advance {
     // A response that was bought and not read to its end comes before any other step.
     const turn = isReadable(state, position.turn) ? state.turns[position.turn] : undefined
     const todo = held.next()
-    const isOver = state.ended !== undefined || todo._tag === "End"
-    if (log?.ended() === true && !isOver) return Effect.andThen(log.reopen, this.pull)
+    const isEnding = state.ended !== undefined || todo._tag === "End"
+    if (log?.ended() === true && !isEnding) return Effect.andThen(log.reopen, this.pull)
     const isRead = log === undefined ? state.delivered && run.from === undefined : log.ended()
     if (turn?.winner !== undefined && !isRead) {
       const { background } = held.record

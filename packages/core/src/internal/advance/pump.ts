@@ -1,6 +1,8 @@
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
@@ -63,15 +65,15 @@ export const make = Effect.fnUntraced(function* (
     end: writer.end,
     reopen: writer.reopen
   })
-    const newest = opened.last === undefined ? undefined : yield* entryOf(logged, opened.last, incarnation)
+  const newest = opened.last === undefined ? undefined : yield* entryOf(logged, opened.last, incarnation)
   const pump = new Pump(held, advancing, writer, feed, newest?.updates.at(-1))
-    yield* Effect.forkScoped(pump.run)
+  yield* Effect.forkScoped(pump.run)
   const reading = new LogPull(logged, feed, place, incarnation)
   return {
     pull: pump.through(reading, options),
     isLast: (update) => reading.isLast(update),
     endedAs: advancing.endedAs,
-    pumped: pump.done
+    pumped: pump.done()
   }
 })
 
@@ -82,12 +84,7 @@ export interface Pumped extends Advance {
 }
 
 /** Where the consumer goes on: at the given token, or after the last update that it acknowledged. */
-const consumerPlace = Effect.fnUntraced(function* (
-  run: OpenRun,
-  held: HeldRun,
-  logged: Logged,
-  opened: Opened
-) {
+const consumerPlace = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, logged: Logged, opened: Opened) {
   if (run.from !== undefined) {
     yield* verify(logged, run.from)
     return run.from
@@ -146,6 +143,7 @@ class Pump {
   ).pipe(
     Effect.exit,
     Effect.flatMap((exit) => {
+      this.parks(exit)
       // Updates that came before a failure are delivered before it.
       const rest = this.held.gone() === undefined ? this.writer.flush : Effect.void
       return Effect.map(Effect.exit(rest), (flushed) => {
@@ -154,14 +152,27 @@ class Pump {
     })
   )
 
+  /** A run whose log is full goes on once somebody has made room for it. */
+  private parks(exit: Exit.Exit<void, AgentError>): void {
+    const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : Option.none()
+    if (Option.isSome(error) && error.value.reason._tag === "LogFull") {
+      this.held.leaveAs({ due: Duration.infinity, parked: error.value.reason.message })
+    }
+  }
+
   /** Ends when nothing more is appended. */
-  get done(): Effect.Effect<void> {
-    return Effect.suspend(() => this.feed.exit === undefined ? Effect.andThen(this.feed.changed, this.done) : Effect.void
+  done(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.feed.exit === undefined ? Effect.andThen(this.feed.changed, this.done()) : Effect.void
     )
   }
 
   private get all(): Effect.Effect<void, AgentError> {
-    return Effect.catchTag(Effect.forever(Effect.flatMap(this.advancing.pull, (updates) => this.take(updates))), "Done", () => Effect.void)
+    return Effect.catchTag(
+      Effect.forever(Effect.flatMap(this.advancing.pull, (updates) => this.take(updates))),
+      "Done",
+      () => Effect.void
+    )
   }
 
   private take(updates: ReadonlyArray<AgentUpdate>): Effect.Effect<void, AgentError> {

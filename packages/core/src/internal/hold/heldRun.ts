@@ -220,10 +220,10 @@ export class HeldRun {
     const { agent, runId } = this.record
     const { fence, owner } = this.held.lease
     const { epoch, offset } = this.position()
-    return this.checkpointer.decide(
-      [{ _tag: "Retried", incarnation: fence, by: owner, turn }],
-      { ...start(agent, runId, fence, { turn, offset }), ...(epoch === undefined ? {} : { epoch }) }
-    )
+    return this.checkpointer.decide([{ _tag: "Retried", incarnation: fence, by: owner, turn }], {
+      ...start(agent, runId, fence, { turn, offset }),
+      ...(epoch === undefined ? {} : { epoch })
+    })
   }
 
   /** Removes the run from the store; false if a bought response would be lost with it. */

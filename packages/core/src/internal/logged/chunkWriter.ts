@@ -53,7 +53,7 @@ const freed = 1 / 4
 const sizeOf = ({ part }: AgentUpdate): number => {
   if (part === undefined) return 16
   if ("delta" in part) return part.delta.length + 16
-  if (part.type === "file") return part.data.length * 4 / 3
+  if (part.type === "file") return (part.data.length * 4) / 3
   return part.type === "tool-call" || part.type === "tool-result" ? JSON.stringify(part).length : 256
 }
 
@@ -224,7 +224,9 @@ export class ChunkWriter {
     const description =
       `the log has ${error.length} updates, although ${this.length} were appended: its place lost some. ` +
       "Resume the run to go on from there"
-    return errorOf(new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "unavailable", description }) }))
+    return errorOf(
+      new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "unavailable", description }) })
+    )
   }
 
   /** Removes the oldest acknowledged updates if the log has become too large. */

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { AgentError, LogFailed, TokenInvalid } from "../../AgentError.ts"
+import { type AgentError, LogFailed, TokenInvalid } from "../../AgentError.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { RunId } from "../../Run.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
@@ -53,12 +53,10 @@ export const persistently = <A, E>(
       if (!isOfLog(error)) return Effect.fail(error as Exclude<E, UpdateLogError>)
       const failed = Effect.fail(errorOf(new LogFailed({ error })))
       if (!error.isRetryable) return failed
-      return trouble
-        .began(`${what}; this is tried again`, error.message)
-        .pipe(
-          Effect.andThen(pace.wait(error)),
-          Effect.flatMap((isPatient) => (isPatient ? attempt : failed))
-        )
+      return trouble.began(`${what}; this is tried again`, error.message).pipe(
+        Effect.andThen(pace.wait(error)),
+        Effect.flatMap((isPatient) => (isPatient ? attempt : failed))
+      )
     })
     return Effect.tap(attempt, trouble.ended())
   })
@@ -67,16 +65,8 @@ export const persistently = <A, E>(
 type Missing = LogNotFound | LogTruncated
 
 /** Reads chunks of the log. */
-export const read = (
-  logged: Logged,
-  from: number,
-  limit: number
-): Effect.Effect<Page, AgentError | Missing> =>
-  persistently(
-    logged,
-    "the log of a run could not be read",
-    logged.log.read(logged.runId, { from, limit })
-  )
+export const read = (logged: Logged, from: number, limit: number): Effect.Effect<Page, AgentError | Missing> =>
+  persistently(logged, "the log of a run could not be read", logged.log.read(logged.runId, { from, limit }))
 
 /** Reads the updates of a chunk. Their tokens belong to this incarnation, or to that in which the chunk was written. */
 export const entryOf = Effect.fnUntraced(function* (

@@ -41,11 +41,7 @@ export const make = <Owner extends object, Given, A, E>(
     maps.set(owner, map)
     return map
   })
-  return Effect.fnUntraced(function* (
-    owner: Owner,
-    name: string,
-    given: Given
-  ): Effect.fn.Return<A, E, Scope.Scope> {
+  return Effect.fnUntraced(function* (owner: Owner, name: string, given: Given): Effect.fn.Return<A, E, Scope.Scope> {
     const map = yield* mapOf(owner)
     const key = new Key(name, given)
     const scope = yield* Effect.scope

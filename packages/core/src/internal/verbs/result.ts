@@ -6,8 +6,13 @@ import type { TokenStore } from "../../TokenStore.ts"
 import type { Agent } from "../../AgentDefinition.ts"
 import { finishIfOver } from "../advance/finishLog.ts"
 import type { RunRef } from "../../RunInput.ts"
+import type { RunRecord } from "../../RunRecord.ts"
+import * as RunState from "../../RunState.ts"
 import * as OpenRun from "../run/openRun.ts"
+import { reasonOf } from "../run/runReason.ts"
+import { responseFrom } from "../watch/logResponse.ts"
 import { honest, untilOver } from "../watch/lookAtRun.ts"
+import { loggedOf } from "../watch/watchLog.ts"
 
 /** Waits for the end of a run, and returns its response. */
 export const result = Effect.fn("Agent.result")(function* (
@@ -18,9 +23,29 @@ export const result = Effect.fn("Agent.result")(function* (
 })
 
 /** Returns the response of a run that has ended. Fails as the run did, or if the run waits for its caller. */
-export const resultOf = (run: OpenRun.OpenRun): Effect.Effect<AgentResponse, AgentError> =>
-  Effect.flatMap(Effect.tap(untilOver(run), (look) => finishIfOver(run, look)), (look) =>
-    look.response.status === "waiting"
-      ? Effect.fail(OpenRun.errorOf(run)(new RunWaiting({ waitingFor: look.response.waitingFor ?? "deferred" })))
-      : honest(run, look)
-  )
+export const resultOf = Effect.fnUntraced(function* (
+  run: OpenRun.OpenRun
+): Effect.fn.Return<AgentResponse, AgentError> {
+  const known = yield* fromLog(run, run.record)
+  if (known !== undefined) return known
+  const look = yield* untilOver(run)
+  yield* finishIfOver(run, look)
+  if (look.response.status === "waiting") {
+    return yield* OpenRun.errorOf(run)(new RunWaiting({ waitingFor: look.response.waitingFor ?? "deferred" }))
+  }
+  const record = run.record.logged === true ? yield* OpenRun.readAgain(run) : run.record
+  return (yield* fromLog(run, record)) ?? (yield* honest(run, look))
+})
+
+/** The response of a run that has ended well, if its log has all of it. The provider is not asked. */
+const fromLog = Effect.fnUntraced(function* (
+  run: OpenRun.OpenRun,
+  record: RunRecord
+): Effect.fn.Return<AgentResponse | undefined, AgentError> {
+  const { log } = run
+  const state = RunState.fold(record)
+  if (record.logged !== true || log === undefined || state.ended === undefined) return undefined
+  const reason = reasonOf(state)
+  if (reason !== undefined) return yield* OpenRun.errorOf(run)(reason)
+  return yield* responseFrom(run, record, loggedOf(run, log))
+})

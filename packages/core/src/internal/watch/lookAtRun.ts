@@ -49,7 +49,9 @@ const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
 }
 
 /** The parts of a run from which its response is made. */
-type Told = Pick<OpenRun, "agent" | "from" | "policy" | "request" | "runId">
+export interface Told extends Pick<OpenRun, "from" | "policy" | "request" | "runId"> {
+  readonly agent: Pick<OpenRun["agent"], "name">
+}
 
 const waitingFor = (run: Told, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
   const step = decide(state, contextOf(run, record))

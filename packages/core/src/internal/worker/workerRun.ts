@@ -196,6 +196,7 @@ const broken = (error: AgentError): Outcome => {
   switch (error.reason._tag) {
     case "RunStalled":
       return { _tag: "Failed", reason: error.message, causes: [], forGood: false }
+    case "LogFull":
     case "RunDiverged":
       return { _tag: "Failed", reason: error.message, causes: [], forGood: true }
     case "RunNotOpened":
