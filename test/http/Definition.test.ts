@@ -1,12 +1,13 @@
 // One definition: the OpenAPI document, the typed client, and servers of the fetch kind.
-import { Agent } from "@effect-baton/core"
+import { Agent, Run } from "@effect-baton/core"
 import { RunsApi, RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, expect, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter, HttpServer } from "effect/http"
 import { HttpApi, HttpApiClient, OpenApi } from "effect/http-api"
 import { analyst, Api, type Engine, engine, routes, serving } from "./served.ts"
+import { blocksOf, lastIdOf, textOf } from "./watching.ts"
 
 const { completed, pause, text } = ScriptedModel
 
@@ -43,18 +44,18 @@ describe("the definition", () => {
       const url = yield* serving({ resultWait: "50 millis" })
       const { runs } = yield* clientOf(url, "alice")
       const started = yield* runs.start({
-        headers: { "idempotency-key": "october" as never },
+        headers: { "idempotency-key": Run.RunId.make("october") },
         payload: { agent: "analyst", input: "How was October?" }
       })
       assert.strictEqual(started.mode, "start")
-      const early = yield* runs.result({ params: { runId: started.runId as never } })
+      const early = yield* runs.result({ params: { runId: Run.RunId.make(started.runId) } })
       assert.isTrue("pending" in early && early.pending)
       const { runs: listed } = yield* runs.list({ query: { label: ["owner=alice"] } })
       assert.deepStrictEqual(
         listed.map(({ runId }) => runId),
         ["october"]
       )
-      const params = { runId: "none" as never }
+      const params = { runId: Run.RunId.make("none") }
       const missing = yield* Effect.flip(runs.state({ params }))
       assert.strictEqual(missing._tag, "RunNotFound")
       const mallory = yield* clientOf(url, "mallory")
@@ -63,6 +64,26 @@ describe("the definition", () => {
       const bad = yield* Effect.flip(runs.updates({ params: { runId: "a/b" as never }, query: {}, headers: {} }))
       assert.include(["SchemaError", "BadRequestProblem"], bad._tag)
     }).pipe(Effect.scoped, Effect.provide(engine([text("Fine."), pause("1 hour"), completed])))
+  )
+
+  it.live("is a typed client of events, and of nothing more", () =>
+    Effect.gen(function* () {
+      const url = yield* serving()
+      yield* Stream.runDrain(Agent.stream(analyst, { input: "x", runId: "r", labels: { owner: "alice" } }))
+      const { runs } = yield* clientOf(url, "alice")
+      const params = { runId: Run.RunId.make("r") }
+      const response = yield* runs.updates({ params, query: {}, headers: {} })
+      const events = Stream.isStream(response) ? yield* Stream.runCollect(response) : []
+      const updates = events.flatMap((event) => (event.event === "update" ? [event] : []))
+      assert.deepStrictEqual(updates.map(({ data }) => data.text).join(""), "Fine.")
+      assert.strictEqual(updates.find(({ data }) => data.text !== "")?.data.part?.type, "text-delta")
+      assert.strictEqual(updates.at(-1)?.data.part?.type, "finish")
+      assert.deepEqual<unknown>(events.at(-1)?.data, { status: "completed" })
+      const headers = { "last-event-id": updates.at(-1)?.id ?? "" }
+      assert.isUndefined(yield* runs.updates({ params, query: {}, headers }), "204")
+      const refused = yield* Effect.flip(runs.updates({ params, query: { after: "x" }, headers: {} }))
+      assert.strictEqual(refused._tag, "InvalidRequest")
+    }).pipe(Effect.scoped, Effect.provide(engine([text("Fine."), completed])))
   )
 
   it.live("is a handler of requests for hosts of the fetch kind", () =>
@@ -82,6 +103,17 @@ describe("the definition", () => {
       const theirs = yield* get("/r", "bob")
       assert.strictEqual(theirs.status, 404)
       assert.strictEqual(theirs.headers.get("cache-control"), "no-store")
-    }).pipe(Effect.scoped, Effect.provide(engine([completed])))
+
+      const response = yield* get("/r/updates", "alice")
+      assert.strictEqual(response.headers.get("content-type"), "text/event-stream")
+      const body = yield* Effect.forkChild(Effect.promise(() => response.text()))
+      yield* Stream.runForEach(Agent.resume(analyst, { runId: "r" }), () => Effect.void).pipe(
+        Effect.timeoutOption("50 millis")
+      )
+      yield* Effect.promise(dispose)
+      const heard = blocksOf(yield* Fiber.join(body))
+      assert.strictEqual(textOf(heard), "Fine.")
+      assert.deepEqual<unknown>(heard.at(-1)?.data, { reason: "shutdown", after: lastIdOf(heard) })
+    }).pipe(Effect.scoped, Effect.provide(engine([text("Fine."), pause("1 hour"), completed])))
   )
 })

@@ -2,7 +2,7 @@
 import { Agent, Run, UpdateLog } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { analyst, engine, quiet, serving } from "./served.ts"
 import { blocksOf, lastIdOf, named, textOf, updatesOf, watch } from "./watching.ts"
@@ -135,6 +135,34 @@ describe("updates", () => {
         assert.deepEqual<unknown>(heard[0], { event: "reset", id: "", data: {} })
         assert.deepStrictEqual(heard.slice(1), whole.slice(1))
       }
+    }).pipe(Effect.scoped, Effect.provide(engine(report)))
+  )
+
+  it.live("a log that is lost and written again, while it is watched, is a reset and the whole", () =>
+    Effect.gen(function* () {
+      const url = yield* serving()
+      const log = yield* UpdateLog.UpdateLog
+      const following = yield* Effect.forkChild(follow("r"))
+      let isLost = false
+      const viewer = yield* Effect.forkChild(
+        watch(url, "r", {
+          onHeard: (now) => {
+            if (isLost || updatesOf(now).length < 10) return
+            isLost = true
+            Effect.runSync(log.remove(Run.RunId.make("r")))
+          }
+        })
+      )
+      const first = yield* Fiber.join(following)
+      assert.isTrue(Exit.isFailure(first), "the worker noticed it")
+      yield* Stream.runDrain(Agent.resume(analyst, { runId: "r" }))
+      const { heard } = yield* Fiber.join(viewer)
+      const at = heard.findIndex(({ event }) => event === "reset")
+      assert.isAbove(at, 0)
+      assert.lengthOf(named(heard, "reset"), 1)
+      assert.strictEqual(textOf(heard.slice(at)), words.join(""))
+      assert.strictEqual(heard.at(-1)?.event, "end")
+      assert.deepStrictEqual(updatesOf((yield* watch(url, "r")).heard), updatesOf(heard.slice(at)))
     }).pipe(Effect.scoped, Effect.provide(engine(report)))
   )
 
