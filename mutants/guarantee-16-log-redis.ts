@@ -25,12 +25,12 @@ export default [
   {
     id: "redis-log-append-opens",
     guarantee: 16,
-    breaks: "an append opens a log in Redis for its epoch",
+    breaks: "an append by a higher epoch stores the epoch beside the chunks, whose loss does not lose it",
     file: "packages/redis/src/internal/log/logScripts.ts",
     find: "epoch = own mark() keep(log, ARGV[6])",
     replace: "keep(log, ARGV[6])",
-    test: "test/redis/UpdateLogContract.test.ts",
-    title: "update log: Redis > truncating > a truncated log can grow"
+    test: "test/redis/UpdateLog.test.ts",
+    title: "a chunk is an entry"
   },
   {
     id: "redis-log-repeats-chunks",
