@@ -89,7 +89,9 @@ describe.each(stores)("Agent.retry ($name)", ({ layer: store }) => {
         assert.strictEqual(reason._tag === "TokenInvalid" && reason.kind, "outdated")
       }
 
-      const updates = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))
+      const rest = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))
+      // A log still has what the consumer did not read of the turn that failed.
+      const updates = rest.slice(before.logged === true ? rest.findIndex(({ retried }) => retried === true) : 0)
       assert.strictEqual(textOf(updates), "ab")
       assert.deepStrictEqual(
         updates.map(({ retried }) => retried),

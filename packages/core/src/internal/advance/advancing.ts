@@ -319,9 +319,10 @@ export class Advancing implements Advance {
       run.known.responseId = responseId
       const isCut = !background && (turn.end === undefined || turn.end.status === "cancelled")
       if (!isCut) return Effect.andThen(this.follow(sourceOf(run, turn.winner, background)), this.pull)
-      return state.ended === undefined
-        ? Effect.andThen(this.lookAtForeground(position.turn, responseId), this.pull)
-        : this.overNow
+      if (state.ended !== undefined) return this.overNow
+      if (turn.end === undefined) {
+        return Effect.andThen(this.lookAtForeground(position.turn, responseId), this.pull)
+      }
     }
     switch (todo._tag) {
       case "Over":
