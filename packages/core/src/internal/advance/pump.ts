@@ -7,7 +7,6 @@ import type * as Scope from "effect/Scope"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import * as ContinuationToken from "../../ContinuationToken.ts"
-import type { RunRecord } from "../../RunRecord.ts"
 import type { Opened, UpdateLog } from "../../UpdateLog.ts"
 import { Offsets } from "../follow/position.ts"
 import type { HeldRun } from "../hold/heldRun.ts"
@@ -43,7 +42,10 @@ export const make = Effect.fnUntraced(function* (
     Effect.catchTag("LogFenced", () => Effect.suspend(() => Effect.fail(held.fenced())))
   )
   const place = yield* consumerPlace(run, held, logged, opened)
-  const position = yield* endOf(logged, opened, held.journal(), incarnation)
+  const found = opened.last === undefined ? undefined : yield* positionAfter(logged, opened.last)
+  // The run was retried since.
+  const isOutdated = found !== undefined && found.incarnation !== incarnation
+  const position = found === undefined || isOutdated ? startOf(run, held, opened.length, isOutdated) : found
   const offsets = new Offsets({ agent, runId, incarnation, epoch, sealed })
   const feed = new Feed(opened.length, opened.last?.ended === true)
   const writer = new ChunkWriter({
@@ -59,6 +61,7 @@ export const make = Effect.fnUntraced(function* (
     acknowledged: Effect.map(held.flush, () => held.position().offset)
   })
   yield* writer.begin()
+  if (isOutdated) yield* writer.reopen
   const advancing = yield* makeAdvancing(run, held, options, {
     position,
     ended: () => writer.ended,
@@ -102,21 +105,18 @@ const consumerPlace = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, 
   return place
 })
 
-/** The position at the end of the log. */
-const endOf = Effect.fnUntraced(function* (
-  logged: Logged,
-  { last, length }: Opened,
-  journal: RunRecord["journal"],
-  incarnation: number
-): Effect.fn.Return<ContinuationToken.ContinuationToken, AgentError> {
-  const { agent, runId } = logged
-  const found = last === undefined ? undefined : yield* positionAfter(logged, last)
-  if (found !== undefined && found.incarnation === incarnation) return found
-  // The run was retried since: it goes on with the turn that failed.
-  const retried = journal.findLast((fact) => fact._tag === "Retried" && fact.incarnation === incarnation)
-  const turn = last !== undefined && retried?._tag === "Retried" ? retried.turn : 0
-  return ContinuationToken.start(agent, runId, incarnation, { turn, offset: length })
-})
+/** The position from which the provider is read if the log has none: the start of the run, or of the turn that is retried. */
+const startOf = (
+  run: OpenRun,
+  held: HeldRun,
+  offset: number,
+  isRetry: boolean
+): ContinuationToken.ContinuationToken => {
+  const { incarnation } = held.state()
+  const retried = held.journal().findLast((fact) => fact._tag === "Retried" && fact.incarnation === incarnation)
+  const turn = isRetry && retried?._tag === "Retried" ? retried.turn : 0
+  return ContinuationToken.start(run.agent.name, run.runId, incarnation, { turn, offset })
+}
 
 /** Reads the provider, and appends what it says. */
 class Pump {
