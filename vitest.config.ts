@@ -4,6 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 // What starts processes or servers, works a disk hard, plays thousands of cases, or looks at the memory of its process.
 const whole = [
   "examples/07-own-store.test.ts",
+  "test/browser/{Hostile,Page}.test.ts",
   "test/core/Checkpoint.test.ts",
   "test/core/Holding*.test.ts",
   "test/core/Model.test.ts",
@@ -20,6 +21,8 @@ const whole = [
   "test/examples/**/*.test.ts",
   "test/fleet/Failover.test.ts",
   "test/fleet/Fleet.test.ts",
+  "test/http/Killed.test.ts",
+  "test/http/Viewers.test.ts",
   "test/openai/Flat.test.ts",
   "test/openai/SlowConsumer.test.ts",
   "test/openai/Transcripts.test.ts",

@@ -1,107 +1,149 @@
-// One viewer, pulled by hand under a clock that the test moves: what it is sent, and when.
-import { Agent, RunState } from "@effect-baton/core"
+// One viewer, read by hand under a clock that the test moves: what it is sent, and when.
+import { Agent, UpdateLog } from "@effect-baton/core"
 import { RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Effect, Exit, Layer, Scope, Stream } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
-import { RunViewer } from "../../packages/http/src/internal/viewer.ts"
 import { passing } from "../support/time.ts"
-import { analyst, type Engine, engine, recordOf } from "./served.ts"
-import { blocksOf, named, textOf, updatesOf } from "./watching.ts"
+import { analyst, type Engine, engine, routes } from "./served.ts"
+import { blocksOf, type Heard, named, textOf, updatesOf } from "./watching.ts"
 
 const { completed, pause, text } = ScriptedModel
 
-const follow = Stream.runDrain(Agent.stream(analyst, { input: "x", runId: "r" }))
+const labels = { owner: "alice" }
+const follow = Stream.runDrain(Agent.stream(analyst, { input: "x", runId: "r", labels }))
 
 const decoder = new TextDecoder()
 
-/** A viewer of the run, and what pulls its next piece. */
-const viewing = Effect.fnUntraced(function* () {
+/** A viewer of the run, as a host of the fetch kind has it, and what reads its next piece. */
+const viewing = Effect.gen(function* () {
   const context = yield* Effect.context<Engine>()
-  const viewer = new RunViewer({
-    run: {
-      watch: (after) => Stream.provideContext(Agent.watch(analyst, { runId: "r", ...after }), context),
-      status: Effect.provideContext(Effect.map(recordOf("r"), RunState.statusOfRecord), context)
-    },
-    after: undefined,
-    reset: false,
-    readsRetry: false,
-    scope: yield* Effect.scope,
-    clock: yield* Clock.Clock,
-    viewers: { heartbeat: 15_000, timeout: 60_000 }
-  })
-  const pull = Effect.map(passing(viewer.next), ([piece]) => blocksOf(decoder.decode(piece)))
-  return { viewer, pull }
+  let viewers: RunViewers.RunViewers["Service"] | undefined
+  const counted = Layer.effectDiscard(Effect.map(RunViewers.RunViewers, (service) => void (viewers = service)))
+  const { dispose, handler } = HttpRouter.toWebHandler(
+    Layer.merge(routes(), counted).pipe(
+      Layer.provide([RunViewers.layer(), HttpServer.layerServices]),
+      Layer.provide(Layer.succeedContext(context))
+    ),
+    { disableLogger: true }
+  )
+  yield* Effect.addFinalizer(() => Effect.promise(dispose))
+  const response = yield* Effect.promise(() =>
+    handler(new Request("http://host/api/runs/r/updates", { headers: { authorization: "Bearer alice" } }))
+  )
+  const reader = response.body!.getReader()
+  yield* Effect.addFinalizer(() => Effect.promise(() => reader.cancel().catch(() => {})))
+  const read = Effect.promise(() => reader.read()).pipe(
+    Effect.map((piece): ReadonlyArray<Heard> => (piece.done ? [] : blocksOf(decoder.decode(piece.value))))
+  )
+  return { read, viewers: viewers! }
 })
 
-const now = Clock.currentTimeMillis
+/** All that is left to read. */
+const rest = (read: Effect.Effect<ReadonlyArray<Heard>>) =>
+  Effect.gen(function* () {
+    const heard: Array<Heard> = []
+    for (let piece = yield* read; piece.length > 0; piece = yield* read) heard.push(...piece)
+    return heard
+  })
 
 /** More than goes out at once. */
-const report = [...Array.from({ length: 200 }, (_, i) => text(`${i} `)), completed]
+const report = [...Array.from({ length: 1000 }, (_, i) => text(`${i} `)), completed]
+
+/** Lets the server do what it does, while the clock stands still. */
+const real = Effect.promise(async () => {
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+})
 
 describe("a viewer", () => {
-  it.effect("gets at most 64 updates at once, and comes to its end", () =>
+  it.effect("gets a comment at once, at most 64 updates at a time, and comes to its end", () =>
     Effect.gen(function* () {
       yield* passing(follow)
-      const { pull, viewer } = yield* viewing()
-      const heard = [...(yield* pull)]
+      const { read, viewers } = yield* viewing
+      const heard: Array<Heard> = [...(yield* read)]
       assert.deepEqual<unknown>(heard, [{ comment: ": heartbeat" }])
-      while (named(heard, "end").length === 0) {
-        const piece = yield* pull
+      for (let piece = yield* read; piece.length > 0; piece = yield* read) {
         assert.isAtMost(piece.length, 64)
         heard.push(...piece)
       }
-      assert.strictEqual(textOf(heard), Array.from({ length: 200 }, (_, i) => `${i} `).join(""))
-      const exit = yield* Effect.exit(viewer.next)
-      assert.isTrue(Exit.isFailure(exit), "there is no more to pull")
+      assert.strictEqual(textOf(heard), Array.from({ length: 1000 }, (_, i) => `${i} `).join(""))
+      assert.strictEqual(heard.at(-1)?.event, "end")
+      yield* Effect.repeat(Effect.andThen(real, viewers.count), { until: (count) => count === 0 })
     }).pipe(Effect.scoped, Effect.provide(engine(report)))
   )
 
-  it.effect("that takes nothing for its time is sent away with its id, and is cut off some time later", () =>
+  it.effect("that takes nothing for its time is sent away with the id of the last update that it got", () =>
     Effect.gen(function* () {
       yield* passing(follow)
-      const { pull, viewer } = yield* viewing()
-      yield* pull
-      const first = yield* pull
+      const { read } = yield* viewing
+      yield* read
+      const early = yield* read
+      yield* real
       yield* TestClock.adjust("59 seconds")
-      viewer.look(yield* now)
-      const second = yield* pull
-      assert.isNotEmpty(updatesOf(second), "it was in time")
-      yield* TestClock.adjust("60 seconds")
-      viewer.look(yield* now)
-      const last = yield* pull
-      assert.deepEqual<unknown>(last, [{ event: "retry-later", data: { reason: "slow", after: second.at(-1)?.id } }])
-      assert.isAbove(updatesOf(first).length, 0)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(viewer.next)))
-
-      // What takes a piece, and then stands still for good.
-      const other = yield* viewing()
-      const reader = yield* Effect.forkChild(Effect.andThen(other.viewer.next, Effect.never))
-      yield* TestClock.adjust("60 seconds")
-      other.viewer.look(yield* now)
-      yield* Effect.yieldNow
-      assert.isUndefined(reader.pollUnsafe())
-      yield* TestClock.adjust("15 seconds")
-      other.viewer.look(yield* now)
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(reader)))
+      yield* read
+      yield* real
+      yield* TestClock.adjust("59 seconds")
+      const late = yield* read
+      assert.isNotEmpty(updatesOf(late), "it was in time, twice")
+      yield* real
+      yield* TestClock.adjust("63 seconds")
+      const heard = [...early, ...late, ...(yield* rest(read))]
+      assert.lengthOf(named(heard, "end"), 0)
+      const { data, event } = heard.at(-1)!
+      assert.strictEqual(event, "retry-later")
+      assert.deepEqual<unknown>(data, { reason: "slow", after: updatesOf(heard).at(-1)?.id })
     }).pipe(Effect.scoped, Effect.provide(engine(report)))
   )
 
-  it.effect("that waits is never slow, and gets a comment after its time", () =>
+  it.effect("that takes nothing for longer is cut off, and leaves its place to others", () =>
     Effect.gen(function* () {
-      yield* Agent.enqueue(analyst, { input: "x", runId: "r" })
-      const { pull, viewer } = yield* viewing()
-      yield* pull
-      const piece = yield* Effect.forkChild(viewer.next)
-      yield* TestClock.adjust("14 seconds")
-      viewer.look(yield* now)
-      assert.isUndefined(piece.pollUnsafe())
-      yield* TestClock.adjust("1 second")
-      viewer.look(yield* now)
-      assert.strictEqual(decoder.decode((yield* Fiber.join(piece))[0]), ": heartbeat\n\n")
+      yield* passing(follow)
+      const { read, viewers } = yield* viewing
+      yield* read
+      yield* real
+      yield* TestClock.adjust("72 seconds")
+      yield* real
+      assert.strictEqual(yield* viewers.count, 1)
+      yield* TestClock.adjust("15 seconds")
+      yield* Effect.repeat(Effect.andThen(real, viewers.count), { until: (count) => count === 0 })
+    }).pipe(Effect.scoped, Effect.provide(engine(report)))
+  )
+
+  it.effect("that waits for a silent run is never slow, and gets comments", () =>
+    Effect.gen(function* () {
+      yield* Agent.enqueue(analyst, { input: "x", runId: "r", labels })
+      const { read } = yield* viewing
+      yield* read
+      for (let beats = 0; beats < 20; beats++) {
+        yield* real
+        yield* TestClock.adjust("18 seconds")
+        assert.deepEqual<unknown>(yield* read, [{ comment: ": heartbeat" }])
+      }
     }).pipe(Effect.scoped, Effect.provide(engine([pause("1 hour"), completed])))
   )
+
+  it.effect("is sent away if the log cannot be read, and the log's own error is not shown", () => {
+    let left = Infinity
+    const broken = Layer.effect(
+      UpdateLog.UpdateLog,
+      Effect.map(UpdateLog.UpdateLog, (log) => ({
+        ...log,
+        read: (...args: Parameters<typeof log.read>) =>
+          Effect.suspend(() => (left-- > 0 ? log.read(...args) : Effect.die(new Error("a secret of the log"))))
+      }))
+    )
+    return Effect.gen(function* () {
+      yield* passing(follow)
+      // The look before the first byte is well.
+      left = 1
+      const { read } = yield* viewing
+      const heard = yield* passing(rest(read))
+      assert.deepEqual<unknown>(heard.at(-1), { event: "retry-later", data: { reason: "trouble" } })
+      assert.notMatch(JSON.stringify(heard), /secret/)
+    }).pipe(Effect.scoped, Effect.provide(broken.pipe(Layer.provideMerge(engine([completed])))))
+  })
 
   it.effect("is not taken in by a service whose scope is closed", () =>
     Effect.gen(function* () {

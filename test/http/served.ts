@@ -1,12 +1,4 @@
-import {
-  Agent,
-  type BackgroundModel,
-  type ContinuationToken,
-  Run,
-  SignedTokens,
-  TokenStore,
-  UpdateLog
-} from "@effect-baton/core"
+import { Agent, type BackgroundModel, Run, SignedTokens, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { NodeHttpServer } from "@effect/platform-node"
@@ -23,7 +15,7 @@ export class Api extends HttpApi.make("reports").add(RunsApi.group.prefix("/api"
 
 /** A signing key of tokens. */
 export const keyOf = (id: string) => ({ id, secret: Redacted.make(`the secret of key ${id}, which is long enough`) })
-export const Signed = SignedTokens.layer({ keys: [keyOf("1")] })
+const Signed = SignedTokens.layer({ keys: [keyOf("1")] })
 
 const bearerOf = (request: HttpServerRequest.HttpServerRequest) =>
   request.headers["authorization"]?.replace(/^Bearer /, "") ??
@@ -32,7 +24,7 @@ const bearerOf = (request: HttpServerRequest.HttpServerRequest) =>
   undefined
 
 /** Runs belong to those that started them. `guest` may see all of them, and read no content. */
-export const Access = RunAccess.layer({
+const Access = RunAccess.layer({
   authenticate: (request) =>
     Effect.succeed(
       Option.filter(Option.fromUndefinedOr(bearerOf(request)), (name) => ["alice", "bob", "guest"].includes(name))
@@ -86,7 +78,7 @@ export const recordOf = (runId: string) =>
   })
 
 /** What answers say: a run, a page of runs, a result, or a problem. */
-export interface Body {
+interface Body {
   readonly type: string
   readonly kind: string
   readonly runId: string
@@ -133,8 +125,6 @@ export const post = (url: string, as: string, task: object, key?: string) =>
     body: JSON.stringify(task),
     ...(key === undefined ? {} : { headers: { "idempotency-key": key } })
   })
-
-export type Token = ContinuationToken.ContinuationToken
 
 /** The handlers, without a key for tokens. */
 export const signedOut = (unsignedTokens?: boolean) =>

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 
 /** What an event says: an update, an end, or when to come again. */
-export interface Said {
+interface Said {
   readonly text: string
   readonly status: string
   readonly session?: string

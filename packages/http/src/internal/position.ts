@@ -69,7 +69,7 @@ const placeOfToken = Effect.fnUntraced(function* (
  * - `reset`: the log has something else there now, or has ended before: the viewer begins again.
  * - `nothing`: the run has ended, and the viewer has all of it.
  */
-export type Found = "open" | "reset" | "nothing"
+type Found = "open" | "reset" | "nothing"
 
 /** Looks up a place in the log. */
 export const look = Effect.fnUntraced(function* (record: RunRecord, place: After | undefined) {
