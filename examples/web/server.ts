@@ -1,9 +1,9 @@
 // Web server and worker in one process, over files: the one that is killed. Another process can then go on with its files.
-import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Runs, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { Config, Effect, Layer, Stream } from "effect"
-import { HttpRouter } from "effect/http"
+import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 import { analyst } from "../analyst.ts"
@@ -34,13 +34,15 @@ const Server = Layer.unwrap(
   Effect.map(Config.Int("PORT"), (port) => NodeHttpServer.layer(() => createServer(), { port, host: "127.0.0.1" }))
 )
 
-const Web = HttpRouter.serve(Layer.mergeAll(Page, ProcessRoutes, Routes), {
-  disableLogger: true,
-  disableListenLog: true
-}).pipe(RunViewers.serving(), Layer.provide(Server))
+// The routes are made before the server listens: a request that came in between would never be answered.
+const Web = Layer.unwrap(
+  Effect.map(HttpRouter.toHttpEffect(Layer.mergeAll(Page, ProcessRoutes, Routes)), (app) =>
+    Layer.provide(HttpServer.serve(app), Server)
+  )
+).pipe(RunViewers.serving())
 
 Layer.launch(Layer.merge(Web, Worker)).pipe(
   Effect.provide([Model, Files]),
-  Effect.provide(NodeServices.layer),
+  Effect.provide(NodeHttpServer.layerHttpServices),
   NodeRuntime.runMain
 )

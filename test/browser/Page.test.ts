@@ -1,0 +1,186 @@
+// The page of examples/web in a real browser: what it shows in the end is what the provider wrote, whatever came between.
+import { assert, it } from "@effect/vitest"
+import { describeBrowser, openBrowser, type View } from "./browser.ts"
+import { order, ready, startWeb } from "./web.ts"
+
+const is = ({ page }: View, state: string) => page.locator(`#state[data-state="${state}"]`).waitFor()
+
+/** Goes on by the tabulator until the focus is there. */
+const tabTo = async ({ page }: View, what: string) => {
+  for (let i = 0; i < 20; i++) {
+    await page.keyboard.press("Tab")
+    if (await page.locator(`:focus-visible:is(${what})`).count()) return
+  }
+  assert.fail(`the keyboard does not reach ${what}`)
+}
+
+describeBrowser("the page", () => {
+  const start = startWeb()
+  const browse = openBrowser()
+
+  it("shows the report of the figures", async () => {
+    const web = await start()
+    await web.pace(0)
+    const view = await (await browse()).open(web.url)
+    await order(view)
+    await web.completes(view)
+  })
+
+  it("works by keyboard: order, and stop", async () => {
+    const web = await start()
+    await web.pace("20 millis")
+    const view = await (await browse()).open(web.url)
+    await ready(view)
+    await tabTo(view, "#figures")
+    await tabTo(view, "button")
+    await view.page.keyboard.press("Enter")
+    await view.page.locator("#report table").first().waitFor()
+    await tabTo(view, "#stop")
+    await view.page.keyboard.press("Enter")
+    await is(view, "cancelled")
+    assert.isAbove(await web.isPrefix(view), 50)
+    const [{ cancels, status } = { cancels: 0, status: "" }, ...others] = await web.bought()
+    assert.deepStrictEqual([status, cancels, others.length], ["cancelled", 1, 0])
+    const before = await view.page.locator("#report").innerText()
+    await view.page.reload()
+    await is(view, "cancelled")
+    assert.strictEqual(await view.page.locator("#report").innerText(), before)
+  })
+
+  it("goes on where it was when it is loaded again", async () => {
+    const web = await start()
+    await web.pace("10 millis")
+    const view = await (await browse()).open(web.url)
+    await order(view)
+    for (let i = 0; i < 3; i++) {
+      await view.page.reload()
+      await view.page.locator("#report table").first().waitFor()
+    }
+    await web.pace(0)
+    await web.completes(view)
+    await view.page.reload()
+    await web.completes(view)
+  })
+
+  it("shows the same in two tabs", async () => {
+    const web = await start()
+    await web.pace("10 millis")
+    const browser = await browse()
+    const first = await browser.open(web.url)
+    await order(first)
+    const second = await browser.opened(() => first.page.getByRole("link", { name: "Open a second tab" }).click())
+    await second.page.locator("#report table").first().waitFor()
+    await web.pace(0)
+    await Promise.all([web.completes(first), web.completes(second)])
+  })
+
+  it("goes on after it was offline", async () => {
+    const web = await start()
+    await web.pace("10 millis")
+    const { context, open } = await browse()
+    const view = await open(web.url)
+    await order(view)
+    await context.setOffline(true)
+    await is(view, "lost")
+    const before = await web.isPrefix(view)
+    await web.pace(0)
+    await context.setOffline(false)
+    await web.completes(view)
+    assert.isBelow(before, (await view.page.locator("#report").innerText()).length)
+  })
+
+  it("goes on after its worker and server was killed, twice, in both of its tabs", async () => {
+    const web = await start()
+    await web.pace("20 millis")
+    const browser = await browse()
+    const first = await browser.open(web.url)
+    await order(first)
+    const second = await browser.open(first.page.url())
+    for (let i = 0; i < 2; i++) {
+      const pid = await web.pid()
+      await first.page.getByRole("button", { name: "Kill the worker" }).click()
+      await Promise.all([is(first, "lost"), is(second, "lost")])
+      assert.isAbove(await web.isPrefix(second), 50)
+      await Promise.all([is(first, "in_progress"), is(second, "in_progress")])
+      assert.notStrictEqual(await web.pid(), pid)
+      await first.page.getByText(`Process ${await web.pid()} sends the report`).waitFor()
+    }
+    await web.pace(0)
+    await Promise.all([web.completes(first), web.completes(second)])
+  })
+
+  it("says that there is no such run", async () => {
+    const web = await start()
+    const view = await (await browse()).open(`${web.url}?run=nothing`)
+    await view.page.getByText("There is no such run").waitFor()
+  })
+
+  it("keeps the order if there is no answer, and sends it again as the same run", async () => {
+    const web = await start()
+    await web.pace(0)
+    const { open, context } = await browse()
+    const view = await open(web.url)
+    const ids = new Set<string | undefined>()
+    // The server gets the order, and its answer is lost.
+    await context.route("**/runs", async (route) => {
+      ids.add(route.request().headers()["idempotency-key"])
+      await route.fetch()
+      await route.abort()
+    })
+    await ready(view)
+    await view.page.getByRole("button", { name: "Write the report" }).click()
+    await view.page.getByRole("alert").getByText("There was no answer.").waitFor()
+    await context.unroute("**/runs")
+    await order(view)
+    assert.strictEqual(new URL(view.page.url()).searchParams.get("run"), [...ids][0])
+    await web.completes(view)
+  })
+
+  it("begins anew if the log was lost", async () => {
+    const web = await start()
+    const { context, open } = await browse()
+    const update = (id: string, text: string) =>
+      `event: update\nid: ${id}\ndata: ${JSON.stringify({ text, status: "in_progress" })}\n\n`
+    await context.route("**/runs/r/updates", (route) =>
+      route.fulfill({
+        contentType: "text/event-stream",
+        body: [
+          update("1.1", "# Lost"),
+          "event: reset\nid: \ndata: {}\n\n",
+          update("1.2", "# Fo"),
+          update("2.2", "und"),
+          'event: end\ndata: {"status":"completed"}\n\n'
+        ].join("")
+      })
+    )
+    const view = await open(`${web.url}?run=r`)
+    await is(view, "completed")
+    assert.strictEqual(await view.page.locator("#report").innerText(), "Found")
+    assert.notInclude(await view.page.locator("#events").innerText(), "came after")
+  })
+
+  for (const [name, width, colorScheme] of [
+    ["a phone in the dark", 390, "dark"],
+    ["the narrowest of screens", 320, "light"],
+    ["a desk", 1280, "light"]
+  ] as const) {
+    it(`fits ${name}`, async () => {
+      const web = await start()
+      await web.pace(0)
+      const { open } = await browse({ viewport: { width, height: 800 }, colorScheme, reducedMotion: "reduce" })
+      const view = await open(web.url)
+      const fits = async () => {
+        const [scrolls, paper] = await view.page.evaluate(
+          () => [document.documentElement.scrollWidth, getComputedStyle(document.body).backgroundColor] as const
+        )
+        assert.isAtMost(scrolls, width)
+        const lightness = (paper.match(/\d+/g) ?? []).map(Number)
+        assert.strictEqual(lightness.length === 3 && Math.max(...lightness) < 128, colorScheme === "dark", paper)
+      }
+      await fits()
+      await order(view)
+      await web.completes(view)
+      await fits()
+    })
+  }
+})
