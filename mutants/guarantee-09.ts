@@ -37,8 +37,8 @@ export default [
     guarantee: 9,
     breaks: "the true end of a cancelled run is followed",
     file: "packages/core/src/internal/verbs/cancel.ts",
-    find: "(yield* wait ? untilOver(run) : glance(run)).response",
-    replace: "(yield* glance(run)).response",
+    find: "yield* wait ? untilOver(run) : glance(run)",
+    replace: "yield* glance(run)",
     test: "test/core/Ends.test.ts",
     title: "cancel"
   },

@@ -195,7 +195,7 @@ export default [
     id: "N4",
     guarantee: 10,
     breaks: "who sees the end of a run records it",
-    file: "packages/core/src/internal/watch/watch.ts",
+    file: "packages/core/src/internal/watch/attached.ts",
     find: 'if (ended.status !== "expired" && ended.calls !== undefined) {',
     replace: 'if (ended.status === "queued") {',
     test: "test/core/StartedAndLeft.test.ts",

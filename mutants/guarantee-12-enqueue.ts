@@ -16,8 +16,8 @@ export default [
     guarantee: 12,
     breaks: "labels of an adopted run come back",
     file: "packages/core/src/internal/verbs/newRun.ts",
-    find: "...labels\n      },",
-    replace: "},",
+    find: "...labels,\n        ...loggedBy(run)",
+    replace: "...loggedBy(run)",
     test: "test/core/Labels.test.ts"
   },
   {
@@ -134,7 +134,7 @@ export default [
     id: "watch-deaf",
     guarantee: 12,
     breaks: "who watches a run looks when a hint comes",
-    file: "packages/core/src/internal/watch/watch.ts",
+    file: "packages/core/src/internal/watch/attached.ts",
     find: "yield* hint(pace.wait(undefined), true)",
     replace: "yield* pace.wait(undefined)",
     test: "test/core/RunsVerbs.test.ts"

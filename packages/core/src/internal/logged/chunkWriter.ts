@@ -79,7 +79,7 @@ export class ChunkWriter {
   private size = 0
   private length: number
   private bytes: number
-  private isEnded: boolean
+  private saysEnd: boolean
   private position: ContinuationToken
   private room: Latch.Latch | undefined
   private writer: Repeated.Repeated | undefined
@@ -90,7 +90,7 @@ export class ChunkWriter {
     this.every = Duration.toMillis(logged.policy.logEvery)
     this.length = opened.length
     this.bytes = opened.bytes
-    this.isEnded = false
+    this.saysEnd = false
     if (opened.last?.ended === true) this.setEnded(true)
     this.position = position
   }
@@ -109,7 +109,7 @@ export class ChunkWriter {
 
   /** Whether the log says that the run has ended. */
   get ended(): boolean {
-    return this.isEnded
+    return this.saysEnd
   }
 
   /** Takes updates. `after` is the position after the last one, if that one has none. Waits while too much is waiting. */
@@ -145,14 +145,14 @@ export class ChunkWriter {
 
   /** Appends that the run has not ended after all. */
   readonly reopen: Effect.Effect<void, AgentError> = Effect.suspend(() =>
-    this.one.withPermit(Effect.suspend(() => (this.isEnded ? this.append([], false) : Effect.void)))
+    this.one.withPermit(Effect.suspend(() => (this.saysEnd ? this.append([], false) : Effect.void)))
   )
 
   private all(ends: boolean): Effect.Effect<void, AgentError> {
     return Effect.suspend(() => {
       const some = this.next()
       const isLast = ends && some.length === this.waiting.length
-      if (some.length === 0 && (!isLast || this.isEnded)) return Effect.void
+      if (some.length === 0 && (!isLast || this.saysEnd)) return Effect.void
       return Effect.andThen(this.append(some, isLast), isLast ? Effect.void : this.all(ends))
     })
   }
@@ -199,7 +199,7 @@ export class ChunkWriter {
       ).pipe(Effect.catch((error) => Effect.fail(this.refused(error))))
       this.length = from + some.length
       this.bytes = grown.bytes
-      if (this.isEnded !== ended) this.setEnded(ended)
+      if (this.saysEnd !== ended) this.setEnded(ended)
       this.position = position
       this.waiting.splice(0, some.length)
       for (const { size } of some) this.size -= size
@@ -213,7 +213,7 @@ export class ChunkWriter {
   }
 
   private setEnded(ended: boolean): void {
-    this.isEnded = ended
+    this.saysEnd = ended
     this.options.onEnded(ended)
   }
 

@@ -1,0 +1,51 @@
+import type { Mutant } from "./Mutant.ts"
+
+const viewers = "packages/http/src/RunViewers.ts"
+
+export default [
+  {
+    id: "http-pieces-grow",
+    guarantee: 12,
+    breaks: "a viewer is sent small pieces, however much there is",
+    file: "packages/http/src/internal/viewer.ts",
+    find: "const maxUpdates = 64",
+    replace: "const maxUpdates = 64_000",
+    test: "test/http/Viewer.test.ts",
+    title: "at most 64 updates"
+  },
+  {
+    id: "http-viewers-unlimited",
+    guarantee: 12,
+    breaks: "a process serves as many viewers as it may, and no more",
+    file: viewers,
+    find: "viewers.size >= max",
+    replace: "viewers.size > max",
+    test: "test/http/Viewers.test.ts",
+    title: "one more than a process takes"
+  },
+  {
+    id: "http-places-lost",
+    guarantee: 12,
+    breaks: "a viewer that leaves makes room for another",
+    file: viewers,
+    find: "viewers.delete(viewer)",
+    replace: "void viewer",
+    test: "test/http/Viewers.test.ts",
+    title: "one more than a process takes"
+  },
+  {
+    id: "http-reads-ahead",
+    guarantee: 12,
+    breaks: "nothing is read for a viewer that takes nothing",
+    edits: [
+      {
+        file: "packages/http/src/internal/viewer.ts",
+        find: "const pull = yield* Scope.provide(Stream.toPull(this.run.watch(this.after)), scope)",
+        replace:
+          "const ahead = Stream.bufferArray(this.run.watch(this.after), { capacity: 'unbounded' })\n      const pull = yield* Scope.provide(Stream.toPull(ahead), scope)"
+      }
+    ],
+    test: "test/http/Viewers.test.ts",
+    title: "hold a page of the log"
+  }
+] as const satisfies ReadonlyArray<Mutant>
