@@ -1,15 +1,9 @@
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { existsSync } from "node:fs"
-import { delimiter, join } from "node:path"
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { executablePath, launch } from "./chromium.ts"
 
 const missing =
   "There is no browser: put chromium, chromium-browser or google-chrome on the PATH. What needs one is not tested."
-
-const executablePath = (process.env["PATH"] ?? "")
-  .split(delimiter)
-  .flatMap((directory) => ["chromium", "chromium-browser", "google-chrome"].map((name) => join(directory, name)))
-  .find(existsSync)
 
 /** Tests that need a browser: skipped, and loudly so, where there is none, but in CI. */
 export const describeBrowser = (name: string, tests: () => void): void => {
@@ -25,9 +19,6 @@ export const describeBrowser = (name: string, tests: () => void): void => {
     describe.skip(name, tests)
   }
 }
-
-/** Asks nobody outside of this machine. */
-const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 /** A page, and what went wrong on it. */
 export interface View {
@@ -56,7 +47,7 @@ export const openBrowser = () => {
   let browser: Promise<Browser> | undefined
   afterAll(async () => (await browser)?.close())
   return async (options?: BrowserContextOptions) => {
-    browser ??= chromium.launch({ args, ...(executablePath === undefined ? {} : { executablePath }) })
+    browser ??= launch()
     const context = await (await browser).newContext(options)
     // A busy machine takes its time.
     context.setDefaultTimeout(120_000)

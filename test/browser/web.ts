@@ -1,46 +1,10 @@
 import { NodeServices } from "@effect/platform-node"
-import { type ResponseScript, ResponsesServer, SalesAnalyst } from "@effect-baton/sandbox"
+import { type ResponseScript, SalesAnalyst } from "@effect-baton/sandbox"
 import { assert } from "@effect/vitest"
-import { Context, Data, type Duration, Effect, Exit, Layer, Schedule, Scope } from "effect"
-import { ChildProcess } from "effect/process"
-import { createServer } from "node:net"
+import { type Duration, Effect, Exit, Scope } from "effect"
 import { afterAll } from "vitest"
 import type { View } from "./browser.ts"
-
-class NotServed extends Data.TaggedError("NotServed") {}
-
-/** A port that nobody listens on. */
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
-
-/** `pnpm web`, on a provider of the test, which plays this model. */
-const start = Effect.fnUntraced(function* (model: ResponseScript.SandboxModel) {
-  const layer = yield* Layer.build(ResponsesServer.layer({ model }))
-  const provider = Context.get(layer, ResponsesServer.ResponsesServer)
-  const port = yield* freePort
-  const url = `http://127.0.0.1:${port}/`
-  const child = yield* ChildProcess.make(
-    process.execPath,
-    [new URL("../../examples/web/main.ts", import.meta.url).pathname, "--port", String(port)],
-    {
-      env: { OPENAI_API_KEY: "any", OPENAI_BASE_URL: provider.url, OPENAI_MODEL: "sales-analyst" },
-      extendEnv: true,
-      stdout: "ignore",
-      stderr: "inherit"
-    }
-  )
-  const pid = Effect.tryPromise({
-    try: async () => (await (await fetch(`${url}process`)).json()).pid as number,
-    catch: () => new NotServed()
-  })
-  yield* Effect.retry(pid, { schedule: Schedule.spaced("50 millis"), while: () => Effect.orDie(child.isRunning) })
-  return { url, pid, provider }
-})
+import { served } from "./served.ts"
 
 /** The letters and figures of a text: what Markdown writes around them is not in them. */
 const letters = (text: string) => text.replaceAll(/[^\p{L}\p{N}]/gu, "")
@@ -49,10 +13,10 @@ const letters = (text: string) => text.replaceAll(/[^\p{L}\p{N}]/gu, "")
 export const startWeb = (model: ResponseScript.SandboxModel = SalesAnalyst.model) => {
   const scope = Scope.makeUnsafe()
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-  let starting: Promise<Effect.Success<ReturnType<typeof start>>> | undefined
+  let starting: Promise<Effect.Success<ReturnType<typeof served>>> | undefined
 
   return async () => {
-    starting ??= start(model).pipe(Scope.provide(scope), Effect.provide(NodeServices.layer), Effect.runPromise)
+    starting ??= served(model).pipe(Scope.provide(scope), Effect.provide(NodeServices.layer), Effect.runPromise)
     const { pid, provider, url } = await starting
     await Effect.runPromise(provider.clearLedger)
     const bought = async () => (await Effect.runPromise(provider.ledger)).responses
