@@ -31,7 +31,11 @@ const glossary: ReadonlyArray<Entry> = [
       "run's events?",
       "events? (?:`\\w+` )?of an? run"
     ),
-    instead: "update"
+    instead: "update",
+    elsewhere: {
+      "packages/http/src/RunWire.ts": "a Server-Sent Event: an update, or what a server says about them",
+      "packages/http/src/RunsApi.ts": "a Server-Sent Event: an update, or what a server says about them"
+    }
   },
   {
     concept: "position, where a consumer is in a run",
@@ -40,10 +44,11 @@ const glossary: ReadonlyArray<Entry> = [
     elsewhere: {
       [`${core}/StoreOperations.ts`]: "the place of a page in a listing",
       [`${core}/RunIndex.ts`]: "the place of a page in a listing",
-      [`${core}/Runs.ts`]: "the place of a page in a listing",
+      [`${core}/RunViews.ts`]: "the place of a page in a listing",
       [`${core}/internal/runs/`]: "the place of a page in a listing",
       [`${core}/internal/store/fromDriver.ts`]: "the place of a page in a listing",
       "packages/redis/src/internal/listing.ts": "the place of a page in a listing",
+      "packages/http/src/": "the place of a page in a listing",
       "packages/testing/src/internal/contract/": "the place of a page in a listing",
       "packages/sandbox/src/internal/server/routes.ts": "the parameter `starting_after` of the provider's API"
     }
