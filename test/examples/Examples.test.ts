@@ -109,6 +109,21 @@ describe.concurrent("examples", () => {
     /one run, two responses at the provider: (resp_\w+) and (?!\1)resp_/
   )
   works("19-session.ts", /# Report on North\n/, /on South: \d+ characters\n/, /the session to keep: .*"resp_/)
+  works(
+    "20-update-log.ts",
+    /viewer that leaves: 100 updates\n/,
+    /and comes back after 100\.\d+: 940 updates\n/,
+    /late viewer: 1040 updates\n/,
+    /all saw the same updates under the same ids: true\nattachments to the provider: create\nlogged: 3813 characters\n/
+  )
+  works(
+    "21-http.ts",
+    /POST: 201; again: 201\n/,
+    /--- 200 events, 661 characters; broken off after event 200\.\d+\n/,
+    /--- 841 events, 3152 characters; the last: \{"status":"completed"\}\n/,
+    /--- the server has stopped: retry-later \{"reason":"shutdown".*\n/
+  )
+  works("22-webhook.ts", /the webhook woke report\n/, /report: completed, 3813 characters\n/)
 
   tested.add("03-another-process.ts")
   it.live(
