@@ -21,7 +21,8 @@ describeSchedules((test) => {
       const [w0, w1, w2] = yield* three()
       w0.stop("model.cancel", "before")
       const w0Request = yield* stallsIn(w0, "model.create", "after")
-      const w1End = w1.stop("conclude Ended", "before")
+      // A logged run is ended by a holder, any other one without a lease.
+      const w1End = w1.stop("fact Ended", "before")
       const canceller = yield* begin(w1, Agent.cancel(analyst, { ...ref, wait: false }))
       yield* w1End.reached
       yield* w0Request.goOn

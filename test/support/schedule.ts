@@ -14,11 +14,12 @@ type Store = TokenStore.TokenStore["Service"]
 type Provided = TokenStore.TokenStore | BackgroundModel.BackgroundModel
 
 /**
- * An operation of a process: of the store, with the fact that it writes if it writes one, or of the provider.
+ * An operation of a process: of the store, with the fact that it writes if it writes one, or of the provider. "fact" is any
+ * operation that writes this fact.
  */
 export type Operation =
   | keyof Store
-  | `${"commit" | "conclude" | "record"} ${RunRecord.NewFact["_tag"]}`
+  | `${"commit" | "conclude" | "record" | "fact"} ${RunRecord.NewFact["_tag"]}`
   | `model.${"cancel" | "create" | "resume" | "retrieve"}`
 
 /** Where a process stands still: an operation under way. */
@@ -144,7 +145,9 @@ export const makeProcess = Effect.fnUntraced(function* (name: string, changes: P
       }
     })
   const stored = passed(store, (operation, effect, facts = []) =>
-    step([operation, ...facts.map(({ _tag }) => `${operation} ${_tag}`)], effect, { lost: storeAway(operation) })
+    step([operation, ...facts.flatMap(({ _tag }) => [`${operation} ${_tag}`, `fact ${_tag}`] as const)], effect, {
+      lost: storeAway(operation)
+    })
   )
   const ownStore = TokenStore.TokenStore.of({
     ...stored,
