@@ -7,6 +7,7 @@ import { Config, Console, Data, Effect, Exit, FileSystem, Layer, Option } from "
 import { Command, Flag } from "effect/cli"
 import { ChildProcess } from "effect/process"
 import { environmentOf, Sandbox } from "../model.ts"
+import { listen } from "./front.ts"
 
 class ServerEnded extends Data.TaggedError("ServerEnded")<{ readonly message: string }> {}
 
@@ -19,7 +20,7 @@ const Provider = Layer.unwrap(
   )
 )
 
-/** Starts the server, and waits for its end. Nothing if a signal ended it. */
+/** Starts the server on a socket, and waits for its end. Nothing if a signal ended it. */
 const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
   const server = yield* ChildProcess.make(
     process.execPath,
@@ -33,9 +34,11 @@ const serve = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>
 const program = Effect.fnUntraced(function* (port: number) {
   const fs = yield* FileSystem.FileSystem
   const directory = yield* fs.makeTempDirectoryScoped({ prefix: "baton-web-" })
-  const env = { ...environmentOf(yield* Sandbox), PORT: String(port), STORE_DIRECTORY: directory }
-  yield* Console.log(`Open http://127.0.0.1:${port}/`)
-  while (true) {
+  let socket = ""
+  yield* Console.log(`Open ${yield* listen(port, () => socket)}`)
+  for (let count = 1; ; count++) {
+    socket = `${directory}/${count}.sock`
+    const env = { ...environmentOf(yield* Sandbox), SOCKET: socket, STORE_DIRECTORY: directory }
     const code = yield* serve(env)
     if (Option.isSome(code))
       return yield* new ServerEnded({ message: `The server ended by itself, with ${code.value}.` })
@@ -45,7 +48,12 @@ const program = Effect.fnUntraced(function* (port: number) {
 
 const command = Command.make(
   "web",
-  { port: Flag.Int("port").pipe(Flag.withDescription("Port on 127.0.0.1"), Flag.withDefault(8080)) },
+  {
+    port: Flag.Int("port").pipe(
+      Flag.withDescription("Port on 127.0.0.1; 0 means any free port"),
+      Flag.withDefault(8080)
+    )
+  },
   ({ port }) => program(port).pipe(Effect.scoped, Effect.provide(Provider))
 ).pipe(Command.withDescription("A page that asks for a report, and shows how it is written"))
 

@@ -102,6 +102,8 @@ const showRun = (run: string) => {
     say("lost")
     if (source.readyState === EventSource.CLOSED) void again()
   })
+  // A connection may be silent for long before the browser sees that it is lost.
+  addEventListener("offline", () => say("lost"))
   on("update", ({ data, lastEventId }) => {
     const { status, text } = JSON.parse(data)
     const offset = Number(lastEventId.split(".")[0])

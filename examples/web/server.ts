@@ -31,7 +31,7 @@ const Files = Layer.unwrap(
 )
 
 const Server = Layer.unwrap(
-  Effect.map(Config.Int("PORT"), (port) => NodeHttpServer.layer(() => createServer(), { port, host: "127.0.0.1" }))
+  Effect.map(Config.String("SOCKET"), (path) => NodeHttpServer.layer(() => createServer(), { path }))
 )
 
 // The routes are made before the server listens: a request that came in between would never be answered.
