@@ -115,6 +115,44 @@ describe("a log that is away for a while", () => {
   })
 })
 
+describe("a log that loses its newest chunk while it is written", () => {
+  it.effect("is written again from there: the consumer gets what was lost again, and viewers are told", () => {
+    let isLosing = false
+    const log = changing((inner) => ({
+      append: Effect.fnUntraced(function* (id, chunk) {
+        if (isLosing) {
+          isLosing = false
+          const { chunks } = yield* Effect.orDie(inner.read(id, { from: 0, limit: 100 }))
+          yield* inner.remove(id)
+          for (const kept of chunks.slice(0, -1)) yield* inner.append(id, kept)
+        }
+        return yield* inner.append(id, chunk)
+      })
+    }))
+    return Effect.gen(function* () {
+      const seen: Array<AgentUpdate.AgentUpdate> = []
+      const consumer = yield* Effect.forkChild(
+        Stream.runForEach(Agent.stream(analyst, input), (update) => Effect.sync(() => void seen.push(update)))
+      )
+      const viewer = yield* Effect.forkChild(Effect.delay(Effect.flip(watched), "100 millis"))
+      yield* elapse(1500)
+      assert.strictEqual(textOf(seen), "abc")
+      isLosing = true
+      yield* passing(Fiber.join(consumer))
+      // "c" was lost after the consumer had finished with it, and is now at its old place again.
+      assert.strictEqual(textOf(seen), "abccde")
+      const again = yield* passing(watched)
+      assert.strictEqual(textOf(again), "abcde")
+      assert.deepStrictEqual(
+        placesOf(again),
+        again.map((_, i) => i + 1)
+      )
+      const { reason } = yield* passing(Fiber.join(viewer))
+      assert.isTrue(reason._tag === "TokenInvalid" && reason.kind === "rewritten")
+    }).pipe(Effect.provide(over(log)))
+  })
+})
+
 describe("a log that another worker writes", () => {
   it.effect("stops the worker before, as if its lease was lost, and viewers read one story", () =>
     Effect.gen(function* () {

@@ -123,6 +123,8 @@ export class LogNotFound extends Schema.TaggedError<LogNotFound>()("LogNotFound"
  * - `denied`: permission is missing. Change that.
  * - `locked`: another process owns the directory of the log. Use the log from that process, or try again after it has ended.
  * - `corrupt`: the stored data cannot be read, and was not changed. Restore it from a backup.
+ * - `lost`: the place of the log lost updates that it had confirmed, for instance in a failover. Take the run again: the
+ *   lost updates are then read from the provider and appended again.
  * - `newer`: a later version of Baton wrote the data, which was not changed. Update Baton.
  * - `closed`: the scope of the log's layer is closed. Use the log within that scope.
  *
@@ -131,13 +133,14 @@ export class LogNotFound extends Schema.TaggedError<LogNotFound>()("LogNotFound"
  */
 export class UpdateLogError extends Schema.TaggedError<UpdateLogError>()("UpdateLogError", {
   operation: Schema.String,
-  kind: Schema.Literals(["unavailable", "full", "denied", "locked", "corrupt", "newer", "closed"]),
+  kind: Schema.Literals(["unavailable", "full", "denied", "locked", "corrupt", "lost", "newer", "closed"]),
   description: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   /** Whether the same operation can succeed later. */
   get isRetryable(): boolean {
-    return this.kind === "unavailable" || this.kind === "full" || this.kind === "locked"
+    const { kind } = this
+    return kind === "unavailable" || kind === "full" || kind === "locked" || kind === "lost"
   }
   override get message(): string {
     return `${this.operation}: ${this.description}`

@@ -223,9 +223,9 @@ export class ChunkWriter {
     const { errorOf } = this.options.logged
     const description =
       `the log has ${error.length} updates, although ${this.length} were appended: its place lost some. ` +
-      "Resume the run to go on from there"
+      "Resume the run to read them again"
     return errorOf(
-      new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "unavailable", description }) })
+      new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "lost", description }) })
     )
   }
 

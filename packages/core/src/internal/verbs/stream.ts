@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
@@ -20,12 +21,33 @@ const advancing = (
 ): Effect.Effect<Stream.Stream<AgentUpdate | Delivery, AgentError>, AgentError, Scope.Scope> =>
   options.acknowledge === "manual" ? advanceManually(run, options) : advance(run, options)
 
+/** A log that lost updates is written again under another lease, in another epoch. */
+const isLost = ({ reason }: AgentError): boolean => reason._tag === "LogFailed" && reason.error.kind === "lost"
+
+/** Advances a run. If its log lost updates, takes the run again: the consumer then gets again what was lost. */
+const persistently = (
+  run: OpenRun.OpenRun,
+  options: StreamOptions
+): Stream.Stream<AgentUpdate | Delivery, AgentError> => {
+  let latest = Effect.succeed(run) as Effect.Effect<OpenRun.OpenRun, AgentError>
+  const once = Effect.flatMap(
+    Effect.suspend(() => latest),
+    (known) => {
+      latest = Effect.map(OpenRun.readAgain(run), (record) => ({ ...run, record }))
+      return advancing(known, options)
+    }
+  )
+  return Stream.retry(Stream.unwrap(once), ($) =>
+    $(Schedule.spaced("100 millis")).pipe(Schedule.while(({ input }) => isLost(input)))
+  )
+}
+
 /** Starts a run, or continues the one that `runId` names, and streams its updates. */
 export const stream = (
   agent: Agent,
   input: RunInput & StreamOptions & { readonly background?: boolean }
 ): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> =>
-  Stream.unwrap(Effect.flatMap(NewRun.create(agent, input), (run) => advancing(run, input)))
+  Stream.unwrap(Effect.map(NewRun.create(agent, input), (run) => persistently(run, input)))
 
 /** Streams the updates of an existing run from its position. */
 export const resume = (
@@ -35,7 +57,7 @@ export const resume = (
   Stream.unwrap(
     OpenRun.find(agent, ref).pipe(
       Effect.tap(OpenRun.checkModel),
-      Effect.flatMap((run) => advancing(run, ref))
+      Effect.map((run) => persistently(run, ref))
     )
   )
 
