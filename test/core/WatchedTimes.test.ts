@@ -12,11 +12,13 @@ describe("a wake-up", () => {
     Effect.gen(function* () {
       const printed = vi.spyOn(console, "log").mockImplementation(() => {})
       yield* Effect.addFinalizer(() => Effect.sync(() => printed.mockRestore()))
-      yield* Agent.start(analyst, { input: "Hello", runId: "r" })
+      // Viewers of one run would share one attachment.
+      let runs = 0
       const watching = (millis: number) =>
-        Stream.runDrain(Agent.watch(analyst, { runId: "r" })).pipe(
-          Effect.provide(RunPolicy.layer({ maxQueued: Duration.millis(millis) }))
-        )
+        Effect.gen(function* () {
+          const { runId } = yield* Agent.start(analyst, { input: "Hello", runId: `r${runs++}` })
+          yield* Stream.runDrain(Agent.watch(analyst, { runId }))
+        }).pipe(Effect.provide(RunPolicy.layer({ maxQueued: Duration.millis(millis) })))
       const context = yield* Effect.context<Services>()
       let thrown = 0
       const throwing = Effect.sync(() =>
