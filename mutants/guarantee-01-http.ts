@@ -77,6 +77,6 @@ export default [
     find: "if (this.taken === page.length) this.page = undefined",
     replace: "this.page = undefined",
     test: "test/http/Viewer.test.ts",
-    title: "at most 64 updates"
+    title: "small pieces of a large run"
   }
 ] as const satisfies ReadonlyArray<Mutant>

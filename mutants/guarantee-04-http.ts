@@ -39,8 +39,8 @@ export default [
     guarantee: 4,
     breaks: "trouble of the log is no end of a run",
     file: `${file}viewer.ts`,
-    find: 'this.sendAway("trouble")) }',
-    replace: "this.ended(undefined)) }",
+    find: "return error.isRetryable ?",
+    replace: "return !error.isRetryable ?",
     test: "test/http/Viewer.test.ts",
     title: "if the log cannot be read"
   },

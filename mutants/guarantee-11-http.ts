@@ -141,6 +141,25 @@ export default [
     title: "tells nothing of the provider"
   },
   {
+    id: "http-metadata-sent",
+    guarantee: 11,
+    breaks: "what the provider says about itself is not sent",
+    file: `${file}frames.ts`,
+    find: 'own(part, ["metadata", "response"])',
+    replace: "own(part, [])",
+    test: "test/http/Killed.test.ts"
+  },
+  {
+    id: "http-body-unlimited",
+    guarantee: 11,
+    breaks: "a body that is too large is refused before it is read",
+    file: `${file}middleware.ts`,
+    find: "yield* Effect.provideService(handler, MaxBodySize, ByteSize.bytes(limit))",
+    replace: "yield* Effect.provideService(handler, MaxBodySize, ByteSize.bytes(limit * 16))",
+    test: runs,
+    title: "refuses what it cannot start"
+  },
+  {
     id: "http-session-unsealed",
     guarantee: 11,
     breaks: "a session that a client makes is not accepted",
@@ -154,7 +173,7 @@ export default [
     id: "http-authentication-late",
     guarantee: 11,
     breaks: "nothing is done for a request without a caller",
-    file: "packages/http/src/RunAccess.ts",
+    file: `${file}middleware.ts`,
     find: "if (Option.isNone(caller)) {",
     replace: 'if (challenge === "" && Option.isNone(caller)) {',
     test: runs,
@@ -164,7 +183,7 @@ export default [
     id: "http-kept-by-caches",
     guarantee: 11,
     breaks: "no cache keeps an answer for another caller",
-    file: "packages/http/src/RunAccess.ts",
+    file: `${file}middleware.ts`,
     find: 'yield* header("cache-control", "no-store")',
     replace: "",
     test: "test/http/Updates.test.ts",

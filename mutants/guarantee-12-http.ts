@@ -8,10 +8,10 @@ export default [
     guarantee: 12,
     breaks: "a viewer is sent small pieces, however much there is",
     file: "packages/http/src/internal/viewer.ts",
-    find: "const maxUpdates = 64",
-    replace: "const maxUpdates = 64_000",
+    find: "const maxChars = 32 * 1024",
+    replace: "const maxChars = 32 * 1024 * 1024",
     test: "test/http/Viewer.test.ts",
-    title: "at most 64 updates"
+    title: "small pieces of a large run"
   },
   {
     id: "http-viewers-unlimited",

@@ -106,12 +106,21 @@ describe("the definition", () => {
 
       const response = yield* get("/r/updates", "alice")
       assert.strictEqual(response.headers.get("content-type"), "text/event-stream")
-      const body = yield* Effect.forkChild(Effect.promise(() => response.text()))
-      yield* Stream.runForEach(Agent.resume(analyst, { runId: "r" }), () => Effect.void).pipe(
-        Effect.timeoutOption("50 millis")
+      let said = ""
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+      const read = Effect.promise(() => reader.read()).pipe(
+        Effect.map(({ done, value = "" }) => {
+          said += value
+          return done
+        })
       )
+      const following = yield* Effect.forkChild(Stream.runDrain(Agent.resume(analyst, { runId: "r" })))
+      yield* Effect.repeat(read, { until: () => textOf(blocksOf(said)) === "Fine." })
+      const rest = yield* Effect.forkChild(Effect.repeat(read, { until: (done) => done }))
       yield* Effect.promise(dispose)
-      const heard = blocksOf(yield* Fiber.join(body))
+      yield* Fiber.join(rest)
+      yield* Fiber.interrupt(following)
+      const heard = blocksOf(said)
       assert.strictEqual(textOf(heard), "Fine.")
       assert.deepEqual<unknown>(heard.at(-1)?.data, { reason: "shutdown", after: lastIdOf(heard) })
     }).pipe(Effect.scoped, Effect.provide(engine([text("Fine."), pause("1 hour"), completed])))

@@ -41,8 +41,11 @@ describe("a server that is killed", () => {
       const { url } = yield* started(env)
       const whole = yield* watch(url, "report")
       assert.deepStrictEqual(updatesOf(seen), updatesOf(whole.heard))
+      const ids = /resp_|msg_|"openai"|"raw"/
+      assert.notMatch(whole.text, ids, "nothing of the provider")
       const result = yield* ask(`${url}/api/runs/report/result`)
       assert.strictEqual(textOf(seen), result.json.text)
+      assert.notMatch(result.body, ids)
       assert.lengthOf((yield* sandbox.ledger).responses, 1)
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(ResponsesServer.layer({ pace: "5 millis" }), NodeServices.layer)))
   )

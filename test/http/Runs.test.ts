@@ -77,6 +77,22 @@ describe("POST /runs", () => {
       }
       const key = yield* post(url, "alice", { agent: "analyst", input: "x" }, "a/b")
       assert.strictEqual(key.status, 400)
+      const large = yield* post(url, "alice", { agent: "analyst", input: "x".repeat(2 ** 22) })
+      assert.strictEqual(large.status, 413)
+      assert.strictEqual(problem(large.json), "input-too-large")
+      const endless = yield* Effect.promise(() =>
+        fetch(`${url}/api/runs`, {
+          method: "POST",
+          headers: { authorization: "Bearer alice", "content-type": "application/json" },
+          // Without a length.
+          body: new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(2 ** 16).fill(32)) }),
+          duplex: "half"
+        } as RequestInit).then(
+          ({ status }) => status,
+          () => "cut off"
+        )
+      )
+      assert.strictEqual(endless, 413)
       const broken = yield* ask(`${url}/api/runs`, { method: "POST", as: "alice", body: "{" })
       assert.strictEqual(broken.status, 400)
       const { ledger } = yield* ScriptedModel.ScriptedModel

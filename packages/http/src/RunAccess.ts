@@ -8,9 +8,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
-import { header } from "./internal/problems.ts"
 import { Unauthenticated } from "./RunProblem.ts"
 
 /**
@@ -74,7 +73,8 @@ export class Caller extends Context.Service<Caller, { readonly value: unknown }>
 ) {}
 
 /**
- * The middleware of the group: it asks `RunAccess` for the caller, before anything of the request is read.
+ * The middleware of the group: it asks `RunAccess` for the caller, before anything of the request is read. `RunsServer.layer`
+ * has it.
  *
  * @since 0.1.0
  * @category middleware
@@ -83,30 +83,6 @@ export class Authentication extends HttpApiMiddleware.Service<Authentication, { 
   "@effect-baton/http/RunAccess/Authentication",
   { error: Unauthenticated }
 ) {}
-
-/**
- * Runs the middleware with a `RunAccess`. `RunsServer.layer` includes it.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerAuthentication: Layer.Layer<Authentication, never, RunAccess> = Layer.effect(
-  Authentication,
-  Effect.map(RunAccess, ({ authenticate, challenge }) =>
-    Authentication.of((handler) =>
-      Effect.gen(function* () {
-        // An answer for one caller is never kept for another.
-        yield* header("cache-control", "no-store")
-        const caller = yield* authenticate(yield* HttpServerRequest)
-        if (Option.isNone(caller)) {
-          yield* header("www-authenticate", challenge)
-          return yield* new Unauthenticated()
-        }
-        return yield* Effect.provideService(handler, Caller, { value: caller.value })
-      })
-    )
-  )
-)
 
 /**
  * Makes a `RunAccess`.

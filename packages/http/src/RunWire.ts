@@ -18,7 +18,7 @@ const WaitingFor = Schema.Literals(["approval", "deferred", "limit"])
  * **Details**
  *
  * It names a response of the provider. It is signed like a continuation token, so that a client cannot name a response that
- * it was not given.
+ * it was not given. It is not encrypted, unless your `TokenCodec` does that.
  *
  * @since 0.1.0
  * @category schemas
@@ -167,8 +167,8 @@ export const NotYet = Schema.Struct({ ...fields, pending: Schema.Literal(true) }
  *
  * **Details**
  *
- * The fields are those of `AgentUpdate`. The provider's event (`raw`), ids of its objects, and details of its HTTP responses
- * are not sent.
+ * The fields are those of `AgentUpdate`. The provider's event (`raw`), the `metadata` of parts, and details of its HTTP
+ * responses are not sent.
  *
  * @since 0.1.0
  * @category schemas

@@ -15,6 +15,16 @@ import { Authentication } from "./RunAccess.ts"
 import * as Problem from "./RunProblem.ts"
 import * as Wire from "./RunWire.ts"
 
+/**
+ * The middleware that limits what `POST /runs` reads. `RunsServer.layer` has it.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export class BodyLimit extends HttpApiMiddleware.Service<BodyLimit>()("@effect-baton/http/RunsApi/BodyLimit", {
+  error: Problem.InputTooLarge
+}) {}
+
 const params = { runId: Run.RunId }
 
 const reading = [
@@ -47,13 +57,15 @@ const start = HttpApiEndpoint.post("start", "/runs", {
   payload: Wire.NewRun,
   success: [Wire.Started, Wire.Enqueued],
   error: advancing
-}).annotateMerge(
-  summary(
-    "Start a run",
-    "The header Idempotency-Key is the id of the run: the same key with the same task can be sent again, and starts the " +
-      "run once. Without it each request starts a run."
+})
+  .middleware(BodyLimit)
+  .annotateMerge(
+    summary(
+      "Start a run",
+      "The header Idempotency-Key is the id of the run: the same key with the same task can be sent again, and starts the " +
+        "run once. Without it each request starts a run."
+    )
   )
-)
 
 const list = HttpApiEndpoint.get("list", "/runs", {
   query: {

@@ -15,11 +15,12 @@ import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import type { Engine, Served } from "./internal/known.ts"
 import { list } from "./internal/list.ts"
+import { authentication, bodyLimit } from "./internal/middleware.ts"
 import { cancel, result } from "./internal/result.ts"
 import { start } from "./internal/start.ts"
 import { state } from "./internal/state.ts"
 import { updates } from "./internal/updates.ts"
-import { layerAuthentication, type RunAccess } from "./RunAccess.ts"
+import type { RunAccess } from "./RunAccess.ts"
 import type { group as Group } from "./RunsApi.ts"
 import type { RunViewers } from "./RunViewers.ts"
 
@@ -30,6 +31,8 @@ import type { RunViewers } from "./RunViewers.ts"
  *
  * - `agents`: the agents whose runs are served. A run of another agent is not there.
  * - `resultWait`: how long a request for a result waits before it is answered with 202. By default 25 seconds.
+ * - `maxBody`: the largest body of a request that starts a run, in bytes. By default 4 MiB. `RunPolicy.maxInput` limits what
+ *   is enqueued.
  * - `unsignedTokens`: for development: the server starts without a key. Clients can then change continuation tokens and
  *   sessions.
  *
@@ -39,6 +42,7 @@ import type { RunViewers } from "./RunViewers.ts"
 export interface Options {
   readonly agents: ReadonlyArray<Agent.Agent>
   readonly resultWait?: Duration.Input
+  readonly maxBody?: number
   readonly unsignedTokens?: boolean
 }
 
@@ -128,7 +132,11 @@ export const layer = <ApiId extends string, Groups extends HttpApiGroup.Constrai
         return yield* new AgentError.InvalidInput({ description: noKey })
       }
       return handlers.pipe(
-        Layer.provide([layerAuthentication, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+        Layer.provide([
+          authentication,
+          bodyLimit(options.maxBody ?? 4 * 1024 * 1024),
+          HttpApiMiddleware.layerProblemDetails({ includeDetails: true })
+        ])
       )
     })
   )

@@ -12,25 +12,31 @@ const encodePart = Schema.encodeUnknownOption(Schema.toCodecJson(Response.Stream
 
 type Part = NonNullable<AgentUpdate["part"]>
 
-/** A part as clients get it: without what tells of the provider's requests, and without an error's own text. */
+/** A part as clients get it: without what the provider says about itself, and without an error's own text. */
 const partOf = (part: Part): unknown => {
   switch (part.type) {
     case "text-delta":
     case "reasoning-delta":
     case "tool-params-delta":
       // Nearly all parts are deltas: they are written without the schema.
-      return Object.keys(part.metadata).length === 0
-        ? { type: part.type, id: part.id, delta: part.delta }
-        : { type: part.type, id: part.id, delta: part.delta, metadata: part.metadata }
+      return { type: part.type, id: part.id, delta: part.delta }
     case "error":
     case "response-metadata":
       return undefined
     case "finish":
-      return Option.getOrUndefined(encodePart({ ...part, response: undefined }))
+      return own(part, ["metadata", "response"])
     default:
-      return Option.getOrUndefined(encodePart(part))
+      return own(part, ["metadata"])
   }
 }
+
+/** A part, encoded, without fields that are the provider's. */
+const own = (part: Part, without: ReadonlyArray<string>): unknown =>
+  Option.getOrUndefined(
+    Option.map(encodePart(part), (encoded) =>
+      Object.fromEntries(Object.entries(encoded as object).filter(([name]) => !without.includes(name)))
+    )
+  )
 
 const written = (update: AgentUpdate, session: string | undefined): string => {
   const part = update.part === undefined ? undefined : partOf(update.part)

@@ -25,7 +25,8 @@ const resultOf = Effect.fnUntraced(function* (response: AgentResponse): Effect.f
     runId,
     status: status === "incomplete" ? "incomplete" : "completed",
     text,
-    content,
+    // What the provider says about itself is not for clients.
+    content: content.map((part) => ({ ...part, metadata: {} })),
     ...(Option.isNone(response.usage) ? {} : { usage: response.usage.value }),
     ...(Option.isNone(response.finishReason) ? {} : { finishReason: response.finishReason.value }),
     session: yield* seal(response.session)

@@ -41,8 +41,7 @@ export interface Watched {
 type Page = readonly [AgentUpdate, ...Array<AgentUpdate>]
 type Upstream = Pull.Pull<Page, AgentError>
 
-/** What goes out at once at most. */
-const maxUpdates = 64
+/** What goes out at once, and one more update. */
 const maxChars = 32 * 1024
 
 export class RunViewer implements Viewer {
@@ -132,6 +131,8 @@ export class RunViewer implements Viewer {
     if (!this.waits) this.since = this.clock.currentTimeMillisUnsafe()
     this.waits = true
     this.wake.closeUnsafe()
+    // What came since the pull looked.
+    if (this.answer !== undefined || this.beat || this.mode !== "open") return Effect.void
     return this.asking ? this.wake.await : Effect.andThen(this.ask, this.wake.await)
   })
 
@@ -163,8 +164,7 @@ export class RunViewer implements Viewer {
   private some(page: Page): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
     return Effect.gen({ self: this }, function* () {
       let frames = ""
-      const end = Math.min(page.length, this.taken + maxUpdates)
-      while (this.taken < end && frames.length < maxChars) {
+      while (this.taken < page.length && frames.length < maxChars) {
         const update = page[this.taken++]!
         frames += yield* Frames.updateFrame(update)
         this.lastId = Frames.idOf(update) ?? this.lastId
