@@ -1,4 +1,4 @@
-import { Agent, type BackgroundModel, Run, SignedTokens, TokenStore, UpdateLog } from "@effect-baton/core"
+import { Agent, type BackgroundModel, SignedTokens, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { NodeHttpServer } from "@effect/platform-node"
@@ -69,13 +69,6 @@ export const servingWith = Effect.fnUntraced(function* (options: Serving) {
 
 /** The address of a server that `servingWith` makes. */
 export const serving = (options: Serving = {}) => Effect.map(servingWith(options), ({ url }) => url)
-
-/** The record of a run. */
-export const recordOf = (runId: string) =>
-  Effect.gen(function* () {
-    const store = yield* TokenStore.TokenStore
-    return Option.getOrThrow(yield* Effect.orDie(store.read(Run.RunId.make(runId))))
-  })
 
 /** What answers say: a run, a page of runs, a result, or a problem. */
 interface Body {
