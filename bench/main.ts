@@ -2,7 +2,7 @@
 // Quote ratios: absolute figures are those of one machine in one hour.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Option, Record } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Argument, Command, Flag } from "effect/cli"
 import { stop } from "esbuild"
 import { join } from "node:path"
 import { availableParallelism, cpus, loadavg } from "node:os"
@@ -47,17 +47,18 @@ const bench = Effect.fnUntraced(function* (options: {
 const command = Command.make(
   "bench",
   {
-    row: Flag.Literals("row", names).pipe(Flag.withDescription("One row alone"), Flag.optional),
+    one: Argument.Literals("row", names).pipe(Argument.withDescription("One row alone"), Argument.optional),
+    row: Flag.Literals("row", names).pipe(Flag.withDescription("The same"), Flag.optional),
     rounds: Flag.Int("rounds").pipe(Flag.withDescription("How many rounds, 5 if nothing is said"), Flag.optional),
     quick: Flag.Boolean("quick").pipe(
       Flag.withDescription("A few seconds, to see that everything runs"),
       Flag.withDefault(false)
     )
   },
-  ({ quick, row, rounds }) =>
+  ({ one, quick, row, rounds }) =>
     Effect.scoped(
       bench({
-        row: Option.getOrUndefined(row),
+        row: Option.getOrUndefined(Option.orElse(one, () => row)),
         rounds: Math.max(
           1,
           Option.getOrElse(rounds, () => (quick ? 1 : 5))

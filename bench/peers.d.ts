@@ -1,6 +1,7 @@
 /**
- * What the bench uses of the AI SDK (`ai`, `@ai-sdk/openai`) and of the Agents SDK (`@openai/agents`). Their own
- * declarations do not pass the settings of this workspace, so `tsconfig.json` leads their names here.
+ * What the bench uses of the AI SDK (`ai`, `@ai-sdk/openai`), of the Agents SDK (`@openai/agents`) and of
+ * `resumable-stream`. Their own declarations do not pass the settings of this workspace, so `tsconfig.json` leads their
+ * names here.
  */
 import type OpenAI from "openai"
 
@@ -44,3 +45,26 @@ export declare const run: (
   input: string,
   options: { readonly stream: true }
 ) => Promise<AsyncIterable<AgentEvent> & { readonly completed: Promise<void> }>
+
+export declare const createResumableStreamContext: (options: {
+  readonly waitUntil: null
+  readonly keyPrefix: string
+  readonly publisher: {
+    readonly connect: () => Promise<unknown>
+    readonly publish: (channel: string, message: string) => Promise<unknown>
+    readonly set: (key: string, value: string, options?: { readonly EX?: number }) => Promise<unknown>
+    readonly get: (key: string) => Promise<string | null>
+    readonly incr: (key: string) => Promise<number>
+  }
+  readonly subscriber: {
+    readonly connect: () => Promise<unknown>
+    readonly subscribe: (channel: string, callback: (message: string) => void) => Promise<void>
+    readonly unsubscribe: (channel: string) => Promise<unknown>
+  }
+}) => {
+  readonly createNewResumableStream: (
+    id: string,
+    make: () => ReadableStream<string>
+  ) => Promise<ReadableStream<string> | null>
+  readonly resumeExistingStream: (id: string) => Promise<ReadableStream<string> | null | undefined>
+}

@@ -5,15 +5,18 @@
  * The input of a request says what comes: `flat:N` are N deltas as fast as they are read, `each:N` are N deltas each of
  * which is written alone, `paced:N` are N deltas a second until the reader leaves, each of which tells when it was sent.
  * The id of a response says it too, so that a stream can be asked for again though nothing is kept here.
+ *
+ * With `:held:KEY` after that, deltas come only after a request to `/release/KEY`. `prose:N` is a text, N deltas a second.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { once } from "node:events"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { text } from "node:stream/consumers"
-import { setImmediate } from "node:timers/promises"
+import { setImmediate, setTimeout } from "node:timers/promises"
 import { now } from "./clock.ts"
 import { deltaOf, headLength, headOf, tailOf } from "./wire.ts"
+import { prose } from "./prose.ts"
 import { wordOf } from "./words.ts"
 
 interface Deltas {
@@ -47,16 +50,34 @@ const deltasOf = (count: number, from: number, chunkLength: number): Deltas => {
   return deltas
 }
 
-const sendFlat = async (id: string, count: number, from: number, response: ServerResponse) => {
-  const { chunks, words } = deltasOf(count, from, 65_536)
-  const all = [...(from === 0 ? [headOf(id)] : []), ...chunks, tailOf(id, headLength + count, words)]
-  // A reader that has enough leaves in the middle.
-  await pipeline(Readable.from(all), response).catch(() => undefined)
+/** What streams wait for, by their keys. */
+const held = new Map<string, PromiseWithResolvers<void>>()
+
+const heldBy = (key: string): PromiseWithResolvers<void> => {
+  const gate = held.get(key) ?? Promise.withResolvers<void>()
+  held.set(key, gate)
+  return gate
 }
 
-const sendEach = async (id: string, count: number, response: ServerResponse) => {
+const sendFlat = async (
+  id: string,
+  count: number,
+  from: number,
+  response: ServerResponse,
+  released?: Promise<void>
+) => {
+  const { chunks, words } = deltasOf(count, from, 65_536)
+  if (from === 0) response.write(headOf(id))
+  await released
+  // A reader that has enough leaves in the middle.
+  const rest = Readable.from([...chunks, tailOf(id, headLength + count, words)])
+  await pipeline(rest, response).catch(() => undefined)
+}
+
+const sendEach = async (id: string, count: number, response: ServerResponse, released?: Promise<void>) => {
   const { chunks, words } = deltasOf(count, 0, 1)
   response.write(headOf(id))
+  await released
   for (const chunk of chunks) {
     // One that was left is never drained.
     if (response.destroyed) return
@@ -75,6 +96,19 @@ const sendPaced = (id: string, perSecond: number, response: ServerResponse) => {
   response.once("close", () => clearInterval(timer))
 }
 
+/** A text, so many deltas a second. */
+const sendProse = async (id: string, perSecond: number, response: ServerResponse) => {
+  response.write(headOf(id))
+  const start = now()
+  for (const [i, word] of prose.entries()) {
+    const wait = start + (i * 1000) / perSecond - now()
+    // Not to wait for something: this is the pace.
+    if (wait > 0) await setTimeout(wait)
+    response.write(deltaOf(headLength + i, word))
+  }
+  response.end(tailOf(id, headLength + prose.length, prose.join("")))
+}
+
 let responses = 0
 
 const begin = (response: ServerResponse) =>
@@ -83,20 +117,26 @@ const begin = (response: ServerResponse) =>
 const answer = async (request: IncomingMessage, response: ServerResponse) => {
   const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost")
   const body = await text(request).catch(() => "")
-  const wanted = /(flat|each|paced):(\d+)/.exec(body)
+  const wanted = /(flat|each|paced|prose):(\d+)(?::held:([\w-]+))?/.exec(body)
+  const [, key = ""] = /^\/v1\/release\/([\w-]+)$/.exec(pathname) ?? []
   const known = /^\/v1\/responses\/(resp_flat(\d+)x\d+)$/.exec(pathname)
   const after = Number(searchParams.get("starting_after") ?? Number.NaN)
   if (request.method === "POST" && pathname === "/v1/responses" && wanted !== null) {
-    const [, kind = "", count = ""] = wanted
+    const [, kind = "", count = "", gate] = wanted
+    const released = gate === undefined ? undefined : heldBy(gate).promise
     const id = `resp_${kind}${count}x${String(responses).padStart(40, "0")}`
     begin(response)
-    if (kind === "flat") await sendFlat(id, Number(count), 0, response)
-    else if (kind === "each") await sendEach(id, Number(count), response)
+    if (kind === "flat") await sendFlat(id, Number(count), 0, response, released)
+    else if (kind === "each") await sendEach(id, Number(count), response, released)
+    else if (kind === "prose") await sendProse(id, Number(count), response)
     else sendPaced(id, Number(count), response)
   } else if (request.method === "GET" && known !== null && after >= headLength) {
     const [, id = "", count = ""] = known
     begin(response)
     await sendFlat(id, Number(count), after - headLength + 1, response)
+  } else if (key !== "") {
+    heldBy(key).resolve()
+    response.end()
   } else {
     // A subject that asks for anything else says so by failing.
     response.writeHead(404, { "content-type": "application/json" })
