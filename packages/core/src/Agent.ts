@@ -136,8 +136,8 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
  * **Details**
  *
  * A run that failed is no error here: its response has the status `failed`. The call does not advance the run. If it sees
- * the end of the run, it records that end. Fails with `RunNotOpened` or `Unconfirmed` if no worker holds the run and none
- * will open it.
+ * the end of the run, it records that end; if the run has an update log, it completes the log before. Fails with
+ * `RunNotOpened` or `Unconfirmed` if no worker holds the run and none will open it.
  *
  * **Example** (Checking whether a run has ended)
  *
@@ -159,6 +159,8 @@ export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, A
  * Polls a run until it has ended, on the schedule `RunPolicy.pollEvery`, and returns its response.
  *
  * **Details**
+ *
+ * If the run has ended and its update log has all of it, the answer comes from the log, and the provider is not asked.
  *
  * The call does not open the run, and runs no tools. Fails as the run did if it failed, was cancelled or expired, with
  * `RunWaiting` if the run waits for its caller, and with `RunExpired` if the provider no longer has the output.
@@ -224,6 +226,7 @@ export const cancel: (
  * **Details**
  *
  * The first update after a retry has `retried: true`. Continuation tokens from before the retry fail with `TokenInvalid`.
+ * If the run has an update log, offsets go on in it, and `Agent.watch` with an `offset` and an `epoch` from before still works.
  *
  * A run whose first turn failed needs its input again, unless `Agent.enqueue` kept it; another input fails with
  * `RunInputMismatch`. If a request of the run was never answered, its response may have been bought already: the call then
@@ -286,7 +289,7 @@ export const adopt: (agent: Agent, options: AdoptOptions) => Effect.Effect<Agent
   Adopt.adopt
 
 /**
- * Deletes a run, at the provider and in the store.
+ * Deletes a run, at the provider, in the store, and in the update log.
  *
  * **Details**
  *

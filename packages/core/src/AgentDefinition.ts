@@ -20,7 +20,10 @@ export interface Agent<out Name extends string = string> {
   readonly background?: boolean
   /** Change it if old runs must not go on with the new agent: see `RunPolicy.onAgentChanged`. */
   readonly version?: string
-  /** With false, the updates of the agent's runs are not logged, even where an `UpdateLog` is provided. */
+  /**
+   * With false, the updates of the agent's runs are not logged, even where an `UpdateLog` is provided. Whether a run is logged
+   * is decided when the run is recorded.
+   */
   readonly log?: boolean
   /** Options for the provider, merged over those of its layer. */
   readonly options?: Readonly<Record<string, unknown>>

@@ -28,6 +28,11 @@ type Requirements = BackgroundModel | TokenStore
  * run is `failed`, `cancelled` or `expired`. An update is acknowledged when the next one is pulled, unless `acknowledge` is
  * `"manual"`.
  *
+ * Where an `UpdateLog` is provided, the updates are appended to it before they come here, and the stream reads the log. A
+ * slow consumer then does not hold up the viewers of the run. Fails with `LogFailed` if the log fails for longer than
+ * `RunPolicy.reconnect` allows, with `LogFull` if it has reached `RunPolicy.maxLog` and nothing in it is acknowledged, and
+ * with `LogMissing` if the run is logged and this process has no `UpdateLog`.
+ *
  * **Gotchas**
  *
  * Operators that pull ahead of your code (`buffer`, `grouped`, `mapEffect` with concurrency, …) need `acknowledge:
@@ -74,7 +79,8 @@ export function stream(
  * stored position streams the updates after it again, and leaves the stored position as it is. If all updates were
  * acknowledged before, the stream is empty if the run completed, and fails as the run did otherwise.
  *
- * Fails with `TokenInvalid` if the token was made before the run was retried, or before it was removed and created again.
+ * Fails with `TokenInvalid` if the token was made before the run was retried, or before it was removed and created again; in
+ * a run with an update log also if the log lost the update that carried the token, and has another one there.
  *
  * **Example** (Resuming in another process)
  *
@@ -119,12 +125,12 @@ export function resume(
  * If the run has an update log, a viewer reads that log: every update from the given one to the last, once, in order, with
  * the same offsets for all viewers, also if the worker dies or another one takes the run. The provider is not asked. The
  * stream ends as the run does. It fails with `TokenInvalid` of kind `"rewritten"` if the log lost updates that this viewer
- * saw, and has others there now; with `LogTruncated` if older updates were removed; and with `LogMissing` if this process
- * has no `UpdateLog`.
+ * saw, and has others there now; with `LogTruncated` if older updates were removed, and with `LogNotFound` if the whole log
+ * was; and with `LogMissing` if this process has no `UpdateLog`.
  *
- * Without an update log, all viewers of a run in one process share one connection to the provider. All of them get the same
- * text, but late ones may get it in larger pieces and under other offsets. If a viewer sees the end of the run, it records
- * that end.
+ * Without an update log, all viewers in one process that begin at the start of a run share one connection to the provider. A
+ * viewer that begins at a token has its own. All of them get the same text, but late ones may get it in larger pieces and
+ * under other offsets. If a viewer sees the end of the run, it records that end.
  *
  * The stream waits until the run is opened, and while the run waits for its caller. It fails with `RunNotOpened` or
  * `Unconfirmed` if no worker holds the run and none will open it.

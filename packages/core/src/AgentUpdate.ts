@@ -24,12 +24,14 @@ import { Session } from "./Session.ts"
  *   new response.
  * - `session`: on the last update of a run that is completed or incomplete: the conversation, to be given to the next run.
  *   What the run used is in the `part` of the same update, which is a `finish` part.
- * - `sequenceNumber`: the provider's number of the event; absent in updates from polling.
- * - `continuationToken`: the position right after this update; none on the last update, and none in a foreground run. It is
- *   made only when you read it: compare updates by `Equal.equals`.
+ * - `sequenceNumber`: the provider's number of the event; absent in updates from polling, and in runs with an update log.
+ * - `continuationToken`: the position right after this update. In a run with an update log each update has one, and its
+ *   `offset` and `epoch` name the update in all processes. Without a log, the last update has none, nor do those of a
+ *   foreground run. A token is made only when you read it: compare updates by `Equal.equals`.
  * - `origin`: `"live"` from the request that opened the response, `"replay"` from a later attachment to its stream (which
- *   goes on live after it has caught up: the provider does not mark where), `"snapshot"` from polling.
- * - `raw`: the provider's event as it came.
+ *   goes on live after it has caught up: the provider does not mark where), `"snapshot"` from polling. An update from an
+ *   update log has the origin that it had for the worker that wrote it.
+ * - `raw`: the provider's event as it came; absent in runs with an update log.
  *
  * @since 0.1.0
  * @category schemas

@@ -62,7 +62,8 @@ export const Delivered = Schema.Struct({
 export type Delivered = typeof Delivered.Type
 
 /**
- * A position in a run. Every update but the last carries the position right after itself.
+ * A position in a run. An update carries the position right after itself: in a run with an update log each one, otherwise
+ * each but the last.
  *
  * **When to use**
  *
@@ -74,9 +75,11 @@ export type Delivered = typeof Delivered.Type
  * - `incarnation`: differs between runs that had the same id one after the other, and between a run before and after a
  *   retry.
  * - `responseId`: the response of turn `turn`; absent before the provider has named it.
- * - `offset`: the number of updates before this position, counted over the whole run. Without an update log, the same text
- *   may lie at other offsets after a resume.
- * - `epoch`: present in runs with an update log.
+ * - `offset`: the number of updates before this position, counted over the whole run. With an update log it names the update
+ *   before it for all readers, also after a retry. Without one, the same text may lie at other offsets after a resume.
+ * - `epoch`: present in runs with an update log: the fence of the lease under which the update before this position was
+ *   written. If the log lost that update and has another one there, this number differs, and the token is refused with kind
+ *   `"rewritten"`. The fields after it then say nothing: the position in the response is in the log.
  * - `sequenceNumber`: the number of the last event of the turn that was delivered, at least in part; -1 before the first.
  * - `skip`: the number, from 1, of the statement of that event with which delivery goes on (part of that statement may be
  *   delivered already); 0 if the whole event was delivered.
