@@ -4,7 +4,7 @@ import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import type { Batch, Updates } from "../run/turnEnd.ts"
 import type { Entry, Feed } from "./feed.ts"
-import { entryOf, type Logged, pageSize, type Place, read, verify } from "./reading.ts"
+import { entryOf, type Logged, lostEnd, pageSize, type Place, read, verify } from "./reading.ts"
 
 /** Reads a log from a place on: the newest updates from the feed of this process, all others from the log. */
 export class LogPull {
@@ -15,6 +15,8 @@ export class LogPull {
   private offset: number
   private epoch: number | undefined
   private page: ReadonlyArray<Entry> = []
+  /** The number of entries of the page that were taken. */
+  private taken = 0
   private newest: AgentUpdate | undefined
 
   constructor(logged: Logged, feed: Feed, from: Place, incarnation?: number) {
@@ -32,9 +34,9 @@ export class LogPull {
 
   readonly pull: Updates = Effect.suspend((): Updates => {
     const { feed, offset } = this
-    const [next, ...rest] = this.page
+    const next = this.page[this.taken]
     if (next !== undefined) {
-      this.page = rest
+      this.taken++
       return this.take(next)
     }
     const entry = feed.at(offset)
@@ -42,7 +44,10 @@ export class LogPull {
     if (offset < feed.length) return Effect.flatMap(this.more(), () => this.pull)
     const { exit } = feed
     if (exit === undefined) return Effect.flatMap(feed.changed, () => this.pull)
-    return exit._tag === "Success" ? Cause.done() : Effect.failCause(exit.cause)
+    const over: Updates = exit._tag === "Success" ? Cause.done() : Effect.failCause(exit.cause)
+    // The end belongs to the updates that were read only if these are still the ones before it.
+    const isSame = !feed.ended || (offset === feed.length && this.epoch === feed.at(offset - 1)?.epoch)
+    return isSame ? over : Effect.andThen(verify(this.logged, { offset, epoch: this.epoch }), over)
   })
 
   private take(entry: Entry): Updates {
@@ -62,19 +67,22 @@ export class LogPull {
   }
 
   private more(): Effect.Effect<void, AgentError> {
-    const { errorOf } = this.logged
+    const { errorOf, runId } = this.logged
     return read(this.logged, this.offset, pageSize).pipe(
       Effect.catchTags({
         LogTruncated: (error) => Effect.fail(errorOf(error)),
         LogNotFound: (error) => Effect.fail(errorOf(error))
       }),
       Effect.flatMap(({ chunks, length }) => {
-        // The place of the log lost a part of it.
+        // The place of the log lost a part of it, which nobody writes again if the run has ended.
+        if (chunks.length === 0 && this.feed.exit?._tag === "Success")
+          return Effect.fail(errorOf(lostEnd(runId, length)))
         if (chunks.length === 0) this.feed.shrink(length)
         return Effect.forEach(chunks, (chunk) => entryOf(this.logged, chunk, this.incarnation))
       }),
       Effect.map((entries) => {
         this.page = entries
+        this.taken = 0
       })
     )
   }

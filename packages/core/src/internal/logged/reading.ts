@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { type AgentError, LogFailed, TokenInvalid } from "../../AgentError.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { RunId } from "../../Run.ts"
@@ -39,6 +40,18 @@ const corrupt = (runId: RunId, cause: unknown): UpdateLogError =>
     cause
   })
 
+/** The run has ended well, and its log ends before that. */
+export const lostEnd = (runId: RunId, length: number): LogFailed =>
+  new LogFailed({
+    error: new UpdateLogError({
+      operation: "read",
+      kind: "corrupt",
+      description:
+        `run '${runId}' has ended, and its log has lost its end: ${length} updates are left. ` +
+        "Agent.result has the whole output as long as the provider has it"
+    })
+  })
+
 /** Repeats an operation of the log on the schedule `reconnect` while the log cannot be reached. */
 export const persistently = <A, E>(
   { agent, errorOf, policy, runId }: Pick<Logged, "agent" | "errorOf" | "policy" | "runId">,
@@ -69,18 +82,28 @@ export const read = (logged: Logged, from: number, limit: number): Effect.Effect
   persistently(logged, "the log of a run could not be read", logged.log.read(logged.runId, { from, limit }))
 
 /** Reads the updates of a chunk. Their tokens belong to this incarnation, or to that in which the chunk was written. */
-export const entryOf = Effect.fnUntraced(function* (
-  { agent, errorOf, runId, sealed }: Logged,
-  chunk: Chunk,
-  incarnation?: number
-): Effect.fn.Return<Entry, AgentError> {
-  return yield* Effect.gen(function* () {
-    const known = incarnation ?? (yield* ChunkBody.positionAfter(agent, runId, chunk)).incarnation
-    const offsets = new Offsets({ agent, runId, incarnation: known, epoch: chunk.epoch, sealed })
-    const { updates } = yield* ChunkBody.decode(runId, chunk, (offset, status) => offsets.at(offset, status))
-    return { from: chunk.from, epoch: chunk.epoch, updates }
-  }).pipe(Effect.mapError((cause) => errorOf(new LogFailed({ error: corrupt(runId, cause) }))))
-})
+export const entryOf = (logged: Logged, chunk: Chunk, incarnation?: number): Effect.Effect<Entry, AgentError> => {
+  const { agent, runId, sealed } = logged
+  const { epoch, from } = chunk
+  return decoded(
+    logged,
+    Result.flatMap(ChunkBody.open(chunk.body), (body) => {
+      const known = incarnation ?? ChunkBody.incarnationOf(body)
+      const offsets = new Offsets({ agent, runId, incarnation: known, epoch, sealed })
+      return ChunkBody.decode(runId, body, from, (offset, status) => offsets.at(offset, status))
+    }),
+    ({ updates }): Entry => ({ from, epoch, updates })
+  )
+}
+
+const decoded = <A, B>(
+  { errorOf, runId }: Logged,
+  result: Result.Result<A, ChunkBody.BodyInvalid>,
+  use: (value: A) => B
+): Effect.Effect<B, AgentError> =>
+  Result.isSuccess(result)
+    ? Effect.succeed(use(result.success))
+    : Effect.fail(errorOf(new LogFailed({ error: corrupt(runId, result.failure) })))
 
 /** Fails if the log has other updates before a place than those that were read there. */
 export const verify = Effect.fnUntraced(function* (
@@ -132,10 +155,11 @@ export const survives = Effect.fnUntraced(function* (
 })
 
 /** The position in the run from which the writer of a chunk went on. */
-export const positionAfter = (
-  { agent, errorOf, runId }: Logged,
-  chunk: Chunk
-): Effect.Effect<ContinuationToken, AgentError> =>
-  Effect.mapError(ChunkBody.positionAfter(agent, runId, chunk), (cause) =>
-    errorOf(new LogFailed({ error: corrupt(runId, cause) }))
+export const positionAfter = (logged: Logged, chunk: Chunk): Effect.Effect<ContinuationToken, AgentError> => {
+  const { agent, runId } = logged
+  const offset = chunk.from + chunk.count
+  const position = Result.flatMap(ChunkBody.open(chunk.body), (body) =>
+    ChunkBody.positionAfter(agent, runId, body, offset)
   )
+  return decoded(logged, position, (token) => token)
+}

@@ -4,12 +4,12 @@ import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AgentError } from "../../AgentError.ts"
+import { type AgentError, type LogFailed, LogNotFound } from "../../AgentError.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import type { Page } from "../../UpdateLog.ts"
 import { Feed } from "../logged/feed.ts"
-import { entryOf, type Logged, pageSize, read } from "../logged/reading.ts"
+import { entryOf, type Logged, lostEnd, pageSize, read } from "../logged/reading.ts"
 import { now, type OpenRun, readAgain } from "../run/openRun.ts"
 import { reasonOf } from "../run/runReason.ts"
 import { stuck } from "../run/stuck.ts"
@@ -129,6 +129,19 @@ class Tail {
     if (!feed.ended && record.lease !== null) return Effect.succeed(false)
     if (!feed.ended && RunState.fold(record).ended === undefined) return Effect.succeed(false)
     const reason = reasonOf(state)
-    return reason === undefined ? Effect.succeed(true) : Effect.fail(logged.errorOf(reason))
+    if (feed.ended) return reason === undefined ? Effect.succeed(true) : Effect.fail(logged.errorOf(reason))
+    // The log may have ended since it was read, and before the record was.
+    const { length } = feed
+    return Effect.flatMap(this.look(), (isMore) => {
+      if (isMore || feed.ended || feed.length !== length) return Effect.as(this.grown.open, false)
+      // A run ends well only after its log says so.
+      return Effect.fail(logged.errorOf(reason ?? this.lost()))
+    })
+  }
+
+  private lost(): LogFailed | LogNotFound {
+    const { length } = this.feed
+    const { runId } = this.logged
+    return length === 0 ? new LogNotFound({ runId }) : lostEnd(runId, length)
   }
 }
