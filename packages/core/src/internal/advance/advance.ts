@@ -36,6 +36,7 @@ export const advance = Effect.fnUntraced(function* (
   const reread = yield* rereading(run)
   if (reread !== undefined) return reread
   const held = yield* hold(run, options)
+  if (options.onHeld !== undefined) yield* options.onHeld(held)
   yield* cancelIfInterrupted(run, held, options)
   const { isLast, pull } = yield* advanceHeld(run, held, options)
   return Stream.fromPull(Effect.succeed(pull)).pipe(Acknowledge.onPull(held, isLast))
@@ -49,6 +50,7 @@ export const advanceManually = Effect.fnUntraced(function* (
   const reread = yield* rereading(run)
   if (reread !== undefined) return Stream.map(reread, Acknowledge.acknowledged)
   const held = yield* hold(run, options)
+  if (options.onHeld !== undefined) yield* options.onHeld(held)
   yield* cancelIfInterrupted(run, held, options)
   const { isLast, pull } = yield* advanceHeld(run, held, options)
   return Acknowledge.manually({

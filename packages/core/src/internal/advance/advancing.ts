@@ -62,6 +62,8 @@ const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError>
 
 /** Options of `advanceHeld`. */
 export interface AdvanceOptions {
+  /** Called with the lease. A failure ends the advance. */
+  readonly onHeld?: (held: HeldRun) => Effect.Effect<void, AgentError>
   /** The run is promised to a `handle`, whose success alone means that the last update was delivered. */
   readonly promised?: true
   /** Called when a response of the run has ended, before its last update is delivered. */

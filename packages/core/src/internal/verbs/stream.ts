@@ -2,13 +2,16 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { AgentError } from "../../AgentError.ts"
+import { type AgentError, LeaseLost } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { advance, advanceManually } from "../advance/advance.ts"
+import type { AdvanceOptions } from "../advance/advancing.ts"
+import type { HeldRun } from "../hold/heldRun.ts"
 import type { Agent } from "../../AgentDefinition.ts"
 import type { RunInput, RunRef, StreamOptions, WatchRef } from "../../RunInput.ts"
+import * as RunState from "../../RunState.ts"
 import * as NewRun from "./newRun.ts"
 import * as OpenRun from "../run/openRun.ts"
 import { watch as readAlong } from "../watch/watch.ts"
@@ -17,7 +20,7 @@ type Requirements = BackgroundModel | TokenStore
 
 const advancing = (
   run: OpenRun.OpenRun,
-  options: StreamOptions
+  options: StreamOptions & AdvanceOptions
 ): Effect.Effect<Stream.Stream<AgentUpdate | Delivery, AgentError>, AgentError, Scope.Scope> =>
   options.acknowledge === "manual" ? advanceManually(run, options) : advance(run, options)
 
@@ -29,14 +32,20 @@ const persistently = (
   run: OpenRun.OpenRun,
   options: StreamOptions
 ): Stream.Stream<AgentUpdate | Delivery, AgentError> => {
-  let latest = Effect.succeed(run) as Effect.Effect<OpenRun.OpenRun, AgentError>
-  const once = Effect.flatMap(
-    Effect.suspend(() => latest),
-    (known) => {
-      latest = Effect.map(OpenRun.readAgain(run), (record) => ({ ...run, record }))
-      return advancing(known, options)
-    }
-  )
+  let before: HeldRun | undefined
+  const overtaken = Effect.fail(OpenRun.errorOf(run)(new LeaseLost({ runId: run.runId })))
+  // Others may have acknowledged updates meanwhile that this consumer did not get: they would be missing in its stream.
+  const onHeld = (held: HeldRun) => {
+    const isBehind = before !== undefined && held.position().offset > before.position().offset
+    before = held
+    return isBehind ? overtaken : Effect.void
+  }
+  const once = Effect.gen(function* () {
+    const isAgain = before !== undefined
+    const known = isAgain ? { ...run, record: yield* OpenRun.readAgain(run) } : run
+    if (isAgain && RunState.fold(known.record).delivered) return yield* overtaken
+    return yield* advancing(known, { ...options, onHeld })
+  })
   return Stream.retry(Stream.unwrap(once), ($) =>
     $(Schedule.spaced("100 millis")).pipe(Schedule.while(({ input }) => isLost(input)))
   )
