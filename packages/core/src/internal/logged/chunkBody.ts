@@ -1,4 +1,6 @@
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
@@ -17,7 +19,6 @@ import * as TokenRows from "../token/tokenRows.ts"
 
 const version = 1
 
-type Part = NonNullable<AgentUpdate["part"]>
 type LaneKind = "text" | "reasoning" | "params"
 
 const laneTypes: Readonly<Record<string, LaneKind>> = {
@@ -34,32 +35,42 @@ const Other = Schema.Struct({
   n: Schema.optionalKey(Session)
 })
 
-const Body = Schema.fromJsonString(
+// Everything but the updates. There can be thousands of them in a body, and those that are texts are checked by hand.
+const Head = Schema.Tuple([
+  Schema.Literal(version),
+  Schema.Natural,
+  Schema.String,
+  Schema.Literals(["live", "replay", "snapshot"]),
+  RunStatus,
   Schema.Tuple([
-    Schema.Literal(version),
     Schema.Natural,
-    Schema.String,
-    Schema.Literals(["live", "replay", "snapshot"]),
+    Schema.Natural,
+    Schema.NullOr(Schema.String),
+    Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
+    Schema.Natural,
     RunStatus,
-    Schema.Tuple([
-      Schema.Natural,
-      Schema.Natural,
-      Schema.NullOr(Schema.String),
-      Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
-      Schema.Natural,
-      RunStatus,
-      Schema.Literals(["stream", "snapshot"]),
-      Schema.String
-    ]),
-    Schema.Array(Schema.Tuple([Schema.Literals(["text", "reasoning", "params"]), Schema.String])),
-    Schema.Array(Schema.Union([Schema.Tuple([Schema.Natural, Schema.String]), Other]))
-  ])
-)
-const decodeBody = lazily(() => Schema.decodeUnknownEffect(Body))
-const decodeRows = lazily(() => Schema.decodeUnknownEffect(Delivered))
+    Schema.Literals(["stream", "snapshot"]),
+    Schema.String
+  ]),
+  Schema.Array(Schema.Tuple([Schema.Literals(["text", "reasoning", "params"]), Schema.String]))
+])
+type Head = typeof Head.Type
+
+const decodeHead = lazily(() => Schema.decodeUnknownResult(Head))
+const decodeOther = lazily(() => Schema.decodeUnknownResult(Other))
+const decodeRows = lazily(() => Schema.decodeUnknownResult(Delivered))
 const PartJson = lazily(() => Schema.toCodecJson(Response.StreamPart()))
 const encodePart = lazily(() => Schema.encodeEffect(PartJson()))
-const decodePart = lazily(() => Schema.decodeUnknownEffect(PartJson()))
+const decodePart = lazily(() => Schema.decodeUnknownResult(PartJson()))
+
+/** A body that is not one, or that a later version wrote. */
+export class BodyInvalid extends Data.TaggedError("BodyInvalid")<{
+  readonly message: string
+  readonly cause?: unknown
+}> {}
+
+const invalid = (message: string, cause?: unknown): Result.Result<never, BodyInvalid> =>
+  Result.fail(new BodyInvalid({ message, ...(cause === undefined ? {} : { cause }) }))
 
 /** The content of a chunk. */
 export interface Content {
@@ -69,8 +80,10 @@ export interface Content {
   readonly updates: ReadonlyArray<AgentUpdate>
 }
 
-const isPlain = (part: Part, delta: string): boolean =>
-  "delta" in part && part.delta === delta && Object.keys(part.metadata).length === 0
+const isEmpty = (object: object): boolean => {
+  for (const _ in object) return false
+  return true
+}
 
 /** Makes the body of a chunk. `at` is the time, and `position` the place in the run from which the writer goes on. */
 export const encode = Effect.fnUntraced(function* (
@@ -97,7 +110,7 @@ export const encode = Effect.fnUntraced(function* (
       waitingFor === undefined &&
       retried !== true &&
       session === undefined &&
-      isPlain(part, part.delta)
+      isEmpty(part.metadata)
     ) {
       if (part.id !== lastId || part.type !== lastType) {
         const name = `${kind} ${part.id}`
@@ -132,23 +145,48 @@ export const encode = Effect.fnUntraced(function* (
   return JSON.stringify([version, at, responseId, origin, first, place, lanes, told])
 })
 
-type Body = typeof Body.Type
+/** A body whose head was read. */
+export interface Body {
+  readonly head: Head
+  /** The updates, which are not checked yet. */
+  readonly told: ReadonlyArray<unknown>
+}
+
+/** Reads the head of a body. */
+export const open = (body: string): Result.Result<Body, BodyInvalid> => {
+  const json = Result.try((): unknown => JSON.parse(body))
+  if (Result.isFailure(json)) return invalid("it is not JSON", json.failure)
+  const all = json.success
+  if (!Array.isArray(all)) return invalid("it is not a list")
+  const told: unknown = all.pop()
+  if (!Array.isArray(told)) return invalid("it has no list of updates")
+  const head = decodeHead()(all)
+  return Result.isFailure(head)
+    ? invalid("its head does not decode", head.failure)
+    : Result.succeed({ head: head.success, told })
+}
+
+/** The incarnation in which a chunk was written. */
+export const incarnationOf = ({ head }: Body): number => head[5][0]
 
 /** Reads the updates of a chunk. `tokenAt` makes the token of the update before an offset. */
-export const decode = Effect.fnUntraced(function* (
+export const decode = (
   runId: RunId,
-  chunk: { readonly from: number; readonly body: string },
+  { head, told }: Body,
+  from: number,
   tokenAt: (offset: number, status: RunStatus) => AgentUpdate["continuationToken"]
-): Effect.fn.Return<Content, Schema.SchemaError> {
-  const [, , responseId, origin, first, , lanes, told]: Body = yield* decodeBody()(chunk.body)
+): Result.Result<Content, BodyInvalid> => {
+  const [, , responseId, origin, first, , lanes] = head
   let status = first
-  let offset = chunk.from
+  let offset = from
   const updates: Array<AgentUpdate> = []
   for (const one of told) {
     offset++
-    if ("length" in one) {
-      const [lane, delta] = one
-      const [kind, id] = lanes[lane] ?? (["text", ""] as const)
+    if (Array.isArray(one)) {
+      const delta: unknown = one[1]
+      const lane = typeof one[0] === "number" ? lanes[one[0]] : undefined
+      if (lane === undefined || typeof delta !== "string") return invalid("a text does not decode")
+      const [kind, id] = lane
       updates.push({
         _tag: "Update",
         part: deltaPart(id, kind, delta),
@@ -161,45 +199,51 @@ export const decode = Effect.fnUntraced(function* (
       })
       continue
     }
-    status = one.s ?? status
-    const part = one.p === undefined ? undefined : yield* decodePart()(one.p)
+    const other = decodeOther()(one)
+    if (Result.isFailure(other)) return invalid("an update does not decode", other.failure)
+    const { n: session, p, r: retried, s: changed, w: waitingFor } = other.success
+    const part = p === undefined ? undefined : decodePart()(p)
+    if (part !== undefined && Result.isFailure(part)) return invalid("a part does not decode", part.failure)
+    status = changed ?? status
     updates.push({
       _tag: "Update",
-      ...(part === undefined ? {} : { part }),
-      text: part?.type === "text-delta" ? part.delta : "",
+      ...(part === undefined ? {} : { part: part.success }),
+      text: part?.success.type === "text-delta" ? part.success.delta : "",
       status,
-      ...(one.w === undefined ? {} : { waitingFor: one.w }),
-      ...(one.r === undefined ? {} : { retried: true }),
-      ...(one.n === undefined ? {} : { session: one.n }),
+      ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(retried === undefined ? {} : { retried: true }),
+      ...(session === undefined ? {} : { session }),
       runId,
       responseId,
       continuationToken: tokenAt(offset, status),
       origin
     })
   }
-  return { responseId, origin, updates }
-})
+  return Result.succeed({ responseId, origin, updates })
+}
 
-/** Reads where the writer of a chunk goes on. */
-export const positionAfter = Effect.fnUntraced(function* (
+/** Reads where the writer of a chunk goes on. `offset` is the number of updates before that. */
+export const positionAfter = (
   agent: string,
   runId: RunId,
-  chunk: { readonly from: number; readonly count: number; readonly body: string }
-): Effect.fn.Return<ContinuationToken, Schema.SchemaError> {
-  const [, , , , , place]: Body = yield* decodeBody()(chunk.body)
-  const [incarnation, turn, responseId, sequenceNumber, skip, status, origin, rows] = place
-  return {
+  { head }: Body,
+  offset: number
+): Result.Result<ContinuationToken, BodyInvalid> => {
+  const [incarnation, turn, responseId, sequenceNumber, skip, status, origin, rows] = head[5]
+  const delivered = decodeRows()(TokenRows.unpack(rows))
+  if (Result.isFailure(delivered)) return invalid("its position does not decode", delivered.failure)
+  return Result.succeed({
     version: 2,
     agent,
     runId,
     incarnation,
     turn,
     ...(responseId === null ? {} : { responseId }),
-    offset: chunk.from + chunk.count,
+    offset,
     sequenceNumber,
     skip,
     status,
     origin,
-    delivered: yield* decodeRows()(TokenRows.unpack(rows))
-  }
-})
+    delivered: delivered.success
+  })
+}

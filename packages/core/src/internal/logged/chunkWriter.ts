@@ -41,10 +41,14 @@ interface Options {
   readonly acknowledged: Effect.Effect<number, AgentError>
 }
 
-// One chunk takes so much, and so much waits for chunks before the provider's connection is no longer read.
-const chunkUpdates = 64
+// So many updates are appended at once, without waiting for more.
+const enough = 64
+
+// One chunk takes so much, and so much waits for chunks before the provider's connection is no longer read. The chunk after
+// one that is being appended can grow, so the log takes more updates the more there are.
+const chunkUpdates = 1024
 const chunkBytes = 64 * 1024
-const mostUpdates = 1024
+const mostUpdates = 2048
 const mostBytes = 1024 * 1024
 
 // After a truncation the log has room again for this part of its limit.
@@ -59,6 +63,10 @@ const sizeOf = ({ part }: AgentUpdate): number => {
 
 /** The update as the log has it: see `ChunkBody`. */
 const kept = (update: AgentUpdate, continuationToken: AgentUpdate["continuationToken"]): AgentUpdate => {
+  const { origin, part, responseId, retried, runId, session, status, text, waitingFor } = update
+  const isPlain = part !== undefined && retried === undefined && session === undefined && waitingFor === undefined
+  // Nearly all updates are so. Spreading them would cost more than all else that is done here.
+  if (isPlain) return { _tag: "Update", part, text, status, runId, responseId, continuationToken, origin }
   const made: Types.Mutable<AgentUpdate> = { ...update, continuationToken }
   delete made.raw
   delete made.sequenceNumber
@@ -98,7 +106,7 @@ export class ChunkWriter {
   /** Starts the writer; it stops when the scope closes. */
   begin(): Effect.Effect<void, never, Scope.Scope> {
     const { agent, runId } = this.options.logged
-    const work = this.flush.pipe(
+    const work = this.one.withPermit(this.some()).pipe(
       Effect.catch((error) => Effect.sync(() => this.failed.fire(error))),
       Effect.as(undefined)
     )
@@ -125,8 +133,7 @@ export class ChunkWriter {
       })
       this.size += size
     }
-    const isMuch = this.waiting.length >= chunkUpdates || this.size >= chunkBytes
-    this.writer?.within(isMuch ? 0 : this.every)
+    this.writer?.within(this.isEnough ? 0 : this.every)
     if (this.waiting.length < mostUpdates && this.size < mostBytes) return Effect.void
     const room = (this.room ??= Latch.makeUnsafe(false))
     return Effect.raceFirst(room.await, this.failed.whenFired(Effect.fail))
@@ -147,6 +154,23 @@ export class ChunkWriter {
   readonly reopen: Effect.Effect<void, AgentError> = Effect.suspend(() =>
     this.one.withPermit(Effect.suspend(() => (this.saysEnd ? this.append([], false) : Effect.void)))
   )
+
+  private get isEnough(): boolean {
+    return this.waiting.length >= enough || this.size >= chunkBytes
+  }
+
+  /** Appends what waits now, and after that as long as enough waits: what came meanwhile has its own time. */
+  private some(): Effect.Effect<void, AgentError> {
+    return Effect.suspend(() => this.until(this.length + this.waiting.length))
+  }
+
+  private until(length: number): Effect.Effect<void, AgentError> {
+    return Effect.suspend(() =>
+      this.waiting.length > 0 && (this.length < length || this.isEnough)
+        ? Effect.andThen(this.append(this.next(), false), this.until(length))
+        : Effect.void
+    )
+  }
 
   private all(ends: boolean): Effect.Effect<void, AgentError> {
     return Effect.suspend(() => {
@@ -224,9 +248,7 @@ export class ChunkWriter {
     const description =
       `the log has ${error.length} updates, although ${this.length} were appended: its place lost some. ` +
       "Resume the run to read them again"
-    return errorOf(
-      new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "lost", description }) })
-    )
+    return errorOf(new LogFailed({ error: new UpdateLogError({ operation: "append", kind: "lost", description }) }))
   }
 
   /** Removes the oldest acknowledged updates if the log has become too large. */
