@@ -1,4 +1,4 @@
-import { BackgroundModel, Run, type TokenStore, UpdateLog, UpdateLogError } from "@effect-baton/core"
+import { BackgroundModel, type TokenStore, UpdateLog, UpdateLogError } from "@effect-baton/core"
 import { Context, Effect, Layer, Stream } from "effect"
 import * as Chaos from "../support/chaos.ts"
 import type { Event } from "./history.ts"
@@ -8,6 +8,7 @@ import { recordedLog, recordedStore, type Recorder } from "./recording.ts"
 // disturbed between there and each process.
 
 type Log = UpdateLog.UpdateLog["Service"]
+type Store = TokenStore.TokenStore["Service"]
 
 const away = (operation: string) =>
   new UpdateLogError.UpdateLogError({ operation, kind: "unavailable", description: "chaos" })
@@ -68,16 +69,21 @@ export const losable = Effect.gen(function* () {
   return { log, lose }
 })
 
+/** Changes of a store and a log. */
+export interface Faults {
+  readonly log?: (log: Log) => Log
+  readonly store?: (store: Store) => Store
+}
+
 /** What all processes share. */
 export interface Shared {
-  readonly store: TokenStore.TokenStore["Service"]
+  readonly store: Store
   readonly model: BackgroundModel.BackgroundModel["Service"]
   readonly log: Log
   readonly chaos: Chaos.Chaos
   readonly history: Array<Event>
-  /** Changes what the log is to a process: between it and what is written down. */
-  readonly spoilLog?: ((log: Log) => Log) | undefined
-  readonly spoilStore?: ((store: TokenStore.TokenStore["Service"]) => TokenStore.TokenStore["Service"]) | undefined
+  /** Changes what the store and the log are to a process, before that is written down. */
+  readonly faults?: Faults | undefined
 }
 
 let steps = 0
@@ -92,7 +98,10 @@ export const makeProcess = (shared: Shared, name: string) => {
       if (!process.dead) shared.history.push(event)
     }
   }
-  const { chaos, log, model, spoilLog = (inner) => inner, spoilStore = (inner) => inner, store } = shared
+  const { chaos, faults = {}, log, model, store } = shared
+  const same = <A>(inner: A) => inner
+  const ownLog = (faults.log ?? same)(recordedLog(log, recorder))
+  const ownStore = (faults.store ?? same)(recordedStore(store, recorder))
   // A request that opens a response is answered: what happens to runs that are unconfirmed is tested elsewhere.
   const opening = Layer.effect(
     BackgroundModel.BackgroundModel,
@@ -103,12 +112,8 @@ export const makeProcess = (shared: Shared, name: string) => {
     }))
   )
   const services = Layer.mergeAll(
-    Chaos.layers(spoilStore(recordedStore(store, recorder)), model, chaos, process).pipe((layer) =>
-      Layer.provideMerge(opening, layer)
-    ),
-    Layer.succeed(UpdateLog.UpdateLog, logOf(spoilLog(recordedLog(log, recorder)), chaos, process))
+    Chaos.layers(ownStore, model, chaos, process).pipe((layer) => Layer.provideMerge(opening, layer)),
+    Layer.succeed(UpdateLog.UpdateLog, logOf(ownLog, chaos, process))
   )
   return { process, recorder, services }
 }
-
-export const runIdOf = (name: string) => Run.RunId.make(name)

@@ -16,7 +16,7 @@ import * as Chaos from "../support/chaos.ts"
 import { analyst } from "../support/runs.ts"
 import { elapse } from "../support/time.ts"
 import { answering, lookup, ownCalls } from "../support/turns.ts"
-import { losable, makeProcess, type Shared } from "./chaos.ts"
+import { type Faults, losable, makeProcess, type Shared } from "./chaos.ts"
 import type { Event } from "./history.ts"
 import { merged, Reader, type Recorder } from "./recording.ts"
 
@@ -76,192 +76,194 @@ const howOf = (exit: Exit.Exit<void, AgentError.AgentError | Tired>, isWhole: bo
 
 const isLastOf = (update: AgentUpdate.AgentUpdate | undefined) => update === undefined || Run.isOver(update.status)
 
-/** Plays one schedule, and answers its history. */
-export const play = Effect.fnUntraced(
-  function* (plan: Plan, spoil: Pick<Shared, "spoilLog" | "spoilStore"> = {}) {
-    const store = yield* TokenStore.TokenStore
-    const model = yield* BackgroundModel.BackgroundModel
-    const { log, lose } = yield* losable
-    const next = Chaos.random(plan.seed)
-    const chaos: Chaos.Chaos = { next, on: true, longest: 2.5 * Duration.toMillis(leaseTime) }
-    const history: Array<Event> = []
-    const shared: Shared = { store, model, log, chaos, history, ...spoil }
-    const world = yield* Scope.make()
-    let count = 0
+export type Place = (log: Shared["log"]) => Shared["log"]
 
-    const inProcess = (kind: string) => {
-      const made = makeProcess(shared, `${kind}-${++count}`)
-      const services = Layer.mergeAll(made.services, Policy).pipe(Layer.provideMerge(ownCalls))
-      return { ...made, services }
-    }
-    let readers = 0
-    /** Reads updates, some times with pauses, and some times not to their end. */
-    const reading = <E extends AgentError.AgentError, R>(
-      recorder: Recorder,
-      name: string,
-      updates: Stream.Stream<AgentUpdate.AgentUpdate, E, R>,
-      {
-        owner,
-        offset,
-        patient = false
-      }: { readonly owner: boolean; readonly offset?: number; readonly patient?: boolean }
-    ) =>
-      Effect.suspend(() => {
-        const reader = new Reader(recorder, runId, `${name} ${++readers}`, owner)
-        let last: AgentUpdate.AgentUpdate | undefined
-        let taken = 0
-        const tired = chaos.on && !patient && next() < 0.3 ? Math.ceil(next() * 30) : Infinity
-        reader.joins(offset)
-        return Stream.runForEach(updates, (update) =>
-          Effect.suspend((): Effect.Effect<void, Tired> => {
-            reader.sees(update)
-            last = update
-            if (++taken >= tired) return new Tired()
-            return chaos.on && next() < 0.1 ? Effect.sleep(Math.ceil(next() * 1500)) : Effect.void
-          })
-        ).pipe(
-          Effect.exit,
-          Effect.tap((exit) => Effect.sync(() => reader.stops(howOf(exit, isLastOf(last) && (taken > 0 || !owner))))),
-          Effect.tap((exit) =>
-            Effect.sync(() => {
-              if (process.env["STAT2"]) console.log(reader.name, taken, String(exit).slice(0, 200))
-            })
-          ),
-          Effect.map((exit) => ({ exit, reader }))
-        )
-      })
+const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefined, place: Place | undefined) {
+  const store = yield* TokenStore.TokenStore
+  const model = yield* BackgroundModel.BackgroundModel
+  const { log: kept, lose } = yield* losable
+  const log = place === undefined ? kept : place(kept)
+  const next = Chaos.random(plan.seed)
+  const chaos: Chaos.Chaos = { next, on: true, longest: 2.5 * Duration.toMillis(leaseTime) }
+  const history: Array<Event> = []
+  const shared: Shared = { store, model, log, chaos, history, faults }
+  const world = yield* Scope.make()
+  let count = 0
 
-    const worker = () => {
-      const { process, recorder, services } = inProcess("worker")
-      const layer = Runs.worker([analyst], {
-        concurrency: 2,
-        claimEvery: "500 millis",
-        startJitter: "100 millis",
-        maxAttempts: 1000,
-        retry: Schedule.spaced("300 millis"),
-        handle: ({ updates }) =>
-          Effect.flatMap(reading(recorder, "handle", updates, { owner: true }), ({ exit }) => exit)
-      })
-      return Effect.as(Effect.provide(Layer.launch(layer), services).pipe(Effect.forkIn(world)), process)
-    }
-
-    /** A consumer that acknowledges by hand, out of order. */
-    const manual = (recorder: Recorder, ifLeased: "steal" | "wait") =>
-      Effect.suspend(() => {
-        const reader = new Reader(recorder, runId, `manual ${++readers}`, true)
-        let held: Array<Effect.Effect<void, AgentError.AgentError>> = []
-        reader.joins()
-        const some = Effect.suspend(() => {
-          const now = held.toSorted(() => next() - 0.5)
-          held = []
-          return Effect.forEach(now, (acknowledge) => acknowledge, { discard: true })
+  const inProcess = (kind: string) => {
+    const made = makeProcess(shared, `${kind}-${++count}`)
+    const services = Layer.mergeAll(made.services, Policy).pipe(Layer.provideMerge(ownCalls))
+    return { ...made, services }
+  }
+  let readers = 0
+  /** Reads updates, some times with pauses, and some times not to their end. */
+  const reading = <E extends AgentError.AgentError, R>(
+    recorder: Recorder,
+    name: string,
+    updates: Stream.Stream<AgentUpdate.AgentUpdate, E, R>,
+    {
+      owner,
+      offset,
+      patient = false
+    }: { readonly owner: boolean; readonly offset?: number; readonly patient?: boolean }
+  ) =>
+    Effect.suspend(() => {
+      const reader = new Reader(recorder, runId, `${name} ${++readers}`, owner)
+      let last: AgentUpdate.AgentUpdate | undefined
+      let taken = 0
+      const tired = chaos.on && !patient && next() < 0.3 ? Math.ceil(next() * 30) : Infinity
+      reader.joins(offset)
+      return Stream.runForEach(updates, (update) =>
+        Effect.suspend((): Effect.Effect<void, Tired> => {
+          reader.sees(update)
+          last = update
+          if (++taken >= tired) return new Tired()
+          return chaos.on && next() < 0.1 ? Effect.sleep(Math.ceil(next() * 1500)) : Effect.void
         })
-        return Stream.runForEach(
-          Agent.resume(analyst, { runId, ifLeased, acknowledge: "manual" }),
-          ({ acknowledge, update }) =>
-            Effect.suspend(() => {
-              reader.sees(update)
-              held.push(acknowledge)
-              return held.length > 8 ? some : Effect.void
-            })
-        ).pipe(
-          Effect.andThen(some),
-          Effect.exit,
-          Effect.tap((exit) => Effect.sync(() => reader.stops(howOf(exit, false))))
-        )
-      })
+      ).pipe(
+        Effect.exit,
+        Effect.tap((exit) => Effect.sync(() => reader.stops(howOf(exit, isLastOf(last) && (taken > 0 || !owner))))),
+        Effect.tap((exit) =>
+          Effect.sync(() => {
+            if (process.env["STAT2"]) console.log(reader.name, taken, String(exit).slice(0, 200))
+          })
+        ),
+        Effect.map((exit) => ({ exit, reader }))
+      )
+    })
 
-    /** Somebody who watches, and comes again after failures: at its last update, or at the start if that was lost. */
-    const viewer = (name: string) => {
-      const { process, recorder, services } = inProcess(name)
-      const watched = Effect.gen(function* () {
-        yield* Effect.sleep(Math.ceil(next() * 15_000))
-        let place = { offset: 0 } as { readonly offset: number; readonly epoch?: number }
-        for (;;) {
-          const updates = Agent.watch(analyst, { runId, ...place })
-          const options = { owner: false, offset: place.offset, patient: next() < 0.5 }
-          const { exit, reader } = yield* reading(recorder, name, updates, options)
-          const how = howOf(exit, true)
-          if (how === "ended") return
-          place = how === "rewritten" ? { offset: 0 } : (reader.place ?? place)
-          yield* Effect.sleep("400 millis")
-        }
-      })
-      return Effect.as(Effect.provide(watched, services).pipe(Effect.forkIn(world)), process)
-    }
+  const worker = () => {
+    const { process, recorder, services } = inProcess("worker")
+    const layer = Runs.worker([analyst], {
+      concurrency: 2,
+      claimEvery: "500 millis",
+      startJitter: "100 millis",
+      maxAttempts: 1000,
+      retry: Schedule.spaced("300 millis"),
+      handle: ({ updates }) => Effect.flatMap(reading(recorder, "handle", updates, { owner: true }), ({ exit }) => exit)
+    })
+    return Effect.as(Effect.provide(Layer.launch(layer), services).pipe(Effect.forkIn(world)), process)
+  }
 
-    // With its input in the store, whoever takes the run can open it.
-    yield* Agent.enqueue(analyst, { input: "Hello", runId }).pipe(
-      Effect.provide(Layer.merge(Layer.succeed(TokenStore.TokenStore, store), Layer.succeed(UpdateLog.UpdateLog, log))),
-      Effect.orDie
-    )
-    const starter = inProcess("starter")
-    yield* reading(starter.recorder, "starter", Agent.stream(analyst, { input: "Hello", runId }), { owner: true }).pipe(
-      Effect.flatMap(({ exit }) => exit),
-      Effect.retry({ times: 3, schedule: Schedule.spaced("1 second") }),
-      Effect.provide(starter.services),
+  /** A consumer that acknowledges by hand, out of order. */
+  const manual = (recorder: Recorder, ifLeased: "steal" | "wait") =>
+    Effect.suspend(() => {
+      const reader = new Reader(recorder, runId, `manual ${++readers}`, true)
+      let held: Array<Effect.Effect<void, AgentError.AgentError>> = []
+      reader.joins()
+      const some = Effect.suspend(() => {
+        const now = held.toSorted(() => next() - 0.5)
+        held = []
+        return Effect.forEach(now, (acknowledge) => acknowledge, { discard: true })
+      })
+      return Stream.runForEach(
+        Agent.resume(analyst, { runId, ifLeased, acknowledge: "manual" }),
+        ({ acknowledge, update }) =>
+          Effect.suspend(() => {
+            reader.sees(update)
+            held.push(acknowledge)
+            return held.length > 8 ? some : Effect.void
+          })
+      ).pipe(
+        Effect.andThen(some),
+        Effect.exit,
+        Effect.tap((exit) => Effect.sync(() => reader.stops(howOf(exit, false))))
+      )
+    })
+
+  /** Somebody who watches, and comes again after failures: at its last update, or at the start if that was lost. */
+  const viewer = (name: string) => {
+    const { process, recorder, services } = inProcess(name)
+    const watched = Effect.gen(function* () {
+      yield* Effect.sleep(Math.ceil(next() * 15_000))
+      let place = { offset: 0 } as { readonly offset: number; readonly epoch?: number }
+      for (;;) {
+        const updates = Agent.watch(analyst, { runId, ...place })
+        const options = { owner: false, offset: place.offset, patient: next() < 0.5 }
+        const { exit, reader } = yield* reading(recorder, name, updates, options)
+        const how = howOf(exit, true)
+        if (how === "ended") return
+        place = how === "rewritten" ? { offset: 0 } : (reader.place ?? place)
+        yield* Effect.sleep("400 millis")
+      }
+    })
+    return Effect.as(Effect.provide(watched, services).pipe(Effect.forkIn(world)), process)
+  }
+
+  // With its input in the store, whoever takes the run can open it.
+  yield* Agent.enqueue(analyst, { input: "Hello", runId }).pipe(
+    Effect.provide(Layer.merge(Layer.succeed(TokenStore.TokenStore, store), Layer.succeed(UpdateLog.UpdateLog, log))),
+    Effect.orDie
+  )
+  const starter = inProcess("starter")
+  yield* reading(starter.recorder, "starter", Agent.stream(analyst, { input: "Hello", runId }), { owner: true }).pipe(
+    Effect.flatMap(({ exit }) => exit),
+    Effect.retry({ times: 3, schedule: Schedule.spaced("1 second") }),
+    Effect.provide(starter.services),
+    Effect.ignore,
+    Effect.forkIn(world)
+  )
+  if (plan.cancels) {
+    const other = inProcess("canceller")
+    yield* Effect.sleep(Math.ceil(next() * 20_000)).pipe(
+      Effect.andThen(Agent.cancel(analyst, { runId, wait: false })),
+      Effect.provide(other.services),
       Effect.ignore,
       Effect.forkIn(world)
     )
-    if (plan.cancels) {
-      const other = inProcess("canceller")
-      yield* Effect.sleep(Math.ceil(next() * 20_000)).pipe(
-        Effect.andThen(Agent.cancel(analyst, { runId, wait: false })),
-        Effect.provide(other.services),
-        Effect.ignore,
-        Effect.forkIn(world)
-      )
-    }
-    for (let i = 0; i < plan.thieves; i++) {
-      const { recorder, services } = inProcess("thief")
-      const ifLeased = next() < 0.7 ? "steal" : "wait"
-      const stolen =
-        next() < 0.5
-          ? Effect.asVoid(manual(recorder, ifLeased))
-          : Effect.asVoid(reading(recorder, "thief", Agent.resume(analyst, { runId, ifLeased }), { owner: true }))
-      yield* Effect.sleep(Math.ceil(next() * 15_000)).pipe(
-        Effect.andThen(stolen),
-        Effect.provide(services),
-        Effect.forkIn(world)
-      )
-    }
-    const watching = yield* Effect.forEach(
-      Array.from({ length: plan.viewers }, (_, i) => `viewer ${i}`),
-      viewer
+  }
+  for (let i = 0; i < plan.thieves; i++) {
+    const { recorder, services } = inProcess("thief")
+    const ifLeased = next() < 0.7 ? "steal" : "wait"
+    const stolen =
+      next() < 0.5
+        ? Effect.asVoid(manual(recorder, ifLeased))
+        : Effect.asVoid(reading(recorder, "thief", Agent.resume(analyst, { runId, ifLeased }), { owner: true }))
+    yield* Effect.sleep(Math.ceil(next() * 15_000)).pipe(
+      Effect.andThen(stolen),
+      Effect.provide(services),
+      Effect.forkIn(world)
     )
+  }
+  const watching = yield* Effect.forEach(
+    Array.from({ length: plan.viewers }, (_, i) => `viewer ${i}`),
+    viewer
+  )
 
-    const processes = [starter.process, yield* worker(), yield* worker()]
-    let losses = plan.losses
-    for (let i = 0; i < 8; i++) {
-      yield* elapse(Math.ceil(next() * 4000), 250)
-      if (losses > 0 && next() < 0.4) {
-        losses--
-        yield* lose(Math.ceil(next() * 4))
-        history.push({ what: "lost", runId, worker: "log", at: -1, length: 0 })
-      }
-      const victim = processes[Math.floor(next() * processes.length)]!
-      if (victim.dead || next() < 0.5) continue
-      victim.dead = true
-      processes.push(yield* worker())
+  const processes = [starter.process, yield* worker(), yield* worker()]
+  let losses = plan.losses
+  for (let i = 0; i < 8; i++) {
+    yield* elapse(Math.ceil(next() * 4000), 250)
+    if (losses > 0 && next() < 0.4) {
+      losses--
+      yield* lose(Math.ceil(next() * 4))
+      history.push({ what: "lost", runId, worker: "log", at: -1, length: 0 })
     }
-    // From here on nothing goes wrong, and one worker lives.
-    chaos.on = false
-    for (const process of processes) process.dead = true
-    const last = yield* worker()
-    const late = yield* viewer("late viewer")
-    yield* elapse(60_000, 250)
+    const victim = processes[Math.floor(next() * processes.length)]!
+    if (victim.dead || next() < 0.5) continue
+    victim.dead = true
+    processes.push(yield* worker())
+  }
+  // From here on nothing goes wrong, and one worker lives.
+  chaos.on = false
+  for (const process of processes) process.dead = true
+  const last = yield* worker()
+  const late = yield* viewer("late viewer")
+  yield* elapse(60_000, 250)
 
-    const record = Option.getOrUndefined(yield* store.read(runId))
-    last.dead = true
-    late.dead = true
-    for (const process of watching) process.dead = true
-    const closing = yield* Effect.forkChild(Scope.close(world, Exit.void))
-    while (closing.pollUnsafe() === undefined) yield* elapse(250, 250)
-    yield* Fiber.join(closing)
-    return { record, history: merged(history) }
-  },
-  (effect, plan) => Random.withSeed(effect, `${plan.seed}`)
-)
+  const record = Option.getOrUndefined(yield* store.read(runId))
+  last.dead = true
+  late.dead = true
+  for (const process of watching) process.dead = true
+  const closing = yield* Effect.forkChild(Scope.close(world, Exit.void))
+  while (closing.pollUnsafe() === undefined) yield* elapse(250, 250)
+  yield* Fiber.join(closing)
+  return { record, history: merged(history) }
+})
+
+/** Plays one schedule, and answers its history. `place` changes the log for all processes, below what is written down. */
+export const play = (plan: Plan, faults?: Faults, place?: Place) =>
+  Random.withSeed(playing(plan, faults, place), `${plan.seed}`)
 
 /** What the provider said of a run that has ended well. */
 export const saidIn = (plan: Plan): string =>
