@@ -56,12 +56,11 @@ export const Page = Layer.effectDiscard(
 /** Which process this is, and its end: it kills itself as the kernel would, without a word of goodbye. */
 export const ProcessRoutes = Layer.merge(
   HttpRouter.add("GET", "/process", HttpServerResponse.jsonUnsafe({ pid: process.pid })),
-  HttpRouter.add(
-    "POST",
-    "/kill",
+  // A browser sends a request without an answer again. The next process must not take it for its own.
+  HttpRouter.add("POST", "/process/:pid/kill", ({ url }) =>
     Effect.sync(() => {
-      process.kill(process.pid, "SIGKILL")
-      return HttpServerResponse.empty()
+      if (url === `/process/${process.pid}/kill`) process.kill(process.pid, "SIGKILL")
+      return HttpServerResponse.empty({ status: 409 })
     })
   )
 )

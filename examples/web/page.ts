@@ -96,7 +96,9 @@ const showRun = (run: string) => {
     const next = updates + 1
     say(updates === 0 ? "queued" : "in_progress")
     const found = await (await ask("/process"))?.json()
-    if (found && found.pid !== pid) tell(`Process ${(pid = found.pid)} sends the report, from update ${next} on.`)
+    if (!found || found.pid === pid) return
+    tell(`Process ${(pid = found.pid)} sends the report, from update ${next} on.`)
+    the<HTMLButtonElement>("kill").disabled = source.readyState === EventSource.CLOSED
   })
   source.addEventListener("error", () => {
     say("lost")
@@ -131,7 +133,7 @@ const showRun = (run: string) => {
   })
   the("kill").addEventListener("click", async () => {
     tell(`You killed process ${pid} with SIGKILL, after update ${updates}.`)
-    await ask("/kill", { method: "POST" })
+    await ask(`/process/${pid}/kill`, { method: "POST" })
   })
 }
 

@@ -23,7 +23,7 @@ const text = `# Report <script>${did("script")}</script>
 |---|---|
 | <img src=x onerror=${did("cell").replaceAll(" ", "")}> | \`<b>\` |
 
-<form action="/kill" method="post"><button id="kill">Kill the worker</button></form><style>body { display: none }</style>
+<form action="/runs" method="post"><button id="kill">Kill the worker</button></form><style>body { display: none }</style>
 
 [1]: javascript:${did("definition").replaceAll(" ", "")} "onmouseover=${did("title")}"
 `

@@ -121,6 +121,18 @@ describeBrowser("the page", () => {
     await Promise.all([web.completes(first), web.completes(second)])
   })
 
+  it("goes on if it is loaded while there is no process, which was killed before the first word", async () => {
+    const web = await start()
+    await web.pace("2 millis")
+    const view = await (await browse()).open(web.url)
+    await ready(view)
+    await view.page.getByRole("button", { name: "Write the report" }).click()
+    await view.page.getByRole("button", { name: "Kill the worker" }).click()
+    await is(view, "lost")
+    await view.page.reload()
+    await web.completes(view)
+  })
+
   it("says that there is no such run", async () => {
     const web = await start()
     const view = await (await browse()).open(`${web.url}?run=nothing`)
