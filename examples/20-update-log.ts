@@ -3,7 +3,7 @@
 // (13-watch.ts does without a log: its viewers share a connection to the provider.)
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Agent, type AgentUpdate, RunPolicy, Runs, TokenStore, UpdateLog } from "@effect-baton/core"
-import { Console, Effect, Option, Stream } from "effect"
+import { Console, Effect, Latch, Option, Stream } from "effect"
 import { analyst, task } from "./analyst.ts"
 import { Model } from "./model.ts"
 
@@ -34,15 +34,18 @@ const attachments: Array<string> = []
 const counting = RunPolicy.layer({ onAttach: ({ how }) => Effect.sync(() => void attachments.push(how)) })
 
 const program = Effect.gen(function* () {
-  const consumer = seen("consumer", Agent.stream(analyst, { input: yield* task, runId }))
+  const begun = yield* Latch.make()
+  const updates = Agent.stream(analyst, { input: yield* task, runId })
   const viewer = (name: string) => seen(name, Agent.watch(analyst, { runId }))
   const [consumed, ...viewers] = yield* Effect.all(
     [
-      consumer,
-      // Viewers need a run to watch.
-      Effect.delay(viewer("viewer"), "500 millis"),
-      Effect.delay(interrupted, "500 millis"),
-      Effect.delay(viewer("late viewer"), "3 seconds")
+      seen(
+        "consumer",
+        Stream.onFirst(updates, () => begun.open)
+      ),
+      begun.whenOpen(viewer("viewer")),
+      begun.whenOpen(interrupted),
+      begun.whenOpen(Effect.delay(viewer("late viewer"), "3 seconds"))
     ],
     { concurrency: "unbounded" }
   )

@@ -3,7 +3,7 @@
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Runs, SignedTokens, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
-import { Console, Effect, Exit, Fiber, Layer, Option, Redacted, Scope, Stream } from "effect"
+import { Console, Effect, Exit, Layer, Option, Redacted, Scope, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
@@ -65,11 +65,10 @@ const program = Effect.gen(function* () {
   yield* Console.log(`--- ${first.length} events, ${lengthOf(first)} characters; broken off after event ${last}`)
   const rest = yield* Stream.runCollect(events(`${runs}/october`, last))
   yield* Console.log(`--- ${rest.length} events, ${lengthOf(rest)} characters; the last: ${rest.at(-1)?.data}`)
+
   yield* start("november")
-  const viewer = yield* Effect.forkChild(Stream.runCollect(events(`${runs}/november`)))
-  yield* Effect.sleep("1 second")
-  yield* Scope.close(serving, Exit.void)
-  const seen = yield* Fiber.join(viewer)
+  const stop = Effect.forkChild(Scope.close(serving, Exit.void))
+  const seen = yield* Stream.runCollect(Stream.onFirst(events(`${runs}/november`), () => stop))
   yield* Console.log(`--- the server has stopped: ${seen.at(-1)?.event} ${seen.at(-1)?.data}`)
 })
 
