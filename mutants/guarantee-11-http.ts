@@ -154,8 +154,8 @@ export default [
     guarantee: 11,
     breaks: "a body that is too large is refused before it is read",
     file: `${file}middleware.ts`,
-    find: "yield* Effect.provideService(handler, MaxBodySize, ByteSize.bytes(limit))",
-    replace: "yield* Effect.provideService(handler, MaxBodySize, ByteSize.bytes(limit * 16))",
+    find: 'Number(headers["content-length"]) > limit',
+    replace: 'Number(headers["content-length"]) > limit * 16',
     test: runs,
     title: "refuses what it cannot start"
   },

@@ -115,7 +115,7 @@ describe("the definition", () => {
         })
       )
       const following = yield* Effect.forkChild(Stream.runDrain(Agent.resume(analyst, { runId: "r" })))
-      yield* Effect.repeat(read, { until: () => textOf(blocksOf(said)) === "Fine." })
+      yield* Effect.repeat(read, { until: (done) => done || textOf(blocksOf(said)) === "Fine." })
       const rest = yield* Effect.forkChild(Effect.repeat(read, { until: (done) => done }))
       yield* Effect.promise(dispose)
       yield* Fiber.join(rest)

@@ -3,8 +3,8 @@ import { Agent, UpdateLog } from "@effect-baton/core"
 import { RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope, Stream } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { Effect, Exit, Fiber, Layer, Pull, Scope, Stream } from "effect"
+import { HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { passing } from "../support/time.ts"
 import { analyst, type Engine, engine, routes } from "./served.ts"
@@ -17,28 +17,27 @@ const follow = Stream.runDrain(Agent.stream(analyst, { input: "x", runId: "r", l
 
 const decoder = new TextDecoder()
 
-/** A viewer of the run, as a host of the fetch kind has it, and what reads its next piece. */
+/** A viewer of the run that takes a piece of the response whenever `read` is run, and none by itself. */
 const viewing = Effect.gen(function* () {
   const context = yield* Effect.context<Engine>()
-  let viewers: RunViewers.RunViewers["Service"] | undefined
-  const counted = Layer.effectDiscard(Effect.map(RunViewers.RunViewers, (service) => void (viewers = service)))
-  const { dispose, handler } = HttpRouter.toWebHandler(
-    Layer.merge(routes(), counted).pipe(
+  const app = yield* HttpRouter.toHttpEffect(
+    routes().pipe(
       Layer.provide([RunViewers.layer(), HttpServer.layerServices]),
       Layer.provide(Layer.succeedContext(context))
-    ),
-    { disableLogger: true }
+    )
   )
-  yield* Effect.addFinalizer(() => Effect.promise(dispose))
-  const response = yield* Effect.promise(() =>
-    handler(new Request("http://host/api/runs/r/updates", { headers: { authorization: "Bearer alice" } }))
+  const request = new Request("http://host/api/runs/r/updates", { headers: { authorization: "Bearer alice" } })
+  const response = yield* Effect.orDie(
+    Effect.provideService(app, HttpServerRequest.HttpServerRequest, HttpServerRequest.fromWeb(request))
   )
-  const reader = response.body!.getReader()
-  yield* Effect.addFinalizer(() => Effect.promise(() => reader.cancel().catch(() => {})))
-  const read = Effect.promise(() => reader.read()).pipe(
-    Effect.map((piece): ReadonlyArray<Heard> => (piece.done ? [] : blocksOf(decoder.decode(piece.value))))
+  if (response.body._tag !== "Stream") return yield* Effect.die(`it is answered with ${response.status}`)
+  const pull = yield* Stream.toPull(response.body.stream)
+  const read = pull.pipe(
+    Effect.map(([piece]): ReadonlyArray<Heard> => blocksOf(decoder.decode(piece))),
+    Pull.catchDone(() => Effect.succeed([])),
+    Effect.orDie
   )
-  return { read, viewers: viewers! }
+  return { read }
 })
 
 /** All that is left to read. */
@@ -53,25 +52,19 @@ const rest = (read: Effect.Effect<ReadonlyArray<Heard>>) =>
 const large = Array.from({ length: 40 }, (_, i) => `${i} ${"x".repeat(10_000)}`)
 const report = [...Array.from({ length: 1000 }, (_, i) => text(`${i} `)), completed]
 
-/** Lets the server do what it does, while the clock stands still. */
-const real = Effect.promise(async () => {
-  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
-})
-
 describe("a viewer", () => {
   it.effect("gets a comment at once, then small pieces of a large run, and comes to its end", () =>
     Effect.gen(function* () {
       yield* passing(follow)
-      const { read, viewers } = yield* viewing
+      const { read } = yield* viewing
       const heard: Array<Heard> = [...(yield* read)]
       assert.deepEqual<unknown>(heard, [{ comment: ": heartbeat" }])
       for (let piece = yield* read; piece.length > 0; piece = yield* read) {
         assert.isBelow(JSON.stringify(piece).length, 64 * 1024)
         heard.push(...piece)
       }
+      assert.deepEqual<unknown>(heard.at(-1), { event: "end", data: { status: "completed" } })
       assert.strictEqual(textOf(heard), large.join(""))
-      assert.strictEqual(heard.at(-1)?.event, "end")
-      yield* Effect.repeat(Effect.andThen(real, viewers.count), { until: (count) => count === 0 })
     }).pipe(Effect.scoped, Effect.provide(engine([...large.map((word) => text(word)), completed])))
   )
 
@@ -81,14 +74,9 @@ describe("a viewer", () => {
       const { read } = yield* viewing
       yield* read
       const early = yield* read
-      yield* real
-      yield* TestClock.adjust("59 seconds")
-      yield* read
-      yield* real
-      yield* TestClock.adjust("59 seconds")
+      yield* TestClock.adjust("56 seconds")
       const late = yield* read
-      assert.isNotEmpty(updatesOf(late), "it was in time, twice")
-      yield* real
+      assert.isNotEmpty(updatesOf(late), "it was in time")
       yield* TestClock.adjust("63 seconds")
       const heard = [...early, ...late, ...(yield* rest(read))]
       assert.lengthOf(named(heard, "end"), 0)
@@ -98,17 +86,16 @@ describe("a viewer", () => {
     }).pipe(Effect.scoped, Effect.provide(engine(report)))
   )
 
-  it.effect("that takes nothing for longer is cut off, and leaves its place to others", () =>
+  it.effect("that takes nothing for longer is cut off", () =>
     Effect.gen(function* () {
       yield* passing(follow)
-      const { read, viewers } = yield* viewing
-      yield* read
-      yield* real
+      const { read } = yield* viewing
+      // As a server does whose socket is full.
+      const writer = yield* Effect.forkChild(Effect.andThen(read, Effect.never))
       yield* TestClock.adjust("72 seconds")
-      yield* real
-      assert.strictEqual(yield* viewers.count, 1)
-      yield* TestClock.adjust("15 seconds")
-      yield* Effect.repeat(Effect.andThen(real, viewers.count), { until: (count) => count === 0 })
+      assert.isUndefined(writer.pollUnsafe())
+      yield* TestClock.adjust("6 seconds")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(writer)))
     }).pipe(Effect.scoped, Effect.provide(engine(report)))
   )
 
@@ -118,9 +105,9 @@ describe("a viewer", () => {
       const { read } = yield* viewing
       yield* read
       for (let beats = 0; beats < 20; beats++) {
-        yield* real
+        const piece = yield* Effect.forkChild(read)
         yield* TestClock.adjust("18 seconds")
-        assert.deepEqual<unknown>(yield* read, [{ comment: ": heartbeat" }])
+        assert.deepEqual<unknown>(yield* Fiber.join(piece), [{ comment: ": heartbeat" }])
       }
     }).pipe(Effect.scoped, Effect.provide(engine([pause("1 hour"), completed])))
   )
