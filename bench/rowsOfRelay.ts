@@ -26,7 +26,7 @@ const flatOut = (setting: Setting) =>
       { head: "viewer CPU us/delta", figure: "cpu", digits: 2 }
     ],
     [
-      { kind: "each", variant: "one event for each write of the socket", deltas: 50_000 },
+      { kind: "tight", variant: "one event for each write of the socket", deltas: 200_000 },
       { kind: "flat", variant: "full reads", deltas: 200_000 }
     ].flatMap(({ deltas, kind, variant }) =>
       subjects.map(({ name, subject }) => {

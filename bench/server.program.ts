@@ -7,6 +7,7 @@
  * The id of a response says it too, so that a stream can be asked for again though nothing is kept here.
  *
  * With `:held:KEY` after that, deltas come only after a request to `/release/KEY`. `prose:N` is a text, N deltas a second.
+ * `tight:N` are N deltas each of which is a write of the socket, without a turn of the event loop between two of them.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { once } from "node:events"
@@ -96,6 +97,23 @@ const sendPaced = (id: string, perSecond: number, response: ServerResponse) => {
   response.once("close", () => clearInterval(timer))
 }
 
+/** Each delta in a write of the socket, one right after the other. The response itself would put many into one write. */
+const sendTight = async (id: string, count: number, response: ServerResponse, released?: Promise<void>) => {
+  const { chunks, words } = deltasOf(count, 0, 1)
+  const frames = chunks.map((chunk) => Buffer.from(`${chunk.length.toString(16)}\r\n${chunk.toString()}\r\n`))
+  response.write(headOf(id))
+  await released
+  const { socket } = response
+  // The head was written in an earlier turn, and nothing is left of it.
+  await setImmediate()
+  for (const frame of frames) {
+    if (socket === null || socket.destroyed) return
+    // What the system does not take at once would go out together with what follows.
+    if (!socket.write(frame) || socket.writableLength > 0) await new Promise((resolve) => socket.write("", resolve))
+  }
+  response.end(tailOf(id, headLength + count, words))
+}
+
 /** A text, so many deltas a second. */
 const sendProse = async (id: string, perSecond: number, response: ServerResponse) => {
   response.write(headOf(id))
@@ -117,7 +135,7 @@ const begin = (response: ServerResponse) =>
 const answer = async (request: IncomingMessage, response: ServerResponse) => {
   const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost")
   const body = await text(request).catch(() => "")
-  const wanted = /(flat|each|paced|prose):(\d+)(?::held:([\w-]+))?/.exec(body)
+  const wanted = /(flat|each|tight|paced|prose):(\d+)(?::held:([\w-]+))?/.exec(body)
   const [, key = ""] = /^\/v1\/release\/([\w-]+)$/.exec(pathname) ?? []
   const known = /^\/v1\/responses\/(resp_flat(\d+)x\d+)$/.exec(pathname)
   const after = Number(searchParams.get("starting_after") ?? Number.NaN)
@@ -128,6 +146,7 @@ const answer = async (request: IncomingMessage, response: ServerResponse) => {
     begin(response)
     if (kind === "flat") await sendFlat(id, Number(count), 0, response, released)
     else if (kind === "each") await sendEach(id, Number(count), response, released)
+    else if (kind === "tight") await sendTight(id, Number(count), response, released)
     else if (kind === "prose") await sendProse(id, Number(count), response)
     else sendPaced(id, Number(count), response)
   } else if (request.method === "GET" && known !== null && after >= headLength) {
