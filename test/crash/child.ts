@@ -5,6 +5,7 @@ import { decodeLine, type Line } from "./line.ts"
 
 const programs = {
   failpoint: program(new URL("failpoint.program.ts", import.meta.url)),
+  logged: program(new URL("logged.program.ts", import.meta.url)),
   worker: program(new URL("worker.program.ts", import.meta.url))
 }
 

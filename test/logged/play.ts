@@ -176,14 +176,14 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
     const { process, recorder, services } = inProcess(name)
     const watched = Effect.gen(function* () {
       yield* Effect.sleep(Math.ceil(next() * 15_000))
-      let place = { offset: 0 } as { readonly offset: number; readonly epoch?: number }
+      let from = { offset: 0 } as { readonly offset: number; readonly epoch?: number }
       for (;;) {
-        const updates = Agent.watch(analyst, { runId, ...place })
-        const options = { owner: false, offset: place.offset, patient: next() < 0.5 }
+        const updates = Agent.watch(analyst, { runId, ...from })
+        const options = { owner: false, offset: from.offset, patient: next() < 0.5 }
         const { exit, reader } = yield* reading(recorder, name, updates, options)
         const how = howOf(exit, true)
         if (how === "ended") return
-        place = how === "rewritten" ? { offset: 0 } : (reader.place ?? place)
+        from = how === "rewritten" ? { offset: 0 } : (reader.place ?? from)
         yield* Effect.sleep("400 millis")
       }
     })

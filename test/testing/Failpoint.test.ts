@@ -1,5 +1,6 @@
 // Places to crash at: each operation that changes a disk passes two, however it is asked for.
 import { NodeServices } from "@effect/platform-node"
+import { Run, UpdateLog } from "@effect-baton/core"
 import { Failpoint } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Stream } from "effect"
@@ -45,5 +46,27 @@ describe("Failpoint.layerFileSystem", () => {
         steps.flatMap((step) => [`${step}:before`, `${step}:after`])
       )
     }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+})
+
+describe("Failpoint.layerUpdateLog", () => {
+  it.effect("passes two places at each operation that writes", () => {
+    const reached: Array<string> = []
+    const layer = Failpoint.layerUpdateLog(({ of, side, step }) =>
+      Effect.sync(() => void reached.push(`${step} ${of}:${side}`))
+    ).pipe(Layer.provide(UpdateLog.layerMemory))
+    return Effect.gen(function* () {
+      const log = yield* UpdateLog.UpdateLog
+      const id = Run.RunId.make("r")
+      yield* log.open(id, 1)
+      yield* log.append(id, { from: 0, count: 1, epoch: 1, ended: false, body: "" })
+      yield* log.read(id, { from: 0, limit: 1 })
+      yield* log.truncate(id, 1)
+      yield* log.remove(id)
+      assert.deepStrictEqual(
+        reached,
+        Failpoint.stepsOfUpdateLog.flatMap((step) => [`${step} r:before`, `${step} r:after`])
+      )
+    }).pipe(Effect.provide(layer))
   })
 })

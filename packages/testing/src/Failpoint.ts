@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { TokenStore } from "@effect-baton/core"
+import { TokenStore, UpdateLog } from "@effect-baton/core"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
  *
  * | field | meaning |
  * | --- | --- |
- * | `step` | the operation: a member of `TokenStore` or of `FileSystem`, or for an open file `write`, `sync` or `truncate` |
+ * | `step` | the operation: a member of `TokenStore`, `UpdateLog` or `FileSystem`, or for an open file `write`, `sync` or `truncate` |
  * | `of` | the id of the run, the shard of a `claim`, or the path of the file |
  * | `side` | before or after the operation; `"after"` is reached only if the operation succeeded |
  *
@@ -107,6 +107,56 @@ export const layerTokenStore = (reach: Reach): Layer.Layer<TokenStore.TokenStore
         remove: (lease, options) => take("remove", lease.runId, store.remove(lease, options))
       }
       return { ...store, ...writing }
+    })
+  )
+
+/**
+ * The operations of an update log that write. They are the steps of `layerUpdateLog`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const stepsOfUpdateLog = ["open", "append", "truncate", "remove"] as const
+
+/**
+ * A layer of an update log that reaches a place before and after each operation that writes.
+ *
+ * **When to use**
+ *
+ * Use it beside `layerTokenStore` in crash tests of runs with an update log.
+ *
+ * **Example** (Dying between the log and its answer)
+ *
+ * ```ts
+ * import { UpdateLog } from "@effect-baton/core"
+ * import { Failpoint } from "@effect-baton/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * export const dying = Failpoint.layerUpdateLog(({ side, step }) =>
+ *   Effect.suspend(() => {
+ *     if (step !== "append" || side !== "after") return Effect.void
+ *     process.kill(process.pid, "SIGKILL")
+ *     return Effect.never
+ *   })
+ * ).pipe(Layer.provide(UpdateLog.layerMemory))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerUpdateLog = (reach: Reach): Layer.Layer<UpdateLog.UpdateLog, never, UpdateLog.UpdateLog> =>
+  Layer.effect(
+    UpdateLog.UpdateLog,
+    Effect.map(UpdateLog.UpdateLog, (log) => {
+      const take = taking<(typeof stepsOfUpdateLog)[number]>(reach)
+      // A new operation of logs that writes does not compile until it is a step.
+      const writing: Omit<typeof log, "changes" | "read"> = {
+        open: (id, epoch) => take("open", id, log.open(id, epoch)),
+        append: (id, chunk) => take("append", id, log.append(id, chunk)),
+        truncate: (id, before) => take("truncate", id, log.truncate(id, before)),
+        remove: (id) => take("remove", id, log.remove(id))
+      }
+      return { ...log, ...writing }
     })
   )
 
