@@ -105,7 +105,9 @@ const showRun = (run: string) => {
     if (source.readyState === EventSource.CLOSED) void again()
   })
   // A connection may be silent for long before the browser sees that it is lost.
-  addEventListener("offline", () => say("lost"))
+  addEventListener("offline", () => {
+    if (source.readyState !== EventSource.CLOSED) say("lost")
+  })
   on("update", ({ data, lastEventId }) => {
     const { status, text } = JSON.parse(data)
     const offset = Number(lastEventId.split(".")[0])

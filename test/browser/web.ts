@@ -26,6 +26,12 @@ export const startWeb = (model: ResponseScript.SandboxModel = SalesAnalyst.model
       pid: () => Effect.runPromise(pid),
       bought,
       pace: (pace: Duration.Input) => Effect.runPromise(provider.setPace(pace)),
+      /** Orders a report, which then goes on so slowly that it is under way for the rest of the test. */
+      begin: async (view: View) => {
+        await Effect.runPromise(provider.setPace("20 millis"))
+        await order(view)
+        await Effect.runPromise(provider.setPace("200 millis"))
+      },
       /** Waits until the provider says this of the only response. */
       isBought: (status: string) =>
         provider.ledger.pipe(
