@@ -108,5 +108,9 @@ export const counter = (whole: ReadonlyArray<Update>) => {
     )
   )
   return (token: ContinuationToken.ContinuationToken | null): number =>
-    token === null ? whole.length : token.sequenceNumber < 0 && token.epoch === undefined ? 0 : (positions.get(key(token)) ?? Number.NaN)
+    token === null
+      ? whole.length
+      : token.sequenceNumber < 0 && token.epoch === undefined
+        ? 0
+        : (positions.get(key(token)) ?? Number.NaN)
 }
