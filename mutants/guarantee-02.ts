@@ -46,9 +46,19 @@ export default [
     guarantee: 2,
     breaks: "a worker writes that a run is finished only after its handler succeeded",
     file: "packages/core/src/internal/worker/workerRun.ts",
-    find: "const isLast = () => false",
-    replace: "const { isLast } = advance",
+    find: "Acknowledge.onPull(held, Acknowledge.beforeLast)",
+    replace: "Acknowledge.onPull(held, Acknowledge.upTo(advance.isLast))",
     test: "test/core/Workers.test.ts",
     title: "write that a run is finished only after handle has succeeded"
+  },
+  {
+    id: "last-acknowledged-before-handled",
+    guarantee: 2,
+    breaks: "the last update of a logged run comes again if a handle failed at its end",
+    file: "packages/core/src/internal/hold/acknowledge.ts",
+    find: "if (!isOver(update.status)) moveTo(held, update)",
+    replace: "moveTo(held, update)",
+    test: "test/core/Logged.test.ts",
+    title: "gives a handle that failed at its end the last update again"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -1,8 +1,18 @@
 // Runs with an update log: the consumer and all viewers read one story, and the provider is asked once.
-import { Agent, AgentError, type AgentUpdate, Run, Runs, RunPolicy, RunState, TokenStore, UpdateLog } from "@effect-baton/core"
+import {
+  Agent,
+  AgentError,
+  type AgentUpdate,
+  Run,
+  Runs,
+  RunPolicy,
+  RunState,
+  TokenStore,
+  UpdateLog
+} from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Effect, Fiber, Layer, Option, Stream, Struct } from "effect"
 import { analyst, count, plain, reasonOf, recordOf, requests, textOf, uninterrupted } from "../support/runs.ts"
 import { elapse, passing } from "../support/time.ts"
 
@@ -63,23 +73,25 @@ describe("a run with an update log", () => {
       const plainly = yield* passing(Stream.runCollect(Agent.stream(unlogged, { input: "Hello", runId: "u" })))
       assert.isUndefined((yield* recordOf("u")).logged)
       const without = (updates: ReadonlyArray<AgentUpdate.AgentUpdate>) =>
-        plain(updates).map(({ raw: _, sequenceNumber: __, token: ___, ...rest }) => rest)
+        plain(updates).map(Struct.omit(["raw", "sequenceNumber", "token"]))
       assert.deepStrictEqual(without(logged), without(plainly))
     }).pipe(Effect.provide(over([...slowly.slice(0, -1), unknown({ type: "new" }), completed])))
   )
 
-  it.effect("is not slowed by its consumer: a viewer sees the end while the consumer has its first update in hand", () =>
-    Effect.gen(function* () {
-      const consumer = yield* Effect.forkChild(Stream.runForEach(Agent.stream(analyst, input), () => Effect.never))
-      const seen = yield* passing(watched)
-      assert.strictEqual(textOf(seen), "abcde")
-      yield* Fiber.interrupt(consumer)
-      assert.strictEqual((yield* recordOf("r")).position.offset, 0)
-      // What it did not finish with comes again, from the log.
-      const again = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))
-      assert.strictEqual(textOf(again), "abcde")
-      assert.deepStrictEqual(yield* requests, ["create"])
-    }).pipe(Effect.provide(over(slowly)))
+  it.effect(
+    "is not slowed by its consumer: a viewer sees the end while the consumer has its first update in hand",
+    () =>
+      Effect.gen(function* () {
+        const consumer = yield* Effect.forkChild(Stream.runForEach(Agent.stream(analyst, input), () => Effect.never))
+        const seen = yield* passing(watched)
+        assert.strictEqual(textOf(seen), "abcde")
+        yield* Fiber.interrupt(consumer)
+        assert.strictEqual((yield* recordOf("r")).position.offset, 0)
+        // What it did not finish with comes again, from the log.
+        const again = yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))
+        assert.strictEqual(textOf(again), "abcde")
+        assert.deepStrictEqual(yield* requests, ["create"])
+      }).pipe(Effect.provide(over(slowly)))
   )
 
   it.effect("is answered from its log, also after the provider forgot it", () =>
@@ -159,11 +171,46 @@ describe("a run with an update log", () => {
   )
 })
 
+describe("a worker of a logged run", () => {
+  it.effect("gives a handle that failed at its end the last update again", () =>
+    Effect.gen(function* () {
+      const texts: Array<string> = []
+      const statuses: Array<string> = []
+      yield* Agent.enqueue(analyst, input)
+      const worker = yield* Effect.forkChild(
+        Layer.launch(
+          Runs.worker([analyst], {
+            concurrency: 1,
+            handle: Effect.fnUntraced(function* ({ attempt, updates }) {
+              let text = ""
+              yield* Stream.runForEach(updates, (update) =>
+                Effect.sync(() => {
+                  text += update.text
+                  statuses.push(`${attempt} ${update.status}`)
+                })
+              )
+              texts.push(text)
+              if (attempt === 1) return yield* Effect.fail("not yet")
+            })
+          })
+        )
+      )
+      yield* passing(Runs.wait("r", { until: (record) => RunState.fold(record).delivered }))
+      yield* Fiber.interrupt(worker)
+      assert.deepStrictEqual(texts, ["abcde", ""])
+      assert.strictEqual(statuses.at(-1), "2 completed")
+    }).pipe(Effect.provide(over(slowly)))
+  )
+})
+
 describe("without the log", () => {
   it.effect("a logged run is neither advanced nor watched, and says what is missing", () =>
     Effect.gen(function* () {
       yield* uninterrupted("r").pipe(Effect.provide(UpdateLog.layerMemory))
-      for (const effect of [Stream.runDrain(Agent.watch(analyst, ref)), Stream.runDrain(Agent.stream(analyst, input))]) {
+      for (const effect of [
+        Stream.runDrain(Agent.watch(analyst, ref)),
+        Stream.runDrain(Agent.stream(analyst, input))
+      ]) {
         assert.strictEqual((yield* reasonOf(effect))._tag, "LogMissing")
       }
       // The provider still has the whole.
@@ -229,7 +276,10 @@ describe("a log that lost updates", () => {
 })
 
 describe("a log that is full", () => {
-  const long = [...Array.from({ length: 40 }, (_, i) => [text(`${i} `.padEnd(200, ".")), pause("60 millis")]).flat(), completed]
+  const long = [
+    ...Array.from({ length: 40 }, (_, i) => [text(`${i} `.padEnd(200, ".")), pause("60 millis")]).flat(),
+    completed
+  ]
 
   it.effect("drops acknowledged updates, and late viewers are told where it begins", () =>
     Effect.gen(function* () {

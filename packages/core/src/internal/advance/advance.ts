@@ -39,7 +39,7 @@ export const advance = Effect.fnUntraced(function* (
   if (options.onHeld !== undefined) yield* options.onHeld(held)
   yield* cancelIfInterrupted(run, held, options)
   const { isLast, pull } = yield* advanceHeld(run, held, options)
-  return Stream.fromPull(Effect.succeed(pull)).pipe(Acknowledge.onPull(held, isLast))
+  return Stream.fromPull(Effect.succeed(pull)).pipe(Acknowledge.onPull(held, Acknowledge.upTo(isLast)))
 })
 
 /** The same, for a consumer that acknowledges each update by hand. */
@@ -55,7 +55,7 @@ export const advanceManually = Effect.fnUntraced(function* (
   const { isLast, pull } = yield* advanceHeld(run, held, options)
   return Acknowledge.manually({
     held,
-    isLast,
+    finish: Acknowledge.upTo(isLast),
     again: hold(run),
     most: Math.max(1, run.policy.maxUnacknowledged),
     updates: Stream.fromPull(Effect.succeed(pull))

@@ -7,26 +7,37 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate, Delivery } from "../../AgentUpdate.ts"
+import { isOver } from "../../Run.ts"
 import { positionOf } from "../follow/position.ts"
 import type { HeldRun } from "./heldRun.ts"
 
 /** Whether an update is the last one of its run. */
 export type IsLast = (update: AgentUpdate) => boolean
 
-const finishWith = (held: HeldRun, isLast: IsLast, update: AgentUpdate): void => {
-  if (isLast(update)) {
-    held.note({ _tag: "Delivered" })
-    return
-  }
-  const position = positionOf(update.continuationToken)
+/** What is written once a consumer is finished with an update. */
+export type Finish = (held: HeldRun, update: AgentUpdate) => void
+
+const moveTo: Finish = (held, { continuationToken }) => {
+  const position = positionOf(continuationToken)
   if (position !== undefined) held.acknowledge(position)
+}
+
+/** The position after the update; for the last update, that all were delivered. */
+export const upTo =
+  (isLast: IsLast): Finish =>
+  (held, update) =>
+    isLast(update) ? held.note({ _tag: "Delivered" }) : moveTo(held, update)
+
+/** The position after the update. The last update is left open: the success of a `handle` says that it was delivered. */
+export const beforeLast: Finish = (held, update) => {
+  if (!isOver(update.status)) moveTo(held, update)
 }
 
 type One = Pull.Pull<readonly [AgentUpdate], AgentError>
 
 /** Delivers one update at a time, and acknowledges each when the next is pulled, or when the scope closes with success. */
 export const onPull =
-  (held: HeldRun, isLast: IsLast) =>
+  (held: HeldRun, finish: Finish) =>
   (stream: Stream.Stream<AgentUpdate, AgentError>): Stream.Stream<AgentUpdate, AgentError> =>
     Stream.transformPull(stream, (pull, scope) => {
       let batch: ReadonlyArray<AgentUpdate> = []
@@ -34,7 +45,7 @@ export const onPull =
       let inHand: AgentUpdate | undefined
       const acknowledge = () => {
         if (inHand === undefined) return
-        finishWith(held, isLast, inHand)
+        finish(held, inHand)
         inHand = undefined
       }
       const one: One = Effect.suspend((): One => {
@@ -72,13 +83,13 @@ interface Entry {
  */
 export const manually = (options: {
   readonly held: HeldRun
-  readonly isLast: IsLast
+  readonly finish: Finish
   readonly again: Effect.Effect<HeldRun, AgentError, Scope.Scope>
   /** How many updates may be unacknowledged at once. */
   readonly most: number
   readonly updates: Stream.Stream<AgentUpdate, AgentError>
 }): Stream.Stream<Delivery, AgentError> => {
-  const { again, held, isLast, most, updates } = options
+  const { again, finish, held, most, updates } = options
   const out: Array<Entry> = []
   const room = Latch.makeUnsafe(true)
   const late = Semaphore.makeUnsafe(1)
@@ -94,7 +105,7 @@ export const manually = (options: {
       return Effect.scoped(
         Effect.flatMap(Effect.andThen(Effect.yieldNow, again), (taken) => {
           const latest = reached ?? update
-          finishWith(taken, isLast, latest)
+          finish(taken, latest)
           return Effect.map(taken.flush, () => {
             written = latest
           })
@@ -118,7 +129,7 @@ export const manually = (options: {
       if (last !== undefined) reached = last
       // If the write failed, the caller can repeat the acknowledgement.
       if (left) return entry.reached ? writeLate : Effect.void
-      if (last !== undefined) finishWith(held, isLast, last)
+      if (last !== undefined) finish(held, last)
       return Effect.void
     })
 

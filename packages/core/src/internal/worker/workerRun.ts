@@ -138,18 +138,16 @@ const tryOnce = Effect.fnUntraced(function* <E>(
   const source = Stream.fromPull(Effect.succeed(advance.pull)).pipe(
     Stream.tapError((error) => Effect.sync(() => (broke = error)))
   )
-  // The last update is acknowledged only by the success of `handle`.
-  const isLast = () => false
   const updates: Stream.Stream<AgentUpdate | Delivery, AgentError> =
     acknowledge === "manual"
       ? Acknowledge.manually({
           held,
-          isLast,
+          finish: Acknowledge.beforeLast,
           again: hold(run),
           most: Math.max(1, run.policy.maxUnacknowledged),
           updates: source
         }).pipe(untilStopped(idle, stopping))
-      : source.pipe(Acknowledge.onPull(held, isLast), untilStopped(idle, stopping))
+      : source.pipe(Acknowledge.onPull(held, Acknowledge.beforeLast), untilStopped(idle, stopping))
   const stopped = Effect.as(Effect.andThen(stopping.await, idle.await), undefined)
   const attempt = held.record.attempts.length
   const exit = yield* Effect.raceFirst(
