@@ -17,7 +17,8 @@ export interface Named {
   readonly token?: string
 }
 
-const natural = "(0|[1-9]\\d{0,14})"
+// Up to 16 digits, as the epochs of a Redis server have.
+const natural = "(0|[1-9]\\d{0,15})"
 const idForm = new RegExp(`^${natural}\\.${natural}$`)
 const offsetForm = new RegExp(`^${natural}$`)
 
