@@ -14,6 +14,7 @@ import { begunPath, Leaks, readLines, Task } from "./line.ts"
 import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
 import { chance } from "./random.ts"
 import { records, redisInjections, redisTroubles } from "./stores.ts"
+import { viewers } from "./viewers/main.ts"
 
 class SoakFailed extends Data.TaggedError("SoakFailed")<{ readonly message: string }> {}
 
@@ -302,9 +303,31 @@ const command = Command.make(
     )
 ).pipe(Command.withDescription("Runs under random troubles, held against the sandbox's ledger"))
 
+const watched = Command.make(
+  "viewers",
+  {
+    viewers: Flag.Int("viewers").pipe(Flag.withDescription("How many"), Flag.withDefault(1000)),
+    seconds: Flag.Int("seconds").pipe(Flag.withDescription("How long the run is"), Flag.withDefault(40)),
+    pace: Flag.Int("pace").pipe(Flag.withDescription("Milliseconds between two texts"), Flag.withDefault(50)),
+    kill: Flag.Boolean("kill").pipe(
+      Flag.withDescription("Kill the server that writes, midway"),
+      Flag.withDefault(false)
+    ),
+    seed: Flag.String("seed").pipe(Flag.withDescription("Decides when they come"), Flag.withDefault("baton"))
+  },
+  (options) => viewers(options).pipe(Effect.provide(ResponsesServer.layer()))
+).pipe(Command.withDescription("Many viewers of one run, over two servers and Redis"))
+
 command.pipe(
+  Command.withSubcommands([watched]),
   Command.run({ version: "0.1.0" }),
   Effect.catchTag("SoakFailed", () => Effect.sync(() => void (process.exitCode = 1))),
+  Effect.catchTag("ViewersFailed", ({ message }) =>
+    Effect.andThen(
+      Console.log(`viewers: FAILED, ${message}`),
+      Effect.sync(() => void (process.exitCode = 1))
+    )
+  ),
   Effect.provide(Layer.mergeAll(NodeServices.layer)),
   NodeRuntime.runMain
 )
