@@ -3,8 +3,12 @@ import * as Effect from "effect/Effect"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import type { Batch, Updates } from "../run/turnEnd.ts"
+import type { Chunk } from "../../UpdateLog.ts"
 import type { Entry, Feed } from "./feed.ts"
 import { entryOf, type Logged, lostEnd, pageSize, type Place, read, verify } from "./reading.ts"
+
+// How much of the log one reader holds: a page, of which one chunk at a time is decoded. In characters.
+const pageLength = 256 * 1024
 
 /** Reads a log from a place on: the newest updates from the feed of this process, all others from the log. */
 export class LogPull {
@@ -14,9 +18,11 @@ export class LogPull {
   private readonly incarnation: number | undefined
   private offset: number
   private epoch: number | undefined
-  private page: ReadonlyArray<Entry> = []
-  /** The number of entries of the page that were taken. */
+  private page: ReadonlyArray<Chunk> = []
+  /** The number of chunks of the page that were taken. */
   private taken = 0
+  /** The number of chunks of the next page: a page of large chunks has fewer of them. */
+  private most = 4
   private newest: AgentUpdate | undefined
 
   constructor(logged: Logged, feed: Feed, from: Place, incarnation?: number) {
@@ -37,7 +43,7 @@ export class LogPull {
     const next = this.page[this.taken]
     if (next !== undefined) {
       this.taken++
-      return this.take(next)
+      return Effect.flatMap(entryOf(this.logged, next, this.incarnation), (entry) => this.take(entry))
     }
     const entry = feed.at(offset)
     if (entry !== undefined) return this.take(entry)
@@ -68,7 +74,7 @@ export class LogPull {
 
   private more(): Effect.Effect<void, AgentError> {
     const { errorOf, runId } = this.logged
-    return read(this.logged, this.offset, pageSize).pipe(
+    return read(this.logged, this.offset, this.most).pipe(
       Effect.catchTags({
         LogTruncated: (error) => Effect.fail(errorOf(error)),
         LogNotFound: (error) => Effect.fail(errorOf(error))
@@ -78,11 +84,11 @@ export class LogPull {
         if (chunks.length === 0 && this.feed.exit?._tag === "Success")
           return Effect.fail(errorOf(lostEnd(runId, length)))
         if (chunks.length === 0) this.feed.shrink(length)
-        return Effect.forEach(chunks, (chunk) => entryOf(this.logged, chunk, this.incarnation))
-      }),
-      Effect.map((entries) => {
-        this.page = entries
+        this.page = chunks
         this.taken = 0
+        const size = chunks.reduce((sum, { body }) => sum + body.length, 0)
+        this.most = Math.max(1, Math.min(pageSize, Math.floor((pageLength * chunks.length) / Math.max(1, size))))
+        return Effect.void
       })
     )
   }
