@@ -42,7 +42,7 @@ interface Options {
 }
 
 // So many updates are appended at once, without waiting for more.
-const enough = 64
+const enough = 256
 
 // One chunk takes so much, and so much waits for chunks before the provider's connection is no longer read. The chunk after
 // one that is being appended can grow, so the log takes more updates the more there are.
