@@ -32,7 +32,7 @@ const judged = Effect.fnUntraced(function* (plan: Playing.Plan) {
   assert.strictEqual(late?.what === "stops" ? late.how : "none", "ended", "a late viewer saw the end")
 }, Effect.scoped)
 
-const runs = Number(process.env["LOGGED_RUNS"] ?? 150)
+const runs = Number(process.env["LOGGED_RUNS"] ?? 100)
 
 describe("logged runs under random schedules", () => {
   law("keep the four rules, and every reader sees one story", [Plan], ([plan]) => judged({ ...plan, losses: 0 }), {

@@ -213,6 +213,19 @@ class Judge {
       }
     }
     if (this.isLossy) return
+    for (const { begin } of this.of("write").filter(({ facts }) => facts.some(({ tag }) => tag === "Delivered"))) {
+      const length = Math.max(
+        0,
+        ...this.appends
+          .filter((append) => answered(append) && append.begin < begin)
+          .map(({ count, from }) => from + count)
+      )
+      const most = Math.max(
+        0,
+        ...this.of("sees").flatMap(({ at, offset, reader }) => (at <= begin && owners.has(reader) ? [offset] : []))
+      )
+      if (most < length) this.complain("rule 3", `Delivered was written after ${most} of ${length} updates`)
+    }
     const written = positions
       .filter(answered)
       .toSorted((a, b) => (a.fence ?? 0) - (b.fence ?? 0) || (a.ordinal ?? 0) - (b.ordinal ?? 0))
