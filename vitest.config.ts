@@ -23,6 +23,7 @@ const whole = [
   "test/fleet/Fleet.test.ts",
   "test/http/Killed.test.ts",
   "test/http/Viewers.test.ts",
+  "test/logged/{Processes,Schedules}.test.ts",
   "test/openai/Flat.test.ts",
   "test/openai/SlowConsumer.test.ts",
   "test/openai/Transcripts.test.ts",
