@@ -1,11 +1,11 @@
 // Runs over HTTP. A client starts a run, reads its updates as Server-Sent Events, breaks off, and goes on after the id of the
 // last event that it has. It needs nothing of Baton: here it is `fetch`. Then the server stops, and tells a viewer to come again.
-import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Runs, SignedTokens, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { Console, Effect, Exit, Layer, Option, Redacted, Scope, Stream } from "effect"
 import { Sse } from "effect/encoding"
-import { HttpRouter, HttpServer } from "effect/http"
+import { HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 import { analyst, task } from "./analyst.ts"
@@ -21,12 +21,10 @@ const Access = RunAccess.layer({
   may: (user, _action, run) => Effect.succeed(run.labels["owner"] === user)
 })
 
-const Server = HttpRouter.serve(
+const Server = RunViewers.serve(
   HttpApiBuilder.layer(Api).pipe(Layer.provide(RunsServer.layer(Api, { agents: [analyst] })), Layer.provide(Access)),
-  { disableLogger: true, disableListenLog: true }
-).pipe(
-  RunViewers.serving(),
-  Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }))
+  NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }),
+  { isLogged: false }
 )
 
 // A worker writes what runs say into the log. Over Redis it can be in another process.
@@ -75,4 +73,4 @@ const program = Effect.gen(function* () {
 const Signed = SignedTokens.layer({ keys: [{ id: "1", secret: Redacted.make("32 random bytes, from your secrets") }] })
 const Engine = Layer.mergeAll(Model, TokenStore.layerMemory, UpdateLog.layerMemory, Signed)
 
-program.pipe(Effect.provide(Worker), Effect.provide([Engine, NodeServices.layer]), NodeRuntime.runMain)
+program.pipe(Effect.provide(Worker), Effect.provide([Engine, NodeHttpServer.layerHttpServices]), NodeRuntime.runMain)

@@ -3,7 +3,6 @@ import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Runs, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { Config, Effect, Layer, Stream } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 import { analyst } from "../analyst.ts"
@@ -34,12 +33,7 @@ const Server = Layer.unwrap(
   Effect.map(Config.String("SOCKET"), (path) => NodeHttpServer.layer(() => createServer(), { path }))
 )
 
-// The routes are made before the server listens: a request that came in between would never be answered.
-const Web = Layer.unwrap(
-  Effect.map(HttpRouter.toHttpEffect(Layer.mergeAll(Page, ProcessRoutes, Routes)), (app) =>
-    Layer.provide(HttpServer.serve(app), Server)
-  )
-).pipe(RunViewers.serving())
+const Web = RunViewers.serve(Layer.mergeAll(Page, ProcessRoutes, Routes), Server, { isLogged: false })
 
 Layer.launch(Layer.merge(Web, Worker)).pipe(
   Effect.provide([Model, Files]),

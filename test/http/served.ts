@@ -3,7 +3,7 @@ import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Context, Effect, Layer, Option, Redacted } from "effect"
-import { HttpRouter, HttpServer, type HttpServerRequest } from "effect/http"
+import { HttpServer, type HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 
@@ -56,12 +56,11 @@ export const servingWith = Effect.fnUntraced(function* (options: Serving) {
   const context = yield* Effect.context<Engine>()
   let viewers: RunViewers.RunViewers["Service"] | undefined
   const counted = Layer.effectDiscard(Effect.map(RunViewers.RunViewers, (service) => void (viewers = service)))
-  const server = HttpRouter.serve(routes(options), { disableLogger: true, disableListenLog: true }).pipe(
-    Layer.merge(counted),
-    RunViewers.serving(options),
-    Layer.provideMerge(NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 })),
-    Layer.provide(Layer.succeedContext(context))
-  )
+  const server = RunViewers.serve(
+    Layer.merge(routes(options), counted),
+    NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }),
+    { ...options, isLogged: false }
+  ).pipe(Layer.provide([Layer.succeedContext(context), NodeHttpServer.layerHttpServices]))
   const { address } = Context.get(yield* Layer.build(Layer.fresh(server)), HttpServer.HttpServer)
   if (!("port" in address) || viewers === undefined) return yield* Effect.die("it listens on no port")
   return { url: `http://127.0.0.1:${address.port}`, viewers }

@@ -4,7 +4,7 @@ import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Config, Effect, Layer, Redacted, Stream } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
 import { join } from "node:path"
@@ -51,9 +51,17 @@ const Engine = Layer.unwrap(
   })
 ).pipe(Layer.provide(NodeServices.layer))
 
-const Server = Layer.merge(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }), Ready).pipe(
-  RunViewers.serving(),
-  Layer.provide(NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }))
+const Server = Ready.pipe(
+  Layer.provideMerge(
+    RunViewers.serve(
+      Routes,
+      NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }),
+      { isLogged: false }
+    )
+  )
 )
 
-Layer.launch(Layer.merge(Server, Worker)).pipe(Effect.provide([Engine, Signed]), NodeRuntime.runMain)
+Layer.launch(Layer.merge(Server, Worker)).pipe(
+  Effect.provide([Engine, Signed, NodeHttpServer.layerHttpServices]),
+  NodeRuntime.runMain
+)

@@ -10,6 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as HttpMiddleware from "effect/http/HttpMiddleware"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
 
 /**
  * Settings of viewers.
@@ -121,7 +124,7 @@ export const make = Effect.fnUntraced(function* (
  *
  * **Details**
  *
- * When its scope closes, all viewers get the event `retry-later`, and their responses end. With a Node server use `serving`
+ * When its scope closes, all viewers get the event `retry-later`, and their responses end. With a Node server use `serve`
  * instead, which does that before the server waits for its connections.
  *
  * @since 0.1.0
@@ -130,37 +133,54 @@ export const make = Effect.fnUntraced(function* (
 export const layer = (options: Options = {}): Layer.Layer<RunViewers> => Layer.effect(RunViewers, make(options))
 
 /**
- * Provides a server with `RunViewers`, and tells all viewers to come again before the server stops.
+ * Serves routes, with `RunViewers` for them, until the scope closes.
+ *
+ * **When to use**
+ *
+ * Use it in place of `HttpRouter.serve` for routes with `RunsApi.group`.
  *
  * **Details**
  *
- * A server that stops waits for the responses that are under way, and those of viewers do not end by themselves.
+ * - The routes are built before the server listens. A Node server never answers a request that comes before its routes are
+ *   there, so that a browser which connects again after a restart would wait for ever.
+ * - If the scope closes, viewers are told to come again before the server stops: a Node server that stops waits for its open
+ *   responses, and those of viewers do not end by themselves.
+ * - The routes need the services of a server, on Node those of `NodeHttpServer.layerHttpServices`.
+ * - Requests are logged, unless `isLogged` is false.
  *
- * **Example** (A server that stops at once)
+ * **Example** (A server on Node)
  *
  * ```ts
  * import { NodeHttpServer } from "@effect/platform-node"
  * import { RunViewers } from "@effect-baton/http"
- * import { Layer } from "effect"
- * import { HttpRouter } from "effect/http"
+ * import type { Layer } from "effect"
+ * import type { HttpRouter } from "effect/http"
  * import { createServer } from "node:http"
  *
  * declare const Routes: Layer.Layer<never, never, HttpRouter.HttpRouter | RunViewers.RunViewers>
  *
- * export const Server = HttpRouter.serve(Routes).pipe(
- *   RunViewers.serving({ max: 500 }),
- *   Layer.provide(NodeHttpServer.layer(createServer, { port: 3000 }))
- * )
+ * export const Server = RunViewers.serve(Routes, NodeHttpServer.layer(createServer, { port: 3000 }), { max: 500 })
  * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const serving =
-  (options: Options = {}) =>
-  <A, E, R>(server: Layer.Layer<A, E, R>): Layer.Layer<A, E, Exclude<R, RunViewers>> =>
-    // Built after the server, so closed before it.
-    Layer.effectDiscard(Effect.flatMap(RunViewers, ({ close }) => Effect.addFinalizer(() => close))).pipe(
-      Layer.provideMerge(server),
-      Layer.provide(layer(options))
+export const serve = <A, E, R, P, E2, R2>(
+  routes: Layer.Layer<A, E, R>,
+  server: Layer.Layer<P | HttpServer.HttpServer, E2, R2>,
+  { isLogged = true, ...options }: Options & { readonly isLogged?: boolean } = {}
+) => {
+  const app = Layer.unwrap(
+    Effect.map(HttpRouter.toHttpEffect(routes), (handler) =>
+      (isLogged
+        ? HttpServer.withLogAddress(HttpServer.serve(handler, HttpMiddleware.logger))
+        : HttpServer.serve(handler)
+      ).pipe(Layer.provideMerge(server))
     )
+  )
+  // Built after the server, so closed before it.
+  return Layer.effectDiscard(Effect.flatMap(RunViewers, ({ close }) => Effect.addFinalizer(() => close))).pipe(
+    Layer.provideMerge(app),
+    Layer.provide(layer(options))
+  )
+}

@@ -72,11 +72,12 @@ const served = (api: HttpApi.HttpApi<string, HttpApiGroup.Constraint>, agents: O
  * **Example** (A server)
  *
  * ```ts
+ * import { NodeHttpServer } from "@effect/platform-node"
  * import { Agent, type BackgroundModel, SignedTokens, type TokenStore } from "@effect-baton/core"
  * import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
  * import { Layer, Redacted } from "effect"
- * import { HttpRouter } from "effect/http"
  * import { HttpApi, HttpApiBuilder } from "effect/http-api"
+ * import { createServer } from "node:http"
  *
  * declare const Engine: Layer.Layer<BackgroundModel.BackgroundModel | TokenStore.TokenStore>
  *
@@ -89,7 +90,7 @@ const served = (api: HttpApi.HttpApi<string, HttpApiGroup.Constraint>, agents: O
  *   Layer.provide([RunAccess.layerAllowAll, Signed, Engine])
  * )
  *
- * export const Server = HttpRouter.serve(Routes).pipe(RunViewers.serving())
+ * export const Server = RunViewers.serve(Routes, NodeHttpServer.layer(createServer, { port: 3000 }))
  * ```
  *
  * @since 0.1.0

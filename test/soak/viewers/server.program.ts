@@ -5,7 +5,7 @@ import { OpenAiBackgroundModel, OpenAiClient } from "@effect-baton/openai"
 import { RedisTokenStore, RedisUpdateLog } from "@effect-baton/redis"
 import { NodeHttpServer, NodeRedis, NodeRuntime } from "@effect/platform-node"
 import { Config, Effect, Layer, Redacted, Stream } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { appendFileSync } from "node:fs"
 import { createServer } from "node:http"
@@ -71,9 +71,17 @@ const Engine = Layer.unwrap(
   })
 )
 
-const Server = Layer.merge(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }), Ready).pipe(
-  RunViewers.serving(),
-  Layer.provide(NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }))
+const Server = Ready.pipe(
+  Layer.provideMerge(
+    RunViewers.serve(
+      Routes,
+      NodeHttpServer.layer(() => createServer(), { host: "127.0.0.1", port: 0 }),
+      { isLogged: false }
+    )
+  )
 )
 
-Layer.launch(Layer.merge(Server, Worker)).pipe(Effect.provide([Engine, Signed]), NodeRuntime.runMain)
+Layer.launch(Layer.merge(Server, Worker)).pipe(
+  Effect.provide([Engine, Signed, NodeHttpServer.layerHttpServices]),
+  NodeRuntime.runMain
+)
