@@ -182,14 +182,14 @@ describe("a worker of a logged run", () => {
           Runs.worker([analyst], {
             concurrency: 1,
             handle: Effect.fnUntraced(function* ({ attempt, updates }) {
-              let text = ""
+              let read = ""
               yield* Stream.runForEach(updates, (update) =>
                 Effect.sync(() => {
                   text += update.text
                   statuses.push(`${attempt} ${update.status}`)
                 })
               )
-              texts.push(text)
+              texts.push(read)
               if (attempt === 1) return yield* Effect.fail("not yet")
             })
           })
