@@ -37,7 +37,7 @@ export interface Held {
 }
 
 /** Writes lines. Returns the same as `append` of a log. */
-export type Append = (payloads: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, Failure>
+type Append = (payloads: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, Failure>
 
 /** Writes the lines of a log in pieces. */
 export type Fill = (append: Append) => Effect.Effect<void, Failure>
