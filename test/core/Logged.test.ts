@@ -185,7 +185,7 @@ describe("a worker of a logged run", () => {
               let read = ""
               yield* Stream.runForEach(updates, (update) =>
                 Effect.sync(() => {
-                  text += update.text
+                  read += update.text
                   statuses.push(`${attempt} ${update.status}`)
                 })
               )
