@@ -118,10 +118,12 @@ export class Checkpointer {
     })
   }
 
-  /** Writes everything that waits. Returns the milliseconds until the next write. */
+  /** Writes what waits. Returns the milliseconds until the next write. */
   private write(): Effect.Effect<number | undefined> {
     const { held } = this.options
-    return this.one.withPermit(this.writeAll()).pipe(
+    // Once: a consumer that acknowledges without a pause would otherwise be written after each answer of the store.
+    const once = Effect.suspend(() => (this.isBehind() ? this.writeOnce() : Effect.void))
+    return this.one.withPermit(once).pipe(
       Effect.catch((error) =>
         held.gone() === undefined
           ? this.trouble.began("the position of a run could not be written; this is tried again", error.reason.message)
