@@ -54,3 +54,13 @@ describe("a viewer", () => {
     )
   )
 })
+
+describe("a consumer that acknowledges by hand", () => {
+  it.effect("gets everything again that it did not acknowledge, also if the run has ended", () =>
+    Effect.gen(function* () {
+      const all = yield* passing(Stream.runCollect(Agent.stream(analyst, { ...input, acknowledge: "manual" })))
+      assert.strictEqual(textOf(all.map(({ update }) => update)), "ab")
+      assert.strictEqual(textOf(yield* passing(Stream.runCollect(Agent.resume(analyst, ref)))), "ab")
+    }).pipe(Effect.provide(over([text("a"), pause("1 second"), text("b"), completed])))
+  )
+})
