@@ -12,6 +12,8 @@ export interface Entry {
   readonly updates: ReadonlyArray<AgentUpdate>
 }
 
+// Readers that are further behind read the log. A run whose updates come slowly holds no more than its last second.
+const mostEntries = 16
 const mostUpdates = 1024
 
 /** The end of a log as this process knows it, and its newest updates, for everybody here who reads the run. */
@@ -40,7 +42,9 @@ export class Feed {
     if (entry.updates.length > 0) {
       this.newest.push(entry)
       this.size += entry.updates.length
-      while (this.size > mostUpdates && this.newest.length > 1) this.size -= this.newest.shift()!.updates.length
+      while (this.newest.length > (this.size > mostUpdates ? 1 : mostEntries)) {
+        this.size -= this.newest.shift()!.updates.length
+      }
     }
     this.tell()
   }
