@@ -22,7 +22,7 @@ import { merged, Reader, type Recorder } from "./recording.ts"
 
 const { call, completed, disconnect, failed, pause, text } = ScriptedModel
 
-export const runId = Run.RunId.make("r")
+const runId = Run.RunId.make("r")
 const leaseTime = Duration.seconds(3)
 
 const Policy = RunPolicy.layer({
@@ -46,7 +46,7 @@ export interface Plan {
 }
 
 /** What the provider says in a run of so many turns, whose updates come one by one and many at once. */
-export const scriptOf =
+const scriptOf =
   ({ fails, turns }: Pick<Plan, "fails" | "turns">) =>
   (request: BackgroundModel.ModelRequest): ReadonlyArray<ScriptedModel.Step> => {
     const isFirst = request.previousResponseId === undefined
@@ -123,11 +123,6 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
       ).pipe(
         Effect.exit,
         Effect.tap((exit) => Effect.sync(() => reader.stops(howOf(exit, isLastOf(last) && (taken > 0 || !owner))))),
-        Effect.tap((exit) =>
-          Effect.sync(() => {
-            if (process.env["STAT2"]) console.log(reader.name, taken, String(exit).slice(0, 200))
-          })
-        ),
         Effect.map((exit) => ({ exit, reader }))
       )
     })

@@ -11,7 +11,7 @@ import { Viewer } from "./viewer.ts"
 const program = fileURLToPath(new URL("server.program.ts", import.meta.url))
 const runId = "watched"
 
-export class ViewersFailed extends Data.TaggedError("ViewersFailed")<{ readonly message: string }> {}
+class ViewersFailed extends Data.TaggedError("ViewersFailed")<{ readonly message: string }> {}
 
 export interface Options {
   readonly viewers: number
