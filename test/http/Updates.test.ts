@@ -181,6 +181,11 @@ describe("updates", () => {
       assert.strictEqual(unlogged.status, 409)
       assert.match(unlogged.text, /#run-not-logged/)
 
+      // The epochs of a Redis server are as long.
+      const other = yield* watch(url, "r", { lastEventId: "1.1795866767309123" })
+      assert.strictEqual(other.status, 200)
+      assert.strictEqual(other.heard[0]?.event, "reset")
+
       const whole = updatesOf((yield* watch(url, "r")).heard)
       const log = yield* UpdateLog.UpdateLog
       yield* log.truncate(Run.RunId.make("r"), 20)
