@@ -40,9 +40,8 @@ export default [
     edits: [
       {
         file: "packages/http/src/internal/viewer.ts",
-        find: "const pull = yield* Scope.provide(Stream.toPull(this.run.watch(this.after)), scope)",
-        replace:
-          "const ahead = Stream.bufferArray(this.run.watch(this.after), { capacity: 'unbounded' })\n      const pull = yield* Scope.provide(Stream.toPull(ahead), scope)"
+        find: "Stream.toPull(this.run.watch(this.after))",
+        replace: "Stream.toPull(Stream.bufferArray(this.run.watch(this.after), { capacity: 'unbounded' }))"
       }
     ],
     test: "test/http/Viewers.test.ts",

@@ -59,22 +59,21 @@ export const idOf = (update: AgentUpdate): string | undefined => {
 // Viewers of one run in one process get the same updates: each is written once.
 const known = new WeakMap<AgentUpdate, string>()
 
-/** The event of an update. */
-export const updateFrame = (update: AgentUpdate): Effect.Effect<string> => {
-  const before = known.get(update)
-  if (before !== undefined) return Effect.succeed(before)
-  const keep = (session?: string) => {
-    const frame = Sse.encoder.write({
-      _tag: "Event",
-      event: "update",
-      id: idOf(update),
-      data: written(update, session)
-    })
-    known.set(update, frame)
-    return frame
-  }
-  return update.session === undefined ? Effect.succeed(keep()) : Effect.map(seal(update.session), keep)
+const write = (update: AgentUpdate, session?: string): string => {
+  const frame = Sse.encoder.write({ _tag: "Event", event: "update", id: idOf(update), data: written(update, session) })
+  known.set(update, frame)
+  return frame
 }
+
+/** The event of an update; undefined if its session must be sealed first. */
+export const updateFrame = (update: AgentUpdate): string | undefined =>
+  known.get(update) ?? (update.session === undefined ? write(update) : undefined)
+
+/** The same for any update. */
+export const sealedFrame = (update: AgentUpdate): Effect.Effect<string> =>
+  update.session === undefined
+    ? Effect.sync(() => write(update))
+    : Effect.map(seal(update.session), (session) => write(update, session))
 
 const named = (event: string, data: unknown, id?: string): string =>
   Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) })

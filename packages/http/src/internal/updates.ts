@@ -34,9 +34,10 @@ export const updates = Effect.fnUntraced(function* (
   const viewers = yield* RunViewers
   const viewer = new RunViewer({
     run: {
-      watch: (after) => Stream.provideContext(Agent.watch(agent, { runId, ...after }), context),
-      status: Effect.provideContext(Effect.map(Runs.get(runId), RunState.statusOfRecord), context)
+      watch: (after) => Agent.watch(agent, { runId, ...after }),
+      status: Effect.map(Runs.get(runId), RunState.statusOfRecord)
     },
+    context,
     after: place,
     reset: found === "reset",
     // As EventSource asks. Effect's client takes the line that says when to come again for a failure.
@@ -51,7 +52,7 @@ export const updates = Effect.fnUntraced(function* (
       Effect.fail(why === "full" ? new TooManyViewers() : new Unavailable({ detail: "The server stops. Come again." }))
     )
   )
-  return HttpServerResponse.stream(Stream.provideContext(Stream.fromPull(Effect.succeed(viewer.next)), context), {
+  return HttpServerResponse.stream(Stream.fromPull(Effect.succeed(viewer.next)), {
     contentType: "text/event-stream",
     headers
   })

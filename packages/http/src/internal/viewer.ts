@@ -11,6 +11,7 @@ import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
 import { isOver, type RunStatus } from "@effect-baton/core/Run"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -22,6 +23,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { RunViewers, Viewer } from "../RunViewers.ts"
 import * as Frames from "./frames.ts"
+import type { Engine } from "./known.ts"
 import { ofReason, plain } from "./problems.ts"
 
 /** The place after which a viewer begins. */
@@ -33,13 +35,12 @@ export interface After {
 /** What a viewer needs of its run. */
 export interface Watched {
   /** The updates after a place, or from the first. */
-  readonly watch: (after: After | undefined) => Stream.Stream<AgentUpdate, AgentError>
+  readonly watch: (after: After | undefined) => Stream.Stream<AgentUpdate, AgentError, Engine>
   /** The status of the run as its record shows it. */
-  readonly status: Effect.Effect<RunStatus, AgentError>
+  readonly status: Effect.Effect<RunStatus, AgentError, Engine>
 }
 
 type Page = readonly [AgentUpdate, ...Array<AgentUpdate>]
-type Upstream = Pull.Pull<Page, AgentError>
 
 /** What goes out at once, and one more update. */
 const maxChars = 32 * 1024
@@ -49,7 +50,8 @@ export class RunViewer implements Viewer {
   private readonly wake = Latch.makeUnsafe(false)
   private page: Page | undefined
   private taken = 0
-  private upstream: { readonly scope: Scope.Closeable; readonly pull: Upstream } | undefined
+  /** The fiber that reads the log, one page whenever `asked` is open. */
+  private upstream: { readonly scope: Scope.Closeable; readonly asked: Latch.Latch } | undefined
   private asking = false
   private answer: Exit.Exit<Page, AgentError | Cause.Done> | undefined
   private after: After | undefined
@@ -62,6 +64,7 @@ export class RunViewer implements Viewer {
   private since: number
   private reader: Fiber.Fiber<unknown, unknown> | undefined
   private readonly run: Watched
+  private readonly context: Context.Context<Engine>
   private readonly scope: Scope.Scope
   private readonly clock: Clock.Clock
   private readonly viewers: Pick<RunViewers["Service"], "heartbeat" | "timeout">
@@ -69,6 +72,7 @@ export class RunViewer implements Viewer {
 
   constructor(options: {
     readonly run: Watched
+    readonly context: Context.Context<Engine>
     readonly after: After | undefined
     readonly reset: boolean
     readonly readsRetry: boolean
@@ -77,6 +81,7 @@ export class RunViewer implements Viewer {
     readonly viewers: Pick<RunViewers["Service"], "heartbeat" | "timeout">
   }) {
     this.run = options.run
+    this.context = options.context
     this.scope = options.scope
     this.clock = options.clock
     this.viewers = options.viewers
@@ -138,41 +143,61 @@ export class RunViewer implements Viewer {
 
   private readonly ask = Effect.suspend(() => {
     this.asking = true
-    return Effect.flatMap(this.connected, ({ pull, scope }) =>
-      pull.pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            this.asking = false
-            this.answer = exit
-            this.wake.openUnsafe()
-          })
-        ),
+    if (this.upstream === undefined) return this.connect
+    this.upstream.asked.openUnsafe()
+    return Effect.void
+  })
+
+  private readonly connect = Effect.suspend(() =>
+    Effect.flatMap(Scope.fork(this.scope), (scope) => {
+      const asked = Latch.makeUnsafe(true)
+      this.upstream = { scope, asked }
+      const all = Effect.flatMap(Scope.provide(Stream.toPull(this.run.watch(this.after)), scope), (pull) => {
+        const once = Effect.map(
+          Effect.flatMap(asked.await, () => pull),
+          (page) => {
+            asked.closeUnsafe()
+            this.hear(Exit.succeed(page))
+          }
+        )
+        return Effect.forever(once)
+      })
+      return all.pipe(
+        Effect.onError((cause) => Effect.sync(() => this.hear(Exit.failCause(cause)))),
+        Effect.provideContext(this.context),
         Effect.forkIn(scope)
       )
-    )
-  })
-
-  private readonly connected = Effect.suspend(() => {
-    if (this.upstream !== undefined) return Effect.succeed(this.upstream)
-    return Effect.gen({ self: this }, function* () {
-      const scope = yield* Scope.fork(this.scope)
-      const pull = yield* Scope.provide(Stream.toPull(this.run.watch(this.after)), scope)
-      return (this.upstream = { scope, pull })
     })
-  })
+  )
+
+  private hear(answer: Exit.Exit<Page, AgentError | Cause.Done>): void {
+    this.asking = false
+    this.answer = answer
+    this.wake.openUnsafe()
+  }
 
   private some(page: Page): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
-    return Effect.gen({ self: this }, function* () {
-      let frames = ""
-      while (this.taken < page.length && frames.length < maxChars) {
-        const update = page[this.taken++]!
-        frames += yield* Frames.updateFrame(update)
-        this.lastId = Frames.idOf(update) ?? this.lastId
-        this.lastStatus = update.status
+    let frames = ""
+    while (this.taken < page.length && frames.length < maxChars) {
+      const update = page[this.taken]!
+      const frame = Frames.updateFrame(update)
+      if (frame === undefined) {
+        // It is known then.
+        const sealed = Effect.provideContext(Frames.sealedFrame(update), this.context)
+        return frames === ""
+          ? Effect.andThen(
+              sealed,
+              Effect.suspend(() => this.some(page))
+            )
+          : this.sent(frames)
       }
-      if (this.taken === page.length) this.page = undefined
-      return yield* this.sent(frames)
-    })
+      frames += frame
+      this.taken++
+      this.lastId = Frames.idOf(update) ?? this.lastId
+      this.lastStatus = update.status
+    }
+    if (this.taken === page.length) this.page = undefined
+    return this.sent(frames)
   }
 
   private answered(
@@ -205,7 +230,10 @@ export class RunViewer implements Viewer {
     return Effect.gen({ self: this }, function* () {
       const status = isOver(this.lastStatus)
         ? this.lastStatus
-        : yield* Effect.catch(this.run.status, () => Effect.succeed(this.lastStatus))
+        : yield* this.run.status.pipe(
+            Effect.provideContext(this.context),
+            Effect.catch(() => Effect.succeed(this.lastStatus))
+          )
       const problem = error === undefined ? {} : { problem: plain(ofReason(error.reason)) }
       this.mode = "over"
       return yield* this.sent(Frames.end({ status, ...problem }))
