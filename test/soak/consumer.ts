@@ -6,7 +6,8 @@ import {
   ContinuationToken,
   Run,
   RunState,
-  TokenStore
+  TokenStore,
+  UpdateLog
 } from "@effect-baton/core"
 import { Cause, Data, Duration, Effect, Exit, Option, Schedule, Stream } from "effect"
 import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs"
@@ -14,6 +15,8 @@ import type { Unsaid } from "./layers.ts"
 import { encode, type Line, readLines, type Try } from "./line.ts"
 import { type Plan, promptOf } from "./plan.ts"
 import { chance } from "./random.ts"
+
+type Services = BackgroundModel.BackgroundModel | TokenStore.TokenStore | UpdateLog.UpdateLog
 
 /** The consumer of a run fails before it kept an update. */
 class ConsumerFailed extends Data.TaggedError("ConsumerFailed")<{}> {}
@@ -47,6 +50,7 @@ export const consume = Effect.fnUntraced(function* (options: {
   const { injected, life, places, plan, runId, seed, unsaid } = options
   const agent = Agent.make("soaker", {
     background: true,
+    log: plan.logged,
     options: { metadata: { sandbox_trouble: JSON.stringify(plan.troubles) } }
   })
   const path = places.open(runId)
@@ -77,6 +81,14 @@ export const consume = Effect.fnUntraced(function* (options: {
         return error.isRetryable ? undefined : `${error.reason._tag}: ${error.message}`
     }
   }
+
+  /** Keeps what the log has, if it can be read now. */
+  const lookAtLog = (attempt: string, offset: number) =>
+    UpdateLog.UpdateLog.use((log) => log.read(Run.RunId.make(runId), { from: offset, limit: 1 })).pipe(
+      Effect.map(({ length }) => keep({ did: "look", attempt, offset, length })),
+      Effect.catchTag("LogNotFound", () => Effect.sync(() => keep({ did: "look", attempt, offset, length: 0 }))),
+      Effect.ignore
+    )
 
   const record = TokenStore.TokenStore.use((store) => store.read(Run.RunId.make(runId)))
 
@@ -128,6 +140,7 @@ export const consume = Effect.fnUntraced(function* (options: {
     const most = of.hits(0.4) ? of.between(1, 80) : Infinity
     const failsAt = of.hits(0.15) ? of.between(1, 80) : Infinity
     const timeLimit = of.hits(0.15) ? of.between(100, 4000) : undefined
+    const looks = chance(seed, runId, id, "looks")
     let taken = 0
     let last: AgentUpdate.AgentUpdate | undefined
     // A lease that was over when its holder left takes what was acknowledged last with it, and is not given back.
@@ -136,8 +149,8 @@ export const consume = Effect.fnUntraced(function* (options: {
     if (!rival) keep({ did: "try", attempt: id, by })
 
     const reading = Stream.take(updates, most).pipe(
-      Stream.runForEach((update) => {
-        if (++taken === failsAt) return new ConsumerFailed()
+      Stream.runForEach((update): Effect.Effect<void, ConsumerFailed, Services> => {
+        if (++taken === failsAt) return Effect.fail(new ConsumerFailed())
         last = update
         run.known = true
         const end = endOf(update)
@@ -149,11 +162,18 @@ export const consume = Effect.fnUntraced(function* (options: {
           ...(update.sequenceNumber === undefined ? {} : { sequence: update.sequenceNumber }),
           skip: Option.match(update.continuationToken, { onNone: () => 0, onSome: ({ skip }) => skip }),
           offset: Option.match(update.continuationToken, { onNone: () => null, onSome: ({ offset }) => offset }),
+          ...Option.match(update.continuationToken, {
+            onNone: () => ({}),
+            onSome: ({ epoch }) => (epoch === undefined ? {} : { epoch })
+          }),
           text: update.text,
           ...(end === undefined ? {} : { end }),
           last: Option.isNone(update.continuationToken)
         })
         if (!isTooLate && !rival && taken > 2) return cancelTooLate
+        if (plan.logged && looks.hits(0.05)) {
+          return lookAtLog(id, Option.getOrThrow(update.continuationToken).offset)
+        }
         return of.hits(0.02) ? Effect.sleep(Duration.millis(of.between(10, 400))) : Effect.void
       })
     )
@@ -172,7 +192,8 @@ export const consume = Effect.fnUntraced(function* (options: {
       })
     }
     if (Exit.isSuccess(exit)) {
-      if (last !== undefined && Option.isNone(last.continuationToken)) return finished(last.status)
+      const isLast = last !== undefined && taken < most && plan.logged && Run.isOver(last.status)
+      if (last !== undefined && (isLast || Option.isNone(last.continuationToken))) return finished(last.status)
       if (taken < most) return finished(last === undefined ? yield* recorded : `ended as ${last.status}`)
       injected("cut by take")
       const latest = Option.getOrThrow(last!.continuationToken)
@@ -195,7 +216,7 @@ export const consume = Effect.fnUntraced(function* (options: {
     if (status !== undefined) return rival && status === "unconfirmed" ? undefined : finished(status)
     if (error.reason._tag === "LeaseLost") injected("lease lost")
     if (rival && error.reason._tag === "RunLeased") return injected("rival turned away")
-    return keep({ did: "stop", attempt: id, how: written(error.reason._tag) })
+    return keep({ did: "stop", attempt: id, how: written(whyOf(error)) })
   })
 
   /** Somebody who asks for the end of the run, and is gone before the provider heard of it: its holder must see to that. */
@@ -250,6 +271,14 @@ export const consume = Effect.fnUntraced(function* (options: {
   }
   yield* Effect.sync(() => renameSync(path, places.done(runId)))
 }, Effect.scoped)
+
+/** The reason of an error, and what is special about it. */
+const whyOf = ({ reason }: AgentError.AgentError): string =>
+  reason._tag === "LogFailed"
+    ? `LogFailed ${reason.error.kind}`
+    : reason._tag === "TokenInvalid"
+      ? `TokenInvalid ${reason.kind}`
+      : reason._tag
 
 /** While the store is away. */
 const again = { schedule: Schedule.spaced("300 millis"), times: 60 }

@@ -185,6 +185,8 @@ const words = (text: string): ReadonlyArray<string> => text.split(" ").filter((w
 
 /** Whether an update is further on than another, as far as their positions tell. */
 const isAfter = (a: Update, b: Update): boolean => {
+  if (a.epoch !== undefined && b.epoch !== undefined && a.offset !== null && b.offset !== null)
+    return a.offset > b.offset
   if (a.end !== undefined && b.end !== undefined) return a.end - a.text.length >= b.end
   if (a.origin === "snapshot" || b.origin === "snapshot" || a.sequence === undefined || b.sequence === undefined) {
     return true

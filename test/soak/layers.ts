@@ -1,5 +1,14 @@
-import { AgentError, BackgroundModel, type ContinuationToken, TokenStore, TokenStoreError } from "@effect-baton/core"
-import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import {
+  AgentError,
+  BackgroundModel,
+  type ContinuationToken,
+  TokenStore,
+  TokenStoreError,
+  UpdateLog,
+  UpdateLogError
+} from "@effect-baton/core"
+import { Clock, Duration, Effect, Layer, Option, Semaphore, Stream } from "effect"
+import { endless, unfenced } from "../logged/faults.ts"
 import * as Jumping from "../support/clock.ts"
 import { chance } from "./random.ts"
 
@@ -10,6 +19,14 @@ const changing = (change: (inner: Store) => Partial<Store>) =>
   Layer.effect(
     TokenStore.TokenStore,
     Effect.map(TokenStore.TokenStore, (inner) => ({ ...inner, ...change(inner) }))
+  )
+
+type Log = UpdateLog.UpdateLog["Service"]
+
+const logging = (change: (inner: Log) => Partial<Log>) =>
+  Layer.effect(
+    UpdateLog.UpdateLog,
+    Effect.map(UpdateLog.UpdateLog, (inner) => ({ ...inner, ...change(inner) }))
   )
 
 const away = new TokenStoreError.TokenStoreError({ operation: "commit", kind: "unavailable", description: "away" })
@@ -79,6 +96,25 @@ export const troubled = (seed: string, injected: (kind: string) => void, { unlef
   }))
 }
 
+const noLog = new UpdateLogError.UpdateLogError({ operation: "append", kind: "unavailable", description: "away" })
+
+/** A log that is away at times, before or after it did what was asked. */
+export const troubledLog = (seed: string, injected: (kind: string) => void) => {
+  const of = chance(seed, "log")
+  const maybeAway = <A, E>(operation: Effect.Effect<A, E>) =>
+    Effect.suspend((): Effect.Effect<A, E | UpdateLogError.UpdateLogError> => {
+      if (!of.hits(0.02)) return operation
+      const done = of.hits(0.5)
+      injected(done ? "log answer lost" : "log away")
+      return done ? Effect.andThen(operation, Effect.fail(noLog)) : Effect.fail(noLog)
+    })
+  return logging((inner) => ({
+    open: (runId, epoch) => maybeAway(inner.open(runId, epoch)),
+    append: (runId, chunk) => maybeAway(inner.append(runId, chunk)),
+    read: (runId, options) => maybeAway(inner.read(runId, options))
+  }))
+}
+
 /** A clock whose wall time jumps by hours, forward and back, while its monotonic time goes on. */
 export const jumping = (seed: string, injected: (kind: string) => void) =>
   Effect.gen(function* () {
@@ -112,12 +148,14 @@ const ahead = changing((inner) => ({
 }))
 
 const moved = (token: ContinuationToken.ContinuationToken) =>
-  token.origin === "snapshot" || token.sequenceNumber < 8
-    ? token
-    : { ...token, sequenceNumber: token.sequenceNumber + 4, skip: 0 }
+  token.epoch !== undefined
+    ? { ...token, offset: token.offset < 8 ? token.offset : token.offset + 4 }
+    : token.origin === "snapshot" || token.sequenceNumber < 8
+      ? token
+      : { ...token, sequenceNumber: token.sequenceNumber + 4, skip: 0 }
 
 /** Whoever comes takes the run over, and who lost it writes on. */
-const unfenced = changing((inner) => ({
+const unfencedStore = changing((inner) => ({
   acquire: (id, options) => inner.acquire(id, { ...options, steal: true }),
   renew: (lease, ttl, seen) => Effect.catchTag(inner.renew(lease, ttl, seen), "LeaseLost", () => Effect.succeed([])),
   commit: (lease, commit) =>
@@ -161,8 +199,30 @@ const renumbered = (seed: string) => {
   )
 }
 
+/** A log that answers that a chunk is stored some time before it is. */
+const lazy = logging((inner) => {
+  const writers = new Map<string, Semaphore.Semaphore>()
+  return {
+    append: (runId, chunk) =>
+      Effect.suspend(() => {
+        const one = writers.get(runId) ?? Semaphore.makeUnsafe(1)
+        writers.set(runId, one)
+        return inner
+          .append(runId, chunk)
+          .pipe(
+            Effect.delay("150 millis"),
+            one.withPermit,
+            Effect.ignore,
+            Effect.forkDetach({ startImmediately: true }),
+            Effect.as({ length: chunk.from + chunk.count, bytes: 0 })
+          )
+      })
+  }
+})
+
 const asIs = {
   store: changing(() => ({})),
+  log: logging(() => ({})),
   model: Layer.effect(BackgroundModel.BackgroundModel, BackgroundModel.BackgroundModel)
 }
 
@@ -170,6 +230,9 @@ const asIs = {
 export const sabotages = (seed: string) => ({
   none: asIs,
   ack: { ...asIs, store: ahead },
-  fence: { ...asIs, store: unfenced },
-  dedupe: { ...asIs, model: renumbered(seed) }
+  fence: { ...asIs, store: unfencedStore },
+  dedupe: { ...asIs, model: renumbered(seed) },
+  "log-fence": { ...asIs, log: logging(unfenced) },
+  "log-order": { ...asIs, log: lazy },
+  "log-end": { ...asIs, log: logging((inner) => endless.log!(inner)) }
 })

@@ -23,10 +23,15 @@ const Update = Schema.Struct({
   skip: Schema.Int,
   /** Of what one statement of an event becomes, only the offset tells the order. */
   offset: Schema.NullOr(Schema.Int),
+  /** In a logged run: of the chunk that has the update. */
+  epoch: Schema.optionalKey(Schema.Number),
   text: Schema.String,
   end: Schema.optionalKey(Schema.Int),
   last: Schema.Boolean
 })
+
+/** The consumer looked at the log right after it was given an update: so many updates were in it. */
+const Look = Schema.Struct({ did: Schema.tag("look"), attempt, offset: Schema.Int, length: Schema.Int })
 
 /** The consumer stopped before the end; the token is that of the last update, where it finished with it. */
 const Stop = Schema.Struct({
@@ -45,7 +50,7 @@ const End = Schema.Struct({
   unleft: Schema.optionalKey(Schema.Boolean)
 })
 
-const Line = Schema.Union([Try, Update, Stop, End])
+const Line = Schema.Union([Try, Update, Look, Stop, End])
 export type Line = typeof Line.Type
 export type Update = typeof Update.Type
 export type Try = typeof Try.Type
@@ -60,6 +65,39 @@ export const readLines = (path: string): ReadonlyArray<Line> =>
     .split("\n")
     .slice(0, -1)
     .map((line) => decode(line))
+
+/** A viewer begins to watch a run after an update. */
+const Joins = Schema.Struct({
+  did: Schema.tag("joins"),
+  offset: Schema.Int,
+  epoch: Schema.optionalKey(Schema.Number)
+})
+
+const Sees = Schema.Struct({
+  did: Schema.tag("sees"),
+  offset: Schema.Int,
+  epoch: Schema.Number,
+  text: Schema.String
+})
+
+/** A viewer stops watching: by itself, for an error, or because the run is over. */
+const Leaves = Schema.Struct({ did: Schema.tag("leaves"), how: Schema.String, over: Schema.Boolean })
+
+const ViewLine = Schema.Union([Joins, Sees, Leaves])
+export type ViewLine = typeof ViewLine.Type
+const ViewText = Schema.fromJsonString(ViewLine)
+const decodeView = Schema.decodeSync(ViewText)
+export const encodeView = Schema.encodeSync(ViewText)
+
+/** The lines of a viewer's file. */
+export const readView = (path: string): ReadonlyArray<ViewLine> =>
+  readFileSync(path, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => decodeView(line))
+
+/** What can be broken on purpose. */
+export const sabotageNames = ["none", "dedupe", "ack", "fence", "log-fence", "log-order", "log-end"] as const
 
 /** What a worker finds left over when its life ends in order. */
 export const Leaks = Schema.fromJsonString(
@@ -80,7 +118,7 @@ export const Task = Schema.fromJsonString(
     sideBySide: Schema.Int,
     /** No run begins after this time: milliseconds since the epoch. */
     until: Schema.Number,
-    sabotage: Schema.Literals(["none", "dedupe", "ack", "fence"])
+    sabotage: Schema.Literals(sabotageNames)
   })
 )
 export type Task = typeof Task.Type
@@ -88,3 +126,6 @@ export type Task = typeof Task.Type
 /** A file that is there when a worker's life has begun: a busy machine takes its time to start a process. */
 export const begunPath = ({ directory, life }: Pick<Task, "directory" | "life">): string =>
   join(directory, `begun-${life}`)
+
+/** A file that is there when all runs of a worker are over. */
+export const finishedPath = ({ directory }: Pick<Task, "directory">): string => join(directory, "finished")

@@ -1,7 +1,6 @@
 // Hundreds of runs side by side under random troubles, kills, cuts and clock jumps: pnpm soak --minutes 5 --seed 7 --store redis.
 // What the consumers kept in their own files is held against the ledger of the sandbox server.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import type { RunRecord } from "@effect-baton/core"
 import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/sandbox"
 import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
@@ -10,10 +9,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { carriedOut, findings } from "./journal.ts"
 import { judge } from "./judge.ts"
-import { begunPath, Leaks, readLines, Task } from "./line.ts"
+import { begunPath, Leaks, readLines, readView, sabotageNames, Task } from "./line.ts"
+import { logFindings, placed } from "./logs.ts"
 import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
 import { chance } from "./random.ts"
-import { records, redisInjections, redisTroubles } from "./stores.ts"
+import { type Left, redisInjections, redisTroubles, runsLeft } from "./stores.ts"
+import { viewsPath } from "./viewing.ts"
 import { viewers } from "./viewers/main.ts"
 
 class SoakFailed extends Data.TaggedError("SoakFailed")<{ readonly message: string }> {}
@@ -44,7 +45,10 @@ const injections = [
   "record away",
   "record answer lost",
   "renewal lost",
-  "lease lost"
+  "lease lost",
+  "log away",
+  "log answer lost",
+  "viewer came again"
 ]
 
 /** Waits until a worker's life has begun: a busy machine takes its time to start a process. */
@@ -154,11 +158,12 @@ const soak = Effect.fnUntraced(function* (options: {
     ).pipe(Effect.raceFirst(troubles))
   )
 
-  const stored = new Map<string, RunRecord.RunRecord>()
+  const stored = new Map<string, Left>()
   for (const place of redis === undefined ? places : [directory]) {
-    const found = yield* records({ directory: place, ...(redis === undefined ? {} : { redis: redis.url }) })
-    for (const record of found) {
-      stored.set(record.runId, record)
+    const found = yield* runsLeft({ directory: place, ...(redis === undefined ? {} : { redis: redis.url }) })
+    for (const one of found) {
+      const { record } = one
+      stored.set(record.runId, one)
       for (const kind of carriedOut(record)) injected(kind)
     }
   }
@@ -182,7 +187,11 @@ const soak = Effect.fnUntraced(function* (options: {
     diverged: 0,
     wrong: 0,
     parked: 0,
-    journals: 0
+    journals: 0,
+    logged: 0,
+    views: 0,
+    viewed: 0,
+    logs: 0
   }
   const leaks = { lives: 0, fibers: 0, sockets: 0, files: 0 }
   const bad: Array<string> = []
@@ -199,9 +208,21 @@ const soak = Effect.fnUntraced(function* (options: {
     for (const where of ["open", "done"]) {
       for (const runId of existsSync(join(place, where)) ? readdirSync(join(place, where)) : []) {
         const plan = planOf(seed, runId, Number(runId.split("-")[1]) * workers + worker)
-        const lines = readLines(join(place, where, runId))
+        const { log, record } = stored.get(runId) ?? {}
+        const views = places
+          .map((viewer) => join(viewsPath(viewer), runId))
+          .flatMap((path) => (existsSync(path) ? [readView(path)] : []))
+        const kept = readLines(join(place, where, runId))
+        const lines = plan.logged ? placed(kept, views, log) : kept
+        const misplaced = logFindings({ record, log, lines, views, plan })
+        if (misplaced.length > 0) {
+          total.logs++
+          bad.push(`${runId}: ${misplaced.slice(0, 3).join("; ")}; ${JSON.stringify(plan.troubles)}`)
+        }
+        total.logged += plan.logged ? 1 : 0
+        total.views += views.length
+        for (const view of views) total.viewed += view.filter(({ did }) => did === "sees").length
         const found = judge(lines, plan, responses.get(runId) ?? [], redis !== undefined)
-        const record = stored.get(runId)
         const wrong = findings(record, lines, plan, responses.get(runId) ?? [])
         responses.delete(runId)
         if (record?.parked != null) total.parked++
@@ -246,7 +267,10 @@ const soak = Effect.fnUntraced(function* (options: {
   yield* Console.log("")
   yield* row("seconds", Duration.toSeconds(took).toFixed(0))
   yield* row("runs", total.runs)
+  yield* row("of these logged", total.logged)
   yield* row("updates delivered", total.updates)
+  yield* row("viewers", total.views)
+  yield* row("updates that viewers saw", total.viewed)
   yield* row("came again, dropped", total.again)
   yield* row("unconfirmed, as it may be", total.unconfirmed)
   yield* row("parked, as it may be", total.parked)
@@ -257,6 +281,7 @@ const soak = Effect.fnUntraced(function* (options: {
   yield* row("wrong ends", total.wrong)
   yield* row("double creates", total.double)
   yield* row("wrong records", total.journals)
+  yield* row("wrong logs or views", total.logs)
   yield* row("lives looked at for leaks", leaks.lives)
   yield* row("leaked fibers", leaks.fibers)
   yield* row("leaked sockets", leaks.sockets)
@@ -282,7 +307,7 @@ const command = Command.make(
   {
     minutes: Flag.Finite("minutes").pipe(Flag.withDescription("How long, such as 0.5"), Flag.withDefault(1)),
     seed: Flag.String("seed").pipe(Flag.withDescription("Decides all that is by chance"), Flag.optional),
-    sabotage: Flag.Literals("sabotage", ["none", "dedupe", "ack", "fence"]).pipe(
+    sabotage: Flag.Literals("sabotage", sabotageNames).pipe(
       Flag.withDescription("A guarantee to break on purpose: must be found"),
       Flag.withDefault("none" as const)
     ),

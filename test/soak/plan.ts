@@ -19,6 +19,8 @@ interface Scenario {
 /** Everything about a run that its seed decides. */
 export interface Plan extends Scenario {
   readonly words: number
+  /** Whether its updates are kept in the log. */
+  readonly logged: boolean
   readonly thoughts: number
 }
 
@@ -104,7 +106,13 @@ export const planOf = (seed: string, runId: string, turn: number): Plan => {
   const of = chance(seed, runId)
   const scenario = scenarios[turn % scenarios.length]!(of)
   const pace: Trouble = { _tag: "Pace", millis: of.between(15, 60) }
-  return { ...scenario, troubles: [...scenario.troubles, pace], words: of.between(60, 200), thoughts: of.between(0, 6) }
+  return {
+    ...scenario,
+    troubles: [...scenario.troubles, pace],
+    words: of.between(60, 200),
+    thoughts: of.between(0, 6),
+    logged: chance(seed, runId, "logged").hits(0.6)
+  }
 }
 
 const glyphs = ["a", "é", "語", "🙂", "ß", "𝄞"]

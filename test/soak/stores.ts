@@ -1,6 +1,6 @@
 import { NodeRedis, NodeServices } from "@effect/platform-node"
-import { Runs, TokenStore } from "@effect-baton/core"
-import { RedisTokenStore } from "@effect-baton/redis"
+import { Run, type RunRecord, Runs, TokenStore, UpdateLog } from "@effect-baton/core"
+import { RedisTokenStore, RedisUpdateLog } from "@effect-baton/redis"
 import type { RedisServer } from "@effect-baton/sandbox"
 import { Duration, Effect, Layer, Stream } from "effect"
 import { join } from "node:path"
@@ -10,12 +10,21 @@ import { chance } from "./random.ts"
 /** How long a worker holds a run that it does not renew. */
 export const leaseTime = Duration.seconds(3)
 
-/** A worker's store: a directory of its own, or the server that all of them share. */
-export const layer = ({ directory, redis }: Pick<Task, "directory" | "redis">): Layer.Layer<TokenStore.TokenStore> =>
-  Layer.orDie<TokenStore.TokenStore, unknown, never>(
+/** A worker's store and log: directories of its own, or the server that all of them share. */
+export const layer = ({
+  directory,
+  redis
+}: Pick<Task, "directory" | "redis">): Layer.Layer<TokenStore.TokenStore | UpdateLog.UpdateLog> =>
+  Layer.orDie<TokenStore.TokenStore | UpdateLog.UpdateLog, unknown, never>(
     redis === undefined
-      ? TokenStore.layerFile({ directory: join(directory, "store") }).pipe(Layer.provide(NodeServices.layer))
-      : RedisTokenStore.layer({ timeout: Duration.times(leaseTime, 0.3) }).pipe(
+      ? Layer.merge(
+          TokenStore.layerFile({ directory: join(directory, "store") }),
+          UpdateLog.layerFile({ directory: join(directory, "log") })
+        ).pipe(Layer.provide(NodeServices.layer))
+      : Layer.merge(
+          RedisTokenStore.layer({ timeout: Duration.times(leaseTime, 0.3) }),
+          RedisUpdateLog.layer({ timeout: Duration.times(leaseTime, 0.3) })
+        ).pipe(
           Layer.provide(
             NodeRedis.layer({
               url: redis,
@@ -27,9 +36,26 @@ export const layer = ({ directory, redis }: Pick<Task, "directory" | "redis">): 
         )
   )
 
-/** All runs of a store, as they are when its workers are gone. */
-export const records = (place: Pick<Task, "directory" | "redis">) =>
-  Stream.runCollect(Runs.list()).pipe(Effect.provide(layer(place)))
+/** A run, and its whole log if it has one, as they are when all workers are gone. */
+export interface Left {
+  readonly record: RunRecord.RunRecord
+  readonly log: UpdateLog.Page | undefined
+}
+
+/** All runs of a store, and their logs. */
+export const runsLeft = (place: Pick<Task, "directory" | "redis">) =>
+  Effect.gen(function* () {
+    const log = yield* UpdateLog.UpdateLog
+    return yield* Runs.list().pipe(
+      Stream.mapEffect((record) =>
+        log.read(Run.RunId.make(record.runId), { from: 0, limit: Number.MAX_SAFE_INTEGER }).pipe(
+          Effect.catchTag("LogNotFound", () => Effect.undefined),
+          Effect.map((found): Left => ({ record, log: found }))
+        )
+      ),
+      Stream.runCollect
+    )
+  }).pipe(Effect.provide(layer(place)))
 
 /** What happens to the server of all workers. */
 export const redisInjections = ["redis killed", "redis paused"]

@@ -5,12 +5,13 @@ import { Cause, Clock, Config, Duration, Effect, Exit, Layer, Metric, Redacted, 
 import { appendFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { consume } from "./consumer.ts"
-import { jumping, sabotages, troubled } from "./layers.ts"
+import { jumping, sabotages, troubled, troubledLog } from "./layers.ts"
 import * as Leaking from "./leaks.ts"
-import { begunPath, Leaks, Task } from "./line.ts"
+import { begunPath, finishedPath, Leaks, Task } from "./line.ts"
 import { planOf } from "./plan.ts"
 import { chance } from "./random.ts"
 import * as Stores from "./stores.ts"
+import { view } from "./viewing.ts"
 
 const policy = RunPolicy.layer({
   checkpointEvery: Duration.millis(100),
@@ -46,10 +47,12 @@ const work = Effect.fnUntraced(function* (task: Task) {
   }
   const clock = yield* jumping(`${seed}/${worker}/${life}`, injected)
   const broken = sabotages(seed)[task.sabotage]
+  const place = Stores.layer(task)
   const store = broken.store.pipe(
     Layer.provide(troubled(`${seed}/${worker}/${life}`, injected, unsaid)),
-    Layer.provide(Stores.layer(task))
+    Layer.provide(place)
   )
+  const log = broken.log.pipe(Layer.provide(troubledLog(`${seed}/${worker}/${life}`, injected)), Layer.provide(place))
   const model = broken.model.pipe(
     Layer.provide(OpenAiBackgroundModel.layer({ model: "soak" })),
     Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make("sandbox"), baseUrl: task.url }))
@@ -66,10 +69,18 @@ const work = Effect.fnUntraced(function* (task: Task) {
       yield* consume({ runId, plan, seed, life, rivals, places, injected, unsaid })
     }
   })
-  yield* Effect.all(
+  const working = Effect.all(
     Array.from({ length: sideBySide }, () => lane),
     { concurrency: "unbounded", discard: true }
-  ).pipe(Effect.provide([store, model, policy]), Effect.provideService(Clock.Clock, clock))
+  )
+  yield* Effect.andThen(
+    working,
+    Effect.sync(() => writeFileSync(finishedPath(task), ""))
+  ).pipe(
+    Effect.zip(view(task, injected), { concurrent: true }),
+    Effect.provide([store, log, model, policy]),
+    Effect.provideService(Clock.Clock, clock)
+  )
 }, Effect.scoped)
 
 // Not runMain's own: after the work was interrupted there is still something to do.
