@@ -42,7 +42,9 @@ export const consume = Effect.fnUntraced(function* (options: {
   readonly plan: Plan
   readonly seed: string
   readonly life: number
+  /** How many runs have rivals, and how many of these take the run from its holder. */
   readonly rivals: number
+  readonly steals: number
   readonly places: Places
   readonly injected: (kind: string) => void
   readonly unsaid: Unsaid
@@ -130,16 +132,19 @@ export const consume = Effect.fnUntraced(function* (options: {
   const attempt = Effect.fnUntraced(function* (by: Try["by"], rival: boolean) {
     const id = `${life}.${++run.attempts}${rival ? "r" : ""}`
     const of = chance(seed, runId, id)
+    // Who reads an unlogged run may go on for a moment after it was taken.
+    const isThief = rival && plan.logged && chance(seed, runId, id, "steals").hits(options.steals)
     const token = by === "early token" ? tokens[of.between(0, tokens.length - 1)] : tokens.at(-1)
     const updates =
       by === "input"
         ? Agent.stream(agent, { runId, input: promptOf(plan) })
         : by === "id" || token === undefined
-          ? Agent.resume(agent, { runId })
+          ? Agent.resume(agent, { runId, ...(isThief ? { ifLeased: "steal" } : {}) })
           : Agent.resume(agent, { continuationToken: token })
     const most = of.hits(0.4) ? of.between(1, 80) : Infinity
     const failsAt = of.hits(0.15) ? of.between(1, 80) : Infinity
     const timeLimit = of.hits(0.15) ? of.between(100, 4000) : undefined
+    if (isThief) injected("stolen")
     const looks = chance(seed, runId, id, "looks")
     let taken = 0
     let last: AgentUpdate.AgentUpdate | undefined

@@ -107,7 +107,7 @@ export const judge = (
     (sum, [attempt, count]) => sum + (attempt === current ? 0 : Math.max(0, count - 1)),
     0
   )
-  if (stale > 0) notes.push(`${stale} updates delivered after another consumer had taken over`)
+  if (stale > 0 && !plan.logged) notes.push(`${stale} updates delivered after another consumer had taken over`)
 
   const ends = lines.flatMap((line) => (line.did === "end" ? [line.status] : []))
   // Who goes on from an earlier token may meet replays that are in order.
@@ -172,7 +172,8 @@ export const judge = (
     again,
     lost,
     repeated,
-    stale,
+    // What the log has is the same for all its readers, also for one from whom the run was taken.
+    stale: plan.logged ? 0 : stale,
     creates: responses.length,
     unconfirmed,
     diverged,

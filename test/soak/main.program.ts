@@ -1,5 +1,6 @@
 // Hundreds of runs side by side under random troubles, kills, cuts and clock jumps: pnpm soak --minutes 5 --seed 7 --store redis.
-// What the consumers kept in their own files is held against the ledger of the sandbox server.
+// More than half of the runs have an update log, which viewers watch: over Redis, those of other workers.
+// What consumers and viewers kept in their own files is held against the ledger of the sandbox server.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/sandbox"
 import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schedule, Schema } from "effect"
@@ -46,6 +47,7 @@ const injections = [
   "record answer lost",
   "renewal lost",
   "lease lost",
+  "stolen",
   "log away",
   "log answer lost",
   "viewer came again"
@@ -308,11 +310,14 @@ const command = Command.make(
     minutes: Flag.Finite("minutes").pipe(Flag.withDescription("How long, such as 0.5"), Flag.withDefault(1)),
     seed: Flag.String("seed").pipe(Flag.withDescription("Decides all that is by chance"), Flag.optional),
     sabotage: Flag.Literals("sabotage", sabotageNames).pipe(
-      Flag.withDescription("A guarantee to break on purpose: must be found"),
+      Flag.withDescription(
+        "A guarantee to break on purpose: must be found. The log takes chunks of outdated epochs (log-fence), says that " +
+          "chunks are stored before they are (log-order), or does not store that a run has ended (log-end)"
+      ),
       Flag.withDefault("none" as const)
     ),
     store: Flag.Literals("store", ["file", "redis"]).pipe(
-      Flag.withDescription("Where runs are kept: files of each worker, or a Redis server that comes and goes"),
+      Flag.withDescription("Where runs and logs are kept: files of each worker, or a Redis server that comes and goes"),
       Flag.withDefault("file" as const)
     )
   },

@@ -65,8 +65,9 @@ const work = Effect.fnUntraced(function* (task: Task) {
     for (let at = queue.next(); at.done !== true; at = queue.next()) {
       const runId = at.value
       const plan = planOf(seed, runId, Number(runId.split("-")[1]) * workers + worker)
-      const rivals = task.sabotage === "fence" ? 1 : 0.2
-      yield* consume({ runId, plan, seed, life, rivals, places, injected, unsaid })
+      const rivals = task.sabotage.endsWith("fence") ? 1 : 0.2
+      const steals = task.sabotage === "log-fence" ? 0.3 : 0.1
+      yield* consume({ runId, plan, seed, life, rivals, steals, places, injected, unsaid })
     }
   })
   const working = Effect.all(
