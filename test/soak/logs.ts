@@ -16,8 +16,10 @@ export const placed = (
   const ends: Array<number> = []
   let end = 0
   for (let i = 0; i < texts.length; i++) ends.push((end += texts[i]?.length ?? 0))
-  // No update says that a response has expired.
-  const hasLast = log?.ended === true && !lines.some((line) => line.did === "end" && line.status === "expired")
+  // Of a run that fails, the last update may be acknowledged before the log says that it is the last. Then nobody writes
+  // that it was delivered.
+  const hasLast =
+    log?.ended === true && lines.some((line) => line.did === "end" && /^(completed|incomplete)$/.test(line.status))
   return lines.map((line) =>
     line.did === "update" && line.offset !== null
       ? {
