@@ -3,10 +3,10 @@ import { Agent, type AgentUpdate, Run, RunPolicy, TokenStore, UpdateLog, UpdateL
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Schedule, Stream } from "effect"
-import { analyst, reasonOf, recordOf, requests, textOf } from "../support/runs.ts"
+import { analyst, reasonOf, recordOf, requests, stateOf, textOf } from "../support/runs.ts"
 import { elapse, passing } from "../support/time.ts"
 
-const { completed, pause, text } = ScriptedModel
+const { completed, failed, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
 const ref = { runId: "r" }
 const runId = Run.RunId.make("r")
@@ -23,7 +23,7 @@ const changing = (change: (inner: Log) => Partial<Log>) =>
     Effect.map(UpdateLog.UpdateLog, (inner) => ({ ...inner, ...change(inner) }))
   ).pipe(Layer.provide(UpdateLog.layerMemory))
 
-const over = (log: Layer.Layer<UpdateLog.UpdateLog>, steps = slowly) =>
+const over = (log: Layer.Layer<UpdateLog.UpdateLog>, steps: ReadonlyArray<ScriptedModel.Step> = slowly) =>
   Layer.mergeAll(ScriptedModel.layer(steps), TokenStore.layerMemory, log)
 
 const slowly = [text(["a", "b"]), pause("1 second"), text("c"), pause("1 second"), text(["d", "e"]), completed]
@@ -113,6 +113,32 @@ describe("a log that is away for a while", () => {
       assert.strictEqual(textOf(yield* watched), textOf(updates))
     }).pipe(Effect.provide(Layer.merge(over(log), briefly)))
   })
+})
+
+describe("a log that says late that the run has ended", () => {
+  for (const end of [completed, failed("once")]) {
+    it.effect(`does not hide that the consumer was finished with all of it (${end._tag}, ${end.status})`, () => {
+      let isSplit = false
+      const log = changing((inner) => ({
+        append: (id, chunk) => {
+          if (!chunk.ended) return inner.append(id, chunk)
+          if (chunk.count === 0) return Effect.delay(inner.append(id, chunk), "1 second")
+          if (isSplit) return inner.append(id, chunk)
+          isSplit = true
+          // The process dies between the last update and the end of the log.
+          return Effect.andThen(inner.append(id, { ...chunk, ended: false }), Effect.never)
+        }
+      }))
+      return Effect.gen(function* () {
+        const first = yield* Effect.forkChild(Stream.runDrain(Agent.stream(analyst, input)))
+        yield* elapse(500)
+        yield* Fiber.interrupt(first)
+        const exit = yield* passing(Effect.exit(Stream.runDrain(Agent.stream(analyst, input))))
+        assert.strictEqual(exit._tag, end.status === "failed" ? "Failure" : "Success")
+        assert.isTrue((yield* stateOf("r")).delivered)
+      }).pipe(Effect.provide(over(log, [text(["a", "b"]), end])))
+    })
+  }
 })
 
 describe("a log that loses its newest chunk while it is written", () => {

@@ -16,10 +16,10 @@ export const placed = (
   const ends: Array<number> = []
   let end = 0
   for (let i = 0; i < texts.length; i++) ends.push((end += texts[i]?.length ?? 0))
-  // Of a run that fails, the last update may be acknowledged before the log says that it is the last. Then nobody writes
-  // that it was delivered.
+  // A run that expired, or was cancelled before it was opened, may have no last update.
   const hasLast =
-    log?.ended === true && lines.some((line) => line.did === "end" && /^(completed|incomplete)$/.test(line.status))
+    log?.ended === true &&
+    lines.some((line) => line.did === "end" && /^(completed|incomplete|failed)$/.test(line.status))
   return lines.map((line) =>
     line.did === "update" && line.offset !== null
       ? {
@@ -79,7 +79,7 @@ export const logFindings = (options: {
   const state = record === undefined ? undefined : RunState.fold(record)
   const ended = state?.ended
   if (ended !== undefined && log !== undefined && !log.ended) found.push("it has ended, and its log has not")
-  if (ended !== undefined && log === undefined && /^(completed|incomplete)$/.test(ended.status)) {
+  if (ended !== undefined && log === undefined && /^(completed|incomplete|failed)$/.test(ended.status)) {
     found.push("it has ended well, and has no log")
   }
   if (
@@ -118,7 +118,7 @@ export const logFindings = (options: {
     if (line.did === "update" && line.offset === null) found.push(`${line.attempt} was given an update without a token`)
   }
   const whole = new Set(lines.flatMap((line) => (line.did === "update" && line.offset !== null ? [line.offset] : [])))
-  const isWhole = lines.some((line) => line.did === "end" && /^(completed|incomplete)$/.test(line.status))
+  const isWhole = lines.some((line) => line.did === "end" && /^(completed|incomplete|failed)$/.test(line.status))
   if (isWhole && whole.size !== length) found.push(`its consumers saw ${whole.size} of ${length} updates`)
 
   for (const [i, view] of views.entries()) {
@@ -142,7 +142,7 @@ export const logFindings = (options: {
     if (over !== undefined) {
       const status = ended?.status ?? over
       const isRight =
-        over === "ended" ? /^(completed|incomplete)$/.test(status) || ended === undefined : over === status
+        over === "ended" ? /^(completed|incomplete|failed)$/.test(status) || ended === undefined : over === status
       if (!isRight) found.push(`viewer ${i} was told that it is ${over}, and it is ${status}`)
       if (reached !== length) found.push(`viewer ${i} saw ${reached} of ${length} updates`)
       // A run that was given up before it was opened has no log.

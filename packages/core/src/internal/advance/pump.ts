@@ -190,12 +190,15 @@ class Pump {
   through(reading: LogPull, { promised }: AdvanceOptions): Updates {
     const { feed, held } = this
     let isSaid = false
+    const over = Effect.sync(() => {
+      // The last update was acknowledged before the log said that it is the last.
+      if (promised !== true && feed.ended && held.position().offset >= feed.length) held.note({ _tag: "Delivered" })
+    })
     return Effect.suspend(() => reading.pull).pipe(
+      Effect.onError(() => over),
       Effect.tap((updates) => Effect.sync(() => (isSaid = updates.at(-1)!.status === "waiting"))),
       Effect.catchIf(Cause.isDone, (done): Updates => {
         const { waiting } = this
-        // The last update was acknowledged before the log said that it is the last.
-        if (promised !== true && feed.ended && held.position().offset >= feed.length) held.note({ _tag: "Delivered" })
         if (waiting === undefined || isSaid) return Effect.fail(done)
         isSaid = true
         return Effect.succeed([this.writer.said(waiting)])
