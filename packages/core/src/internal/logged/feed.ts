@@ -69,6 +69,13 @@ export class Feed {
     return this.newest.findLast(({ from }) => from <= offset)
   }
 
+  /** An entry with all that follow it: a reader that is late catches up with one step, however many it missed. */
+  from(entry: Entry): Entry {
+    const at = this.newest.indexOf(entry)
+    const isLast = at === this.newest.length - 1
+    return at === -1 || isLast ? entry : { ...entry, updates: this.newest.slice(at).flatMap(({ updates }) => updates) }
+  }
+
   /** Ends at the next change. */
   get changed(): Effect.Effect<void> {
     return Effect.suspend(() => (this.next ??= Latch.makeUnsafe(false)).await)

@@ -46,7 +46,7 @@ export class LogPull {
       return Effect.flatMap(entryOf(this.logged, next, this.incarnation), (entry) => this.take(entry))
     }
     const entry = feed.at(offset)
-    if (entry !== undefined) return this.take(entry)
+    if (entry !== undefined) return this.take(feed.from(entry))
     if (offset < feed.length) return Effect.flatMap(this.more(), () => this.pull)
     const { exit } = feed
     if (exit === undefined) return Effect.flatMap(feed.changed, () => this.pull)
