@@ -2,6 +2,7 @@
 import { type AgentUpdate, Run } from "@effect-baton/core"
 import { assert, it } from "@effect/vitest"
 import { Option } from "effect"
+// oxlint-disable-next-line eslint/no-restricted-imports -- how many entries come at once depends on the load from outside
 import { Feed } from "../../packages/core/src/internal/logged/feed.ts"
 
 const updates = (...texts: ReadonlyArray<string>): ReadonlyArray<AgentUpdate.AgentUpdate> =>
