@@ -120,7 +120,7 @@ const showRun = (run: string) => {
     blocks = makeBlocks()
     updates = 0
     report.replaceChildren()
-    tell("The log was lost and is written again: the report begins anew.")
+    tell("The log was lost and is written again: the report begins again.")
   })
   on("end", ({ data }) => {
     const { problem, status } = JSON.parse(data)

@@ -159,7 +159,7 @@ describeBrowser("the page", () => {
     await web.completes(view)
   })
 
-  it("begins anew if the log was lost", async () => {
+  it("begins again if the log was lost", async () => {
     const web = await start()
     const { context, open } = await browse()
     const update = (id: string, text: string) =>

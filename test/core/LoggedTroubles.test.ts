@@ -6,7 +6,7 @@ import { Effect, Fiber, Layer, Option, Schedule, Stream } from "effect"
 import { analyst, reasonOf, recordOf, requests, stateOf, textOf } from "../support/runs.ts"
 import { elapse, passing } from "../support/time.ts"
 
-const { completed, failed, pause, text } = ScriptedModel
+const { completed, failed, incomplete, pause, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" }
 const ref = { runId: "r" }
 const runId = Run.RunId.make("r")
@@ -116,7 +116,7 @@ describe("a log that is away for a while", () => {
 })
 
 describe("a log that says late that the run has ended", () => {
-  for (const end of [completed, failed("once")]) {
+  for (const end of [completed, incomplete(), failed("once")]) {
     it.effect(`does not hide that the consumer was finished with all of it (${end._tag}, ${end.status})`, () => {
       let isSplit = false
       const log = changing((inner) => ({

@@ -11,6 +11,7 @@ import {
   startCluster,
   until
 } from "../support/redisServer.ts"
+import { moveSlot } from "./slots.ts"
 import { advance, factsOf, hastened, storeOn } from "./store.ts"
 
 type Service = TokenStore.TokenStore["Service"]
@@ -51,29 +52,6 @@ const pagesOf = Effect.fnUntraced(function* (store: Service) {
     cursor = page.cursor
   } while (cursor !== undefined)
   return ids
-})
-
-/** Moves a slot to another node, key by key, as `redis-cli --cluster reshard` does. */
-const move = Effect.fnUntraced(function* (
-  nodes: ReadonlyArray<RedisServer>,
-  from: number,
-  to: number,
-  key: string,
-  pause: Effect.Effect<unknown>
-) {
-  const [source, target] = [nodes[from], nodes[to]]
-  if (source === undefined || target === undefined) return assert.fail("there are no such nodes")
-  const slot = String(yield* source.send<number>("CLUSTER", "KEYSLOT", key))
-  const id = yield* target.send<string>("CLUSTER", "MYID")
-  const { hostname, port } = new URL(target.url)
-  yield* target.send("CLUSTER", "SETSLOT", slot, "IMPORTING", yield* source.send<string>("CLUSTER", "MYID"))
-  yield* source.send("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
-  const left = source.send<ReadonlyArray<string>>("CLUSTER", "GETKEYSINSLOT", slot, "1")
-  for (let keys = yield* left; keys.length > 0; keys = yield* left) {
-    yield* source.send("MIGRATE", hostname, port, "", "0", "60000", "KEYS", ...keys)
-    yield* pause
-  }
-  for (const node of [target, source, ...nodes]) yield* node.send("CLUSTER", "SETSLOT", slot, "NODE", id)
 })
 
 describeRedis("a cluster", () => {
@@ -153,7 +131,7 @@ describeRedis("a cluster", () => {
           const from = before.findIndex(({ size }) => size > 0)
           const to = (from + 1) % 3
           const [shard = ""] = before[from] ?? []
-          yield* move(cluster.nodes, from, to, `{${shard}}`, passed(40))
+          yield* moveSlot(cluster.nodes, from, to, `{${shard}}`, passed(40))
           state.isMoved = true
           return { shard, to }
         })

@@ -13,8 +13,8 @@ import type { HeldRun } from "../hold/heldRun.ts"
 import { ChunkWriter } from "../logged/chunkWriter.ts"
 import { Feed } from "../logged/feed.ts"
 import { LogPull } from "../logged/logPull.ts"
-import { entryOf, type Logged, persistently, positionAfter, survives, verify } from "../logged/reading.ts"
-import { errorOf, type OpenRun } from "../run/openRun.ts"
+import { entryOf, type Logged, loggedOf, persistently, positionAfter, survives, verify } from "../logged/reading.ts"
+import type { OpenRun } from "../run/openRun.ts"
 import type { Updates } from "../run/turnEnd.ts"
 import { type Advance, type AdvanceOptions, type Advancing, make as makeAdvancing } from "./advancing.ts"
 
@@ -33,11 +33,11 @@ export const make = Effect.fnUntraced(function* (
   log: UpdateLog["Service"],
   options: AdvanceOptions = {}
 ): Effect.fn.Return<Pumped, AgentError, Scope.Scope> {
-  const { policy, runId, sealed } = run
+  const { runId, sealed } = run
   const agent = run.agent.name
   const epoch = held.fence
   const { incarnation } = held.state()
-  const logged: Logged = { log, runId, agent, policy, sealed, errorOf: errorOf(run) }
+  const logged = loggedOf(run, log)
   const opened = yield* persistently(logged, "the log of a run could not be opened", log.open(runId, epoch)).pipe(
     Effect.catchTag("LogFenced", () => Effect.suspend(() => Effect.fail(held.fenced())))
   )
@@ -101,7 +101,8 @@ const consumerPlace = Effect.fnUntraced(function* (run: OpenRun, held: HeldRun, 
     ),
     { runId: run.runId, agent: run.agent.name, acknowledged: acknowledged.offset, left: place.offset }
   )
-  held.rewind({ ...acknowledged, offset: place.offset, ...(place.epoch === undefined ? {} : { epoch: place.epoch }) })
+  const { epoch: _, ...rest } = acknowledged
+  held.rewind({ ...rest, offset: place.offset, ...(place.epoch === undefined ? {} : { epoch: place.epoch }) })
   return place
 })
 

@@ -1,8 +1,9 @@
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
-import type { Batch, Updates } from "../run/turnEnd.ts"
+import type { Updates } from "../run/turnEnd.ts"
 import type { Chunk } from "../../UpdateLog.ts"
 import type { Entry, Feed } from "./feed.ts"
 import { entryOf, type Logged, lostEnd, pageSize, type Place, read, verify } from "./reading.ts"
@@ -69,7 +70,7 @@ export class LogPull {
     this.offset = from + updates.length
     this.epoch = epoch
     this.newest = some.at(-1)
-    return some.length === 0 ? this.pull : Effect.succeed(some as unknown as Batch)
+    return Arr.isReadonlyArrayNonEmpty(some) ? Effect.succeed(some) : this.pull
   }
 
   private more(): Effect.Effect<void, AgentError> {

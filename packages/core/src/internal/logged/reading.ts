@@ -8,6 +8,7 @@ import type { Chunk, Opened, Page, UpdateLog } from "../../UpdateLog.ts"
 import { type LogNotFound, type LogTruncated, UpdateLogError } from "../../UpdateLogError.ts"
 import { Offsets } from "../follow/position.ts"
 import * as Backoff from "../primitives/backoff.ts"
+import * as Open from "../run/openRun.ts"
 import { Trouble } from "../telemetry/trouble.ts"
 import * as ChunkBody from "./chunkBody.ts"
 import type { Entry } from "./feed.ts"
@@ -22,6 +23,16 @@ export interface Logged {
   readonly sealed: boolean
   readonly errorOf: (reason: AgentError["reason"]) => AgentError
 }
+
+/** An open run, as the modules of this folder see it. */
+export const loggedOf = (run: Open.OpenRun, log: UpdateLog["Service"]): Logged => ({
+  log,
+  runId: run.runId,
+  agent: run.agent.name,
+  policy: run.policy,
+  sealed: run.sealed,
+  errorOf: Open.errorOf(run)
+})
 
 /** A place in a log: a number of updates, and the epoch of the chunk with the last of them, if it is known. */
 export interface Place {

@@ -44,9 +44,7 @@ export const make = <Owner extends object, Given, A, E>(
   return Effect.fnUntraced(function* (owner: Owner, name: string, given: Given): Effect.fn.Return<A, E, Scope.Scope> {
     const map = yield* mapOf(owner)
     const key = new Key(name, given)
-    const scope = yield* Effect.scope
-    const child = yield* Scope.fork(scope)
-    const found = yield* Scope.provide(RcMap.get(map, key), child)
+    const found = yield* RcMap.get(map, key)
     if (!isOver(found)) return found
     yield* RcMap.invalidate(map, key)
     return yield* RcMap.get(map, key)

@@ -9,10 +9,10 @@ import type { RunRef } from "../../RunInput.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import * as OpenRun from "../run/openRun.ts"
+import { loggedOf } from "../logged/reading.ts"
 import { reasonOf } from "../run/runReason.ts"
 import { responseFrom } from "../watch/logResponse.ts"
 import { honest, untilOver } from "../watch/lookAtRun.ts"
-import { loggedOf } from "../watch/watchLog.ts"
 
 /** Waits for the end of a run, and returns its response. */
 export const result = Effect.fn("Agent.result")(function* (

@@ -18,6 +18,7 @@ export const responseFrom = Effect.fnUntraced(function* (
   const state = RunState.fold(record)
   const output = new Output()
   let finish: Extract<AgentUpdate["part"], { readonly type: "finish" }> | undefined
+  let responseId: string | undefined
   let offset = 0
   while (true) {
     const page = yield* read(logged, offset, pageSize).pipe(
@@ -28,6 +29,8 @@ export const responseFrom = Effect.fnUntraced(function* (
       const { from, updates } = yield* entryOf(logged, chunk)
       for (const update of updates) {
         output.add(update)
+        if (update.responseId !== responseId) finish = undefined
+        responseId = update.responseId
         if (update.part?.type === "finish") finish = update.part
       }
       offset = from + updates.length

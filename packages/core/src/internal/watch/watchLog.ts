@@ -4,9 +4,9 @@ import type { AgentError } from "../../AgentError.ts"
 import type { UpdateLog } from "../../UpdateLog.ts"
 import type { Feed } from "../logged/feed.ts"
 import { LogPull } from "../logged/logPull.ts"
-import { type Logged, verify } from "../logged/reading.ts"
+import { type Logged, loggedOf, verify } from "../logged/reading.ts"
 import * as Shared from "../primitives/shared.ts"
-import { errorOf, type OpenRun } from "../run/openRun.ts"
+import type { OpenRun } from "../run/openRun.ts"
 import type { Updates } from "../run/turnEnd.ts"
 import * as Tail from "./tail.ts"
 
@@ -14,16 +14,6 @@ const tailOf = Shared.make<UpdateLog["Service"], { readonly run: OpenRun; readon
   ({ logged, run }) => Tail.make(run, logged),
   (feed) => feed.exit !== undefined
 )
-
-/** A run whose log is used here. */
-export const loggedOf = (run: OpenRun, log: UpdateLog["Service"]): Logged => ({
-  log,
-  runId: run.runId,
-  agent: run.agent.name,
-  policy: run.policy,
-  sealed: run.sealed,
-  errorOf: errorOf(run)
-})
 
 /** Reads the log of a run from its start or a place. All viewers of a run in this process share one reader of its end. */
 export const makePull = Effect.fnUntraced(function* (

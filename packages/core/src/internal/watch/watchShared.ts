@@ -1,3 +1,4 @@
+import * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -79,10 +80,10 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
     if (own !== undefined) return own
     if (index < history.first) return behind
     const some = history.from(index)
-    if (some.length > 0) {
+    if (Arr.isReadonlyArrayNonEmpty(some)) {
       index += some.length
       last = some.at(-1)
-      return Effect.succeed(some as unknown as Batch)
+      return Effect.succeed(some)
     }
     return history.exit ?? Effect.andThen(history.changed, pull)
   })
