@@ -11,6 +11,7 @@ import type * as Stream from "effect/Stream"
 import * as AiError from "effect/ai/AiError"
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
+import type * as Tool from "effect/ai/Tool"
 import type { RunId, RunStatus } from "./Run.ts"
 
 /**
@@ -219,6 +220,8 @@ export interface ModelRequest {
   /** The id of the response that this one continues. */
   readonly previousResponseId?: string
   readonly background: boolean
+  /** The tools of the agent that the model may call; absent if it has none. */
+  readonly tools?: ReadonlyArray<Tool.Any>
   /** Provider options, merged over the layer's: see the provider's package. */
   readonly options?: Readonly<Record<string, unknown>>
 }
