@@ -131,6 +131,8 @@ const inWords = (statement: Statement): string => {
       return `${index}/${statement.lane} LaneEnded ${statement.kind} ${statement.text}`
     case "PartAdded":
       return `${index}/${statement.lane.lane} PartAdded ${statement.lane.kind}`
+    case "Preliminary":
+      return `${index} Preliminary ${statement.part.name}`
     case "ItemAdded":
     case "ItemDone":
       return `${index} ${statement._tag} ${statement.lanes?.map(({ kind, lane }) => `${lane}:${kind}`).join(" ")}`

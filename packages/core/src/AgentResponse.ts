@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import type { Lane, ModelSnapshot } from "./BackgroundModel.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
+import { waitingCalls } from "./internal/run/toolCalls.ts"
 import { RunId, RunStatus } from "./Run.ts"
 import { Session } from "./Session.ts"
 
@@ -87,7 +88,7 @@ export const fromSnapshot = (
     content,
     usage: Option.map(finish, (part) => part.usage),
     finishReason: Option.map(finish, (part) =>
-      part.reason === "stop" && content.some(({ type }) => type === "tool-call") ? "tool-calls" : part.reason
+      part.reason === "stop" && waitingCalls(content).length > 0 ? "tool-calls" : part.reason
     )
   }
 }

@@ -20,7 +20,8 @@ import type { RunId, RunStatus } from "./Run.ts"
  * **Details**
  *
  * `text` is the whole text where a statement or a snapshot gives the whole lane, and its beginning where the lane starts.
- * `metadata` is put on the start and the end part of the lane. `name` is the name of the tool, for `params`.
+ * `metadata` is put on the start and the end part of the lane. `name` is the name of the tool, for `params`, and
+ * `providerExecuted` is true if the provider runs the call.
  *
  * @since 0.1.0
  * @category models
@@ -30,6 +31,7 @@ export interface TextLane {
   readonly kind: "text" | "reasoning" | "params"
   readonly text: string
   readonly name?: string
+  readonly providerExecuted?: boolean
   readonly metadata?: Metadata
 }
 
@@ -48,7 +50,13 @@ export interface SourcesLane {
 }
 
 /**
- * A lane with one part that comes whole: a call or a file.
+ * A lane with one part that comes whole: a call, its result, the request for its approval, or a file.
+ *
+ * **Details**
+ *
+ * A call with `providerExecuted` and a result are information: the provider ran the call. Like sources, they are not
+ * compared when a response shows its output again, because servers may show them differently or not at all. The caller
+ * answers a call without `providerExecuted`, and an approval request, whose call has `providerExecuted`.
  *
  * @since 0.1.0
  * @category models
@@ -56,7 +64,11 @@ export interface SourcesLane {
 export interface SingleLane {
   readonly lane: number
   readonly kind: "single"
-  readonly part: Response.ToolCallPartEncoded | Response.FilePartEncoded
+  readonly part:
+    | Response.ToolCallPartEncoded
+    | Response.ToolResultPartEncoded
+    | Response.ToolApprovalRequestPartEncoded
+    | Response.FilePartEncoded
 }
 
 /**
@@ -118,6 +130,8 @@ export interface ItemRef {
  * - `ItemAdded`: an item begins. `lanes` has what the event contains of it, for instance a call's parameters.
  * - `LaneStarted`: a text begins.
  * - `PartAdded`: a source, a call or a file was added.
+ * - `Preliminary`: a result that is not final, for instance an image that is not finished. Only events have such results:
+ *   a replay repeats them, and a snapshot that fills in does not.
  * - `LaneEnded`: a text is finished. `text` is the whole text, if the event repeats it.
  * - `ItemDone`: an item is finished. `lanes` has the whole item; absent if the item cannot be read.
  *
@@ -136,6 +150,10 @@ export type Statement =
   | (ItemRef & { readonly _tag: "ItemAdded"; readonly lanes: ReadonlyArray<TextLane> })
   | (ItemRef & { readonly _tag: "LaneStarted"; readonly lane: TextLane })
   | (ItemRef & { readonly _tag: "PartAdded"; readonly lane: SourcesLane | SingleLane })
+  | (ItemRef & {
+      readonly _tag: "Preliminary"
+      readonly part: Response.ToolResultPartEncoded & { readonly preliminary: true }
+    })
   | (ItemRef & {
       readonly _tag: "LaneEnded"
       readonly lane: number

@@ -6,6 +6,7 @@ import type { AgentUpdate } from "../../AgentUpdate.ts"
 import type { ModelEvent, ModelSnapshot } from "../../BackgroundModel.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
 import { isOver, type RunStatus } from "../../Run.ts"
+import { toolCallsIn, waitingCalls } from "../run/toolCalls.ts"
 import { type Head, Position, tokenAt } from "./position.ts"
 import * as TokenRows from "../token/tokenRows.ts"
 import { decodePart, deltaPart } from "./streamPart.ts"
@@ -40,6 +41,8 @@ const longestToken = 940
 
 const maxGaps = 16
 
+const ofCalls: ReadonlySet<Part["type"]> = new Set(["tool-call", "tool-result", "tool-approval-request"])
+
 const utf8 = new TextEncoder()
 
 /** The largest length of the rows with which a token stays below a kilobyte. */
@@ -61,8 +64,8 @@ export class Reader {
   ending: Ending | undefined
   /** Why the provider's output contradicts the delivered updates, once it does: no updates follow then. */
   divergence: string | undefined
-  /** The tool calls that this reader delivered. */
-  readonly calls: Array<Response.ToolCallPartEncoded> = []
+  /** The calls, results and approval requests that this reader delivered. */
+  private readonly singles: Array<Part> = []
   /** Whether this reader delivered everything of the response. */
   readonly isFromStart: boolean
 
@@ -89,6 +92,11 @@ export class Reader {
     this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream"
     this.room = roomOf(this.position.head)
     if (responseId !== undefined) this.name(responseId)
+  }
+
+  /** The delivered tool calls that wait for the caller. */
+  get calls(): ReadonlyArray<Response.ToolCallPartEncoded> {
+    return waitingCalls(this.singles)
   }
 
   /** Sets the id of the response. */
@@ -232,7 +240,7 @@ export class Reader {
     const { divergence, parts } = telling
     for (const [i, told] of parts.entries()) {
       const isLast = i === parts.length - 1 && divergence === undefined
-      if (told.part.type === "tool-call") this.calls.push(told.part)
+      if (ofCalls.has(told.part.type)) this.singles.push(told.part)
       if (isLast) at.finally()
       else at.move(told)
       updates.push(this.update(told.part, at.origin, at.raw, isLast && this.ending !== undefined))
@@ -306,9 +314,15 @@ export class Reader {
   }
 }
 
-/** The finish part of a response. With tool calls, its reason is `tool-calls`, even if the provider says `stop`. */
-const finishOf = ({ finish }: ModelSnapshot, calls: boolean): ModelSnapshot["finish"] =>
-  calls && finish?.reason === "stop" ? { ...finish, reason: "tool-calls" } : finish
+/**
+ * The finish part of a response. If calls wait for the caller, its reason is `tool-calls`, even if the provider says `stop`.
+ * `calls` says whether such calls were delivered, for a response that does not show them any more.
+ */
+const finishOf = ({ finish, items }: ModelSnapshot, calls: boolean): ModelSnapshot["finish"] => {
+  if (!calls || finish?.reason !== "stop") return finish
+  const isShown = items.some(({ lanes }) => lanes.some(Rows.asks))
+  return isShown && toolCallsIn(items).length === 0 ? finish : { ...finish, reason: "tool-calls" }
+}
 
 // In some replays, neighbouring events are swapped.
 const inOrder = (events: ReadonlyArray<ModelEvent>): ReadonlyArray<ModelEvent> => {

@@ -1,4 +1,4 @@
-import type { Lane, TextLane } from "../../BackgroundModel.ts"
+import type { Lane, SingleLane, TextLane } from "../../BackgroundModel.ts"
 import type { Delivered } from "../../ContinuationToken.ts"
 import { nothing } from "../token/tokenRows.ts"
 
@@ -45,6 +45,30 @@ export interface Content {
   readonly hash: number
 }
 
+/**
+ * Whether a lane says what the provider ran: a call, or a result. Servers may show these differently later, or not at all,
+ * so they count as empty in witnesses.
+ */
+export const isInformation = (lane: Lane): boolean =>
+  lane.kind === "single" &&
+  (lane.part.type === "tool-result" || (lane.part.type === "tool-call" && lane.part.providerExecuted === true))
+
+/** Whether a lane asks the caller for something: for the result of a call, or for an approval. */
+export const asks = (lane: Lane): boolean =>
+  lane.kind === "single" &&
+  (lane.part.type === "tool-approval-request" || (lane.part.type === "tool-call" && !isInformation(lane)))
+
+const idOf = (part: SingleLane["part"]): string => {
+  switch (part.type) {
+    case "file":
+      return part.data
+    case "tool-approval-request":
+      return part.approvalId
+    default:
+      return part.id
+  }
+}
+
 /** The content of a complete lane. */
 export const contentOf = (lane: Lane): Content | undefined => {
   switch (lane.kind) {
@@ -55,8 +79,7 @@ export const contentOf = (lane: Lane): Content | undefined => {
       return { kind: kindOf(lane.kind), count: text.length, hash: fold(emptyHash, text) }
     }
     case "single": {
-      const { part } = lane
-      const text = part.type === "tool-call" ? part.id : part.data
+      const text = isInformation(lane) ? "" : idOf(lane.part)
       return { kind: single, count: text.length, hash: fold(emptyHash, text) }
     }
     case "sources":
@@ -70,7 +93,7 @@ export const contentSum = ({ count, hash, kind }: Content): number => mix(mix(ha
 
 const noWitness: Witness = [0, 0, 0, 0, 0]
 
-/** Servers may show sources, calls and files differently later: they are in no sum that contains a place. */
+/** Servers may show sources, calls, approvals and files differently later: they are in no sum that contains a place. */
 const placedSum = (place: number, lane: number, content: Content): number =>
   content.count === 0 || content.kind > 2 ? 0 : mix(mix(contentSum(content), place), lane)
 

@@ -21,9 +21,18 @@ const names = ["text", "reasoning", "tool-params"] as const
 
 const defined = (metadata: Metadata | undefined) => (metadata === undefined ? undefined : { metadata })
 
-const startOf = (id: string, kind: number, name: string | undefined, metadata: Metadata | undefined): Part =>
+/** The fields of a text lane that its start part has. */
+type Begun = Pick<TextLane, "name" | "providerExecuted" | "metadata">
+
+const startOf = (id: string, kind: number, { metadata, name, providerExecuted }: Begun): Part =>
   kind === 2
-    ? { type: "tool-params-start", id, name: name ?? "", ...defined(metadata) }
+    ? {
+        type: "tool-params-start",
+        id,
+        name: name ?? "",
+        ...(providerExecuted === true ? { providerExecuted } : undefined),
+        ...defined(metadata)
+      }
     : { type: kind === 0 ? "text-start" : "reasoning-start", id, ...defined(metadata) }
 
 const deltaOf = (id: string, kind: number, delta: string): Part => ({
@@ -83,6 +92,8 @@ export class Telling {
 
   /** Adds the parts of a statement; with `again`, some of them may be delivered already. */
   say(statement: Statement, again: boolean): void {
+    // No snapshot has these, so they are not in the rows: `skip` says that the part was delivered.
+    if (statement._tag === "Preliminary") return this.tell(statement.part, this.delivered, true)
     if (this.delivered.overflow) return this.sayUnheld(statement)
     if (this.isUnannounced(statement)) return
     const found = Place.find(this.delivered, statement, again)
@@ -122,9 +133,9 @@ export class Telling {
     return found === undefined || Rows.find(this.delivered, found.place, statement.lane) === undefined
   }
 
-  private open(place: number, lane: number, kind: number, name?: string, metadata?: Metadata): Rows.Open {
+  private open(place: number, lane: number, kind: number, begun: Begun): Rows.Open {
     const opened = Rows.openLane(this.delivered, place, lane, kind)
-    this.tell(startOf(this.idOf(place, lane), kind, name, metadata), opened)
+    this.tell(startOf(this.idOf(place, lane), kind, begun), opened)
     return [place, lane, kind, 0, Rows.emptyHash, 0]
   }
 
@@ -154,17 +165,16 @@ export class Telling {
       this.divergence ??= `part ${lane} of output item ${place} goes on after its end`
       return
     }
-    const known = Rows.find(this.delivered, place, lane) ?? this.open(place, lane, kind)
+    const known = Rows.find(this.delivered, place, lane) ?? this.open(place, lane, kind, {})
     const [whole, half] = withoutHalf(known[5] === 0 ? delta : String.fromCharCode(known[5]) + delta)
     this.more(place, lane, kind, whole.toWellFormed(), half, true)
   }
 
   /** Begins a text, unless it has begun before. */
   private begin(place: number, lane: TextLane): void {
-    const { kind, metadata, name, text } = lane
+    const { kind, text } = lane
     if (Rows.isLaneFinished(this.delivered, place, lane.lane)) return
-    const known =
-      Rows.find(this.delivered, place, lane.lane) ?? this.open(place, lane.lane, Rows.kindOf(kind), name, metadata)
+    const known = Rows.find(this.delivered, place, lane.lane) ?? this.open(place, lane.lane, Rows.kindOf(kind), lane)
     const [whole, half] = withoutHalf(text)
     const beyond = this.beyond(known, whole.toWellFormed())
     if (beyond !== undefined && beyond !== "") this.more(place, lane.lane, known[2], beyond, half)
@@ -204,10 +214,9 @@ export class Telling {
         this.cite(place, lane, true)
         return
       case "single": {
-        const { part } = lane
         const content = Rows.contentOf(lane)!
-        const calls = this.delivered.calls || part.type === "tool-call"
-        this.tell(part, { ...Rows.closeLane(this.delivered, place, lane.lane, content), calls })
+        const calls = this.delivered.calls || Rows.asks(lane)
+        this.tell(lane.part, { ...Rows.closeLane(this.delivered, place, lane.lane, content), calls })
         return
       }
       default:
@@ -225,7 +234,7 @@ export class Telling {
       this.divergence ??= otherwise(place, lane.lane)
       return
     }
-    if (known === undefined) this.open(place, lane.lane, kind, lane.name, lane.metadata)
+    if (known === undefined) this.open(place, lane.lane, kind, lane)
     if (beyond !== "") this.more(place, lane.lane, kind, beyond, half)
     if (!isOver) return
     const content = { kind, count: text.length, hash: Rows.fold(Rows.emptyHash, text) }
@@ -282,7 +291,7 @@ export class Telling {
     const begin = (lane: TextLane) => {
       const kind = Rows.kindOf(lane.kind)
       const id = this.idOf(place, lane.lane)
-      this.tell(startOf(id, kind, lane.name, lane.metadata), delivered)
+      this.tell(startOf(id, kind, lane), delivered)
       if (lane.text !== "") this.tell(deltaOf(id, kind, lane.text), delivered)
     }
     switch (statement._tag) {
@@ -312,7 +321,7 @@ export class Telling {
 
   private unchecked(place: number, lane: Lane): void {
     if (lane.kind === "single") {
-      const calls = this.delivered.calls || lane.part.type === "tool-call"
+      const calls = this.delivered.calls || Rows.asks(lane)
       this.tell(lane.part, { ...this.delivered, calls })
     } else if (lane.kind === "sources") {
       for (const [i, source] of lane.sources.entries()) {

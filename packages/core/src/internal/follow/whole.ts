@@ -105,7 +105,9 @@ const agreesByPlace = (
 /** Whether a call or a file is new at its place. If others are not at their places, it may be one of those. */
 const bringsSingles = (delivered: Delivered, whole: ReadonlyArray<SnapshotItem>): boolean =>
   whole.some(({ lanes }, place) =>
-    lanes.some(({ kind, lane }) => kind === "single" && !Rows.isLaneFinished(delivered, place, lane))
+    lanes.some(
+      (lane) => lane.kind === "single" && !Rows.isInformation(lane) && !Rows.isLaneFinished(delivered, place, lane.lane)
+    )
   )
 
 const byPlace = (
@@ -252,7 +254,7 @@ export const tellEnd = (
   const { delivered } = telling
   const { items, status } = snapshot
   const isWhole = status === "completed" || status === "incomplete"
-  const shows = items.some(({ lanes, unread }) => unread === true || lanes.length > 0)
+  const shows = items.some(({ lanes, unread }) => unread === true || !lanes.every(Rows.isInformation))
   const isUnknown = delivered.overflow
   const hides = !shows && Rows.holdsOutput(delivered)
   const plans =

@@ -38,7 +38,11 @@ export class Output {
         if (growing !== undefined) growing.metadata = { ...growing.metadata, ...part.metadata }
         return
       }
+      case "tool-result":
+        if (!part.preliminary) this.parts.push(part)
+        return
       case "tool-call":
+      case "tool-approval-request":
       case "file":
       case "source":
         this.parts.push(part)

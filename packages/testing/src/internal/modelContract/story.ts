@@ -42,14 +42,21 @@ export const lanesOf = (items: Items): ReadonlyArray<Placed> =>
 export const textsOf = (items: Items): ReadonlyArray<string> =>
   lanesOf(items).flatMap(({ lane }) => ("text" in lane ? [`${lane.kind}: ${lane.text}`] : []))
 
-/** The calls and files, without the fields that providers give only in some places. */
+/** The calls, approvals and files, without the fields that providers give only in some places. */
 export const singlesOf = (items: Items): ReadonlyArray<unknown> =>
   lanesOf(items).flatMap(({ lane }): ReadonlyArray<unknown> => {
     if (lane.kind !== "single") return []
     const { part } = lane
-    return part.type === "tool-call"
-      ? [{ type: part.type, id: part.id, name: part.name, params: part.params }]
-      : [{ type: part.type, mediaType: part.mediaType, data: part.data }]
+    switch (part.type) {
+      case "tool-call":
+        return [{ type: part.type, id: part.id, name: part.name, params: part.params }]
+      case "file":
+        return [{ type: part.type, mediaType: part.mediaType, data: part.data }]
+      case "tool-approval-request":
+        return [{ type: part.type, approvalId: part.approvalId, toolCallId: part.toolCallId }]
+      case "tool-result":
+        return [{ type: part.type, id: part.id, name: part.name, isFailure: part.isFailure }]
+    }
   })
 
 /** The sources, in the order of the output. */
@@ -92,7 +99,9 @@ export const misplaced = (events: ReadonlyArray<Event>): ReadonlyArray<string> =
       const lanes =
         statement._tag === "ItemAdded" || statement._tag === "ItemDone"
           ? (statement.lanes ?? []).map(({ lane }) => lane)
-          : [typeof statement.lane === "number" ? statement.lane : statement.lane.lane]
+          : statement._tag === "Preliminary"
+            ? []
+            : [typeof statement.lane === "number" ? statement.lane : statement.lane.lane]
       return [
         ...(index === undefined || isNumber(index) ? [] : [`${_tag} is about item ${index}`]),
         ...lanes.filter((lane) => !isNumber(lane)).map((lane) => `${_tag} is about lane ${lane}`)
