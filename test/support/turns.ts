@@ -1,19 +1,24 @@
-import { Agent, type BackgroundModel, type RunRecord, type TokenStore } from "@effect-baton/core"
+import { Agent, type BackgroundModel, type RunRecord, type TokenStore, ToolCall } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
-import { Context, Effect, Layer } from "effect"
+import { Effect, type Layer, Schema } from "effect"
+import { Tool, Toolkit } from "effect/ai"
 import { changing } from "./stores.ts"
 
-/** The tool whose calls are Baton's. As there are no handlers yet, somebody else answers them. */
+/** The tool whose calls somebody else answers. */
 export const lookup = "lookup"
 
-const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
-  defaultValue: () => () => true
-})
+const toolkit = Toolkit.make(
+  Tool.make(lookup, {
+    parameters: Schema.Struct({ of: Schema.String }),
+    success: Schema.Struct({ sold: Schema.Finite }),
+    dependencies: [ToolCall.ToolCall]
+  })
+)
 
-/** Calls of the tool `lookup` are Baton's to answer. */
-export const ownCalls = Layer.succeed(ExternalCalls, (name) => name !== lookup)
+export const planner = Agent.make("analyst", { instructions: "Write reports.", background: true, toolkit })
 
-export const planner = Agent.make("analyst", { instructions: "Write reports.", background: true })
+/** The handler of `lookup` answers later: somebody else gives the results. */
+export const ownCalls = Agent.toLayer(planner, toolkit.toLayer({ [lookup]: () => ToolCall.later() }))
 
 /** What a call came to, as a fact. */
 export const answer = (

@@ -8,7 +8,8 @@ import type * as Prompt from "effect/ai/Prompt"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentResponse.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import type { Agent } from "./AgentDefinition.ts"
+import type { Any } from "./AgentDefinition.ts"
+import type { ErrorOf, HandlersOf } from "./AgentHandlers.ts"
 import type { AdoptOptions, EnqueueInput, LeaseOptions, RunInput, RunRef, StreamOptions } from "./RunInput.ts"
 import * as Adopt from "./internal/verbs/adopt.ts"
 import * as Cancel from "./internal/verbs/cancel.ts"
@@ -22,7 +23,9 @@ import * as Start from "./internal/verbs/start.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
 export * from "./AgentDefinition.ts"
+export * from "./AgentHandlers.ts"
 export * from "./AgentStreams.ts"
+export * from "./AgentTools.ts"
 export type * from "./RunInput.ts"
 
 type Requirements = BackgroundModel | TokenStore
@@ -51,10 +54,10 @@ type Requirements = BackgroundModel | TokenStore
  * @since 0.1.0
  * @category verbs
  */
-export const run: (
-  agent: Agent,
+export const run = <A extends Any>(
+  agent: A,
   input: RunInput & LeaseOptions & Pick<StreamOptions, "onInterrupt"> & { readonly background?: boolean }
-) => Effect.Effect<AgentResponse, AgentError, Requirements> = Complete.complete
+): Effect.Effect<AgentResponse, ErrorOf<A>, Requirements | HandlersOf<A>> => Complete.complete(agent, input) as never
 
 /**
  * Starts a background run and returns as soon as the provider has accepted it: the response carries a continuation token.
@@ -82,7 +85,7 @@ export const run: (
  * @since 0.1.0
  * @category verbs
  */
-export const start: (agent: Agent, input: RunInput) => Effect.Effect<AgentResponse, AgentError, Requirements> =
+export const start: (agent: Any, input: RunInput) => Effect.Effect<AgentResponse, AgentError, Requirements> =
   Start.start
 
 /**
@@ -127,7 +130,7 @@ export const start: (agent: Agent, input: RunInput) => Effect.Effect<AgentRespon
  * @since 0.1.0
  * @category verbs
  */
-export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =
+export const enqueue: (agent: Any, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =
   Enqueue.enqueue
 
 /**
@@ -153,7 +156,7 @@ export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<Agent
  * @since 0.1.0
  * @category verbs
  */
-export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, AgentError, Requirements> = Poll.poll
+export const poll: (agent: Any, ref: RunRef) => Effect.Effect<AgentResponse, AgentError, Requirements> = Poll.poll
 
 /**
  * Polls a run until it has ended, on the schedule `RunPolicy.pollEvery`, and returns its response.
@@ -179,8 +182,8 @@ export const poll: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, A
  * @since 0.1.0
  * @category verbs
  */
-export const result: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse, AgentError, Requirements> =
-  Result.result
+export const result = <A extends Any>(agent: A, ref: RunRef): Effect.Effect<AgentResponse, ErrorOf<A>, Requirements> =>
+  Result.result(agent, ref) as never
 
 /**
  * Cancels a run from any process, and follows it to its true end. The run may still complete.
@@ -210,7 +213,7 @@ export const result: (agent: Agent, ref: RunRef) => Effect.Effect<AgentResponse,
  * @category verbs
  */
 export const cancel: (
-  agent: Agent,
+  agent: Any,
   ref: RunRef & { readonly wait?: boolean }
 ) => Effect.Effect<AgentResponse, AgentError, Requirements> = Cancel.cancel
 
@@ -251,7 +254,7 @@ export const cancel: (
  * @category verbs
  */
 export const retry: (
-  agent: Agent,
+  agent: Any,
   ref: { readonly runId: string; readonly input?: Prompt.RawInput; readonly mayBuyTwice?: boolean }
 ) => Effect.Effect<AgentResponse, AgentError, Requirements> = Retry.retry
 
@@ -285,7 +288,7 @@ export const retry: (
  * @since 0.1.0
  * @category verbs
  */
-export const adopt: (agent: Agent, options: AdoptOptions) => Effect.Effect<AgentResponse, AgentError, Requirements> =
+export const adopt: (agent: Any, options: AdoptOptions) => Effect.Effect<AgentResponse, AgentError, Requirements> =
   Adopt.adopt
 
 /**
@@ -313,6 +316,6 @@ export const adopt: (agent: Agent, options: AdoptOptions) => Effect.Effect<Agent
  * @category verbs
  */
 export const remove: (
-  agent: Agent,
+  agent: Any,
   ref: RunRef & { readonly provider?: "require" | "try" | "keep"; readonly force?: boolean }
 ) => Effect.Effect<void, AgentError, Requirements> = Remove.remove

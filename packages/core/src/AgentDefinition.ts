@@ -3,15 +3,50 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
+import type * as Response from "effect/ai/Response"
+import type * as Tool from "effect/ai/Tool"
+import type * as RunRecord from "./RunRecord.ts"
 
 /**
- * An agent: a name, instructions and options. It is a value without state: any number of runs can use the same agent.
+ * How Baton runs the calls of one tool.
+ *
+ * **Details**
+ *
+ * - `timeLimit`: how long a handler may take; no limit if absent. After that it is interrupted, and the model is told so.
+ * - `onCut`: what happens to a call whose process died while its handler ran. By default it runs `"again"`, with the same
+ *   idempotency key. With `"wait"` the run waits until `Agent.completeTool` gives the result. With `"fail"` the model is told
+ *   that the call was interrupted.
+ * - `approvalTime`: how long a call waits for `Agent.approve` before it counts as rejected; no limit if absent.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Agent<out Name extends string = string> {
-  readonly name: Name
+export interface ToolOptions {
+  readonly timeLimit?: Duration.Input
+  readonly onCut?: "again" | "wait" | "fail"
+  readonly approvalTime?: Duration.Input
+}
+
+/**
+ * Limits of the runs of an agent. `time` may be a `Duration`, a text such as `"2 hours"`, or a number of milliseconds. See
+ * `RunRecord.Limits`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits extends Omit<RunRecord.Limits, "time"> {
+  readonly time?: Duration.Input
+}
+
+/**
+ * Any agent, whatever its tools.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Any {
+  readonly name: string
   readonly instructions?: string
   /**
    * Whether the agent's runs go on at the provider while no process follows them. If it is absent, they do if the model can
@@ -27,7 +62,39 @@ export interface Agent<out Name extends string = string> {
   readonly log?: boolean
   /** Options for the provider, merged over those of its layer. */
   readonly options?: Readonly<Record<string, unknown>>
+  /** The tools that the model may call. `Agent.toLayer` provides their handlers. */
+  readonly toolkit?: { readonly tools: Readonly<Record<string, Tool.Any>> }
+  /** How the calls of single tools run. */
+  readonly tools?: Readonly<Record<string, ToolOptions | undefined>>
+  /** How many calls of a run may be under way at the same time; all of a turn if absent. */
+  readonly toolConcurrency?: number
+  /** The limits of a run. A run that reaches a limit waits until `Agent.raise` raises it. */
+  readonly limits?: Limits
+  /** The cost of one response, for the limit `cost`. The unit is yours. */
+  readonly cost?: (usage: Response.Usage) => number
 }
+
+/**
+ * An agent: a name, instructions, tools and options. It is a value without state: any number of runs can use the same agent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Agent<
+  out Name extends string = string,
+  in out Tools extends Record<string, Tool.Any> = Record<never, never>
+> extends Any {
+  readonly name: Name
+  readonly toolkit?: { readonly tools: Tools }
+}
+
+/**
+ * The tools of an agent, by name.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ToolsOf<A extends Any> = A extends { readonly toolkit?: { readonly tools: infer Tools } } ? Tools : never
 
 /**
  * Makes an agent.
@@ -35,7 +102,7 @@ export interface Agent<out Name extends string = string> {
  * **Details**
  *
  * The agent's runs go on at the provider while no process follows them, if the model can run in the background, unless
- * `background` is false.
+ * `background` is false. `toolkit` is a `Toolkit` of `effect/ai`, or what `McpClient.toolkit` returns.
  *
  * **Example** (An agent whose runs go on in the background)
  *
@@ -46,16 +113,34 @@ export interface Agent<out Name extends string = string> {
  * analyst.name // => "analyst"
  * ```
  *
+ * **Example** (An agent with a tool and a limit)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Schema } from "effect"
+ * import { Tool, Toolkit } from "effect/ai"
+ *
+ * const sales = Tool.make("sales", {
+ *   description: "The sales of a month",
+ *   parameters: Schema.Struct({ month: Schema.String }),
+ *   success: Schema.Struct({ sold: Schema.Finite })
+ * })
+ *
+ * const analyst = Agent.make("analyst", {
+ *   toolkit: Toolkit.make(sales),
+ *   tools: { sales: { timeLimit: "1 minute" } },
+ *   limits: { turns: 10 }
+ * })
+ * analyst.toolkit?.tools.sales.name // => "sales"
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const Name extends string>(
+export const make = <const Name extends string, Tools extends Record<string, Tool.Any> = Record<never, never>>(
   name: Name,
-  options: {
-    readonly instructions?: string
-    readonly background?: boolean
-    readonly version?: string
-    readonly log?: boolean
-    readonly options?: Readonly<Record<string, unknown>>
+  options: Omit<Any, "name" | "toolkit" | "tools"> & {
+    readonly toolkit?: { readonly tools: Tools }
+    readonly tools?: { readonly [Name in keyof NoInfer<Tools>]?: ToolOptions }
   } = {}
-): Agent<Name> => ({ ...options, name })
+): Agent<Name, Tools> => ({ ...options, name }) as Agent<Name, Tools>

@@ -15,6 +15,7 @@ import {
   RunStalled,
   RunWaiting
 } from "./RunFailure.ts"
+import { AlreadyAnswered, RunOver, ToolDefect, ToolFailed, ToolMissing, ToolNotFound } from "./ToolErrors.ts"
 import { TokenStoreError } from "./TokenStoreError.ts"
 import { LogFull, LogNotFound, LogTruncated, UpdateLogError } from "./UpdateLogError.ts"
 
@@ -25,6 +26,14 @@ import { LogFull, LogNotFound, LogTruncated, UpdateLogError } from "./UpdateLogE
  * @category errors
  */
 export * from "./RunFailure.ts"
+
+/**
+ * Reasons that concern tool calls.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export * from "./ToolErrors.ts"
 
 /**
  * Reasons that come from the update log as they are.
@@ -303,6 +312,12 @@ export const AgentErrorReason = Schema.Union([
   RunExpired,
   RunStalled,
   RunDiverged,
+  ToolFailed,
+  ToolDefect,
+  ToolMissing,
+  ToolNotFound,
+  AlreadyAnswered,
+  RunOver,
   RunNotFound,
   RunLeased,
   LeaseLost,

@@ -9,20 +9,52 @@ import * as Response from "effect/ai/Response"
 import type { Lane, ModelSnapshot } from "./BackgroundModel.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
 import { waitingCalls } from "./internal/run/toolCalls.ts"
-import { RunId, RunStatus } from "./Run.ts"
+import { LimitName, RunId, RunStatus, WaitingFor } from "./Run.ts"
 import { Session } from "./Session.ts"
 
 const Part = Response.Part()
+
+/**
+ * A tool call that has no result yet.
+ *
+ * **Details**
+ *
+ * `waitingFor` is absent while a worker runs the call, or is about to. With `"approval"`, `Agent.approve` or `Agent.reject`
+ * decides; with `"deferred"`, `Agent.completeTool` gives the result. After `until`, in milliseconds since the epoch, the
+ * call counts as rejected, or as failed. `params` are as the model wrote them.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const PendingCall = Schema.Struct({
+  turn: Schema.Natural,
+  callId: Schema.String,
+  tool: Schema.String,
+  params: Schema.Unknown,
+  waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred"])),
+  approvalId: Schema.optionalKey(Schema.String),
+  until: Schema.optionalKey(Schema.Number)
+})
+
+/**
+ * The type of `PendingCall`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PendingCall = typeof PendingCall.Type
 
 /**
  * The status and the whole output of a run.
  *
  * **Details**
  *
- * - `text`: the whole output text; `""` while there is none.
- * - `content`: the whole output as `effect/ai` response parts.
- * - `waitingFor`: what a run with status `waiting` waits for.
- * - `usage`, `finishReason`: present if the run is `completed` or `incomplete`.
+ * - `text`: the whole text of the last response: the answer. It is `""` while there is none.
+ * - `content`: the tool calls and results of earlier turns, then the whole output of the last response, as `effect/ai`
+ *   response parts. What else the responses of earlier turns said is in the updates of the run, and in its log.
+ * - `waitingFor`: what a run with status `waiting` waits for. `limit` is the limit that it has reached.
+ * - `pending`: the tool calls that have no result yet, if there are any.
+ * - `usage`: what all turns used. `usage` and `finishReason` are present if the run is `completed` or `incomplete`.
  * - `continuationToken`: present until the run has ended: poll or resume with it.
  * - `responseId`: the provider's id of the run's last response; none before a response was opened.
  * - `session`: the conversation extended by this run; the conversation before it if the run failed, was cancelled, or has
@@ -33,7 +65,9 @@ const Part = Response.Part()
  */
 export const AgentResponse = Schema.Struct({
   status: RunStatus,
-  waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
+  waitingFor: Schema.optionalKey(WaitingFor),
+  limit: Schema.optionalKey(LimitName),
+  pending: Schema.optionalKey(Schema.Array(PendingCall)),
   text: Schema.String,
   content: Schema.Array(Part),
   usage: Schema.OptionFromNullOr(Response.Usage),
@@ -72,7 +106,7 @@ export type Shown = Pick<ModelSnapshot, "finish" | "items" | "status">
  */
 export const fromSnapshot = (
   snapshot: Shown,
-  run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken" | "waitingFor">,
+  run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken" | "limit" | "waitingFor">,
   turn = 0
 ): AgentResponse => {
   const content = snapshot.items.flatMap(({ lanes }, item) =>

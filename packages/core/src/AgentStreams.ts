@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type * as Stream from "effect/Stream"
-import type { Agent } from "./AgentDefinition.ts"
-import type { AgentError } from "./AgentError.ts"
+import type { Any } from "./AgentDefinition.ts"
+import type { ErrorOf, HandlersOf } from "./AgentHandlers.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
 import * as Streaming from "./internal/verbs/stream.ts"
@@ -54,19 +54,19 @@ type Requirements = BackgroundModel | TokenStore
  * @since 0.1.0
  * @category verbs
  */
-export function stream(
-  agent: Agent,
+export function stream<A extends Any>(
+  agent: A,
   input: RunInput & StreamOptions & { readonly background?: boolean; readonly acknowledge: "manual" }
-): Stream.Stream<Delivery, AgentError, Requirements>
-export function stream(
-  agent: Agent,
+): Stream.Stream<Delivery, ErrorOf<A>, Requirements | HandlersOf<A>>
+export function stream<A extends Any>(
+  agent: A,
   input: RunInput & StreamOptions & { readonly background?: boolean; readonly acknowledge?: "pull" }
-): Stream.Stream<AgentUpdate, AgentError, Requirements>
-export function stream(
-  agent: Agent,
+): Stream.Stream<AgentUpdate, ErrorOf<A>, Requirements | HandlersOf<A>>
+export function stream<A extends Any>(
+  agent: A,
   input: RunInput & StreamOptions & { readonly background?: boolean }
-): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
-  return Streaming.stream(agent, input)
+): Stream.Stream<AgentUpdate | Delivery, ErrorOf<A>, Requirements | HandlersOf<A>> {
+  return Streaming.stream(agent, input) as never
 }
 
 /**
@@ -98,19 +98,19 @@ export function stream(
  * @since 0.1.0
  * @category verbs
  */
-export function resume(
-  agent: Agent,
+export function resume<A extends Any>(
+  agent: A,
   ref: RunRef & StreamOptions & { readonly acknowledge: "manual" }
-): Stream.Stream<Delivery, AgentError, Requirements>
-export function resume(
-  agent: Agent,
+): Stream.Stream<Delivery, ErrorOf<A>, Requirements | HandlersOf<A>>
+export function resume<A extends Any>(
+  agent: A,
   ref: RunRef & StreamOptions & { readonly acknowledge?: "pull" }
-): Stream.Stream<AgentUpdate, AgentError, Requirements>
-export function resume(
-  agent: Agent,
+): Stream.Stream<AgentUpdate, ErrorOf<A>, Requirements | HandlersOf<A>>
+export function resume<A extends Any>(
+  agent: A,
   ref: RunRef & StreamOptions
-): Stream.Stream<AgentUpdate | Delivery, AgentError, Requirements> {
-  return Streaming.resume(agent, ref)
+): Stream.Stream<AgentUpdate | Delivery, ErrorOf<A>, Requirements | HandlersOf<A>> {
+  return Streaming.resume(agent, ref) as never
 }
 
 /**
@@ -151,5 +151,5 @@ export function resume(
  * @since 0.1.0
  * @category verbs
  */
-export const watch: (agent: Agent, ref: WatchRef) => Stream.Stream<AgentUpdate, AgentError, Requirements> =
-  Streaming.watch
+export const watch = <A extends Any>(agent: A, ref: WatchRef): Stream.Stream<AgentUpdate, ErrorOf<A>, Requirements> =>
+  Streaming.watch(agent, ref) as never

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import type { AgentError } from "./AgentError.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
-import { RunId, RunStatus } from "./Run.ts"
+import { LimitName, RunId, RunStatus, WaitingFor } from "./Run.ts"
 import { Session } from "./Session.ts"
 
 /**
@@ -19,7 +19,9 @@ import { Session } from "./Session.ts"
  * - `part`: absent if only the status changed, or if the provider's event has no part; `raw` then has the event.
  * - `text`: the text that this update adds, or `""`.
  * - `status`: the status of the run after this update.
- * - `waitingFor`: what a run with status `waiting` waits for.
+ * - `turn`: the number of the turn, from 0, on the last update of its response and on the results and approvals of its tool
+ *   calls.
+ * - `waitingFor`: what a run with status `waiting` waits for. `limit` is the limit that it has reached.
  * - `retried`: true on the first update after `Agent.retry`: the updates of the turn that failed are followed by those of a
  *   new response.
  * - `session`: on the last update of a run that is completed or incomplete: the conversation, to be given to the next run.
@@ -29,7 +31,8 @@ import { Session } from "./Session.ts"
  *   `offset` and `epoch` name the update in all processes. Without a log, the last update has none, nor do those of a
  *   foreground run. A token is made only when you read it: compare updates by `Equal.equals`.
  * - `origin`: `"live"` from the request that opened the response, `"replay"` from a later attachment to its stream (which
- *   goes on live after it has caught up: the provider does not mark where), `"snapshot"` from polling. An update from an
+ *   goes on live after it has caught up: the provider does not mark where), `"snapshot"` from polling, `"journal"` for
+ *   results and approvals of tool calls, and for the update that says that the run waits. An update from an
  *   update log has the origin that it had for the worker that wrote it.
  * - `raw`: the provider's event as it came; absent in runs with an update log.
  *
@@ -41,14 +44,16 @@ export const AgentUpdate = Schema.Struct({
   part: Schema.optionalKey(Response.StreamPart()),
   text: Schema.String,
   status: RunStatus,
-  waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
+  turn: Schema.optionalKey(Schema.Natural),
+  waitingFor: Schema.optionalKey(WaitingFor),
+  limit: Schema.optionalKey(LimitName),
   retried: Schema.optionalKey(Schema.Boolean),
   session: Schema.optionalKey(Session),
   runId: RunId,
   responseId: Schema.String,
   sequenceNumber: Schema.optionalKey(Schema.Int),
   continuationToken: Schema.OptionFromNullOr(ContinuationToken),
-  origin: Schema.Literals(["live", "replay", "snapshot"]),
+  origin: Schema.Literals(["live", "replay", "snapshot", "journal"]),
   raw: Schema.optionalKey(Schema.Unknown)
 })
 

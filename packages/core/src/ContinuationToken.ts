@@ -83,6 +83,8 @@ export type Delivered = typeof Delivered.Type
  * - `sequenceNumber`: the number of the last event of the turn that was delivered, at least in part; -1 before the first.
  * - `skip`: the number, from 1, of the statement of that event with which delivery goes on (part of that statement may be
  *   delivered already); 0 if the whole event was delivered.
+ * - `results`: at the start of a turn, the number of results and approvals of tool calls of the turn before it that were
+ *   delivered; absent for none.
  * - `origin`: a position with `"snapshot"` came from polling, and continues by polling.
  *
  * @since 0.1.0
@@ -101,7 +103,8 @@ export const ContinuationToken = Schema.Struct({
   skip: Schema.Natural,
   status: RunStatus,
   origin: Schema.Literals(["stream", "snapshot"]),
-  delivered: Delivered
+  delivered: Delivered,
+  results: Schema.optionalKey(Schema.Natural)
 })
 
 /**
@@ -130,7 +133,11 @@ export const start = (
   agent: string,
   runId: RunId,
   incarnation: number,
-  { offset = 0, turn = 0 }: { readonly offset?: number; readonly turn?: number } = {}
+  {
+    offset = 0,
+    results = 0,
+    turn = 0
+  }: { readonly offset?: number; readonly results?: number; readonly turn?: number } = {}
 ): ContinuationToken => ({
   version: 2,
   agent,
@@ -142,7 +149,8 @@ export const start = (
   skip: 0,
   status: turn === 0 ? "queued" : "in_progress",
   origin: "stream",
-  delivered: TokenRows.nothing
+  delivered: TokenRows.nothing,
+  ...(results === 0 ? undefined : { results })
 })
 
 /**
@@ -201,7 +209,8 @@ const Wire = Schema.fromJsonString(
     Schema.Int.check(Schema.isGreaterThanOrEqualTo(-1)),
     Schema.Natural,
     Schema.Natural.check(Schema.isLessThan(statuses.length)),
-    Schema.Literals([0, 1])
+    Schema.Literals([0, 1]),
+    Schema.Natural
   ])
 )
 const encodeWire = Schema.encodeEffect(Wire)
@@ -237,7 +246,8 @@ export const encode = Effect.fnUntraced(function* (token: ContinuationToken) {
     token.sequenceNumber,
     token.skip,
     statuses.indexOf(token.status),
-    token.origin === "stream" ? 0 : 1
+    token.origin === "stream" ? 0 : 1,
+    token.results ?? 0
   ]).pipe(Effect.orDie)
   const codec = yield* TokenCodec
   return yield* codec.seal(`${prefix}${TokenRows.pack(token.delivered)}.${Base64Url.encode(json)}`)
@@ -287,7 +297,8 @@ export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Retu
   const wire = yield* Effect.mapError(decodeWire(json), damaged)
   const rows = TokenRows.unpack(payload.slice(prefix.length, end))
   const delivered = yield* Effect.mapError(decodeDelivered(rows), damaged)
-  const [agent, runId, responseId, incarnation, turn, offset, epoch, sequenceNumber, skip, status, origin] = wire
+  const [agent, runId, responseId, incarnation, turn, offset, epoch, sequenceNumber, skip, status, origin, results] =
+    wire
   return minted({
     version: 2,
     agent,
@@ -301,6 +312,7 @@ export const decode = Effect.fnUntraced(function* (text: string): Effect.fn.Retu
     skip,
     status: statuses[status]!,
     origin: origins[origin],
-    delivered
+    delivered,
+    ...(results === 0 ? undefined : { results })
   })
 })

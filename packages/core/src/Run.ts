@@ -92,6 +92,39 @@ export const RunStatus = Schema.Literals([
 export type RunStatus = typeof RunStatus.Type
 
 /**
+ * What a run with status `waiting` waits for: that somebody approves a tool call, gives the result of a tool call, or raises
+ * a limit.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const WaitingFor = Schema.Literals(["approval", "deferred", "limit"])
+
+/**
+ * The type of `WaitingFor`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WaitingFor = typeof WaitingFor.Type
+
+/**
+ * The name of a limit of a run: see `RunRecord.Limits`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const LimitName = Schema.Literals(["turns", "toolCalls", "tokens", "time", "cost"])
+
+/**
+ * The type of `LimitName`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LimitName = typeof LimitName.Type
+
+/**
  * Whether a run with this status has ended.
  *
  * **Example** (Checking for an end)

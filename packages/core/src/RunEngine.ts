@@ -5,8 +5,9 @@
  */
 import type * as AiError from "effect/ai/AiError"
 import type { RunStatus } from "./Run.ts"
+import * as Used from "./internal/run/used.ts"
 import type { FactOf, Limits, Try } from "./RunRecord.ts"
-import type { CallState, RunState, TurnState } from "./RunState.ts"
+import { type CallState, isDone, isUndecided, type RunState, type TurnState } from "./RunState.ts"
 
 /**
  * The cause for which a run waits.
@@ -16,13 +17,25 @@ import type { CallState, RunState, TurnState } from "./RunState.ts"
  * - `approval`: somebody must approve or reject a tool call.
  * - `deferred`: somebody must give the result of a tool call.
  * - `limit`: somebody must raise a limit.
+ * - `tools`: tool calls are under way in this process.
  * - `unconfirmed`: a request was never answered, and a person must decide whether it is sent again.
  * - `input`: the run was never opened, and this process does not have its input.
  *
  * @since 0.1.0
  * @category models
  */
-export type WaitsFor = "approval" | "deferred" | "limit" | "unconfirmed" | "input"
+export type WaitsFor = "approval" | "deferred" | "limit" | "tools" | "unconfirmed" | "input"
+
+/**
+ * A tool call that starts, for the `n`-th time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Start {
+  readonly call: CallState
+  readonly n: number
+}
 
 /**
  * The next step of a run.
@@ -36,8 +49,12 @@ export type WaitsFor = "approval" | "deferred" | "limit" | "unconfirmed" | "inpu
  * - `End`: record `Ended`.
  * - `Open`: open the response of the turn.
  * - `Follow`: follow the response to its end, and record `ResponseEnded`.
- * - `AskApproval`, `RunTool`: record `ApprovalAsked`, or `ToolStarted` with this `n`, and run the call.
- * - `Wait`: do nothing until a fact comes, or until the time `until`, in milliseconds since the epoch.
+ * - `AskPolicy`: ask whether these calls may run, and record `Allowed`, `ApprovalAsked` or `Rejected` for each.
+ * - `RunTools`: record `ToolStarted` for these calls, and run them.
+ * - `GiveUp`: the call gets no result in time, or must not run again: record `Rejected` if it waits for approval, else a
+ *   `ToolEnded` with a failure.
+ * - `Wait`: do nothing until a fact comes, or until the time `until`, in milliseconds since the epoch. `limit` is the limit
+ *   that was reached.
  *
  * @since 0.1.0
  * @category models
@@ -49,15 +66,27 @@ export type Step =
   | {
       readonly _tag: "End"
       readonly status: RunStatus
-      readonly reason?: "refused" | "unconfirmed" | "interrupted"
+      readonly reason?: "refused" | "unconfirmed" | "interrupted" | "tool"
       readonly error?: AiError.AiError
       readonly unresolved: ReadonlyArray<Try>
     }
   | { readonly _tag: "Open"; readonly turn: number }
   | { readonly _tag: "Follow"; readonly turn: number; readonly response: FactOf<"Accepted"> }
-  | { readonly _tag: "AskApproval"; readonly turn: number; readonly call: CallState }
-  | { readonly _tag: "RunTool"; readonly turn: number; readonly call: CallState; readonly n: number }
-  | { readonly _tag: "Wait"; readonly for: WaitsFor; readonly turn: number; readonly until?: number }
+  | { readonly _tag: "AskPolicy"; readonly turn: number; readonly calls: ReadonlyArray<CallState> }
+  | { readonly _tag: "RunTools"; readonly turn: number; readonly starts: ReadonlyArray<Start> }
+  | {
+      readonly _tag: "GiveUp"
+      readonly turn: number
+      readonly call: CallState
+      readonly why: "expired" | "interrupted"
+    }
+  | {
+      readonly _tag: "Wait"
+      readonly for: WaitsFor
+      readonly turn: number
+      readonly until?: number
+      readonly limit?: keyof Limits
+    }
 
 /**
  * Everything but the state that a step depends on.
@@ -69,10 +98,14 @@ export type Step =
  * - `handled`: whether a `handle` was promised all updates of the run.
  * - `background`: whether responses go on without the process that opened them; true if absent. A foreground response that
  *   ended as cancelled without a cancel of the run was interrupted.
- * - `underWay`: the names of requests, and the ids of responses and calls, at which this process is working.
- * - `needsApproval`: whether somebody must approve a call that is not external.
- * - `runs`: whether this process can run a call that is not external.
+ * - `underWay`: the names of requests, the ids of responses, and the names of calls (`callName`) at which this process is
+ *   working.
+ * - `now`: the time, in milliseconds since the epoch. Without it, nothing is too late.
+ * - `onCut`: what to do about a call that was started and that no process runs any more: run it `again` (if absent), `wait`
+ *   for its result, or `fail` it.
+ * - `atOnce`: how many calls may be under way at the same time; no limit if absent.
  * - `limits`: the limits of the run before any `LimitsRaised`.
+ * - `cost`: the cost of one response.
  *
  * @since 0.1.0
  * @category models
@@ -83,10 +116,20 @@ export interface Context {
   readonly handled: boolean
   readonly background?: boolean
   readonly underWay?: ReadonlySet<string>
-  readonly needsApproval?: (call: CallState) => boolean
-  readonly runs?: (call: CallState) => boolean
-  readonly limits?: Limits
+  readonly now?: number
+  readonly onCut?: (call: CallState) => "again" | "wait" | "fail"
+  readonly atOnce?: number
+  readonly limits?: Limits | undefined
+  readonly cost?: Used.Cost | undefined
 }
+
+/**
+ * Returns the name of a call in `Context.underWay`. Call ids are unique only within a turn.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const callName = (turn: number, callId: string): string => `${turn}:${callId}`
 
 /**
  * The largest number of requests for one turn, refused ones included. It keeps journals short. After the last one the run
@@ -103,7 +146,7 @@ const end = (
   status: RunStatus,
   unresolved: ReadonlyArray<Try>,
   more: {
-    readonly reason?: "refused" | "unconfirmed" | "interrupted"
+    readonly reason?: "refused" | "unconfirmed" | "interrupted" | "tool"
     readonly error?: AiError.AiError | undefined
   } = {}
 ): Step => ({
@@ -183,40 +226,63 @@ const ofTurn = (state: RunState, context: Context, turn: number, of: TurnState):
   if (state.cancelled) {
     const next = state.turns[turn + 1]
     const isOpened = next !== undefined && (next.winner !== undefined || next.open.length > 0)
-    return isOpened ? undefined : end("cancelled", state.unresolved)
+    if (isOpened) return undefined
+    // The process that runs the calls interrupts them first.
+    const isBusy = calls.some((call) => isOpen(call) && underWay.has(callName(turn, call.callId)))
+    return isBusy ? { _tag: "Wait", for: "tools", turn } : end("cancelled", state.unresolved)
   }
-  return ofCalls(context, turn, calls, underWay)
+  return ofCalls(state, context, turn, calls)
 }
 
+const isOpen = (call: CallState): boolean => !isDone(call)
+
+/** The next step of the calls of a turn; undefined if each has its result or was rejected. */
 const ofCalls = (
+  state: RunState,
   context: Context,
   turn: number,
-  calls: ReadonlyArray<CallState>,
-  underWay: ReadonlySet<string>
+  calls: ReadonlyArray<CallState>
 ): Step | undefined => {
-  const needsApproval = context.needsApproval ?? (() => false)
-  const runs = context.runs ?? (() => false)
-  let waits: WaitsFor | undefined
+  const { atOnce = Number.POSITIVE_INFINITY, now = Number.NEGATIVE_INFINITY, onCut = () => "again" } = context
+  const underWay = context.underWay ?? none
+  const open = calls.filter(isOpen)
+  const busy = open.filter(({ callId }) => underWay.has(callName(turn, callId)))
+  const busyStep: Step = { _tag: "Wait", for: "tools", turn }
+  if (calls.some(({ result }) => result?.ends !== undefined)) {
+    return busy.length > 0 ? busyStep : end("failed", state.unresolved, { reason: "tool" })
+  }
+  const fresh: Array<CallState> = []
+  const ready: Array<Start> = []
+  let waits: "approval" | "deferred" | undefined
   let until: number | undefined
-  let busy = false
-  for (const call of calls) {
-    if (call.result !== undefined || call.decision?._tag === "Rejected") continue
-    if (underWay.has(call.callId)) {
-      busy = true
-    } else if (call.decision === undefined && call.asked !== undefined) {
-      waits ??= "approval"
-      until = earlier(until, call.asked.until)
-    } else if (call.decision === undefined && needsApproval(call)) {
-      return { _tag: "AskApproval", turn, call }
-    } else if (call.deferred !== undefined || !runs(call)) {
-      waits ??= "deferred"
-      until = earlier(until, call.deferred?.until)
+  for (const call of open) {
+    if (busy.includes(call)) continue
+    const isCut = call.starts > 0 && call.deferred === undefined
+    const cut = isCut ? onCut(call) : "again"
+    if (isUndecided(call) || call.deferred !== undefined || cut === "wait") {
+      const end = isUndecided(call) ? call.asked?.until : call.deferred?.until
+      if (end !== undefined && end <= now) return { _tag: "GiveUp", turn, call, why: "expired" }
+      waits ??= isUndecided(call) ? "approval" : "deferred"
+      until = earlier(until, end)
+    } else if (cut === "fail") {
+      return { _tag: "GiveUp", turn, call, why: "interrupted" }
+    } else if (call.starts === 0 && call.allowed === undefined && call.decision === undefined) {
+      fresh.push(call)
     } else {
-      return { _tag: "RunTool", turn, call, n: call.starts + 1 }
+      ready.push({ call, n: call.starts + 1 })
     }
   }
-  if (waits === undefined && !busy) return undefined
-  return { _tag: "Wait", for: waits ?? "deferred", turn, ...(until === undefined ? {} : { until }) }
+  if (fresh.length > 0) return { _tag: "AskPolicy", turn, calls: fresh }
+  // A call that was cut was counted when it was started first.
+  const left = Used.left(state, context, "toolCalls")
+  const again = ready.filter(({ n }) => n > 1)
+  const first = ready.filter(({ n }) => n === 1)
+  const starts = [...again, ...first.slice(0, Math.max(0, left))].slice(0, Math.max(0, atOnce - busy.length))
+  if (starts.length > 0) return { _tag: "RunTools", turn, starts }
+  if (busy.length > 0) return busyStep
+  const timed = until === undefined ? {} : { until }
+  if (ready.length > 0) return { _tag: "Wait", for: "limit", turn, limit: "toolCalls", ...timed }
+  return waits === undefined ? undefined : { _tag: "Wait", for: waits, turn, ...timed }
 }
 
 const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
@@ -232,18 +298,6 @@ const openTurn = (state: RunState, context: Context, turn: number): Step => {
     return end("failed", state.unresolved, { reason, error: refusal?.error })
   }
   if (turn === 0) return context.hasInput ? { _tag: "Open", turn } : { _tag: "Wait", for: "input", turn }
-  return isOverLimit(state, context, turn) ? { _tag: "Wait", for: "limit", turn } : { _tag: "Open", turn }
-}
-
-const isOverLimit = (state: RunState, context: Context, turn: number): boolean => {
-  const limitOf = (name: keyof Limits) => {
-    const [own, raised] = [context.limits?.[name], state.limits[name]]
-    return own === undefined ? undefined : Math.max(own, raised ?? own)
-  }
-  const reached = (name: keyof Limits, used: number) => used >= (limitOf(name) ?? Number.POSITIVE_INFINITY)
-  const tokens = state.turns.reduce(
-    (sum, { end: last }) => sum + (last?.usage?.inputTokens.total ?? 0) + (last?.usage?.outputTokens.total ?? 0),
-    0
-  )
-  return reached("turns", turn) || reached("tokens", tokens)
+  const limit = (["turns", "tokens", "time", "cost"] as const).find((name) => Used.left(state, context, name) <= 0)
+  return limit === undefined ? { _tag: "Open", turn } : { _tag: "Wait", for: "limit", turn, limit }
 }

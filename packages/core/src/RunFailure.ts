@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as AiError from "effect/ai/AiError"
-import { RunStatus } from "./Run.ts"
+import { LimitName, RunStatus, WaitingFor } from "./Run.ts"
 
 /**
  * The provider ended the run as failed; `error` says why. Not retryable: the run is over. Open it again with `Agent.retry`.
@@ -55,13 +55,14 @@ export class RunInterrupted extends Schema.TaggedError<RunInterrupted>()("RunInt
 
 /**
  * The run waits for its caller: to approve a tool call, to give a call's result, or to raise a limit. Not retryable: the
- * run goes on after the caller has done that.
+ * run goes on after the caller has done that. `limit` names the limit that was reached.
  *
  * @since 0.1.0
  * @category errors
  */
 export class RunWaiting extends Schema.TaggedError<RunWaiting>()("RunWaiting", {
-  waitingFor: Schema.Literals(["approval", "deferred", "limit"])
+  waitingFor: WaitingFor,
+  limit: Schema.optionalKey(LimitName)
 }) {
   /** Whether the same call can succeed later. */
   readonly isRetryable: boolean = false
@@ -69,7 +70,7 @@ export class RunWaiting extends Schema.TaggedError<RunWaiting>()("RunWaiting", {
     const what = {
       approval: "until somebody approves or rejects a tool call",
       deferred: "until somebody gives the result of a tool call",
-      limit: "because it reached a limit, until somebody raises the limit"
+      limit: `because it reached its limit${this.limit === undefined ? "" : ` '${this.limit}'`}, until somebody raises it`
     }
     return `The run waits ${what[this.waitingFor]}. Resume it after that.`
   }

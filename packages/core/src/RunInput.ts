@@ -134,3 +134,20 @@ export interface StreamOptions extends LeaseOptions {
   readonly acknowledge?: "pull" | "manual"
   readonly onInterrupt?: "leave" | "cancel"
 }
+
+/**
+ * Names a tool call of a run: by the id of its approval, or by the provider's id of the call.
+ *
+ * **Details**
+ *
+ * Call ids are unique only within a turn. Without a `turn`, the last call of the run with this id is meant. `approvalId` is
+ * in the `tool-approval-request` part of the run's updates, and in `AgentResponse.pending`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CallRef = RunRef &
+  (
+    | { readonly approvalId: string; readonly callId?: never; readonly turn?: never }
+    | { readonly callId: string; readonly turn?: number; readonly approvalId?: never }
+  )

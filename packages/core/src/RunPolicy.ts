@@ -57,6 +57,7 @@ export interface Attachment {
  * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be unacknowledged at once | 4,096 |
  * | `logEvery` | with an update log: updates are appended after this long, or once there are 256 of them or 64 KB | 50 ms |
  * | `maxLog` | how large the log of one run may become, in bytes, before its oldest acknowledged updates are removed | 64 MiB |
+ * | `maxToolResult` | the largest result of a tool call, in bytes of JSON; a larger one counts as a failure of the tool | 1 MiB |
  * | `maxInput` | the largest input of `Agent.enqueue`, in bytes of UTF-8 | 1 MiB |
  *
  * @since 0.1.0
@@ -82,6 +83,7 @@ export interface RunPolicy {
   readonly maxUnacknowledged: number
   readonly logEvery: Duration.Duration
   readonly maxLog: number
+  readonly maxToolResult: number
   readonly maxInput: number
 }
 
@@ -114,6 +116,7 @@ export const defaults: RunPolicy = {
   maxUnacknowledged: 4096,
   logEvery: Duration.millis(50),
   maxLog: 64 * 1024 * 1024,
+  maxToolResult: 1024 * 1024,
   maxInput: 1024 * 1024
 }
 

@@ -16,8 +16,9 @@ import { Session } from "./Session.ts"
  *
  * **Details**
  *
- * Call ids are unique only within one response. The caller runs `external` calls, not Baton: they end the run with the
- * finish reason `tool-calls`. `params` is present for calls that Baton runs.
+ * Call ids are unique only within one response. The agent has no tool for an `external` call: the caller runs it. `params`
+ * is present for calls of the agent's tools. `provider` is true for a call that the provider runs once it is approved.
+ * `metadata` is that of the provider's call; it goes back with the result.
  *
  * @since 0.1.0
  * @category schemas
@@ -26,7 +27,9 @@ export const Call = Schema.Struct({
   callId: Schema.String,
   name: Schema.String,
   external: Schema.Boolean,
-  params: Schema.optionalKey(Schema.Unknown)
+  params: Schema.optionalKey(Schema.Unknown),
+  provider: Schema.optionalKey(Schema.Literal(true)),
+  metadata: Schema.optionalKey(Response.ProviderMetadata)
 })
 
 /**
@@ -40,13 +43,26 @@ export type Call = typeof Call.Type
 /**
  * Limits of a run. A run that reaches a limit waits. A limit that is absent does not apply.
  *
+ * **Details**
+ *
+ * - `turns`: the number of responses.
+ * - `toolCalls`: the number of tool calls that were started.
+ * - `tokens`: the input and output tokens of all responses.
+ * - `time`: the milliseconds in which a response or a tool call was under way. Time in which the run waits does not count.
+ * - `cost`: the sum of the costs of all responses, in the unit of the agent's `cost` function.
+ *
+ * A limit is looked at before a turn after the first one, and `toolCalls` before a tool call. A turn under way is not cut
+ * short: a run can exceed its limits by what one turn uses.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Limits = Schema.Struct({
   turns: Schema.optionalKey(Schema.Natural),
   toolCalls: Schema.optionalKey(Schema.Natural),
-  tokens: Schema.optionalKey(Schema.Natural)
+  tokens: Schema.optionalKey(Schema.Natural),
+  time: Schema.optionalKey(Schema.Number),
+  cost: Schema.optionalKey(Schema.Number)
 })
 
 /**
@@ -108,8 +124,14 @@ const facts = {
     error: Schema.optionalKey(AiError.AiError)
   },
   ToolStarted: { ...ofCall, n: Schema.Natural },
-  ToolEnded: { ...ofCall, result: Schema.Unknown, isFailure: Schema.Boolean },
+  ToolEnded: {
+    ...ofCall,
+    result: Schema.Unknown,
+    isFailure: Schema.Boolean,
+    ends: Schema.optionalKey(Schema.Literals(["failed", "defect"]))
+  },
   ToolDeferred: { ...ofCall, until: Schema.optionalKey(Schema.Number) },
+  Allowed: ofCall,
   ApprovalAsked: { ...ofCall, until: Schema.optionalKey(Schema.Number) },
   Approved: ofCall,
   Rejected: { ...ofCall, reason: Schema.String },
@@ -119,7 +141,7 @@ const facts = {
   Ended: {
     ...common,
     status: RunStatus,
-    reason: Schema.optionalKey(Schema.Literals(["refused", "unconfirmed", "interrupted"])),
+    reason: Schema.optionalKey(Schema.Literals(["refused", "unconfirmed", "interrupted", "tool"])),
     error: Schema.optionalKey(AiError.AiError),
     unresolved: Schema.optionalKey(Schema.Array(Try))
   },
@@ -142,13 +164,14 @@ const facts = {
  *   means that the same request would be refused again.
  * - `ResponseEnded`: a response has ended. `calls` are the tool calls that it asks for.
  * - `CancelRequested`: somebody has cancelled the run. `CancelSent`: the provider accepted the cancel of a response.
- * - `ToolEnded`, `ToolDeferred`, `Approved`, `Rejected`: the result of a call, or a decision about it. `LimitsRaised`: new
- *   limits.
+ * - `ToolEnded`, `ToolDeferred`, `Approved`, `Rejected`: the result of a call, or a decision about it. `ends` says that the
+ *   result ends the run: a failure of a tool with the failure mode `error`, or a defect. `LimitsRaised`: new limits.
  *
  * Only the worker that holds the run may record decisions:
  *
  * - `Requested`: the worker is about to send a request that opens the response of a turn. `try` names the request.
- * - `ToolStarted`: the worker is about to run a call for the `n`-th time. `ApprovalAsked`: a call waits for approval.
+ * - `Allowed`: a call needs no approval. `ApprovalAsked`: a call waits for approval.
+ * - `ToolStarted`: the worker is about to run a call for the `n`-th time.
  * - `Ended`: the run has ended. `unresolved` are the requests whose outcome is not known.
  * - `Delivered`: the consumer has acknowledged the last update.
  * - `Retried`: a new incarnation of the run opens turn `turn` again. Facts of earlier turns stay.
@@ -205,6 +228,7 @@ export const Fact = Schema.TaggedUnion({
   ToolStarted: { ...facts.ToolStarted, ...at },
   ToolEnded: { ...facts.ToolEnded, ...at },
   ToolDeferred: { ...facts.ToolDeferred, ...at },
+  Allowed: { ...facts.Allowed, ...at },
   ApprovalAsked: { ...facts.ApprovalAsked, ...at },
   Approved: { ...facts.Approved, ...at },
   Rejected: { ...facts.Rejected, ...at },

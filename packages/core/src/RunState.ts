@@ -15,12 +15,15 @@ import type { Call, Fact, FactOf, Limits, RunRecord, Try } from "./RunRecord.ts"
  * @category models
  */
 export interface CallState extends Call {
+  readonly allowed: FactOf<"Allowed"> | undefined
   readonly asked: FactOf<"ApprovalAsked"> | undefined
   readonly decision: FactOf<"Approved"> | FactOf<"Rejected"> | undefined
   readonly deferred: FactOf<"ToolDeferred"> | undefined
   readonly result: FactOf<"ToolEnded"> | undefined
   /** How often the call was started. */
   readonly starts: number
+  /** When the call was started first, by the store's clock. */
+  readonly startedAt: number | undefined
 }
 
 /**
@@ -78,11 +81,13 @@ export interface RunState {
 }
 
 interface MutableCall {
+  allowed?: FactOf<"Allowed">
   asked?: FactOf<"ApprovalAsked">
   decision?: FactOf<"Approved"> | FactOf<"Rejected">
   deferred?: FactOf<"ToolDeferred">
   result?: FactOf<"ToolEnded">
   starts: number
+  startedAt?: number
 }
 
 class Turn {
@@ -102,8 +107,10 @@ class Turn {
 const larger = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : Math.max(a, b)
 
-const raise = (limits: Limits, { toolCalls, tokens, turns }: Limits): Limits => {
+const raise = (limits: Limits, { cost, time, toolCalls, tokens, turns }: Limits): Limits => {
   const next = {
+    cost: larger(limits.cost, cost),
+    time: larger(limits.time, time),
     turns: larger(limits.turns, turns),
     toolCalls: larger(limits.toolCalls, toolCalls),
     tokens: larger(limits.tokens, tokens)
@@ -217,7 +224,10 @@ export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnatio
         break
       case "ToolStarted": {
         const call = turnOf(fact)?.call(fact.callId)
-        if (call !== undefined) call.starts = Math.max(call.starts, fact.n)
+        if (call !== undefined) {
+          call.starts = Math.max(call.starts, fact.n)
+          call.startedAt = Math.min(call.startedAt ?? fact.at, fact.at)
+        }
         break
       }
       case "ToolEnded": {
@@ -228,6 +238,11 @@ export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnatio
       case "ToolDeferred": {
         const call = turnOf(fact)?.call(fact.callId)
         if (call !== undefined) call.deferred ??= fact
+        break
+      }
+      case "Allowed": {
+        const call = turnOf(fact)?.call(fact.callId)
+        if (call !== undefined) call.allowed ??= fact
         break
       }
       case "ApprovalAsked": {
@@ -270,8 +285,8 @@ export const fold = ({ incarnation: born, journal }: Pick<RunRecord, "incarnatio
         end,
         cancelSent: winner !== undefined && cancelsSent.has(winner.responseId),
         calls: (end?.calls ?? []).map((call) => {
-          const { asked, decision, deferred, result, starts = 0 } = calls.get(call.callId) ?? {}
-          return { ...call, asked, decision, deferred, result, starts }
+          const { allowed, asked, decision, deferred, result, startedAt, starts = 0 } = calls.get(call.callId) ?? {}
+          return { ...call, allowed, asked, decision, deferred, result, starts, startedAt }
         })
       }
     }),
@@ -330,13 +345,34 @@ export const statusOf = (state: RunState, position: Pick<ContinuationToken, "sta
   if (state.ended !== undefined) return state.ended.status
   const turn = state.turns[currentTurn(state)]
   if (turn?.end !== undefined) {
-    const isPending = turn.calls.some((call) => !call.external)
-    if (!isPending) return turn.end.status
-    return turn.calls.some((call) => !call.external && call.result === undefined) ? "waiting" : "in_progress"
+    return turn.calls.some((call) => !call.external) ? "in_progress" : turn.end.status
   }
   if (currentTurn(state) > 0) return "in_progress"
   return turn?.winner !== undefined && position.status === "in_progress" ? "in_progress" : "queued"
 }
+
+/** Whether each call without a result waits for somebody. */
+const waitsForCalls = (turns: ReadonlyArray<TurnState>): boolean => {
+  const open = turns.at(-1)?.calls.filter((call) => !call.external && !isDone(call)) ?? []
+  return open.length > 0 && open.every((call) => call.deferred !== undefined || isUndecided(call))
+}
+
+/**
+ * Whether a call has its result, or was rejected.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isDone = ({ decision, result }: CallState): boolean =>
+  result !== undefined || decision?._tag === "Rejected"
+
+/**
+ * Whether a call waits for somebody to approve or reject it.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isUndecided = ({ asked, decision }: CallState): boolean => asked !== undefined && decision === undefined
 
 /**
  * Returns the status of a run as its record alone shows it. Listings and counts use it.
@@ -344,7 +380,8 @@ export const statusOf = (state: RunState, position: Pick<ContinuationToken, "sta
  * **Details**
  *
  * A run is `queued` until a response is accepted, and `in_progress` from then on. It is `waiting` if no worker holds it and
- * it is never due again without a new fact. It has ended once its end is recorded.
+ * it is not due before a new fact comes, or before an approval or a result is too late. It has ended once its end is
+ * recorded.
  *
  * @since 0.1.0
  * @category accessors
@@ -354,7 +391,7 @@ export const statusOfRecord = (
 ): RunStatus => {
   const { ended, turns } = fold(record)
   if (ended !== undefined) return ended.status
-  const isWaiting = record.due === null && record.lease === null && record.parked === null
-  if (isWaiting) return "waiting"
+  const isFree = record.lease === null && record.parked === null
+  if (isFree && (record.due === null || waitsForCalls(turns))) return "waiting"
   return turns.some(({ winner }) => winner !== undefined) ? "in_progress" : "queued"
 }

@@ -12,7 +12,8 @@ import * as Schedule from "effect/Schedule"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
-import type { Agent } from "./AgentDefinition.ts"
+import type { Agent, Any } from "./AgentDefinition.ts"
+import type { HandlersOf } from "./AgentHandlers.ts"
 import * as Cancelling from "./internal/runs/cancel.ts"
 import * as Find from "./internal/runs/find.ts"
 import * as Parked from "./internal/runs/parked.ts"
@@ -146,8 +147,8 @@ export const cancel: (filter: Filter) => Effect.Effect<number, AgentError, Token
  * @since 0.1.0
  * @category configuration
  */
-export interface WorkerOptions<E, R, Element = AgentUpdate> {
-  readonly handle: (run: WorkerRun<Element>) => Effect.Effect<unknown, E, R>
+export interface WorkerOptions<E, R, Element = AgentUpdate, A extends Any = Agent> {
+  readonly handle: (run: WorkerRun<Element, A>) => Effect.Effect<unknown, E, R>
   readonly concurrency: number
   readonly maxAttempts?: number
   readonly retry?: Schedule.Schedule<unknown>
@@ -210,23 +211,23 @@ export interface WorkerOptions<E, R, Element = AgentUpdate> {
  * @since 0.1.0
  * @category layers
  */
-export function worker<E, R>(
-  agents: ReadonlyArray<Agent>,
-  options: WorkerOptions<E, R, Delivery> & { readonly acknowledge: "manual" }
-): Layer.Layer<never, never, BackgroundModel | TokenStore | R>
-export function worker<E, R>(
-  agents: ReadonlyArray<Agent>,
-  options: WorkerOptions<E, R> & { readonly acknowledge?: "pull" }
-): Layer.Layer<never, never, BackgroundModel | TokenStore | R>
-export function worker<E, R>(
-  agents: ReadonlyArray<Agent>,
-  options: WorkerOptions<E, R, never> & { readonly acknowledge?: "pull" | "manual" }
-): Layer.Layer<never, never, BackgroundModel | TokenStore | R> {
+export function worker<A extends Any, E, R>(
+  agents: ReadonlyArray<A>,
+  options: WorkerOptions<E, R, Delivery, A> & { readonly acknowledge: "manual" }
+): Layer.Layer<never, never, BackgroundModel | TokenStore | HandlersOf<A> | R>
+export function worker<A extends Any, E, R>(
+  agents: ReadonlyArray<A>,
+  options: WorkerOptions<E, R, AgentUpdate, A> & { readonly acknowledge?: "pull" }
+): Layer.Layer<never, never, BackgroundModel | TokenStore | HandlersOf<A> | R>
+export function worker<A extends Any, E, R>(
+  agents: ReadonlyArray<A>,
+  options: WorkerOptions<E, R, never, A> & { readonly acknowledge?: "pull" | "manual" }
+): Layer.Layer<never, never, BackgroundModel | TokenStore | HandlersOf<A> | R> {
   return Layer.effectDiscard(
     Effect.contextWith((context: Context.Context<R>) =>
       Worker.make(agents, {
         // The type of the updates follows from `acknowledge`: see the overloads above.
-        handle: (run) => Effect.provideContext(options.handle(run as WorkerRun<never>), context),
+        handle: (run) => Effect.provideContext(options.handle(run as unknown as WorkerRun<never, A>), context),
         concurrency: options.concurrency,
         maxAttempts: options.maxAttempts ?? 5,
         retry: options.retry ?? Schedule.exponential("1 second"),

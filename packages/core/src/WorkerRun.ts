@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import type * as Stream from "effect/Stream"
-import type { Agent } from "./AgentDefinition.ts"
-import type { AgentError } from "./AgentError.ts"
+import type { Agent, Any } from "./AgentDefinition.ts"
+import type { ErrorOf } from "./AgentHandlers.ts"
 import type { AgentUpdate } from "./AgentUpdate.ts"
 import type { RunId } from "./Run.ts"
 
@@ -20,9 +20,9 @@ import type { RunId } from "./Run.ts"
  * @since 0.1.0
  * @category models
  */
-export interface WorkerRun<out Element = AgentUpdate> {
-  readonly agent: Agent
+export interface WorkerRun<out Element = AgentUpdate, out A extends Any = Agent> {
+  readonly agent: A
   readonly runId: RunId
   readonly attempt: number
-  readonly updates: Stream.Stream<Element, AgentError>
+  readonly updates: Stream.Stream<Element, ErrorOf<A>>
 }

@@ -68,7 +68,7 @@ const rereading = Effect.fnUntraced(function* (run: OpenRun) {
   const state = RunState.fold(run.record)
   if (state.ended === undefined || !state.delivered) return undefined
   if (run.from !== undefined) return yield* watch(run)
-  const reason = reasonOf(state)
+  const reason = reasonOf(run.agent, state)
   return reason === undefined ? Stream.empty : Stream.fail(errorOf(run)(reason))
 })
 

@@ -1,3 +1,4 @@
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -24,6 +25,8 @@ import * as ResponseEnd from "../run/responseEnd.ts"
 import { reasonOf } from "../run/runReason.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
 import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "../run/turnEnd.ts"
+import * as Acting from "../tools/acting.ts"
+import { updatesAfter } from "../tools/told.ts"
 import { requestOf } from "./turnRequest.ts"
 import { waiting } from "./waiting.ts"
 
@@ -44,6 +47,10 @@ const isRetried = (
   sequenceNumber < 0 &&
   origin === "stream" &&
   journal.some((fact) => fact._tag === "Retried" && fact.incarnation === incarnation && fact.turn === turn)
+
+/** Whether a response asks for calls of the agent's tools. */
+const hasCalls = ({ calls, status }: ResponseEnd.ResponseEnd): boolean =>
+  status === "completed" && calls.some(({ external }) => !external)
 
 /** Writes what is not written yet, and fails if this process lost the run: its stream must not end with success then. */
 const lastWrite = (run: OpenRun, held: HeldRun): Effect.Effect<void, AgentError> =>
@@ -98,6 +105,7 @@ interface Parts {
   readonly scope: Scope.Scope
   readonly telemetry: Telemetry.Telemetry
   readonly patience: Opening.Patience
+  readonly acting: Acting.Acting
   /** With a log, `pull` has the updates for the log, and the end of the run is recorded once the log has it. */
   readonly log: RunLog | undefined
 }
@@ -141,11 +149,12 @@ export class Advancing implements Advance {
   private delivered(batch: readonly [Followed, ...Array<Followed>]): Updates {
     const ended = batch.at(-1)!
     if (ended._tag !== "ResponseEnded") return Effect.succeed(this.told(batch as Batch))
+    const { turn } = this.position
     return Effect.flatMap(this.meaningOf(ended), (meaning): Updates => {
       this.position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
       const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
       if (updates.length === 0) return Effect.andThen(this.finished, this.pull)
-      const changed = this.told(meant(updates, meaning, this.parts.held.record))
+      const changed = this.told(meant(updates, meaning, this.parts.held.record, turn))
       if (meaning._tag === "Over") this.last = changed.at(-1)
       return Effect.as(this.finished, changed)
     })
@@ -163,20 +172,26 @@ export class Advancing implements Advance {
       const description = "tool calls were delivered, but the end of the response shows none"
       return this.fail(new RunDiverged({ description }))
     }
-    const fact = ResponseEnd.make({ turn, responseId }, ended, run.isExternal)
+    const fact = ResponseEnd.make({ turn, responseId }, ended, run.agent)
+    // The calls of the response come after it, whatever becomes of the run.
+    if (hasCalls(fact)) {
+      options.onEnd?.(ended)
+      if (state.turns[turn]?.end === undefined) held.note(fact)
+      return Effect.as(this.flushed, { _tag: "GoesOn", from: nextTurn(ended.position) })
+    }
     if (this.parts.log !== undefined) return this.meaningForLog(turn, fact, ended)
     const step = state.ended === undefined ? held.endWith(fact) : undefined
     options.onEnd?.(ended)
     if (step !== undefined) {
       held.note(fact)
-      this.end = { status: step.status, reason: reasonOf({ ...state, ended: step }) }
+      this.end = { status: step.status, reason: reasonOf(run.agent, { ...state, ended: step }) }
       return Effect.succeed({ _tag: "Over", status: step.status })
     }
     // The response's end must be in the journal before the next step.
     if (state.turns[turn]?.end === undefined) held.note(fact)
     const isLast = state.turns[turn + 1]?.winner === undefined
     if (state.ended !== undefined && isLast) {
-      this.end = { status: state.ended.status, reason: reasonOf(state) }
+      this.end = { status: state.ended.status, reason: reasonOf(run.agent, state) }
       return Effect.succeed({ _tag: "Over", status: state.ended.status })
     }
     return Effect.as(held.flush, { _tag: "GoesOn", from: nextTurn(ended.position) })
@@ -187,11 +202,7 @@ export class Advancing implements Advance {
     const { held, options } = this.parts
     options.onEnd?.(ended)
     if (held.state().turns[turn]?.end === undefined) held.note(fact)
-    const written = Effect.retry(held.flush, {
-      while: ({ isRetryable }) => isRetryable && held.gone() === undefined,
-      schedule: persistently
-    })
-    return Effect.map(written, (): Meaning => {
+    return Effect.map(this.flushed, (): Meaning => {
       const state = held.state()
       const next = held.next()
       const isLast = state.turns[turn + 1]?.winner === undefined
@@ -200,6 +211,17 @@ export class Advancing implements Advance {
         ? { _tag: "Over", status }
         : { _tag: "GoesOn", from: nextTurn(ended.position) }
     })
+  }
+
+  /** Writes what is not written yet. With a log it is tried again for as long as that may help: other readers wait for it. */
+  private get flushed(): Effect.Effect<void, AgentError> {
+    const { held, log } = this.parts
+    return log === undefined
+      ? held.flush
+      : Effect.retry(held.flush, {
+          while: ({ isRetryable }) => isRetryable && held.gone() === undefined,
+          schedule: persistently
+        })
   }
 
   /** Marks the first update of a turn that was opened again as `retried`. */
@@ -289,21 +311,32 @@ export class Advancing implements Advance {
 
   private readonly overNow: Updates = Effect.suspend(() => {
     const { held, log, run } = this.parts
-    if (log !== undefined && !log.ended()) return Effect.andThen(log.end, this.overNow)
-    const reason = this.end === undefined ? reasonOf(held.state()) : this.end.reason
+    if (log !== undefined && !log.ended() && !this.isWaiting) return Effect.andThen(log.end, this.overNow)
+    const reason = this.end === undefined ? reasonOf(run.agent, held.state()) : this.end.reason
     // An end is recorded before it is delivered, also an end that fails the stream.
     const told: Updates = reason === undefined ? Cause.done() : this.fail(reason)
     return Effect.andThen(lastWrite(run, held), told)
   })
 
-  private wait(state: RunState.RunState, waitingFor: NonNullable<AgentUpdate["waitingFor"]>): Updates {
+  private wait(state: RunState.RunState, why: Pick<AgentUpdate, "limit" | "waitingFor">): Updates {
     const { held, run } = this.parts
     this.isWaiting = true
-    return Effect.succeed([waiting(run, held.record, state, this.position, waitingFor)] as const)
+    return Effect.succeed([waiting(run, held.record, state, this.position, why)] as const)
+  }
+
+  /** The results and approvals of the last turn's calls that were not delivered yet; undefined if there are none. */
+  private results(state: RunState.RunState): Updates | undefined {
+    const { acting, held, log, run } = this.parts
+    const journal = held.journal()
+    const [updates, position] = updatesAfter(run, { ...held.record, journal }, state, this.position)
+    this.position = position
+    // Others read a run through its log, in which each update has an offset. Preliminary results have none.
+    const some = [...updates, ...(log === undefined ? acting.preliminary(position) : [])]
+    return Arr.isReadonlyArrayNonEmpty(some) ? Effect.succeed(some as unknown as Batch) : undefined
   }
 
   private step(): Updates {
-    const { held, log, run } = this.parts
+    const { acting, held, log, run } = this.parts
     const { position } = this
     const gone = held.gone()
     if (gone !== undefined) return Effect.fail(gone)
@@ -314,6 +347,8 @@ export class Advancing implements Advance {
     const todo = held.next()
     const isEnding = state.ended !== undefined || todo._tag === "End"
     if (log?.ended() === true && !isEnding) return Effect.andThen(log.reopen, this.pull)
+    const results = this.results(state)
+    if (results !== undefined && !(log?.ended() ?? false)) return results
     const isRead = log === undefined ? state.delivered && run.from === undefined : log.ended()
     if (turn?.winner !== undefined && !isRead) {
       const { background } = held.record
@@ -340,7 +375,11 @@ export class Advancing implements Advance {
       case "Wait":
         if (todo.for === "unconfirmed") return this.fail(new Unconfirmed({}))
         if (todo.for === "input") return this.fail(new RunNotOpened())
-        return this.wait(state, todo.for)
+        if (todo.for === "tools") return Effect.andThen(acting.wait(todo), this.pull)
+        return this.wait(state, {
+          waitingFor: todo.for,
+          ...(todo.limit === undefined ? {} : { limit: todo.limit })
+        })
       case "Follow":
         // A token can point beyond the turns in the journal.
         this.position = ContinuationToken.start(run.agent.name, run.runId, state.incarnation, {
@@ -348,9 +387,15 @@ export class Advancing implements Advance {
           offset: position.offset
         })
         return this.pull
-      default:
-        // An agent without tools waits until others answer the calls.
-        return this.wait(state, "deferred")
+      case "AskPolicy":
+        return Effect.andThen(acting.ask(todo), this.pull)
+      case "RunTools":
+        return Effect.andThen(acting.start(todo), this.pull)
+      case "GiveUp":
+        return Effect.andThen(acting.giveUp(todo), this.pull)
+      case "CancelResponse":
+        // The cancel is being sent beside this.
+        return Effect.andThen(Effect.raceFirst(held.moved, held.untilLost), this.pull)
     }
   }
 }
@@ -369,5 +414,6 @@ export const make = Effect.fnUntraced(function* (
     counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)
   })
   const patience = yield* Opening.patience(run, held)
-  return new Advancing({ run, held, options, scope: yield* Scope.Scope, telemetry, patience, log })
+  const acting = yield* Acting.make(run, held)
+  return new Advancing({ run, held, options, scope: yield* Scope.Scope, telemetry, patience, acting, log })
 })

@@ -12,14 +12,14 @@ export const waiting = (
   record: RunRecord,
   state: RunState.RunState,
   position: ContinuationToken,
-  waitingFor: NonNullable<AgentUpdate["waitingFor"]>
+  why: Pick<AgentUpdate, "limit" | "waitingFor">
 ): AgentUpdate => ({
   _tag: "Update",
   text: "",
   status: "waiting",
-  waitingFor,
+  ...why,
   runId: run.runId,
   responseId: RunState.winners(state).at(-1)?.responseId ?? "",
   continuationToken: record.background ? Option.some(minted(position)) : Option.none(),
-  origin: "snapshot"
+  origin: "journal"
 })

@@ -230,7 +230,7 @@ export class Follower {
     if (updates.length > 0) telemetry.delivered(updates.length)
     if (ending === undefined) return Effect.succeed(updates)
     this.mode = "over"
-    const reason = reasonOf({ turns: [], ended: ending })
+    const reason = reasonOf({}, { turns: [], ended: ending })
     const exit = reason === undefined ? Exit.void : Exit.fail(this.following.errorOf(reason))
     return telemetry.ended(ending).pipe(
       Effect.andThen(close(exit)),

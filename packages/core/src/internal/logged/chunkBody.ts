@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import { type ContinuationToken, Delivered } from "../../ContinuationToken.ts"
-import { type RunId, RunStatus } from "../../Run.ts"
+import { LimitName, type RunId, RunStatus, WaitingFor } from "../../Run.ts"
 import { Session } from "../../Session.ts"
 import { deltaPart } from "../follow/streamPart.ts"
 import { lazily } from "../primitives/lazily.ts"
@@ -30,7 +30,9 @@ const laneTypes: Readonly<Record<string, LaneKind>> = {
 const Other = Schema.Struct({
   s: Schema.optionalKey(RunStatus),
   p: Schema.optionalKey(Schema.Unknown),
-  w: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
+  t: Schema.optionalKey(Schema.Natural),
+  w: Schema.optionalKey(WaitingFor),
+  l: Schema.optionalKey(LimitName),
   r: Schema.optionalKey(Schema.Literal(1)),
   n: Schema.optionalKey(Session)
 })
@@ -40,7 +42,7 @@ const Head = Schema.Tuple([
   Schema.Literal(version),
   Schema.Natural,
   Schema.String,
-  Schema.Literals(["live", "replay", "snapshot"]),
+  Schema.Literals(["live", "replay", "snapshot", "journal"]),
   RunStatus,
   Schema.Tuple([
     Schema.Natural,
@@ -50,7 +52,8 @@ const Head = Schema.Tuple([
     Schema.Natural,
     RunStatus,
     Schema.Literals(["stream", "snapshot"]),
-    Schema.String
+    Schema.String,
+    Schema.Natural
   ]),
   Schema.Array(Schema.Tuple([Schema.Literals(["text", "reasoning", "params"]), Schema.String]))
 ])
@@ -100,7 +103,7 @@ export const encode = Effect.fnUntraced(function* (
   let lastLane = 0
   const told: Array<unknown> = []
   for (const update of updates) {
-    const { part, retried, session, waitingFor } = update
+    const { limit, part, retried, session, turn: ofTurn, waitingFor } = update
     const kind = part === undefined ? undefined : laneTypes[part.type]
     if (
       part !== undefined &&
@@ -108,6 +111,7 @@ export const encode = Effect.fnUntraced(function* (
       "delta" in part &&
       update.status === status &&
       waitingFor === undefined &&
+      ofTurn === undefined &&
       retried !== true &&
       session === undefined &&
       isEmpty(part.metadata)
@@ -125,7 +129,9 @@ export const encode = Effect.fnUntraced(function* (
     told.push({
       ...(update.status === status ? {} : { s: update.status }),
       ...(part === undefined ? {} : { p: yield* encodePart()(part) }),
+      ...(ofTurn === undefined ? {} : { t: ofTurn }),
       ...(waitingFor === undefined ? {} : { w: waitingFor }),
+      ...(limit === undefined ? {} : { l: limit }),
       ...(retried === true ? { r: 1 } : {}),
       ...(session === undefined ? {} : { n: session })
     })
@@ -140,7 +146,8 @@ export const encode = Effect.fnUntraced(function* (
     skip,
     position.status,
     position.origin,
-    TokenRows.pack(delivered)
+    TokenRows.pack(delivered),
+    position.results ?? 0
   ]
   return JSON.stringify([version, at, responseId, origin, first, place, lanes, told])
 })
@@ -201,7 +208,7 @@ export const decode = (
     }
     const other = decodeOther()(one)
     if (Result.isFailure(other)) return invalid("an update does not decode", other.failure)
-    const { n: session, p, r: retried, s: changed, w: waitingFor } = other.success
+    const { l: limit, n: session, p, r: retried, s: changed, t: turn, w: waitingFor } = other.success
     const part = p === undefined ? undefined : decodePart()(p)
     if (part !== undefined && Result.isFailure(part)) return invalid("a part does not decode", part.failure)
     status = changed ?? status
@@ -210,7 +217,9 @@ export const decode = (
       ...(part === undefined ? {} : { part: part.success }),
       text: part?.success.type === "text-delta" ? part.success.delta : "",
       status,
+      ...(turn === undefined ? {} : { turn }),
       ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(limit === undefined ? {} : { limit }),
       ...(retried === undefined ? {} : { retried: true }),
       ...(session === undefined ? {} : { session }),
       runId,
@@ -229,7 +238,7 @@ export const positionAfter = (
   { head }: Body,
   offset: number
 ): Result.Result<ContinuationToken, BodyInvalid> => {
-  const [incarnation, turn, responseId, sequenceNumber, skip, status, origin, rows] = head[5]
+  const [incarnation, turn, responseId, sequenceNumber, skip, status, origin, rows, results] = head[5]
   const delivered = decodeRows()(TokenRows.unpack(rows))
   if (Result.isFailure(delivered)) return invalid("its position does not decode", delivered.failure)
   return Result.succeed({
@@ -244,6 +253,7 @@ export const positionAfter = (
     skip,
     status,
     origin,
-    delivered: delivered.success
+    delivered: delivered.success,
+    ...(results === 0 ? {} : { results })
   })
 }

@@ -63,8 +63,9 @@ const sizeOf = ({ part }: AgentUpdate): number => {
 
 /** The update as the log has it: see `ChunkBody`. */
 const kept = (update: AgentUpdate, continuationToken: AgentUpdate["continuationToken"]): AgentUpdate => {
-  const { origin, part, responseId, retried, runId, session, status, text, waitingFor } = update
-  const isPlain = part !== undefined && retried === undefined && session === undefined && waitingFor === undefined
+  const { origin, part, responseId, retried, runId, session, status, text, turn, waitingFor } = update
+  const isWhole = turn === undefined && session === undefined
+  const isPlain = part !== undefined && isWhole && retried === undefined && waitingFor === undefined
   // Nearly all updates are so. Spreading them would cost more than all else that is done here.
   if (isPlain) return { _tag: "Update", part, text, status, runId, responseId, continuationToken, origin }
   const made: Types.Mutable<AgentUpdate> = { ...update, continuationToken }

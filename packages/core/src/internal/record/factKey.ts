@@ -15,7 +15,7 @@ interface OfTry {
   readonly try: string
 }
 interface OfCall {
-  readonly _tag: "ToolEnded" | "ToolDeferred" | "ApprovalAsked" | "Approved" | "Rejected"
+  readonly _tag: "ToolEnded" | "ToolDeferred" | "Allowed" | "ApprovalAsked" | "Approved" | "Rejected"
   readonly incarnation: number
   readonly turn: number
   readonly callId: string
@@ -30,7 +30,13 @@ interface Start {
 interface Raise {
   readonly _tag: "LimitsRaised"
   readonly incarnation: number
-  readonly limits: { readonly turns?: number; readonly toolCalls?: number; readonly tokens?: number }
+  readonly limits: {
+    readonly turns?: number
+    readonly toolCalls?: number
+    readonly tokens?: number
+    readonly time?: number
+    readonly cost?: number
+  }
 }
 
 /** The fields of a fact that make its key. */
@@ -50,14 +56,15 @@ export const keyOf = (fact: Keyed): string => {
       return `${fact.incarnation} ToolStarted ${fact.turn} ${fact.n} ${fact.callId}`
     case "ToolEnded":
     case "ToolDeferred":
+    case "Allowed":
     case "ApprovalAsked":
       return `${fact.incarnation} ${fact._tag} ${fact.turn} ${fact.callId}`
     case "Approved":
     case "Rejected":
       return `${fact.incarnation} decision ${fact.turn} ${fact.callId}`
     case "LimitsRaised": {
-      const { toolCalls, tokens, turns } = fact.limits
-      return `${fact.incarnation} LimitsRaised ${turns ?? ""} ${toolCalls ?? ""} ${tokens ?? ""}`
+      const { cost, time, toolCalls, tokens, turns } = fact.limits
+      return `${fact.incarnation} LimitsRaised ${[turns, toolCalls, tokens, time, cost].map((limit) => limit ?? "").join(" ")}`
     }
     case "CancelRequested":
     case "Ended":

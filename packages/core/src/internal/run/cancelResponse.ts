@@ -23,7 +23,7 @@ const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([
  * provider accepts it, or until the caller interrupts it.
  */
 export const sendCancel = (
-  run: Pick<OpenRun, "agent" | "isExternal" | "model" | "policy" | "runId">,
+  run: Pick<OpenRun, "agent" | "model" | "policy" | "runId">,
   response: FactOf<"Accepted">,
   { by, schedule }: { readonly by: string; readonly schedule?: Schedule.Schedule<unknown> }
 ): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
@@ -37,7 +37,7 @@ export const sendCancel = (
     model.retrieve(responseId).pipe(
       Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
         if (!isOver(snapshot.status)) return Effect.fail(error)
-        const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run.isExternal)
+        const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run.agent)
         return Effect.succeed([{ ...end, incarnation, by }, sent])
       }),
       Effect.catchTag("ResponseGone", () => Effect.succeed([sent]))

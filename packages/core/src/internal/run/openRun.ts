@@ -1,6 +1,4 @@
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -24,26 +22,25 @@ import * as RunState from "../../RunState.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { TokenStoreError } from "../../TokenStoreError.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { WatchRef } from "../../RunInput.ts"
 import type { UpdateLog } from "../../UpdateLog.ts"
 import { isMinted, minted, plainCodec } from "../token/minted.ts"
+import * as Handlers from "../tools/handlers.ts"
+import { contextOf } from "./deciding.ts"
 import { bytesOf, firstRequest, invalid, promptOf } from "./task.ts"
 import { typedLog } from "../ports/typedLog.ts"
 import { typedModel } from "../ports/typedModel.ts"
 import { typedStore } from "../ports/typedStore.ts"
-
-/** Whether the caller runs a tool call: always, as agents have no tools yet. */
-const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
-  defaultValue: () => () => true
-})
 
 /** A run on which a verb works, with the services that it needs. */
 export interface OpenRun {
   readonly agent: Agent
   readonly runId: RunId
   readonly record: RunRecord
-  readonly isExternal: (name: string) => boolean
+  /** The handlers of the agent's tools, if this process has them. */
+  readonly handlers: Handlers.Found | undefined
+  readonly clock: Clock.Clock
   /** Whether a codec seals tokens: a token object is then accepted only if this process made it. */
   readonly sealed: boolean
   /** The current response of the run, for errors. */
@@ -82,44 +79,6 @@ export const storeFailed =
   (run: Pick<OpenRun, "agent" | "known" | "runId">) =>
   (error: TokenStoreError): AgentError =>
     errorOf(run)(new StoreFailed({ error }))
-
-/** The context in which `decide` chooses the next step of a run. */
-export const contextOf = (
-  run: Pick<OpenRun, "policy" | "request">,
-  { background, handled, input }: Pick<RunRecord, "background" | "handled" | "input">
-): RunEngine.Context => ({
-  onUnconfirmed: run.policy.onUnconfirmed,
-  hasInput: run.request !== undefined || input !== undefined,
-  handled,
-  background
-})
-
-/** When a run is due again after its release, or why it is parked. */
-export const restOf = (
-  { policy }: Pick<OpenRun, "policy">,
-  record: Pick<RunRecord, "background" | "handled" | "incarnation" | "input" | "journal">
-): { readonly due: Duration.Duration; readonly parked?: string } => {
-  // The next worker has the input only if the store keeps it.
-  const step = RunEngine.decide(RunState.fold(record), contextOf({ policy }, record))
-  if (step._tag === "Over") return { due: Duration.infinity }
-  if (step._tag !== "Wait") return { due: Duration.zero }
-  switch (step.for) {
-    case "unconfirmed":
-      return {
-        due: Duration.infinity,
-        parked:
-          "A request to the provider was sent but never answered. Open the run again with Agent.retry, or use Runs.discard."
-      }
-    case "input":
-      return {
-        due: Duration.infinity,
-        parked:
-          "The run was recorded, but never opened at the provider. Start it again with its input, or use Runs.discard."
-      }
-    default:
-      return { due: Duration.infinity }
-  }
-}
 
 export const decodeRunId = (runId: unknown): Effect.Effect<RunId, AgentError> =>
   Effect.fromResult(
@@ -174,29 +133,30 @@ export const checkModel = (run: OpenRun): Effect.Effect<void, AgentError> => {
     : Effect.fail(errorOf(run)(unable))
 }
 
-/** The services that all runs need, whatever their agent. */
-const services = Effect.gen(function* () {
+/** The services that a run needs. */
+const servicesFor = Effect.fnUntraced(function* (agent: Pick<Agent, "name">) {
   const model = yield* typedModel
   const store = yield* typedStore
   const log = yield* typedLog
   const policy = yield* RunPolicy
-  const isExternal = yield* ExternalCalls
   const sealed = (yield* TokenCodec) !== plainCodec
-  return { model, store, log, policy, isExternal, sealed }
+  const handlers = Option.getOrUndefined(yield* Effect.serviceOption(Handlers.keyOf(agent.name)))
+  return { model, store, log, policy, sealed, handlers, clock: yield* Clock.Clock }
 })
 
 /** The current response of a run according to its record. */
 export const lastResponse = (record: RunRecord): string | undefined =>
   RunState.winners(RunState.fold(record)).at(-1)?.responseId
 
-/** Makes an `OpenRun` of a record that was read already. */
-export const known = Effect.map(services, (found) => (agent: Agent, record: RunRecord): OpenRun => ({
-  ...found,
-  agent,
-  runId: record.runId,
-  record,
-  known: { responseId: lastResponse(record) }
-}))
+/** Makes `OpenRun`s of records of an agent's runs that were read already. */
+export const known = (agent: Agent) =>
+  Effect.map(servicesFor(agent), (found) => (record: RunRecord): OpenRun => ({
+    ...found,
+    agent,
+    runId: record.runId,
+    record,
+    known: { responseId: lastResponse(record) }
+  }))
 
 /** Fails if the name of an agent cannot be used. */
 export const checkAgent = (agent: Agent): Effect.Effect<void, AgentError> =>
@@ -209,12 +169,13 @@ export const checkAgent = (agent: Agent): Effect.Effect<void, AgentError> =>
 export const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
   yield* checkAgent(agent)
   const seen: OpenRun["known"] = { responseId: undefined }
-  return { ...(yield* services), agent, known: seen }
+  return { ...(yield* servicesFor(agent)), agent, known: seen }
 })
 
 const isToken = Schema.is(ContinuationToken)
 
-const readToken = Effect.fnUntraced(function* (agent: Agent, given: ContinuationToken | string) {
+/** The position that a caller gave, as a token or as its text. */
+export const readToken = Effect.fnUntraced(function* (agent: Agent, given: ContinuationToken | string) {
   const invalidToken = (kind: TokenInvalid["kind"], description: string) =>
     Effect.fail(new TokenInvalid({ kind, description }))
   const read = Effect.gen(function* () {

@@ -1,12 +1,13 @@
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as AiError from "effect/ai/AiError"
 import * as Response from "effect/ai/Response"
 import { toolCallsIn } from "./toolCalls.ts"
 import type { ModelSnapshot } from "../../BackgroundModel.ts"
 import type { RunStatus } from "../../Run.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { Call } from "../../RunRecord.ts"
+import { answers } from "../tools/handlers.ts"
 import type { RunState } from "../../RunState.ts"
 
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
@@ -33,7 +34,7 @@ export const make = (
     /** The tool calls of the response, if the snapshot does not contain them. */
     readonly calls?: ReadonlyArray<Response.ToolCallPartEncoded>
   },
-  isExternal: (name: string) => boolean
+  agent: Pick<Agent, "toolkit">
 ): ResponseEnd => {
   const { calls = toolCallsIn(ending.snapshot?.items ?? []), error, snapshot, status } = ending
   const finish = Option.getOrUndefined(decodeFinish(snapshot?.finish))
@@ -43,7 +44,7 @@ export const make = (
     responseId: response.responseId,
     status,
     ...(finish === undefined ? {} : { finish: finish.reason, usage: finish.usage }),
-    calls: status === "completed" ? callsOf(calls, isExternal) : [],
+    calls: status === "completed" ? callsOf(calls, agent) : [],
     ...(error === undefined ? {} : { error })
   }
 }
@@ -60,11 +61,13 @@ export const isForgotten = (
 
 const callsOf = (
   calls: ReadonlyArray<Response.ToolCallPartEncoded>,
-  isExternal: (name: string) => boolean
+  agent: Pick<Agent, "toolkit">
 ): ReadonlyArray<Call> =>
   calls.flatMap((part): ReadonlyArray<Call> => {
     if (part.providerExecuted === true) return []
-    const external = isExternal(part.name)
+    const external = !answers(agent, part.name)
     const call = { callId: part.id, name: part.name, external }
-    return [external || !Predicate.hasProperty(part, "params") ? call : { ...call, params: part.params }]
+    if (external) return [call]
+    const { metadata } = part
+    return [{ ...call, params: part.params ?? null, ...(metadata === undefined ? {} : { metadata }) }]
   })

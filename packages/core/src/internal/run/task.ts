@@ -7,7 +7,7 @@ import * as Digest from "effect/crypto/Digest"
 import { AgentError, InvalidInput } from "../../AgentError.ts"
 import type { ModelRequest } from "../../BackgroundModel.ts"
 import { Labels, type RunRecord } from "../../RunRecord.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { RunInput } from "../../RunInput.ts"
 import { lazily } from "../primitives/lazily.ts"
 
@@ -72,15 +72,24 @@ export const readTask = Effect.fnUntraced(function* (
   return { prompt, digest: yield* digest(agent, prompt, session) }
 })
 
+/** The fields of a request that all turns of a run share. */
+export const requestFields = (
+  { instructions, name, options, toolkit }: Agent,
+  { background, runId }: RunRecord
+): Omit<ModelRequest, "prompt" | "previousResponseId"> => ({
+  runId,
+  agent: name,
+  ...(instructions === undefined ? {} : { instructions }),
+  background,
+  ...(toolkit === undefined ? {} : { tools: Object.values(toolkit.tools) }),
+  ...(options === undefined ? {} : { options })
+})
+
 /** The request that opens the first turn of a run. */
 export const firstRequest = (agent: Agent, record: RunRecord, prompt: Prompt.Prompt): ModelRequest => ({
-  runId: record.runId,
-  agent: agent.name,
-  ...(agent.instructions === undefined ? {} : { instructions: agent.instructions }),
+  ...requestFields(agent, record),
   prompt,
-  ...(record.session.previousResponseId === undefined ? {} : { previousResponseId: record.session.previousResponseId }),
-  background: record.background,
-  ...(agent.options === undefined ? {} : { options: agent.options })
+  ...(record.session.previousResponseId === undefined ? {} : { previousResponseId: record.session.previousResponseId })
 })
 
 /** Checks the labels that a caller gave. */

@@ -41,24 +41,27 @@ export const sourceOf = (
 })
 
 /**
- * Sets the status of the last update to that of the run, which can differ from the status of the response. If the run ended
- * well, the update also says how its conversation goes on.
+ * Sets the status of the last update of a turn to that of the run, which can differ from the status of the response. If the
+ * run ended well, the update also says how its conversation goes on.
  */
 export const meant = (
   updates: ReadonlyArray<AgentUpdate>,
   meaning: Meaning,
-  { background, session }: Pick<RunRecord, "background" | "session">
+  { background, session }: Pick<RunRecord, "background" | "session">,
+  turn: number
 ): Batch => {
   const last = updates.at(-1)!
   const changed: AgentUpdate =
     meaning._tag === "Over"
       ? {
           ...last,
+          turn,
           status: meaning.status,
           ...(isGood(meaning.status) ? { session: extend(session, last.responseId) } : {})
         }
       : {
           ...last,
+          turn,
           status: "in_progress",
           continuationToken: background ? Option.some(minted(meaning.from)) : Option.none()
         }

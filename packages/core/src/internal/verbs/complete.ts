@@ -7,12 +7,12 @@ import type { ResponseEnded } from "../../Followed.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
 import { advance } from "../advance/advance.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { LeaseOptions, RunInput, StreamOptions } from "../../RunInput.ts"
 import * as NewRun from "./newRun.ts"
 import { Output } from "../logged/output.ts"
 import * as OpenRun from "../run/openRun.ts"
-import { respond } from "../watch/lookAtRun.ts"
+import { respond } from "../watch/respond.ts"
 import { resultOf } from "./result.ts"
 
 /** Starts a run, or continues the one that `runId` names, follows it to its end, and returns its response. */
@@ -30,9 +30,7 @@ export const complete = Effect.fn("Agent.run")(function* (
   const snapshot = ended?.snapshot
   if (ended === undefined || snapshot === undefined || !(ended.shows || isFromStart)) return yield* resultOf(run)
   const record = yield* OpenRun.readAgain(run)
-  const response = respond(run, record, RunState.fold(record), snapshot)
-  if (ended.shows) return response
   // Some servers show no output at the end: then the updates that were delivered here count.
-  const content = output.content()
-  return { ...response, content, text: content.map((part) => (part.type === "text" ? part.text : "")).join("") }
+  const shown = ended.shows ? snapshot : { ...snapshot, content: output.content() }
+  return respond(run, record, RunState.fold(record), shown)
 })

@@ -7,7 +7,7 @@ import type { AgentResponse } from "../../AgentResponse.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import * as RunState from "../../RunState.ts"
 import type { TokenStore } from "../../TokenStore.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { EnqueueInput } from "../../RunInput.ts"
 import * as NewRun from "./newRun.ts"
 import { checkAgent, errorOf, now, type OpenRun } from "../run/openRun.ts"
@@ -15,7 +15,7 @@ import { stuck } from "../run/stuck.ts"
 import { bytesOf, inputOf, invalid } from "../run/task.ts"
 import { typedLog } from "../ports/typedLog.ts"
 import { typedStore } from "../ports/typedStore.ts"
-import { respond } from "../watch/lookAtRun.ts"
+import { respond } from "../watch/respond.ts"
 
 /** Records a run with its input, for a worker to open. */
 export const enqueue: (agent: Agent, input: EnqueueInput) => Effect.Effect<AgentResponse, AgentError, TokenStore> =

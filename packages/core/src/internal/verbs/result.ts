@@ -3,7 +3,7 @@ import { type AgentError, RunWaiting } from "../../AgentError.ts"
 import type { AgentResponse } from "../../AgentResponse.ts"
 import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { TokenStore } from "../../TokenStore.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import { finishIfOver } from "../advance/finishLog.ts"
 import type { RunRef } from "../../RunInput.ts"
 import type { RunRecord } from "../../RunRecord.ts"
@@ -45,7 +45,7 @@ const fromLog = Effect.fnUntraced(function* (
   const { log } = run
   const state = RunState.fold(record)
   if (record.logged !== true || log === undefined || state.ended === undefined) return undefined
-  const reason = reasonOf(state)
+  const reason = reasonOf(run.agent, state)
   if (reason !== undefined) return yield* OpenRun.errorOf(run)(reason)
   return yield* responseFrom(run, record, loggedOf(run, log))
 })

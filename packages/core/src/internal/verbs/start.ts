@@ -10,7 +10,7 @@ import type { TokenStore } from "../../TokenStore.ts"
 import { hold } from "../advance/advance.ts"
 import { endLogged } from "../advance/finishLog.ts"
 import { requestOf } from "../advance/turnRequest.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { RunInput } from "../../RunInput.ts"
 import { endedBy, type HeldRun } from "../hold/heldRun.ts"
 import { create } from "./newRun.ts"
@@ -18,7 +18,8 @@ import { checkVersion, errorOf, type OpenRun, unableOf } from "../run/openRun.ts
 import * as Opening from "../advance/opening.ts"
 import { reasonOf } from "../run/runReason.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
-import { glance, respond } from "../watch/lookAtRun.ts"
+import { glance } from "../watch/lookAtRun.ts"
+import { respond } from "../watch/respond.ts"
 
 /** Opens a background run and releases it, so that any process can stream it. */
 export const start = Effect.fn("Agent.start")(function* (
@@ -58,7 +59,7 @@ export const openAndLeave = Effect.fnUntraced(function* (
       case "End": {
         if (!(yield* endLogged(run, held))) yield* held.decide([endedBy(step)])
         const { ended } = held.state()
-        const reason = ended === undefined ? undefined : reasonOf(held.state())
+        const reason = ended === undefined ? undefined : reasonOf(run.agent, held.state())
         if (ended !== undefined && reason?._tag !== "RunCancelled" && reason !== undefined) return yield* fail(reason)
         continue
       }

@@ -1,3 +1,4 @@
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,6 +20,7 @@ import { Signal } from "../primitives/signal.ts"
 import { stuck } from "../run/stuck.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
 import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "../run/turnEnd.ts"
+import { updatesAfter } from "../tools/told.ts"
 import { glance } from "./lookAtRun.ts"
 
 /** Reads a run from its start or a token by an attachment of its own. It waits for each response to be opened. */
@@ -42,18 +44,18 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
     }
     // A response that a viewer does not find has not ended for that: the viewer may use another API key.
     if (ended.status !== "expired" && ended.calls !== undefined) {
-      yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ended, run.isExternal)])
+      yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ended, run.agent)])
     }
     record = yield* readAgain(run).pipe(Effect.catch(() => Effect.succeed(record)))
     const state = RunState.fold(record)
     const end = state.turns[turn]?.end
     const goesOn =
       state.turns[turn + 1]?.winner !== undefined ||
-      (state.ended === undefined && end !== undefined && end.calls.some(({ external }) => !external))
+      (end?.status === "completed" && end.calls.some(({ external }) => !external))
     if (goesOn) return { _tag: "GoesOn", from: nextTurn(ended.position) }
     const status = state.ended?.status ?? ended.status
     over =
-      reasonOf({
+      reasonOf(run.agent, {
         turns: state.turns,
         ended: state.ended ?? { status, ...(ended.error === undefined ? {} : { error: ended.error }) }
       }) ?? "well"
@@ -63,10 +65,14 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
   const delivered = (batch: readonly [Followed, ...Array<Followed>]): Updates => {
     const ended = batch.at(-1)!
     if (ended._tag !== "ResponseEnded") return Effect.succeed(batch as Batch)
+    const { turn } = position
     return Effect.flatMap(meaningOf(ended), (meaning): Updates => {
       position = meaning._tag === "GoesOn" ? meaning.from : nextTurn(ended.position)
       const updates = batch.slice(0, -1) as ReadonlyArray<AgentUpdate>
-      return Effect.andThen(finished, updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record)))
+      return Effect.andThen(
+        finished,
+        updates.length === 0 ? next : Effect.succeed(meant(updates, meaning, record, turn))
+      )
     })
   }
 
@@ -96,6 +102,9 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
   const step: Updates = Effect.suspend((): Updates => {
     const state = RunState.fold(record)
     const { end, winner } = state.turns[position.turn] ?? {}
+    const [results, after] = updatesAfter(run, record, state, position)
+    position = after
+    if (Arr.isReadonlyArrayNonEmpty(results)) return Effect.succeed(results as unknown as Batch)
     if (!record.background && winner !== undefined && end === undefined && record.lease === null) {
       // The look records that no process keeps the response alive.
       return Effect.andThen(Effect.andThen(glance(run), refreshed), next)
@@ -105,7 +114,7 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
       return Effect.andThen(follow(sourceOf(run, winner, record.background)), next)
     }
     if (state.ended !== undefined) {
-      over = reasonOf(state) ?? "well"
+      over = reasonOf(run.agent, state) ?? "well"
       return next
     }
     return Effect.andThen(later, next)

@@ -10,7 +10,8 @@ import { type ObserveError, record as observe } from "../hold/observe.ts"
 import { counted } from "../telemetry/instruments.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import { foreseen } from "./foreseen.ts"
-import { contextOf, type OpenRun, restOf } from "../run/openRun.ts"
+import { contextOfNext, restOf } from "../run/deciding.ts"
+import type { OpenRun } from "../run/openRun.ts"
 import type { ResponseEnd } from "../run/responseEnd.ts"
 
 const writer = (run: OpenRun): string => run.policy.workerName ?? "a viewer"
@@ -41,7 +42,7 @@ export const learn = Effect.fnUntraced(function* (
     )
   }
   while (true) {
-    const step = decide(journal.state(), contextOf({ policy: run.policy }, record))
+    const step = decide(journal.state(), contextOfNext(run, record))
     if (step._tag !== "End") return journal.state()
     // The worker that records the end of a logged run ends its log first.
     if (record.logged === true) return foreseen(run, { ...record, journal: journal.facts })

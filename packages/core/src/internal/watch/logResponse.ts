@@ -7,7 +7,7 @@ import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import { Output } from "../logged/output.ts"
 import { entryOf, type Logged, pageSize, read } from "../logged/reading.ts"
-import { respond, type Told } from "./lookAtRun.ts"
+import { respond, type Told } from "./respond.ts"
 
 /** The response of a run that has ended, from its log; undefined if the log does not have all of it. */
 export const responseFrom = Effect.fnUntraced(function* (
@@ -37,12 +37,11 @@ export const responseFrom = Effect.fnUntraced(function* (
     }
     if (offset >= page.length) break
   }
-  const content = output.content()
+  const response = respond(run, record, state, { content: output.content() })
+  const told = Option.fromUndefinedOr(finish)
   return {
-    ...respond(run, record, state, { items: [] }),
-    content,
-    text: content.map((part) => (part.type === "text" ? part.text : "")).join(""),
-    usage: Option.map(Option.fromUndefinedOr(finish), ({ usage }) => usage),
-    finishReason: Option.map(Option.fromUndefinedOr(finish), ({ reason }) => reason)
+    ...response,
+    usage: Option.orElse(response.usage, () => Option.map(told, ({ usage }) => usage)),
+    finishReason: Option.map(told, ({ reason }) => reason)
   }
 })

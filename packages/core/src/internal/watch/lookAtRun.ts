@@ -3,15 +3,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type AgentError, RunDiverged, RunExpired, RunNotFound, type RunWaiting } from "../../AgentError.ts"
-import { type AgentResponse, fromSnapshot, type Shown } from "../../AgentResponse.ts"
+import { type AgentError, RunDiverged, RunExpired, RunNotFound } from "../../AgentError.ts"
+import type { AgentResponse } from "../../AgentResponse.ts"
 import type { ModelSnapshot } from "../../BackgroundModel.ts"
-import * as ContinuationToken from "../../ContinuationToken.ts"
 import { isOver } from "../../Run.ts"
-import { decide } from "../../RunEngine.ts"
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
-import { extend, type Session } from "../../Session.ts"
 import * as Backoff from "../primitives/backoff.ts"
 import { acquire } from "../hold/heldRun.ts"
 import * as Hint from "../hold/hint.ts"
@@ -19,14 +16,14 @@ import { Trouble } from "../telemetry/trouble.ts"
 import { persistently } from "../hold/lease.ts"
 import { foreseen } from "./foreseen.ts"
 import { learn } from "./learn.ts"
-import { minted } from "../token/minted.ts"
-import { contextOf, errorOf, now, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
+import { errorOf, now, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
 import * as ResponseEnd from "../run/responseEnd.ts"
 import { reasonOf } from "../run/runReason.ts"
 import { within } from "../follow/attachment.ts"
 import { look } from "../follow/look.ts"
 import { holdsOutput } from "../follow/rows.ts"
 import * as StallWatch from "../follow/stallWatch.ts"
+import { respond } from "./respond.ts"
 import { stop } from "./stop.ts"
 import { stuck } from "../run/stuck.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
@@ -40,62 +37,6 @@ export interface Look {
   readonly isGone?: true
   /** The pause before the next look for which the provider asks. */
   readonly pollAfter?: Duration.Duration
-}
-
-/** The conversation after the run: only completed and incomplete turns extend it. */
-const sessionOf = (record: RunRecord, state: RunState.RunState): Session => {
-  const good = state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")
-  return good?.winner === undefined ? record.session : extend(record.session, good.winner.responseId)
-}
-
-/** The parts of a run from which its response is made. */
-export interface Told extends Pick<OpenRun, "from" | "policy" | "request" | "runId"> {
-  readonly agent: Pick<OpenRun["agent"], "name">
-}
-
-const waitingFor = (run: Told, record: RunRecord, state: RunState.RunState): RunWaiting["waitingFor"] | undefined => {
-  const step = decide(state, contextOf(run, record))
-  return step._tag === "Wait" && step.for !== "unconfirmed" && step.for !== "input" ? step.for : undefined
-}
-
-/** Makes the response of a run from its journal and its last snapshot. */
-export const respond = (
-  run: Told,
-  record: RunRecord,
-  state: RunState.RunState,
-  shown: Pick<Shown, "finish" | "items"> & Partial<Pick<Shown, "status">>
-): AgentResponse => {
-  const waits = waitingFor(run, record, state)
-  const turn = state.turns[RunState.currentTurn(state)]
-  const status =
-    state.ended !== undefined
-      ? state.ended.status
-      : waits !== undefined
-        ? "waiting"
-        : turn?.winner !== undefined && turn.end === undefined && shown.status !== undefined
-          ? RunState.currentTurn(state) === 0 || shown.status !== "queued"
-            ? shown.status
-            : "in_progress"
-          : RunState.statusOf(state, record.position)
-  return fromSnapshot(
-    { ...shown, status },
-    {
-      runId: run.runId,
-      responseId: Option.fromUndefinedOr(RunState.winners(state).at(-1)?.responseId),
-      session: sessionOf(record, state),
-      ...(waits === undefined ? {} : { waitingFor: waits }),
-      continuationToken:
-        isOver(status) || !record.background ? Option.none() : Option.some(minted(positionOf(run, record, state)))
-    },
-    RunState.currentTurn(state)
-  )
-}
-
-const positionOf = (run: Told, record: RunRecord, state: RunState.RunState) => {
-  const position = run.from ?? record.position
-  return position.incarnation === state.incarnation
-    ? position
-    : ContinuationToken.start(run.agent.name, run.runId, state.incarnation)
 }
 
 /** Whether a response that has ended shows no output, although some was delivered. */
@@ -129,6 +70,10 @@ export const glance = Effect.fnUntraced(function* (
 
   const { responseId } = winner
   const turn = state.turns[winner.turn]
+  // While tool calls are under way, or wait, the journal has all that there is to say.
+  if (state.ended === undefined && turn?.end?.calls.some(({ external }) => !external) === true) {
+    return { response: respond(run, record, state, { items: [] }), record, state }
+  }
   const { sequenceNumber } = run.from ?? record.position
   const telemetry = yield* Telemetry.make({
     model: run.model,
@@ -162,9 +107,9 @@ export const glance = Effect.fnUntraced(function* (
   const isLeft = !record.background && record.lease === null && turn?.end === undefined && state.ended === undefined
   const later =
     isOver(snapshot.status) && isUnseen
-      ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.isExternal)])
+      ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.agent)])
       : isLeft
-        ? yield* learned(run, record, [ResponseEnd.make(winner, { status: "cancelled" }, run.isExternal)])
+        ? yield* learned(run, record, [ResponseEnd.make(winner, { status: "cancelled" }, run.agent)])
         : state
   return {
     response: respond(run, record, later, snapshot),
@@ -291,7 +236,7 @@ const looking = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Return<Loo
 export const honest = (run: OpenRun, seen: Look): Effect.Effect<AgentResponse, AgentError> => {
   const { responseId } = seen.response
   const reason =
-    reasonOf(seen.state) ??
+    reasonOf(run.agent, seen.state) ??
     (seen.isGone === true && Option.isSome(responseId) ? new RunExpired({ responseId: responseId.value }) : undefined)
   return reason === undefined ? Effect.succeed(seen.response) : Effect.fail(errorOf(run)(reason))
 }

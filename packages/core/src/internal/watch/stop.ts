@@ -8,7 +8,8 @@ import { sendCancel } from "../run/cancelResponse.ts"
 import { Journal } from "../hold/journal.ts"
 import { record as observe } from "../hold/observe.ts"
 import { learn } from "./learn.ts"
-import { contextOf, errorOf, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
+import { contextOfNext } from "../run/deciding.ts"
+import { errorOf, type OpenRun, readAgain, storeFailed } from "../run/openRun.ts"
 
 /**
  * Records a cancel of a run, and cancels its background responses at the provider. If the provider does not accept a cancel
@@ -38,7 +39,7 @@ export const stop = Effect.fnUntraced(function* (
   const underWay = new Set<string>()
   while (true) {
     const state = journal.state()
-    const step = decide(state, { ...contextOf({ policy: run.policy }, record), underWay })
+    const step = decide(state, { ...contextOfNext(run, record), underWay })
     if (step._tag !== "CancelResponse") break
     const { response } = step
     underWay.add(response.responseId)

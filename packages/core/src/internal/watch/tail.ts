@@ -128,7 +128,7 @@ class Tail {
     // The worker that ends the run also ends its log. A run that was given up has no worker.
     if (!feed.ended && record.lease !== null) return Effect.succeed(false)
     if (!feed.ended && RunState.fold(record).ended === undefined) return Effect.succeed(false)
-    const reason = reasonOf(state)
+    const reason = reasonOf(opened.agent, state)
     if (feed.ended) return reason === undefined ? Effect.succeed(true) : Effect.fail(logged.errorOf(reason))
     // The log may have ended since it was read, and before the record was.
     const { length } = feed

@@ -9,7 +9,7 @@ import type { BackgroundModel } from "../../BackgroundModel.ts"
 import type { RunId } from "../../Run.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
 import type { Lease, Taken, TokenStore } from "../../TokenStore.ts"
-import type { Agent } from "../../AgentDefinition.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import { ownerOf, timeOf } from "../hold/lease.ts"
 import { Trouble } from "../telemetry/trouble.ts"
 import * as Wakeups from "../hold/wakeups.ts"
@@ -90,16 +90,15 @@ export const make = Effect.fnUntraced(function* <E>(
     ).pipe(Effect.interruptible, Effect.timeoutOption(policy.closeTimeout), Effect.asVoid)
   )
 
-  const open = yield* known
+  const open = new Map<string, Effect.Success<ReturnType<typeof known>>>()
+  for (const agent of byName.values()) open.set(agent.name, yield* known(agent))
   // The other versions of agents that were logged already: there may be many runs of each.
   const told = new Set<string>()
   const take = (found: Taken, before: bigint) => {
     const { agent: name, runId } = found.record
-    const agent = byName.get(name)
-    if (agent === undefined) return Effect.void
-    return bring(open(agent, found.record), { taken: found, before }, options, stopping, (lease) =>
-      owed.add(lease)
-    ).pipe(
+    const opened = open.get(name)
+    if (opened === undefined) return Effect.void
+    return bring(opened(found.record), { taken: found, before }, options, stopping, (lease) => owed.add(lease)).pipe(
       Effect.scoped,
       Effect.catch(({ message, reason }) => {
         // Another worker has the run now.

@@ -21,11 +21,12 @@ import { timeOf } from "../hold/lease.ts"
 import * as Instruments from "../telemetry/instruments.ts"
 import { checkVersion, type OpenRun, unableOf } from "../run/openRun.ts"
 import type { Lease, Taken } from "../../TokenStore.ts"
+import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { WorkerRun } from "../../WorkerRun.ts"
 
 /** The options of a worker that concern one run. */
 export interface Handling<E> extends Pick<StreamOptions, "acknowledge"> {
-  readonly handle: (run: WorkerRun<AgentUpdate | Delivery>) => Effect.Effect<unknown, E>
+  readonly handle: (run: WorkerRun<AgentUpdate | Delivery, Agent>) => Effect.Effect<unknown, E>
   readonly maxAttempts: number
   readonly retry: Schedule.Schedule<unknown>
 }

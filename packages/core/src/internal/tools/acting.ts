@@ -1,0 +1,132 @@
+import * as Effect from "effect/Effect"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Response from "effect/ai/Response"
+import { type AgentError, ToolMissing } from "../../AgentError.ts"
+import type { AgentUpdate } from "../../AgentUpdate.ts"
+import type { ContinuationToken } from "../../ContinuationToken.ts"
+import { callName, type Start, type Step } from "../../RunEngine.ts"
+import { isDone, isUndecided } from "../../RunState.ts"
+import type { HeldRun, OwnFact } from "../hold/heldRun.ts"
+import { errorOf, type OpenRun } from "../run/openRun.ts"
+import { minted } from "../token/minted.ts"
+import * as Asking from "./asking.ts"
+import { answers, type Found } from "./handlers.ts"
+import { interrupted } from "./recorded.ts"
+import * as ToolRunner from "./toolRunner.ts"
+
+type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
+
+/** Carries out the steps of `decide` that concern the tool calls of a turn. */
+export class Acting {
+  private readonly run: OpenRun
+  private readonly held: HeldRun
+  private readonly runner: ToolRunner.ToolRunner
+  /** What the policy said about calls: it is asked once, also if its answer could not be recorded at first. */
+  private readonly said = new Map<string, OwnFact>()
+
+  constructor(run: OpenRun, held: HeldRun, runner: ToolRunner.ToolRunner) {
+    this.run = run
+    this.held = held
+    this.runner = runner
+  }
+
+  /** Asks the policy about calls, and records its answers. */
+  ask({ calls, turn }: StepOf<"AskPolicy">): Effect.Effect<void, AgentError> {
+    const { held, run, said } = this
+    return Effect.flatMap(this.handlers(calls.map(({ name }) => name)), (found) =>
+      Effect.forEach(calls, (call) => {
+        const name = callName(turn, call.callId)
+        const known = said.get(name)
+        if (known !== undefined) return Effect.succeed(known)
+        return Effect.tap(Asking.ask(run, found, turn, call), (fact) => Effect.sync(() => said.set(name, fact)))
+      }).pipe(Effect.flatMap((facts) => held.decide(facts)))
+    )
+  }
+
+  /** Records that calls start, and runs their handlers. */
+  start({ starts, turn }: StepOf<"RunTools">): Effect.Effect<void, AgentError> {
+    const { held, runner } = this
+    return Effect.gen({ self: this }, function* () {
+      const found = yield* this.handlers(starts.map(({ call }) => call.name))
+      const facts = starts.map(({ call, n }): OwnFact => ({ _tag: "ToolStarted", turn, callId: call.callId, n }))
+      if ((yield* held.decide(facts)) === "moved") return
+      const gone = held.gone()
+      if (gone !== undefined) return yield* gone
+      // The answer may have shown a cancel, a result, or that the call was deferred.
+      const state = held.state()
+      if (state.cancelled || state.ended !== undefined) return
+      const latest = new Map(state.turns[turn]?.calls.map((call) => [call.callId, call]))
+      const still = starts.flatMap(({ call, n }): ReadonlyArray<Start> => {
+        const now = latest.get(call.callId)
+        return now === undefined || isDone(now) || now.deferred !== undefined ? [] : [{ call: now, n }]
+      })
+      yield* runner.start(found, turn, still)
+    })
+  }
+
+  /** Records that a call gets no result. */
+  giveUp({ call, turn, why }: StepOf<"GiveUp">): Effect.Effect<void, AgentError> {
+    const { callId } = call
+    const reason =
+      why === "expired" ? "Nobody gave the result of this call in time." : "The process that ran this call died."
+    const fact: OwnFact = isUndecided(call)
+      ? { _tag: "Rejected", turn, callId, reason: "expired" }
+      : { _tag: "ToolEnded", turn, callId, ...interrupted(reason) }
+    return Effect.asVoid(this.held.decide([fact]))
+  }
+
+  /** Waits until something about the calls of this process changes; interrupts them if the run was cancelled. */
+  wait({ until }: StepOf<"Wait">): Effect.Effect<void, AgentError> {
+    const { held, run, runner } = this
+    if (runner.failed !== undefined) return Effect.fail(runner.failed)
+    if (held.state().cancelled) return runner.interrupt
+    const { version } = runner
+    const seen = held.journal().length
+    const moved = Effect.suspend(() => (held.journal().length === seen ? held.moved : Effect.void))
+    const due =
+      until === undefined
+        ? Effect.never
+        : Effect.sleep(Duration.millis(Math.max(0, until - run.clock.currentTimeMillisUnsafe())))
+    return Effect.raceAllFirst([runner.changedSince(version), moved, due, held.untilLost])
+  }
+
+  /** Updates with preliminary results, which have no position of their own. */
+  preliminary(position: ContinuationToken): ReadonlyArray<AgentUpdate> {
+    const { background } = this.held.record
+    return this.runner.take().map(({ call, encoded, turn }) => ({
+      _tag: "Update",
+      part: Response.makePart("tool-result", {
+        id: call.callId,
+        name: call.name,
+        result: encoded,
+        encodedResult: encoded,
+        isFailure: false,
+        providerExecuted: false,
+        preliminary: true
+      }) as AgentUpdate["part"] & object,
+      text: "",
+      status: "in_progress",
+      turn,
+      runId: this.run.runId,
+      responseId: this.held.state().turns[turn]?.winner?.responseId ?? "",
+      continuationToken: background ? Option.some(minted(position)) : Option.none(),
+      origin: "live"
+    }))
+  }
+
+  /** The handlers, which must have all of these tools. Without one, the run is parked: it has not failed. */
+  private handlers(names: ReadonlyArray<string>): Effect.Effect<Found, AgentError> {
+    const { held, run } = this
+    const { handlers } = run
+    const missing = names.find((name) => handlers === undefined || !answers(run.agent, name))
+    if (missing === undefined && handlers !== undefined) return Effect.succeed(handlers)
+    const error = errorOf(run)(new ToolMissing({ tool: missing ?? "" }))
+    held.leaveAs({ due: Duration.infinity, parked: error.reason.message })
+    return Effect.fail(error)
+  }
+}
+
+/** Makes it for the scope. */
+export const make = (run: OpenRun, held: HeldRun) =>
+  Effect.map(ToolRunner.make(run, held), (runner) => new Acting(run, held, runner))

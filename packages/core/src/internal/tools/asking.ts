@@ -1,0 +1,83 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Tool from "effect/ai/Tool"
+import type { CallState } from "../../RunState.ts"
+import * as ToolPolicy from "../../ToolPolicy.ts"
+import type { OwnFact } from "../hold/heldRun.ts"
+import type { OpenRun } from "../run/openRun.ts"
+import { type Found, toolOf } from "./handlers.ts"
+
+/** Whoever cannot say whether a call may run asks a person. An interruption is no answer. */
+const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>
+  Effect.suspend(() => effect).pipe(
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(otherwise)
+    )
+  )
+
+/** The decoded parameters of a call; none if they do not decode. A tool with a JSON Schema takes them as they are. */
+const decoded = (tool: Tool.Any, params: unknown, found: Found): Effect.Effect<Option.Option<unknown>> => {
+  const schema: unknown = tool.parametersSchema
+  if (!Schema.isSchema(schema)) return Effect.succeedSome(params)
+  const decode = Schema.decodeUnknownEffect(schema as Schema.Codec<unknown>)(params)
+  return Effect.option(Effect.provideContext(decode, found.context))
+}
+
+const needsApproval = (
+  tool: Tool.Any,
+  { callId, params }: CallState,
+  messages: ReadonlyArray<Prompt.Message>,
+  found: Found
+): Effect.Effect<boolean> => {
+  const needs = tool.needsApproval
+  if (typeof needs !== "function") return Effect.succeed(needs === true)
+  return Effect.flatMap(decoded(tool, params, found), (given) => {
+    // The handler refuses the parameters: there is nothing to approve.
+    if (Option.isNone(given)) return Effect.succeed(false)
+    const asked = Effect.suspend(() => {
+      const answer = needs(given.value, { toolCallId: callId, messages })
+      return Effect.isEffect(answer) ? (answer as Effect.Effect<boolean>) : Effect.succeed(answer)
+    })
+    return orElse(Effect.provideContext(asked, found.context), true)
+  })
+}
+
+/** Asks the tool and the policy whether a call may run, and returns the fact that records the answer. */
+export const ask = Effect.fnUntraced(function* (
+  run: Pick<OpenRun, "agent" | "request" | "runId">,
+  found: Found,
+  turn: number,
+  call: CallState
+): Effect.fn.Return<OwnFact> {
+  const { callId, name, params } = call
+  const tool = toolOf(run.agent, name)
+  const messages = run.request?.prompt.content ?? []
+  const needs = tool === undefined || (yield* needsApproval(tool, call, messages, found))
+  const byItself = needs ? ToolPolicy.ask() : ToolPolicy.allow
+  const request = { runId: run.runId, turn, callId, tool: name, params, needsApproval: needs }
+  const { policy } = found
+  const decision =
+    policy === undefined
+      ? byItself
+      : yield* orElse(
+          Effect.suspend(() => policy(request)),
+          ToolPolicy.ask()
+        )
+  switch (decision._tag) {
+    case "Allow":
+      return { _tag: "Allowed", turn, callId }
+    case "Reject":
+      return { _tag: "Rejected", turn, callId, reason: decision.reason }
+    case "Ask": {
+      const time = decision.time ?? run.agent.tools?.[name]?.approvalTime
+      if (time === undefined) return { _tag: "ApprovalAsked", turn, callId }
+      const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(Duration.fromInputUnsafe(time))
+      return { _tag: "ApprovalAsked", turn, callId, ...(Number.isFinite(until) ? { until } : {}) }
+    }
+  }
+})

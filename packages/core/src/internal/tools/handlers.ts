@@ -1,0 +1,26 @@
+import * as Context from "effect/Context"
+import type * as Tool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import type { Any } from "../../AgentDefinition.ts"
+import type { ToolPolicy } from "../../ToolPolicy.ts"
+
+/** The handlers of an agent's tools, and its policy, with the services that they need. */
+export interface Found {
+  readonly toolkit: Toolkit.WithHandler<Record<string, Tool.Any>>
+  readonly context: Context.Context<never>
+  readonly policy: ToolPolicy<unknown> | undefined
+}
+
+/** The key of the handlers of an agent. */
+export const keyOf = (agent: string): Context.Service<Found, Found> =>
+  Context.Service<Found>(`@effect-baton/core/Agent/Handlers/${agent}`)
+
+/** A tool of an agent; undefined if the agent has no tool of this name. */
+export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.Any | undefined =>
+  toolkit !== undefined && Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
+
+/** Whether the handlers of an agent answer calls of this name. */
+export const answers = (agent: Pick<Any, "toolkit">, name: string): boolean => {
+  const tool = toolOf(agent, name)
+  return tool !== undefined && (!("requiresHandler" in tool) || tool.requiresHandler === true)
+}
