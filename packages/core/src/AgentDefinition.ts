@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type * as Response from "effect/ai/Response"
 import type * as Tool from "effect/ai/Tool"
 import type * as RunRecord from "./RunRecord.ts"
@@ -141,6 +141,6 @@ export const make = <const Name extends string, Tools extends Record<string, Too
   name: Name,
   options: Omit<Any, "name" | "toolkit" | "tools"> & {
     readonly toolkit?: { readonly tools: Tools }
-    readonly tools?: { readonly [Name in keyof NoInfer<Tools>]?: ToolOptions }
+    readonly tools?: { readonly [Key in keyof NoInfer<Tools>]?: ToolOptions }
   } = {}
 ): Agent<Name, Tools> => ({ ...options, name }) as Agent<Name, Tools>

@@ -260,10 +260,10 @@ const ofCalls = (
     const isCut = call.starts > 0 && call.deferred === undefined
     const cut = isCut ? onCut(call) : "again"
     if (isUndecided(call) || call.deferred !== undefined || cut === "wait") {
-      const end = isUndecided(call) ? call.asked?.until : call.deferred?.until
-      if (end !== undefined && end <= now) return { _tag: "GiveUp", turn, call, why: "expired" }
+      const latest = isUndecided(call) ? call.asked?.until : call.deferred?.until
+      if (latest !== undefined && latest <= now) return { _tag: "GiveUp", turn, call, why: "expired" }
       waits ??= isUndecided(call) ? "approval" : "deferred"
-      until = earlier(until, end)
+      until = earlier(until, latest)
     } else if (cut === "fail") {
       return { _tag: "GiveUp", turn, call, why: "interrupted" }
     } else if (call.starts === 0 && call.allowed === undefined && call.decision === undefined) {

@@ -358,13 +358,15 @@ const waitsForCalls = (turns: ReadonlyArray<TurnState>): boolean => {
 }
 
 /**
- * Whether a call has its result, or was rejected.
+ * Whether nothing about a call is open: it has its result, or was rejected, or the provider runs it and it was decided.
  *
  * @since 0.1.0
  * @category predicates
  */
-export const isDone = ({ decision, result }: CallState): boolean =>
-  result !== undefined || decision?._tag === "Rejected"
+export const isDone = ({ allowed, decision, provider, result }: CallState): boolean =>
+  result !== undefined ||
+  decision?._tag === "Rejected" ||
+  (provider === true && (decision !== undefined || allowed !== undefined))
 
 /**
  * Whether a call waits for somebody to approve or reject it.

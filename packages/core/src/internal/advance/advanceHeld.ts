@@ -3,7 +3,8 @@ import type * as Scope from "effect/Scope"
 import type { AgentError } from "../../AgentError.ts"
 import type { HeldRun } from "../hold/heldRun.ts"
 import { logOf, type OpenRun } from "../run/openRun.ts"
-import { type Advance, type AdvanceOptions, make } from "./advancing.ts"
+import type { Advance, AdvanceOptions } from "./advanceOptions.ts"
+import { make } from "./advancing.ts"
 import * as Pump from "./pump.ts"
 
 /** Advances a held run from its last acknowledged position, through its log if it has one. */

@@ -16,7 +16,8 @@ import { LogPull } from "../logged/logPull.ts"
 import { entryOf, type Logged, loggedOf, persistently, positionAfter, survives, verify } from "../logged/reading.ts"
 import type { OpenRun } from "../run/openRun.ts"
 import type { Updates } from "../run/turnEnd.ts"
-import { type Advance, type AdvanceOptions, type Advancing, make as makeAdvancing } from "./advancing.ts"
+import type { Advance, AdvanceOptions } from "./advanceOptions.ts"
+import { type Advancing, make as makeAdvancing } from "./advancing.ts"
 
 // A run with an update log is advanced by two parts that do not wait for each other. The pump reads the provider and appends
 // to the log. The consumer reads the log. So nobody sees an update that is not in the log, and a slow consumer does not hold

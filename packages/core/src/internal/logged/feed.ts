@@ -26,6 +26,8 @@ export class Feed {
   exit: Exit.Exit<void, AgentError> | undefined
   private newest: Array<Entry> = []
   private size = 0
+  /** What `from` made of the newest entries: many readers are late by the same number of them. */
+  private readonly joined = new Map<Entry, Entry>()
   private next: Latch.Latch | undefined
 
   constructor(length: number, ended: boolean) {
@@ -40,6 +42,7 @@ export class Feed {
     this.length = entry.from + entry.updates.length
     this.ended = ended
     if (entry.updates.length > 0) {
+      this.joined.clear()
       this.newest.push(entry)
       this.size += entry.updates.length
       while (this.newest.length > (this.size > mostUpdates ? 1 : mostEntries)) {
@@ -72,8 +75,12 @@ export class Feed {
   /** An entry with all that follow it: a reader that is late catches up with one step, however many it missed. */
   from(entry: Entry): Entry {
     const at = this.newest.indexOf(entry)
-    const isLast = at === this.newest.length - 1
-    return at === -1 || isLast ? entry : { ...entry, updates: this.newest.slice(at).flatMap(({ updates }) => updates) }
+    if (at === -1 || at === this.newest.length - 1) return entry
+    const known = this.joined.get(entry)
+    if (known !== undefined) return known
+    const made = { ...entry, updates: this.newest.slice(at).flatMap(({ updates }) => updates) }
+    this.joined.set(entry, made)
+    return made
   }
 
   /** Ends at the next change. */
@@ -83,6 +90,7 @@ export class Feed {
 
   private forget(): void {
     this.newest = []
+    this.joined.clear()
     this.size = 0
   }
 

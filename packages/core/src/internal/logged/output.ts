@@ -41,10 +41,6 @@ export class Output {
       case "tool-result":
         if (!part.preliminary) this.parts.push(part)
         return
-      case "tool-result":
-        if (part.preliminary) return
-        this.parts.push(part)
-        return
       case "tool-call":
       case "tool-approval-request":
       case "file":

@@ -63,11 +63,17 @@ const callsOf = (
   calls: ReadonlyArray<Response.ToolCallPartEncoded>,
   agent: Pick<Agent, "toolkit">
 ): ReadonlyArray<Call> =>
-  calls.flatMap((part): ReadonlyArray<Call> => {
-    if (part.providerExecuted === true) return []
-    const external = !answers(agent, part.name)
-    const call = { callId: part.id, name: part.name, external }
-    if (external) return [call]
-    const { metadata } = part
-    return [{ ...call, params: part.params ?? null, ...(metadata === undefined ? {} : { metadata }) }]
+  calls.map((part): Call => {
+    const { id: callId, metadata, name, params = null, providerExecuted } = part
+    // The provider runs this call once somebody has approved it.
+    const provider = providerExecuted === true
+    if (!provider && !answers(agent, name)) return { callId, name, external: true }
+    return {
+      callId,
+      name,
+      external: false,
+      params,
+      ...(provider ? { provider } : {}),
+      ...(metadata === undefined ? {} : { metadata })
+    }
   })

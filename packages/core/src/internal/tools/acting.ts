@@ -34,7 +34,9 @@ export class Acting {
   /** Asks the policy about calls, and records its answers. */
   ask({ calls, turn }: StepOf<"AskPolicy">): Effect.Effect<void, AgentError> {
     const { held, run, said } = this
-    return Effect.flatMap(this.handlers(calls.map(({ name }) => name)), (found) =>
+    const own = calls.filter(({ provider }) => provider !== true)
+    const handlers = own.length === 0 ? Effect.succeed(run.handlers) : this.handlers(own.map(({ name }) => name))
+    return Effect.flatMap(handlers, (found) =>
       Effect.forEach(calls, (call) => {
         const name = callName(turn, call.callId)
         const known = said.get(name)

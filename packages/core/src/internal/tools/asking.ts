@@ -50,17 +50,21 @@ const needsApproval = (
 /** Asks the tool and the policy whether a call may run, and returns the fact that records the answer. */
 export const ask = Effect.fnUntraced(function* (
   run: Pick<OpenRun, "agent" | "request" | "runId">,
-  found: Found,
+  found: Found | undefined,
   turn: number,
   call: CallState
 ): Effect.fn.Return<OwnFact> {
   const { callId, name, params } = call
   const tool = toolOf(run.agent, name)
   const messages = run.request?.prompt.content ?? []
-  const needs = tool === undefined || (yield* needsApproval(tool, call, messages, found))
+  // The provider asks about its own calls.
+  const needs =
+    call.provider === true || tool === undefined || found === undefined
+      ? true
+      : yield* needsApproval(tool, call, messages, found)
   const byItself = needs ? ToolPolicy.ask() : ToolPolicy.allow
   const request = { runId: run.runId, turn, callId, tool: name, params, needsApproval: needs }
-  const { policy } = found
+  const policy = found?.policy
   const decision =
     policy === undefined
       ? byItself

@@ -83,7 +83,7 @@ const find = ({ fail, runId, state }: Answered, ref: CallRef): Effect.Effect<Fou
   const found = callsOf(state).findLast(({ call, turn: of }) =>
     id === undefined
       ? call.callId === callId && (turn === undefined || turn === of)
-      : approvalId(runId, of, call.callId) === id
+      : approvalId(runId, of, call.callId) === id || (call.provider === true && call.callId === id)
   )
   if (found !== undefined && !found.call.external) return Effect.succeed(found)
   const description =

@@ -4,7 +4,7 @@ import type { AgentError } from "../../AgentError.ts"
 import type { UpdateLog } from "../../UpdateLog.ts"
 import type { Feed } from "../logged/feed.ts"
 import { LogPull } from "../logged/logPull.ts"
-import { type Logged, loggedOf, verify } from "../logged/reading.ts"
+import { type Logged, loggedOf, type Place, verify } from "../logged/reading.ts"
 import * as Shared from "../primitives/shared.ts"
 import type { OpenRun } from "../run/openRun.ts"
 import type { Updates } from "../run/turnEnd.ts"
@@ -21,8 +21,10 @@ export const makePull = Effect.fnUntraced(function* (
   log: UpdateLog["Service"]
 ): Effect.fn.Return<Updates, AgentError, Scope.Scope> {
   const logged = loggedOf(run, log)
-  const place = run.from ?? { offset: 0 }
-  yield* verify(logged, place)
+  const place: Place = run.from ?? { offset: 0 }
   const feed = yield* tailOf(log, run.runId, { run, logged })
+  // Viewers of the newest updates need not read the log: this process has them.
+  const isKnown = place.epoch !== undefined && feed.at(place.offset - 1)?.epoch === place.epoch
+  if (!isKnown) yield* verify(logged, place)
   return new LogPull(logged, feed, place).pull
 })
