@@ -37,7 +37,8 @@ const ask = (text: string, history: ReadonlyArray<string> = []): ModelRequest =>
 
 const answer = (request: ModelRequest) =>
   Effect.map(SalesAnalyst.model(request), ({ items }) => {
-    const deltas = items[0]?.deltas ?? []
+    const [item] = items
+    const deltas = item?.type === "message" ? item.deltas : []
     return { text: Array.from({ length: deltas.length }, (_, index) => deltas.at(index)).join(""), deltas }
   })
 

@@ -95,7 +95,23 @@ const items: { readonly [Type in ScriptItem["type"]]: Extract<ScriptItem, { read
   message: { type: "message", deltas },
   refusal: { type: "refusal", deltas },
   function_call: { type: "function_call", name: "weather", callId: "call_1", deltas: ['{"city":', '"Oslo"}'] },
-  reasoning: { type: "reasoning", deltas }
+  custom_tool_call: { type: "custom_tool_call", name: "note", callId: "call_2", deltas },
+  reasoning: { type: "reasoning", deltas },
+  web_search_call: {
+    type: "web_search_call",
+    query: "rain in Oslo",
+    sources: [{ title: "Oslo", url: "https://example.com/oslo" }]
+  },
+  mcp_list_tools: { type: "mcp_list_tools", serverLabel: "docs", tools: [{ name: "search" }] },
+  mcp_call: { type: "mcp_call", serverLabel: "docs", name: "search", deltas: ['{"q":', '"Oslo"}'], output: "Rain." },
+  mcp_approval_request: {
+    type: "mcp_approval_request",
+    serverLabel: "docs",
+    name: "search",
+    arguments: "{}",
+    output: "Rain."
+  },
+  code_interpreter_call: { type: "code_interpreter_call", deltas: ["print(", "1 + 1)"], logs: "2" }
 }
 
 const ends: { readonly [Status in ScriptEnd["status"]]: Extract<ScriptEnd, { readonly status: Status }> } = {
@@ -105,11 +121,36 @@ const ends: { readonly [Status in ScriptEnd["status"]]: Extract<ScriptEnd, { rea
   cancelled: { status: "cancelled" }
 }
 
-const everything = [
+const failures: ReadonlyArray<ScriptItem> = [
+  { type: "mcp_list_tools", serverLabel: "docs", tools: [], error: "The server does not answer." },
+  { type: "mcp_call", serverLabel: "docs", name: "search", deltas: ["{}"], output: "", error: "No such page." }
+]
+
+const cited: ScriptItem = {
+  type: "message",
+  deltas,
+  citations: [{ title: "Two", url: "https://example.com/two", start: 4, end: 7 }]
+}
+
+const everything: ReadonlyArray<ScriptItem> = [
   ...Object.values(items),
+  ...failures,
+  cited,
   { type: "message", deltas: [] },
   { type: "reasoning", deltas: [] }
-] as const
+]
+
+/** What a request offers so that every item of a script is shown whole. */
+const offered = {
+  tools: [
+    { type: "function", name: "weather" },
+    { type: "custom", name: "note" },
+    { type: "web_search" },
+    { type: "mcp", server_label: "docs", server_url: "https://example.com/mcp" },
+    { type: "code_interpreter", container: { type: "auto" } }
+  ],
+  include: ["web_search_call.action.sources", "code_interpreter_call.outputs", "reasoning.encrypted_content"]
+}
 
 const scripts: { readonly [model: string]: ResponseScript } = {
   ...Object.fromEntries(Object.entries(items).map(([type, item]) => [type, { items: [item] }])),
@@ -182,6 +223,12 @@ const repeated: ReadonlyArray<object> = [
   { tools: [{ type: "function", name: "weather", parameters: { type: "object", properties: {} } }] },
   { tools: [{ type: "function", name: "weather" }], tool_choice: { type: "function", name: "weather" } },
   { tools: [{ type: "function", name: "weather", strict: false, parameters: null, description: "d" }] },
+  {
+    tools: [
+      { type: "web_search_preview" },
+      { type: "web_search_2025_08_26", filters: { allowed_domains: ["a.example"] } }
+    ]
+  },
   { text: { format: { type: "json_schema", name: "n", schema: { type: "object" } } } },
   { text: { format: { type: "json_object" }, verbosity: "low" }, prompt_cache_retention: "24h" },
   { conversation: "conv_1" },
@@ -216,11 +263,14 @@ const refusals: ReadonlyArray<object | string> = [
 ]
 
 const requests = Effect.fnUntraced(function* (ask: Ask) {
-  for (const model of [...Object.keys(scripts), "echo", "lorem:3", "analyst"]) yield* lives(ask, { model })
+  for (const model of [...Object.keys(scripts), "echo", "lorem:3", "analyst"]) {
+    yield* lives(ask, { model })
+    yield* lives(ask, { model, ...offered })
+  }
   for (const params of repeated) yield* lives(ask, { model: "everything", ...params })
   const all: ReadonlyArray<Trouble> = Object.values(troubles).flat()
   for (const one of all) {
-    yield* lives(ask, { model: "everything" }, { "x-sandbox-trouble": JSON.stringify(one) })
+    yield* lives(ask, { model: "everything", ...offered }, { "x-sandbox-trouble": JSON.stringify(one) })
   }
   for (const body of refusals) yield* ask("/responses", { body })
   yield* ask("/responses", { body: { model: "echo", input: "x" }, headers: { "x-sandbox-trouble": "Nonsense" } })
@@ -235,7 +285,7 @@ const requests = Effect.fnUntraced(function* (ask: Ask) {
 
 /** Ended at every event, so that each item is shown in each state that it can be left in. */
 const cuts = Effect.fnUntraced(function* (ask: Ask) {
-  const body = { model: "everything", input: "x", background: true, stream: true }
+  const body = { model: "everything", input: "x", background: true, stream: true, ...offered }
   for (const after of (yield* ask("/responses", { body })).keys()) {
     for (const status of ["incomplete", "failed", "cancelled"]) {
       const headers = { "x-sandbox-trouble": `End status=${status} after=${after}` }
@@ -246,7 +296,7 @@ const cuts = Effect.fnUntraced(function* (ask: Ask) {
 
 /** Looked at while it is under way, one delta a second, and cancelled after each. */
 const looks = Effect.fnUntraced(function* (ask: Ask) {
-  const body = { model: "everything", input: "x", background: true }
+  const body = { model: "everything", input: "x", background: true, ...offered }
   const conversation = { ...body, conversation: "conv_1" }
   const stuck = idOf(yield* ask("/responses", { body: conversation, headers: { "x-sandbox-trouble": "StuckQueued" } }))
   yield* ask(`/responses/${stuck}`)
@@ -254,7 +304,7 @@ const looks = Effect.fnUntraced(function* (ask: Ask) {
   yield* ask(`/responses/${stuck}/cancel`, { method: "POST" })
 
   const id = idOf(yield* ask("/responses", { body }))
-  const longest = everything.reduce((sum, item) => sum + item.deltas.length, 0)
+  const longest = everything.reduce((sum, item) => sum + 1 + ("deltas" in item ? item.deltas.length : 0), 0)
   for (let delta = 0; delta < longest; delta++) {
     yield* ask(`/responses/${id}`)
     const other = idOf(yield* ask("/responses", { body }))

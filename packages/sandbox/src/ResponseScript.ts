@@ -23,17 +23,158 @@ export interface Deltas {
 }
 
 /**
+ * A source that a message names: its place in the text (in characters, from
+ * `start` up to but without `end`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Citation {
+  readonly title: string
+  readonly url: string
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * A message of the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MessageItem {
+  readonly type: "message"
+  readonly deltas: Deltas
+  readonly citations?: ReadonlyArray<Citation>
+}
+
+/**
+ * A call of a function, which the client runs. The deltas are its arguments as
+ * JSON. The server makes the call even if the request does not offer the
+ * function, so that a client can be tested with a model that is wrong.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FunctionCallItem {
+  readonly type: "function_call"
+  readonly name: string
+  readonly callId: string
+  readonly deltas: Deltas
+}
+
+/**
+ * A call of a custom tool, which the client runs. The deltas are its input as
+ * text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CustomToolCallItem {
+  readonly type: "custom_tool_call"
+  readonly name: string
+  readonly callId: string
+  readonly deltas: Deltas
+}
+
+/**
+ * A search of the web, with what it found.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSearchItem {
+  readonly type: "web_search_call"
+  readonly query: string
+  readonly sources: ReadonlyArray<{ readonly title: string; readonly url: string }>
+}
+
+/**
+ * The list of the tools of an MCP server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface McpListToolsItem {
+  readonly type: "mcp_list_tools"
+  readonly serverLabel: string
+  readonly tools: ReadonlyArray<{
+    readonly name: string
+    readonly description?: string
+    readonly inputSchema?: { readonly [key: string]: unknown }
+  }>
+  /** Why the tools cannot be listed. */
+  readonly error?: string
+}
+
+/**
+ * A call of a tool of an MCP server. The deltas are its arguments as JSON.
+ * With an `error` the call failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface McpCallItem {
+  readonly type: "mcp_call"
+  readonly serverLabel: string
+  readonly name: string
+  readonly deltas: Deltas
+  readonly output: string
+  readonly error?: string
+  /** The request for approval that was answered before this call. */
+  readonly approvalRequestId?: string
+}
+
+/**
+ * A request for the approval of a call of an MCP server. If the next request
+ * approves it, the server makes the call, with this output or error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface McpApprovalRequestItem {
+  readonly type: "mcp_approval_request"
+  readonly serverLabel: string
+  readonly name: string
+  /** The arguments as JSON. */
+  readonly arguments: string
+  readonly output: string
+  readonly error?: string
+}
+
+/**
+ * A run of the code interpreter. The deltas are its code, `logs` is what it
+ * printed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CodeInterpreterItem {
+  readonly type: "code_interpreter_call"
+  readonly deltas: Deltas
+  readonly logs: string
+}
+
+/**
  * One output item of a response: a message, a message that refuses, a call of
- * a function tool, or a summary of reasoning.
+ * a tool, a summary of reasoning, or what a tool of the provider did. An item
+ * of a tool of the provider is left out if the request does not offer the
+ * tool.
  *
  * @since 0.1.0
  * @category models
  */
 export type ScriptItem =
-  | { readonly type: "message"; readonly deltas: Deltas }
+  | MessageItem
   | { readonly type: "refusal"; readonly deltas: Deltas }
-  | { readonly type: "function_call"; readonly name: string; readonly callId: string; readonly deltas: Deltas }
   | { readonly type: "reasoning"; readonly deltas: Deltas }
+  | FunctionCallItem
+  | CustomToolCallItem
+  | WebSearchItem
+  | McpListToolsItem
+  | McpCallItem
+  | McpApprovalRequestItem
+  | CodeInterpreterItem
 
 /**
  * How a response ends.
@@ -67,7 +208,12 @@ export interface ResponseScript {
  */
 export type ModelInput =
   | { readonly type: "message"; readonly role: string; readonly text: string }
-  | { readonly type: "function_call_output"; readonly callId: string; readonly output: string }
+  | {
+      readonly type: "function_call_output" | "custom_tool_call_output"
+      readonly callId: string
+      readonly output: string
+    }
+  | { readonly type: "mcp_approval_response"; readonly requestId: string; readonly approve: boolean }
 
 /**
  * One request as a sandbox model sees it: `input` is what came with this
@@ -82,8 +228,10 @@ export interface ModelRequest {
   readonly instructions: string
   readonly input: ReadonlyArray<ModelInput>
   readonly history: ReadonlyArray<ModelInput>
-  /** Names of the function tools offered with the request. */
+  /** Names of the functions and custom tools offered with the request. */
   readonly tools: ReadonlyArray<string>
+  /** What the provider's tools said in this response, before the model answers. */
+  readonly toolResults?: ReadonlyArray<string>
 }
 
 /**
@@ -127,7 +275,7 @@ export const splitDeltas = (text: string): ReadonlyArray<string> => text.match(/
  * @since 0.1.0
  * @category constructors
  */
-export const message = (text: string): ResponseScript => ({
+export const message = (text: string): { readonly items: readonly [MessageItem] } => ({
   items: [{ type: "message", deltas: splitDeltas(text) }]
 })
 
@@ -181,7 +329,7 @@ const loremWords = [
  * @since 0.1.0
  * @category constructors
  */
-export const lorem = (count: number): ResponseScript => ({
+export const lorem = (count: number): { readonly items: readonly [MessageItem] } => ({
   items: [
     {
       type: "message",

@@ -162,6 +162,7 @@ const make = Effect.fnUntraced(function* (options: ResponsesServerOptions) {
     replayWindow: Duration.toMillis(options.replayWindow ?? "5 minutes"),
     partialSnapshots: options.partialSnapshots ?? false,
     model: options.model ?? SalesAnalyst.model,
+    rules: options.model === undefined || options.model === SalesAnalyst.model,
     webhook: options.webhook,
     transcripts:
       typeof options.transcripts === "string"

@@ -26,6 +26,13 @@ You can also follow up on an earlier table: ask for only one of its regions, say
 const answered = (outputs: ReadonlyArray<string>): string =>
   outputs.length === 0 ? "" : `# What the tools said\n\n${outputs.map((output) => `- ${output}`).join("\n")}\n\n`
 
+/** The results of the calls since the last message of the user. */
+const outputs = ({ history, input }: ModelRequest): ReadonlyArray<string> => {
+  const inputs = [...history, ...input]
+  const prompt = inputs.findLastIndex((one) => one.type === "message" && one.role === "user")
+  return inputs.slice(prompt + 1).flatMap((one) => ("output" in one ? [one.output] : []))
+}
+
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
 const mentions = (text: string, value: string): boolean =>
@@ -60,7 +67,7 @@ const latestTable = Effect.fnUntraced(function* (candidates: ReadonlyArray<strin
  *
  * The analyst uses the newest table in the request's input, or else in the
  * responses before it (`previous_response_id`), so "Now only the north region"
- * works as a follow-up. The answer begins with the results of function tools.
+ * works as a follow-up. The answer begins with the results of tools.
  * Without a table the answer says what the analyst can do.
  *
  * **Example** (A server with the analyst)
@@ -76,9 +83,7 @@ const latestTable = Effect.fnUntraced(function* (candidates: ReadonlyArray<strin
  * @category models
  */
 export const model = Effect.fnUntraced(function* (request: ModelRequest): Effect.fn.Return<ResponseScript> {
-  const preface = answered(
-    request.input.flatMap((input) => (input.type === "function_call_output" ? [input.output] : []))
-  )
+  const preface = answered([...outputs(request), ...(request.toolResults ?? [])])
   const asked = texts(request.input)
   const own = yield* latestTable(asked)
   const found = Option.isSome(own) ? own : yield* latestTable(texts(request.history))

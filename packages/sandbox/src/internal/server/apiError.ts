@@ -1,4 +1,6 @@
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { kindOf } from "./json.ts"
 
 /** An answer in the error format of the Responses API. */
 export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
@@ -17,10 +19,41 @@ export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
 export const badRequest = (message: string, code: string | null = null, param: string | null = null) =>
   new ApiError({ status: 400, message, type: "invalid_request_error", param, code, headers: {} })
 
+export const missingParameter = (param: string) =>
+  badRequest(`Missing required parameter: '${param}'.`, "missing_required_parameter", param)
+
+export const invalidType = (param: string, expected: string, value: unknown) =>
+  badRequest(
+    `Invalid type for '${param}': expected ${expected}, but got ${kindOf(value)} instead.`,
+    "invalid_type",
+    param
+  )
+
+/** A value that is none of those that the parameter can have. */
+export const invalidValue = (param: string, value: unknown, supported: ReadonlyArray<string>) => {
+  const values = supported.map((one) => `'${one}'`)
+  const listed = values.length < 2 ? values.join("") : `${values.slice(0, -1).join(", ")}, and ${values.at(-1)}`
+  return badRequest(
+    `Invalid value: ${Predicate.isString(value) ? `'${value}'` : kindOf(value)}. Supported values are: ${listed}.`,
+    "invalid_value",
+    param
+  )
+}
+
 export const notFound = (message: string, code: string | null = null) =>
   new ApiError({ status: 404, message, type: "invalid_request_error", param: null, code, headers: {} })
 
 export const responseNotFound = (id: string) => notFound(`Response with id '${id}' not found.`)
+
+export const itemNotFound = (id: string) =>
+  new ApiError({
+    status: 404,
+    message: `Item with id '${id}' not found. Items are not persisted when \`store\` is set to false. Try again with \`store\` set to true, or remove this item from your input.`,
+    type: "invalid_request_error",
+    param: "input",
+    code: null,
+    headers: {}
+  })
 
 const masked = (key: string): string =>
   key.length <= 8 ? "*".repeat(key.length) : `${key.slice(0, 4)}${"*".repeat(8)}${key.slice(-4)}`

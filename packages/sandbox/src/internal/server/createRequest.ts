@@ -1,16 +1,23 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type { ModelInput } from "../../ResponseScript.ts"
-import { type ApiError, badRequest, notFound } from "./apiError.ts"
+import { type ApiError, badRequest, invalidType, missingParameter, notFound } from "./apiError.ts"
+import { contentText } from "./contentText.ts"
+import { isJson, type Json, kindOf } from "./json.ts"
+import type { Included } from "./outputItem.ts"
+import { checkItems } from "./tools/checkItems.ts"
+import { parseIncluded } from "./tools/included.ts"
+import type { ToolSettings } from "./tools/offeredTool.ts"
+import { parseSettings } from "./tools/parseSettings.ts"
 
 /** The checked body of `POST /responses`. `body` keeps every field, for the response object. */
 export interface CreateRequest {
-  readonly body: { readonly [key: string]: unknown }
+  readonly body: Json
   readonly model: string
-  readonly items: ReadonlyArray<{ readonly [key: string]: unknown }>
-  readonly input: ReadonlyArray<ModelInput>
+  readonly items: ReadonlyArray<Json>
   readonly instructions: string
-  readonly tools: ReadonlyArray<string>
+  readonly tools: ToolSettings
+  readonly included: Included
   readonly metadata: { readonly [key: string]: string }
   readonly background: boolean
   readonly stream: boolean
@@ -20,19 +27,6 @@ export interface CreateRequest {
   readonly conversation: string | undefined
   readonly maxOutputTokens: number | undefined
 }
-
-const kindOf = (value: unknown): string =>
-  value === null
-    ? "null"
-    : Array.isArray(value)
-      ? "an array"
-      : Predicate.isObject(value)
-        ? "an object"
-        : Predicate.isNumber(value)
-          ? Number.isInteger(value)
-            ? "an integer"
-            : "a decimal number"
-          : `a ${typeof value}`
 
 const isMetadata = (value: unknown): value is { readonly [key: string]: string } =>
   Predicate.isObject(value) && !Array.isArray(value) && Object.values(value).every(Predicate.isString)
@@ -48,7 +42,8 @@ const checks: ReadonlyArray<readonly [field: string, check: (value: unknown) => 
   ["previous_response_id", Predicate.isString, "a string"],
   ["conversation", Predicate.or(Predicate.isString, Predicate.isObject), "one of a string or object"],
   ["max_output_tokens", Predicate.isNumber, "an integer"],
-  ["tools", Array.isArray, "an array"],
+  ["parallel_tool_calls", Predicate.isBoolean, "a boolean"],
+  ["max_tool_calls", Predicate.isNumber, "an integer"],
   ["temperature", Predicate.isNumber, "a number"],
   ["top_p", Predicate.isNumber, "a number"]
 ]
@@ -56,54 +51,44 @@ const checks: ReadonlyArray<readonly [field: string, check: (value: unknown) => 
 const field = <A>(value: unknown, refine: (value: unknown) => value is A): A | undefined =>
   refine(value) ? value : undefined
 
-const contentText = (content: unknown): string =>
-  Predicate.isString(content)
-    ? content
-    : Array.isArray(content)
-      ? content
-          .map((part) => (Predicate.isObject(part) && Predicate.isString(part["text"]) ? part["text"] : ""))
-          .join("")
-      : ""
-
-const toInput = (item: { readonly [key: string]: unknown }): ReadonlyArray<ModelInput> => {
-  if (item["type"] === "function_call_output") {
-    return [
-      {
-        type: "function_call_output",
-        callId: String(item["call_id"]),
-        output: Predicate.isString(item["output"]) ? item["output"] : contentText(item["output"])
-      }
-    ]
+/** An input item as a model sees it, if it sees it. */
+export const toInput = (item: Json): ReadonlyArray<ModelInput> => {
+  switch (item["type"]) {
+    case "function_call_output":
+    case "custom_tool_call_output":
+      return [{ type: item["type"], callId: String(item["call_id"]), output: contentText(item["output"]) }]
+    case "mcp_approval_response":
+      return [
+        {
+          type: "mcp_approval_response",
+          requestId: String(item["approval_request_id"]),
+          approve: item["approve"] === true
+        }
+      ]
+    default:
+      return Predicate.isString(item["role"])
+        ? [{ type: "message", role: item["role"], text: contentText(item["content"]) }]
+        : []
   }
-  return Predicate.isString(item["role"])
-    ? [{ type: "message", role: item["role"], text: contentText(item["content"]) }]
-    : []
 }
-
-const missing = (name: string) =>
-  badRequest(`Missing required parameter: '${name}'.`, "missing_required_parameter", name)
 
 /** Checks the body of a request as the API does, and picks the fields that the sandbox uses. */
 export const parseCreate = Effect.fnUntraced(function* (
   json: unknown,
   deployment: string | undefined
 ): Effect.fn.Return<CreateRequest, ApiError> {
-  if (!Predicate.isObject(json) || Array.isArray(json)) {
+  if (!isJson(json)) {
     return yield* badRequest(`Invalid type for request body: expected an object, but got ${kindOf(json)} instead.`)
   }
-  const body = json as { readonly [key: string]: unknown }
+  const body = json
   for (const [name, check, expected] of checks) {
     const value = body[name]
     if (value !== undefined && value !== null && !check(value)) {
-      return yield* badRequest(
-        `Invalid type for '${name}': expected ${expected}, but got ${kindOf(value)} instead.`,
-        "invalid_type",
-        name
-      )
+      return yield* invalidType(name, expected, value)
     }
   }
   const model = field(body["model"], Predicate.isString) ?? deployment ?? ""
-  if (model === "") return yield* missing("model")
+  if (model === "") return yield* missingParameter("model")
   if (model.startsWith("unknown")) {
     return yield* notFound(`The model '${model}' does not exist or you do not have access to it.`, "model_not_found")
   }
@@ -115,8 +100,10 @@ export const parseCreate = Effect.fnUntraced(function* (
     : Array.isArray(rawInput)
       ? rawInput
       : []
-  const items = rawItems.filter((item): item is { readonly [key: string]: unknown } => Predicate.isObject(item))
-  if (items.length === 0) return yield* missing("input")
+  if (rawItems.length === 0) return yield* missingParameter("input")
+  // A recording says itself what was accepted.
+  const recorded = model.startsWith("transcript:")
+  const items = recorded ? rawItems.filter(isJson) : yield* checkItems(rawItems)
   const previousResponseId = field(body["previous_response_id"], Predicate.isString)
   const rawConversation = body["conversation"]
   const conversation = Predicate.isString(rawConversation)
@@ -135,15 +122,9 @@ export const parseCreate = Effect.fnUntraced(function* (
     body,
     model,
     items,
-    input: items.flatMap(toInput),
     instructions: field(body["instructions"], Predicate.isString) ?? "",
-    tools: Array.isArray(body["tools"])
-      ? body["tools"].flatMap((tool: unknown) =>
-          Predicate.isObject(tool) && (tool as { readonly type?: unknown }).type === "function"
-            ? [String((tool as { readonly name?: unknown }).name)]
-            : []
-        )
-      : [],
+    tools: yield* parseSettings(recorded ? {} : body, model),
+    included: yield* parseIncluded(recorded ? undefined : body["include"]),
     metadata: field(body["metadata"], isMetadata) ?? {},
     background: body["background"] === true,
     stream: body["stream"] === true,

@@ -1,6 +1,6 @@
-import * as Predicate from "effect/Predicate"
 import type { ScriptEnd } from "../../ResponseScript.ts"
 import type { CreateRequest } from "./createRequest.ts"
+import { isJson } from "./json.ts"
 
 export type Status = "queued" | "in_progress" | ScriptEnd["status"]
 
@@ -21,11 +21,27 @@ export interface Progress {
   readonly usage: Usage | undefined
 }
 
-// A function is shown with the fields that its request left out.
-const repeatedTool = (tool: unknown): unknown =>
-  Predicate.hasProperty(tool, "type") && tool.type === "function"
-    ? { description: null, parameters: null, strict: true, ...tool }
-    : tool
+// A tool is shown with the fields that its request left out, and without secrets.
+const repeatedTool = (tool: unknown): unknown => {
+  if (!isJson(tool)) return tool
+  const { authorization: _, ...shown } = tool
+  switch (tool["type"]) {
+    case "function":
+      return { description: null, parameters: null, strict: true, ...shown }
+    case "custom":
+      return { format: { type: "text" }, ...shown }
+    case "web_search":
+    case "web_search_2025_08_26":
+      return { filters: null, search_context_size: "medium", user_location: null, ...shown }
+    case "web_search_preview":
+    case "web_search_preview_2025_03_11":
+      return { search_context_size: "medium", user_location: null, ...shown }
+    case "mcp":
+      return { allowed_tools: null, require_approval: "always", ...shown, headers: null }
+    default:
+      return shown
+  }
+}
 
 /** The fields of a response object that do not change, with the API's defaults. */
 export const responseBase = (

@@ -3,23 +3,32 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { ModelInput, ModelRequest, ResponseScript, SandboxModel } from "../../ResponseScript.ts"
+import type { ModelInput, ResponseScript, SandboxModel, ScriptItem } from "../../ResponseScript.ts"
 import { lorem, message } from "../../ResponseScript.ts"
 import type { LedgerRequest, SandboxLedger } from "../../SandboxLedger.ts"
 import type { Transcript } from "../../Transcript.ts"
-import { type ApiError, badRequest, notFound, responseNotFound } from "./apiError.ts"
-import type { CreateRequest } from "./createRequest.ts"
+import { type ApiError, badRequest, itemNotFound, notFound, responseNotFound } from "./apiError.ts"
+import { type CreateRequest, toInput } from "./createRequest.ts"
+import { type Json, stringOf } from "./json.ts"
+import { placeOf } from "./outputItem.ts"
 import { findRecording, type Recording, recordedId, recordedTimeline } from "./recordedTimeline.ts"
 import { isFinal, responseBase } from "./responseObject.ts"
 import { produce, Run } from "./run.ts"
 import { notify, type Webhook } from "./webhook.ts"
 import { scriptedTimeline } from "./scriptedTimeline.ts"
-import { toolCalls } from "./toolCalls.ts"
+import { checkPairs } from "./tools/checkPairs.ts"
+import { conversationOf } from "./tools/conversation.ts"
+import { isCallable } from "./tools/fit.ts"
+import { planOf } from "./tools/plan.ts"
+import { allowedItems, cited } from "./tools/scripted.ts"
 import type { Troubles } from "./troubles.ts"
 import { TroubleSet } from "./troubles.ts"
 
 // A response that is not stored can still be polled for a while, as the API documents.
 const unstoredRetention = 10 * 60 * 1000
+
+const lengthOf = (input: ModelInput): number =>
+  input.type === "message" ? input.text.length : "output" in input ? input.output.length : 0
 
 export interface Settings {
   pace: number
@@ -27,6 +36,8 @@ export interface Settings {
   readonly replayWindow: number
   readonly partialSnapshots: boolean
   readonly model: SandboxModel
+  /** Whether the model calls tools by rules. A model of the user's own decides itself. */
+  readonly rules: boolean
   readonly transcripts: ReadonlyArray<Transcript>
   readonly webhook: Webhook | undefined
 }
@@ -88,7 +99,7 @@ export class Responses {
     if (this.byId.get(run.id) === run) this.byId.delete(run.id)
   }
 
-  private previous(request: CreateRequest): Effect.Effect<ReadonlyArray<ModelInput>, ApiError> {
+  private previous(request: CreateRequest): Effect.Effect<ReadonlyArray<Json>, ApiError> {
     if (request.previousResponseId !== undefined) {
       const run = this.byId.get(request.previousResponseId)
       return run === undefined || !run.request.store
@@ -99,13 +110,13 @@ export class Responses {
               "previous_response_id"
             )
           )
-        : Effect.succeed([...run.history, ...run.request.input])
+        : Effect.succeed([...run.context, ...run.output])
     }
     if (request.conversation === undefined) return Effect.succeed([])
     const run = this.conversations.get(request.conversation)
     if (run === undefined) return Effect.succeed([])
     return run.over && isFinal(run.status)
-      ? Effect.succeed([...run.history, ...run.request.input])
+      ? Effect.succeed([...run.context, ...run.output])
       : Effect.fail(
           badRequest(
             "Another process is currently operating on this conversation. Please retry in a few seconds.",
@@ -114,18 +125,56 @@ export class Responses {
         )
   }
 
-  private script(request: ModelRequest): Effect.Effect<ResponseScript> {
-    const [name = "", argument = ""] = request.model.split(":")
-    if (name === "lorem" && /^\d+$/.test(argument)) return Effect.succeed(lorem(Number(argument)))
-    if (name === "echo") {
-      const last = request.input.findLast((input) => input.type === "message")
-      return Effect.succeed(message(last?.type === "message" ? last.text : ""))
-    }
-    return Option.match(toolCalls(request), {
-      onSome: Effect.succeed,
-      onNone: () => this.settings.model(request)
+  /** The response and the script of an item, if it is stored. */
+  private item(id: string): { readonly shown: Json; readonly script: ScriptItem | undefined } | undefined {
+    const place = placeOf(id)
+    const run = place === undefined ? undefined : this.byId.get(place.responseId)
+    const shown = run?.output.find((item) => item["id"] === id)
+    return place === undefined || run === undefined || shown === undefined || !run.request.store
+      ? undefined
+      : { shown, script: run.script[place.index] }
+  }
+
+  /** Replaces references by the items that they refer to. */
+  private resolve(items: ReadonlyArray<Json>): Effect.Effect<ReadonlyArray<Json>, ApiError> {
+    return Effect.forEach(items, (item) => {
+      if (item["type"] !== "item_reference") return Effect.succeed(item)
+      const id = stringOf(item["id"]) ?? ""
+      const found = this.item(id)
+      return found === undefined ? Effect.fail(itemNotFound(id)) : Effect.succeed(found.shown)
     })
   }
+
+  private script = Effect.fnUntraced(function* (
+    this: Responses,
+    request: CreateRequest,
+    history: ReadonlyArray<Json>
+  ): Effect.fn.Return<ResponseScript> {
+    const input = request.items.flatMap(toInput)
+    const [name = "", argument = ""] = request.model.split(":")
+    if (name === "lorem" && /^\d+$/.test(argument)) return lorem(Number(argument))
+    if (name === "echo") {
+      const last = input.findLast((item) => item.type === "message")
+      return message(last?.type === "message" ? last.text : "")
+    }
+    const plan = planOf({
+      conversation: conversationOf([...history, ...request.items]),
+      settings: request.tools,
+      rules: this.settings.rules,
+      scriptOf: (id) => this.item(id)?.script
+    })
+    if (plan.waits) return { items: plan.items }
+    const answer = yield* this.settings.model({
+      model: request.model,
+      instructions: request.instructions,
+      input,
+      history: history.flatMap(toInput),
+      tools: request.tools.tools.filter(isCallable).map((tool) => tool.name),
+      toolResults: plan.results
+    })
+    const said = allowedItems(answer.items, plan.items, request.tools).map(cited(plan.sources))
+    return { ...answer, items: [...plan.items, ...said] }
+  })
 
   private recording(request: CreateRequest): Effect.Effect<Option.Option<Recording>, ApiError> {
     if (!request.model.startsWith("transcript:")) return Effect.succeed(Option.none())
@@ -140,25 +189,30 @@ export class Responses {
   /** Stores a new response without any events yet. */
   create = Effect.fnUntraced(function* (
     this: Responses,
-    request: CreateRequest,
+    asked: CreateRequest,
     troubles: Troubles,
     own: TroubleSet
   ): Effect.fn.Return<{ readonly run: Run; readonly recording: Option.Option<Recording> }, ApiError> {
-    const recording = yield* this.recording(request)
-    const history = yield* this.previous(request)
+    const recording = yield* this.recording(asked)
+    const history = yield* this.previous(asked)
+    const recorded = Option.isSome(recording)
+    const request = recorded ? asked : { ...asked, items: yield* this.resolve(asked.items) }
+    const context = [...history, ...request.items]
+    if (!recorded) yield* checkPairs(context)
     const generated = `resp_${crypto.randomUUID().replaceAll("-", "")}${this.created.length.toString(16).padStart(16, "0")}`
     const id = Option.getOrUndefined(Option.flatMapNullishOr(recording, recordedId)) ?? generated
     const createdAt = this.now
-    const long = Option.isSome(recording) ? undefined : troubles.strike("LongRun")
-    const script = Option.isSome(recording)
+    const long = recorded ? undefined : troubles.strike("LongRun")
+    const script = recorded
       ? { items: [] }
       : long === undefined
-        ? yield* this.script({ ...request, history })
+        ? yield* this.script(request, history)
         : lorem(long.deltas)
     const run = new Run({
       id,
       request,
-      history,
+      context,
+      script: script.items,
       createdAt,
       troubles: own,
       timeline: (made) =>
@@ -172,12 +226,8 @@ export class Responses {
               obfuscate: request.obfuscate,
               script,
               maxOutputTokens: request.maxOutputTokens,
-              inputTokens: Math.ceil(
-                [...history, ...request.input].reduce(
-                  (sum, input) => sum + (input.type === "message" ? input.text : input.output).length,
-                  0
-                ) / 4
-              ),
+              inputTokens: Math.ceil(context.flatMap(toInput).reduce((sum, one) => sum + lengthOf(one), 0) / 4),
+              included: request.included,
               partialSnapshots: this.settings.partialSnapshots,
               shape: {
                 keepalives: troubles.strike("Keepalives"),

@@ -1,9 +1,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { ModelInput } from "../../ResponseScript.ts"
+import type { ScriptItem } from "../../ResponseScript.ts"
 import type { LedgerResponse } from "../../SandboxLedger.ts"
 import type { CreateRequest } from "./createRequest.ts"
+import { type Json, jsonsOf } from "./json.ts"
 import { cancelled, type Timeline } from "./timeline.ts"
 import type { TroubleSet } from "./troubles.ts"
 
@@ -15,7 +16,9 @@ const foregroundWindow = 4096
 export class Run {
   readonly id: string
   readonly request: CreateRequest
-  readonly history: ReadonlyArray<ModelInput>
+  /** The items before this response: those of its request, and those before them. */
+  readonly context: ReadonlyArray<Json>
+  readonly script: ReadonlyArray<ScriptItem>
   readonly createdAt: number
   readonly troubles: TroubleSet
   timeline: Timeline
@@ -32,14 +35,16 @@ export class Run {
   constructor(fields: {
     readonly id: string
     readonly request: CreateRequest
-    readonly history: ReadonlyArray<ModelInput>
+    readonly context: ReadonlyArray<Json>
+    readonly script: ReadonlyArray<ScriptItem>
     readonly createdAt: number
     readonly troubles: TroubleSet
     readonly timeline: (run: Run) => Timeline
   }) {
     this.id = fields.id
     this.request = fields.request
-    this.history = fields.history
+    this.context = fields.context
+    this.script = fields.script
     this.createdAt = fields.createdAt
     this.troubles = fields.troubles
     this.timeline = fields.timeline(this)
@@ -51,6 +56,11 @@ export class Run {
 
   get status(): string {
     return this.timeline.status(this.produced)
+  }
+
+  /** The items that the response has so far. */
+  get output(): ReadonlyArray<Json> {
+    return jsonsOf(this.snapshot()["output"])
   }
 
   snapshot(): { readonly [key: string]: unknown } {

@@ -1,6 +1,7 @@
 import type { ResponseScript, ScriptEnd, ScriptItem } from "../../ResponseScript.ts"
 import type { TroubleOf } from "../../SandboxTrouble.ts"
-import { itemObject, itemSegments, itemText, type OutputItem } from "./itemSegments.ts"
+import { itemSegments } from "./itemSegments.ts"
+import { deltasOf, type Included, itemId, itemObject, itemText, type OutputItem } from "./outputItem.ts"
 import { isFinal, responseAt, type Status } from "./responseObject.ts"
 import * as SegmentRow from "./segmentRow.ts"
 import { interleave, type Segment, single, take } from "./segments.ts"
@@ -21,6 +22,7 @@ export interface ScriptedOptions {
   readonly obfuscate: boolean
   readonly script: ResponseScript
   readonly maxOutputTokens: number | undefined
+  readonly included: Included
   readonly inputTokens: number
   readonly partialSnapshots: boolean
   readonly shape: Shape
@@ -33,8 +35,6 @@ interface Plan {
   readonly end: ScriptEnd
 }
 
-const prefixes = { message: "msg", refusal: "msg", function_call: "fc", reasoning: "rs" } as const
-
 // As in the API, a token limit cuts the item that reaches it short, and the
 // items after it never appear.
 const limited = (options: ScriptedOptions): Plan => {
@@ -42,15 +42,23 @@ const limited = (options: ScriptedOptions): Plan => {
   let left = options.maxOutputTokens ?? Number.POSITIVE_INFINITY
   let cut = false
   const add = (script: ScriptItem) => {
-    const whole = script.deltas.length <= left
-    const { deltas } = script
+    const deltas = deltasOf(script)
+    const whole = deltas.length <= left
     items.push({
-      id: `${prefixes[script.type]}_${options.id.slice(5)}${items.length.toString(16).padStart(2, "0")}`,
+      id: itemId(options.id, script.type, items.length),
       index: items.length,
-      script: whole ? script : { ...script, deltas: { length: left, at: (index) => deltas.at(index) } },
-      doneStatus: whole ? "completed" : "incomplete"
+      script:
+        whole || !("deltas" in script)
+          ? script
+          : {
+              ...script,
+              deltas: { length: left, at: (index: number) => deltas.at(index) },
+              ...(script.type === "message" ? { citations: [] } : {})
+            },
+      doneStatus: whole ? "completed" : "incomplete",
+      included: options.included
     })
-    left -= script.deltas.length
+    left -= deltas.length
     cut = !whole
   }
   for (const script of options.script.items) {
@@ -153,7 +161,7 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
   const inProgressAt = row.segments.findIndex((segment) => segment.type === "response.in_progress")
 
   const progress = (produced: number) => {
-    const reached = plan.items.map(() => ({ added: false, deltas: 0, done: false }))
+    const reached = plan.items.map(() => ({ added: false, deltas: 0, citations: 0, done: false }))
     for (let at = 0; at < row.segments.length && row.before(at) < produced; at++) {
       const segment = row.segments[at]
       const item = segment?.item === undefined ? undefined : reached[segment.item.index]
@@ -164,6 +172,9 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
           break
         case "delta":
           item.deltas += Math.min(segment.count, produced - row.before(at))
+          break
+        case "citation":
+          item.citations++
           break
         case "done":
           item.done = true
@@ -189,7 +200,8 @@ export const scriptedTimeline = (options: ScriptedOptions): Timeline => {
       if (so === undefined || !so.added) return []
       counts.all += so.deltas
       if (item.script.type === "reasoning") counts.reasoning += so.deltas
-      return [itemObject(item, so.deltas, so.done ? item.doneStatus : over ? "incomplete" : "in_progress")]
+      const itemStatus = so.done ? item.doneStatus : over ? "incomplete" : "in_progress"
+      return [itemObject(item, { deltas: so.deltas, citations: so.citations, status: itemStatus })]
     })
     return responseAt(options.base, {
       status: now,

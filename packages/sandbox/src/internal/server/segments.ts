@@ -5,7 +5,7 @@ export interface Segment {
   readonly paced: boolean
   readonly ephemeral: boolean
   /** The output item of these events, and what they are about. */
-  readonly item?: { readonly index: number; readonly tells: "added" | "delta" | "done" }
+  readonly item?: { readonly index: number; readonly tells: "added" | "delta" | "citation" | "done" }
   /** `offset` counts from the start of the segment as it was first made. */
   readonly json: (sequence: number, offset: number) => string
   readonly offset: number
@@ -24,6 +24,9 @@ export const single = (
   json: (sequence) => JSON.stringify({ type, sequence_number: sequence, ...fields() }),
   ...(item === undefined ? {} : { item })
 })
+
+/** The same events, each of which waits for the pace. */
+export const paced = (segment: Segment): Segment => ({ ...segment, paced: true })
 
 const total = (segments: ReadonlyArray<Segment>): number => segments.reduce((sum, segment) => sum + segment.count, 0)
 
