@@ -64,8 +64,8 @@ export default [
     guarantee: 1,
     breaks: "a viewer that is sent away is told the id of the last update that it got",
     file: `${file}viewer.ts`,
-    find: "this.lastId = Frames.idOf(update) ?? this.lastId",
-    replace: "this.lastId ??= Frames.idOf(update)",
+    find: "this.lastId = piece.lastId ?? this.lastId",
+    replace: "this.lastId ??= piece.lastId",
     test: "test/http/Viewer.test.ts",
     title: "is sent away with the id"
   },

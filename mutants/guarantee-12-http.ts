@@ -7,7 +7,7 @@ export default [
     id: "http-pieces-grow",
     guarantee: 12,
     breaks: "a viewer is sent small pieces, however much there is",
-    file: "packages/http/src/internal/viewer.ts",
+    file: "packages/http/src/internal/frames.ts",
     find: "const maxChars = 32 * 1024",
     replace: "const maxChars = 32 * 1024 * 1024",
     test: "test/http/Viewer.test.ts",

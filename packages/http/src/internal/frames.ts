@@ -1,11 +1,12 @@
 import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
+import type { RunStatus } from "@effect-baton/core/Run"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import * as Sse from "effect/encoding/Sse"
 import type * as Wire from "../RunWire.ts"
-import { seal } from "./sealed.ts"
+import * as Sealed from "./sealed.ts"
 
 const utf8 = new TextEncoder()
 const encodePart = Schema.encodeUnknownOption(Schema.toCodecJson(Response.StreamPart()))
@@ -51,7 +52,7 @@ const written = (update: AgentUpdate, session: string | undefined): string => {
 }
 
 /** The id of an update: its position in the log, and the epoch under which it was written. */
-export const idOf = (update: AgentUpdate): string | undefined => {
+const idOf = (update: AgentUpdate): string | undefined => {
   const token = Option.getOrUndefined(update.continuationToken)
   return token?.epoch === undefined ? undefined : `${token.offset}.${token.epoch}`
 }
@@ -66,30 +67,69 @@ const write = (update: AgentUpdate, session?: string): string => {
 }
 
 /** The event of an update; undefined if its session must be sealed first. */
-export const updateFrame = (update: AgentUpdate): string | undefined =>
+const updateFrame = (update: AgentUpdate): string | undefined =>
   known.get(update) ?? (update.session === undefined ? write(update) : undefined)
 
-/** The same for any update. */
-export const sealedFrame = (update: AgentUpdate): Effect.Effect<string> =>
+/** Seals the session of an update, so that its event can be written. */
+export const seal = (update: AgentUpdate): Effect.Effect<void> =>
   update.session === undefined
-    ? Effect.sync(() => write(update))
-    : Effect.map(seal(update.session), (session) => write(update, session))
+    ? Effect.void
+    : Effect.map(Sealed.seal(update.session), (session) => {
+        write(update, session)
+      })
+
+/** Updates as they are sent at once. */
+export interface Piece {
+  readonly bytes: Uint8Array
+  /** How many updates of their page are in it, and in the pieces before it. */
+  readonly taken: number
+  readonly lastId: string | undefined
+  readonly lastStatus: RunStatus
+}
+
+type Page = readonly [AgentUpdate, ...Array<AgentUpdate>]
+
+// What goes out at once, and one more update.
+const maxChars = 32 * 1024
+
+// Viewers that are at the same place get the same page: its first piece, which nearly always is all of it, is made once.
+const firstPieces = new WeakMap<Page, Piece>()
+
+/** The next piece of a page of which so many updates were sent. If it is an update, its session must be sealed first. */
+export const pieceOf = (page: Page, from: number): Piece | AgentUpdate => {
+  const made = from === 0 ? firstPieces.get(page) : undefined
+  if (made !== undefined) return made
+  let frames = ""
+  let taken = from
+  let lastId: string | undefined
+  let lastStatus = page[0].status
+  while (taken < page.length && frames.length < maxChars) {
+    const update = page[taken]!
+    const frame = updateFrame(update)
+    if (frame === undefined && frames === "") return update
+    if (frame === undefined) break
+    frames += frame
+    taken++
+    lastId = idOf(update) ?? lastId
+    lastStatus = update.status
+  }
+  const piece = { bytes: utf8.encode(frames), taken, lastId, lastStatus }
+  if (from === 0) firstPieces.set(page, piece)
+  return piece
+}
 
 const named = (event: string, data: unknown, id?: string): string =>
   Sse.encoder.write({ _tag: "Event", event, id, data: JSON.stringify(data) })
 
 /** A comment, which every client skips: it shows that the connection is alive. */
-export const heartbeat = ": heartbeat\n\n"
+export const heartbeat = utf8.encode(": heartbeat\n\n")
 
 /** The event that takes all updates back. Its empty id makes `EventSource` forget the last one. */
-export const reset = named("reset", {}, "")
+export const reset = utf8.encode(named("reset", {}, ""))
 
 /** The event that says that nothing more comes. */
-export const end = (data: typeof Wire.RunEnd.Type): string => named("end", data)
+export const end = (data: typeof Wire.RunEnd.Type): Uint8Array => utf8.encode(named("end", data))
 
 /** The event that sends a viewer away. `wait` is the time until it comes again, in milliseconds, if it can read that. */
-export const retryLater = (data: typeof Wire.RetryLater.Type, wait: number | undefined): string =>
-  `${wait === undefined ? "" : `retry: ${wait}\n`}${named("retry-later", data)}`
-
-/** Frames as they are sent. */
-export const bytes = (frames: string): Uint8Array => utf8.encode(frames)
+export const retryLater = (data: typeof Wire.RetryLater.Type, wait: number | undefined): Uint8Array =>
+  utf8.encode(`${wait === undefined ? "" : `retry: ${wait}\n`}${named("retry-later", data)}`)

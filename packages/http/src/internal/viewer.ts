@@ -42,9 +42,6 @@ export interface Watched {
 
 type Page = readonly [AgentUpdate, ...Array<AgentUpdate>]
 
-/** What goes out at once, and one more update. */
-const maxChars = 32 * 1024
-
 export class RunViewer implements Viewer {
   private mode: "open" | "slow" | "shutdown" | "trouble" | "over" = "open"
   private readonly wake = Latch.makeUnsafe(false)
@@ -57,7 +54,7 @@ export class RunViewer implements Viewer {
   private after: After | undefined
   private lastId: string | undefined
   private lastStatus: RunStatus = "queued"
-  private preface: string
+  private preface: Uint8Array | undefined
   private waits = false
   private beat = false
   /** When the server last took something, or began to wait. */
@@ -119,9 +116,9 @@ export class RunViewer implements Viewer {
   /** The next piece of the response. */
   readonly next: Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> = Effect.suspend(() => {
     if (this.mode === "over") return Cause.done()
-    if (this.preface !== "") {
-      const preface = this.preface
-      this.preface = ""
+    const { preface } = this
+    if (preface !== undefined) {
+      this.preface = undefined
       return this.sent(preface)
     }
     if (this.mode !== "open") return this.sendAway(this.mode)
@@ -160,7 +157,7 @@ export class RunViewer implements Viewer {
             this.hear(Exit.succeed(page))
           }
         )
-        return Effect.forever(once)
+        return Effect.forever(once, { disableYield: true })
       })
       return all.pipe(
         Effect.onError((cause) => Effect.sync(() => this.hear(Exit.failCause(cause)))),
@@ -177,27 +174,16 @@ export class RunViewer implements Viewer {
   }
 
   private some(page: Page): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
-    let frames = ""
-    while (this.taken < page.length && frames.length < maxChars) {
-      const update = page[this.taken]!
-      const frame = Frames.updateFrame(update)
-      if (frame === undefined) {
-        // It is known then.
-        const sealed = Effect.provideContext(Frames.sealedFrame(update), this.context)
-        return frames === ""
-          ? Effect.andThen(
-              sealed,
-              Effect.suspend(() => this.some(page))
-            )
-          : this.sent(frames)
-      }
-      frames += frame
-      this.taken++
-      this.lastId = Frames.idOf(update) ?? this.lastId
-      this.lastStatus = update.status
+    const piece = Frames.pieceOf(page, this.taken)
+    if ("_tag" in piece) {
+      const sealed = Effect.provideContext(Frames.seal(piece), this.context)
+      return Effect.flatMap(sealed, () => this.some(page))
     }
+    this.taken = piece.taken
+    this.lastId = piece.lastId ?? this.lastId
+    this.lastStatus = piece.lastStatus
     if (this.taken === page.length) this.page = undefined
-    return this.sent(frames)
+    return this.sent(piece.bytes)
   }
 
   private answered(
@@ -250,13 +236,13 @@ export class RunViewer implements Viewer {
     })
   }
 
-  private sent(frames: string): Effect.Effect<readonly [Uint8Array]> {
+  private sent(bytes: Uint8Array): Effect.Effect<readonly [Uint8Array]> {
     return Effect.withFiber((fiber) => {
       this.reader = fiber
       this.waits = false
       this.beat = false
       this.since = this.clock.currentTimeMillisUnsafe()
-      return Effect.succeed([Frames.bytes(frames)] as const)
+      return Effect.succeed([bytes] as const)
     })
   }
 

@@ -6,6 +6,7 @@ import * as Keys from "./keys.ts"
 import * as Listing from "./listing.ts"
 import type { Namespace } from "./namespace.ts"
 import * as RedisFailure from "./redisFailure.ts"
+import * as ShareReads from "./shareReads.ts"
 
 type Store = TokenStore.TokenStore["Service"]
 
@@ -121,7 +122,8 @@ export const make = ({ command, kept, limit, recordOf, scripts, shards }: Namesp
       }
     )
 
-  const read: Store["read"] = (id) => (Predicate.isString(id) ? readRun(id) : readResponse(id.responseId))
+  const shared = ShareReads.make<Effect.Success<ReturnType<typeof readRun>>, Effect.Error<ReturnType<typeof readRun>>>()
+  const read: Store["read"] = (id) => (Predicate.isString(id) ? shared(id, readRun(id)) : readResponse(id.responseId))
 
   return { read, readRun, list, count }
 }

@@ -7,6 +7,7 @@ import * as CallScript from "../callScript.ts"
 import type * as Connection from "../connection.ts"
 import * as Keys from "../keys.ts"
 import * as Existing from "../scripts/existing.ts"
+import * as ShareReads from "../shareReads.ts"
 import * as LogFailure from "./logFailure.ts"
 import * as LogHints from "./logHints.ts"
 import * as LogKeys from "./logKeys.ts"
@@ -73,6 +74,8 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
     return chunks === undefined ? Effect.fail(LogFailure.corrupt(operation, keysOf(id))) : Effect.succeed(chunks)
   }
 
+  const shared = ShareReads.make<UpdateLog.Page, Effect.Error<ReturnType<Log["read"]>>>()
+
   // With another number of shards this process would write a second log of the same run.
   let agreed = false
   const agree = (id: Run.RunId) =>
@@ -131,8 +134,8 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
           Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => hints.tell(id))))
         )
       ),
-    read: (id, { from, limit: most }) =>
-      call(
+    read: (id, { from, limit: most }) => {
+      const page = call(
         scripts.read,
         id,
         [whole(from), whole(most)],
@@ -148,7 +151,9 @@ export const make = Effect.fnUntraced(function* ({ connection, prefix, retention
             ended: ended === "1"
           }))
         }
-      ),
+      )
+      return shared(`${from} ${most} ${id}`, page)
+    },
     changes: hints.of,
     truncate: (id, before) => call(scripts.truncate, id, [whole(before)], () => Effect.void),
     remove: (id) =>
