@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AgentError } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
-import * as ContinuationToken from "../../ContinuationToken.ts"
+import type * as ContinuationToken from "../../ContinuationToken.ts"
 import type { Opened, UpdateLog } from "../../UpdateLog.ts"
 import { Offsets } from "../follow/position.ts"
 import type { HeldRun } from "../hold/heldRun.ts"
@@ -16,6 +16,7 @@ import { LogPull } from "../logged/logPull.ts"
 import { entryOf, type Logged, loggedOf, persistently, positionAfter, survives, verify } from "../logged/reading.ts"
 import type { OpenRun } from "../run/openRun.ts"
 import type { Updates } from "../run/turnEnd.ts"
+import { startAgain } from "../tools/told.ts"
 import type { Advance, AdvanceOptions } from "./advanceOptions.ts"
 import { type Advancing, make as makeAdvancing } from "./advancing.ts"
 
@@ -114,10 +115,12 @@ const startOf = (
   offset: number,
   isRetry: boolean
 ): ContinuationToken.ContinuationToken => {
-  const { incarnation } = held.state()
-  const retried = held.journal().findLast((fact) => fact._tag === "Retried" && fact.incarnation === incarnation)
+  const state = held.state()
+  const journal = held.journal()
+  const { incarnation } = state
+  const retried = journal.findLast((fact) => fact._tag === "Retried" && fact.incarnation === incarnation)
   const turn = isRetry && retried?._tag === "Retried" ? retried.turn : 0
-  return ContinuationToken.start(run.agent.name, run.runId, incarnation, { turn, offset })
+  return startAgain(run.record, incarnation, { journal, state, turn }, offset)
 }
 
 /** Reads the provider, and appends what it says. */

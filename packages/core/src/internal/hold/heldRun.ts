@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import { type AgentError, LeaseLost, StoreFailed } from "../../AgentError.ts"
-import { type ContinuationToken, start } from "../../ContinuationToken.ts"
+import type { ContinuationToken } from "../../ContinuationToken.ts"
 import type { Fact, NewFact, RunRecord } from "../../RunRecord.ts"
 import { decide, type Step } from "../../RunEngine.ts"
 import type { RunState } from "../../RunState.ts"
@@ -14,6 +14,7 @@ import { contextOf, restOf } from "../run/deciding.ts"
 import { errorOf, type OpenRun, requestFrom } from "../run/openRun.ts"
 import type { Position } from "../follow/position.ts"
 import type { Signal } from "../primitives/signal.ts"
+import { startAgain } from "../tools/told.ts"
 import * as Cancels from "./cancels.ts"
 import * as Checkpointer from "./checkpointer.ts"
 import * as Lease from "./lease.ts"
@@ -218,11 +219,10 @@ export class HeldRun {
 
   /** Begins a new incarnation of the run at this turn, unless the journal has facts that this process does not know. */
   retry(turn: number): Effect.Effect<Answer["outcome"], AgentError> {
-    const { agent, runId } = this.record
     const { fence, owner } = this.held.lease
     const { epoch, offset } = this.position()
     return this.checkpointer.decide([{ _tag: "Retried", incarnation: fence, by: owner, turn }], {
-      ...start(agent, runId, fence, { turn, offset }),
+      ...startAgain(this.record, fence, { journal: this.journal(), state: this.state(), turn }, offset),
       ...(epoch === undefined ? {} : { epoch })
     })
   }

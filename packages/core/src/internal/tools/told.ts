@@ -79,6 +79,19 @@ export const partsOfTurn = (
     .map(({ part }) => part)
 }
 
+/** The position at the start of a turn that is opened again: the results of the turn before it are not delivered again. */
+export const startAgain = (
+  { agent, runId }: Pick<RunRecord, "agent" | "runId">,
+  incarnation: number,
+  { journal, state, turn }: { readonly journal: RunRecord["journal"]; readonly state: RunState; readonly turn: number },
+  offset: number
+): ContinuationToken =>
+  start(agent, runId, incarnation, {
+    turn,
+    offset,
+    results: turn === 0 ? 0 : partsOfTurn(runId, state, journal, turn - 1).length
+  })
+
 /** Whether a position is at the start of a turn after the first one. */
 const isBetween = ({ responseId, sequenceNumber, turn }: ContinuationToken): boolean =>
   turn > 0 && sequenceNumber < 0 && responseId === undefined

@@ -72,7 +72,8 @@ export const glance = Effect.fnUntraced(function* (
   const turn = state.turns[winner.turn]
   // While tool calls are under way, or wait, the journal has all that there is to say.
   if (state.ended === undefined && turn?.end?.calls.some(({ external }) => !external) === true) {
-    return { response: respond(run, record, state, { items: [] }), record, state }
+    const later = record.lease === null ? yield* learned(run, record, []) : state
+    return { response: respond(run, record, later, { items: [] }), record, state: later }
   }
   const { sequenceNumber } = run.from ?? record.position
   const telemetry = yield* Telemetry.make({
