@@ -13,7 +13,9 @@ import {
   factsOf,
   foldOf,
   inForce,
+  isOrdered,
   journalIn,
+  providerCall,
   viewOf
 } from "../support/journals.ts"
 import { law } from "../support/law.ts"
@@ -25,13 +27,9 @@ const Places = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maxi
 )
 const position = ContinuationToken.start("analyst", Run.RunId.make("r"), born)
 
-const { accepted, cancelRequested, ended, refused, requested, responseEnded, retried, toolEnded } = factsOf()
+const { accepted, allowed, approvalAsked, approved, cancelRequested, ended, refused, rejected } = factsOf()
+const { requested, responseEnded, retried, toolDeferred, toolEnded, toolStarted } = factsOf()
 const second = factsOf(2)
-
-/** Whether the order of two facts means something. */
-const isOrdered = (a: RunRecord.Fact, b: RunRecord.Fact): boolean =>
-  (a._tag === "Retried" && b._tag === "Retried") ||
-  (a._tag === "Accepted" && b._tag === "Accepted" && a.turn === b.turn && a.incarnation === b.incarnation)
 
 describe("the fold of a journal", () => {
   law(
@@ -244,10 +242,103 @@ describe("the status of a run", () => {
     assert.strictEqual(statusOf([...opened, ended("cancelled"), second.retried()]), "queued")
   })
 
-  it("is waiting while a call has no result, and in progress from then on", () => {
-    assert.strictEqual(statusOf([...opened, called]), "waiting")
+  it("is in progress while the run has calls, and between its turns", () => {
+    assert.strictEqual(statusOf([...opened, called]), "in_progress")
     const answered = [...opened, called, toolEnded("c", 1)]
     assert.strictEqual(statusOf(answered), "in_progress")
     assert.strictEqual(statusOf([...answered, requested("2", 1)]), "in_progress")
+    const external = responseEnded("r0", { calls: [{ ...call("c"), external: true }] })
+    assert.strictEqual(statusOf([...opened, external]), "completed")
+  })
+})
+
+describe("the status of a run, as its record alone shows it", () => {
+  const statusOf = (
+    journal: ReadonlyArray<RunRecord.Fact>,
+    rest: Partial<Pick<RunRecord.RunRecord, "due" | "lease" | "parked">> = {}
+  ) => RunState.statusOfRecord({ incarnation: born, journal, due: 0, lease: null, parked: null, ...rest })
+  const opened = [requested("1"), accepted("r0", "1")]
+  const calling = (...ids: ReadonlyArray<string>) => [
+    ...opened,
+    responseEnded("r0", { calls: ids.map((id) => call(id)) })
+  ]
+  const lease = { owner: "w", fence: 2, expiresAt: 9 }
+  const parked = { reason: "why", at: 0 }
+
+  it("is queued, then in progress, then that of its end", () => {
+    assert.strictEqual(statusOf([]), "queued")
+    assert.strictEqual(statusOf([requested("1")], { lease }), "queued")
+    assert.strictEqual(statusOf(opened), "in_progress")
+    assert.strictEqual(statusOf(calling("a")), "in_progress")
+    assert.strictEqual(statusOf([...calling("a"), ended("failed")], { due: null }), "failed")
+  })
+
+  it("is waiting if nobody has work with the run before a fact comes", () => {
+    assert.strictEqual(statusOf(calling("a"), { due: null }), "waiting")
+    assert.strictEqual(statusOf([], { due: null }), "waiting")
+    assert.strictEqual(statusOf(calling("a"), { due: null, lease }), "in_progress")
+    assert.strictEqual(statusOf(calling("a"), { due: null, parked }), "in_progress")
+  })
+
+  it("is waiting if the run is due only because an approval or a result can be too late", () => {
+    const asked = [...calling("a"), approvalAsked("a", 70)]
+    assert.strictEqual(statusOf(asked, { due: 70 }), "waiting")
+    assert.strictEqual(statusOf([...asked, approved("a")], { due: 70 }), "in_progress")
+    assert.strictEqual(statusOf(asked, { due: 70, lease }), "in_progress")
+    assert.strictEqual(statusOf(asked, { due: 70, parked }), "in_progress")
+    const deferred = [...calling("a"), toolDeferred("a", 80)]
+    assert.strictEqual(statusOf(deferred, { due: 80 }), "waiting")
+    assert.strictEqual(statusOf([...deferred, toolEnded("a", 1)], { due: 80 }), "in_progress")
+  })
+
+  it("is in progress while a call can run beside those that wait", () => {
+    const one = [...calling("a", "b"), approvalAsked("a", 70)]
+    assert.strictEqual(statusOf(one, { due: 70 }), "in_progress")
+    assert.strictEqual(statusOf([...one, allowed("b")], { due: 70 }), "in_progress")
+    assert.strictEqual(statusOf([...one, toolDeferred("b")], { due: 70 }), "waiting")
+    assert.strictEqual(statusOf([...one, rejected("b")], { due: 70 }), "waiting")
+    assert.strictEqual(statusOf([...one, toolEnded("b", 1)], { due: 70 }), "waiting")
+    assert.strictEqual(statusOf([...opened, responseEnded("r0", { calls: [providerCall("a")] })]), "in_progress")
+  })
+
+  it("knows of a call that the provider runs nothing more than that it was decided", () => {
+    const theirs = [...opened, responseEnded("r0", { calls: [providerCall("a"), call("b")] }), toolDeferred("b", 80)]
+    assert.strictEqual(statusOf([...theirs, approvalAsked("a")], { due: 80 }), "waiting")
+    for (const decision of [allowed("a"), approved("a"), rejected("a")]) {
+      assert.strictEqual(statusOf([...theirs, decision], { due: 80 }), "waiting")
+      assert.strictEqual(statusOf([...theirs, decision, toolEnded("b", 1)], { due: 80 }), "in_progress")
+    }
+  })
+})
+
+describe("the calls of a turn", () => {
+  const opened = [requested("1"), accepted("r0", "1"), responseEnded("r0", { calls: [call("a")] })]
+  const callOf = (...journal: ReadonlyArray<RunRecord.Fact>) => foldOf([...opened, ...journal]).turns[0]!.calls[0]!
+
+  it("say how often they were started, and when first", () => {
+    assert.deepInclude(callOf(), { starts: 0, startedAt: undefined })
+    const [one, two] = [
+      { ...toolStarted("a", 1), at: 5 },
+      { ...toolStarted("a", 2), at: 9 }
+    ]
+    assert.deepInclude(callOf(one, two), { starts: 2, startedAt: 5 })
+    assert.deepInclude(callOf(two, one), { starts: 2, startedAt: 5 })
+  })
+
+  it("have of each kind the first fact", () => {
+    const at = <F extends RunRecord.Fact>(fact: F, time: number): F => ({ ...fact, at: time })
+    const { allowed: one, asked } = callOf(
+      at(allowed("a"), 1),
+      at(allowed("a"), 2),
+      at(approvalAsked("a", 70), 1),
+      at(approvalAsked("a", 80), 2)
+    )
+    assert.strictEqual(one?.at, 1)
+    assert.deepStrictEqual([asked?._tag, asked?._tag === "ApprovalAsked" && asked.until], ["ApprovalAsked", 70])
+  })
+
+  it("keep what belongs to them, and not to a call of that name in another turn or incarnation", () => {
+    const other = [allowed("a", 1), second.allowed("a"), second.toolEnded("a", 1)]
+    assert.deepInclude(callOf(...other), { allowed: undefined, result: undefined })
   })
 })

@@ -1,6 +1,6 @@
 import { RunRecord, type RunEngine, RunState } from "@effect-baton/core"
 import { Schema } from "effect"
-import { AiError } from "effect/ai"
+import { AiError, Response } from "effect/ai"
 
 type Fact = RunRecord.Fact
 type Of<F> = F extends Fact ? Omit<F, "at" | "by" | "incarnation"> : never
@@ -32,8 +32,18 @@ export const factsOf = (incarnation: number = born) => {
     toolStarted: (callId: string, n: number, turn = 0) => make({ _tag: "ToolStarted", turn, callId, n }),
     toolEnded: (callId: string, result: unknown, turn = 0) =>
       make({ _tag: "ToolEnded", turn, callId, result, isFailure: false }),
+    toolFailed: (callId: string, ends?: "failed" | "defect", turn = 0) =>
+      make({
+        _tag: "ToolEnded",
+        turn,
+        callId,
+        result: "why",
+        isFailure: true,
+        ...(ends === undefined ? {} : { ends })
+      }),
     toolDeferred: (callId: string, until?: number, turn = 0) =>
       make({ _tag: "ToolDeferred", turn, callId, ...(until === undefined ? {} : { until }) }),
+    allowed: (callId: string, turn = 0) => make({ _tag: "Allowed", turn, callId }),
     approvalAsked: (callId: string, until?: number, turn = 0) =>
       make({ _tag: "ApprovalAsked", turn, callId, ...(until === undefined ? {} : { until }) }),
     approved: (callId: string, turn = 0) => make({ _tag: "Approved", turn, callId }),
@@ -48,7 +58,17 @@ export const factsOf = (incarnation: number = born) => {
 }
 
 /** A call that Baton runs. */
-export const call = (callId: string): RunRecord.Call => ({ callId, name: "tool", external: false, params: {} })
+export const call = (callId: string, name = "tool"): RunRecord.Call => ({ callId, name, external: false, params: {} })
+
+/** A call that the provider runs once it is approved. */
+export const providerCall = (callId: string): RunRecord.Call => ({ ...call(callId), provider: true })
+
+/** The usage of a response of this many tokens. */
+export const usageOf = (tokens: number) =>
+  new Response.Usage({
+    inputTokens: { uncached: undefined, total: tokens, cacheRead: undefined, cacheWrite: undefined },
+    outputTokens: { total: 0, text: undefined, reasoning: undefined }
+  })
 
 const small = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -66,6 +86,8 @@ const Said = Schema.Struct({
     "ToolStarted",
     "ToolEnded",
     "ToolDeferred",
+    "Allowed",
+    "Allowed",
     "ApprovalAsked",
     "Approved",
     "Rejected",
@@ -81,12 +103,20 @@ const Said = Schema.Struct({
   name: Schema.Literals(["1", "2", "3"]),
   callId: Schema.Literals(["a", "b"]),
   n: small(0, 3),
-  at: small(0, 3)
+  at: small(0, 4)
 })
 type Said = typeof Said.Type
 
 const statuses = ["completed", "completed", "failed", "cancelled"] as const
-const callsOf = [[], [call("a")], [call("a"), call("b")], [{ ...call("a"), external: true }, call("b")]] as const
+const callsOf = [
+  [],
+  [call("a")],
+  [call("a"), call("b")],
+  [{ ...call("a"), external: true }, call("b")],
+  [call("a"), providerCall("b")]
+] as const
+const limitsOf = (n: number, at: number): RunRecord.Limits =>
+  [{}, { turns: n, cost: at }, { tokens: n, time: at }, { toolCalls: n, turns: at }][n]!
 
 const heard = (said: Said): Fact => {
   const { at, callId, incarnation, n, name, tag, turn } = said
@@ -108,14 +138,15 @@ const heard = (said: Said): Fact => {
     case "Accepted":
       return { _tag: tag, ...common, turn, ...(n === 0 ? {} : { try: name }), responseId, streamed: true }
     case "ResponseEnded":
-      return { _tag: tag, ...common, turn, responseId, status: statuses[n]!, calls: callsOf[at]! }
+      return { _tag: tag, ...common, turn, responseId, status: statuses[n]!, calls: callsOf[at]!, usage: usageOf(n) }
     case "ToolStarted":
       return { _tag: tag, ...ofCall, n }
     case "ToolEnded":
-      return { _tag: tag, ...ofCall, result: n, isFailure: false }
+      return { _tag: tag, ...ofCall, result: n, isFailure: n > 1, ...(n === 3 ? { ends: "failed" } : {}) }
     case "ToolDeferred":
     case "ApprovalAsked":
       return { _tag: tag, ...ofCall, ...(n === 0 ? {} : { until: n }) }
+    case "Allowed":
     case "Approved":
       return { _tag: tag, ...ofCall }
     case "Rejected":
@@ -123,7 +154,7 @@ const heard = (said: Said): Fact => {
     case "CancelSent":
       return { _tag: tag, ...common, responseId }
     case "LimitsRaised":
-      return { _tag: tag, ...common, limits: [{}, { turns: n }, { tokens: n }, { toolCalls: n, turns: at }][n]! }
+      return { _tag: tag, ...common, limits: limitsOf(n, at) }
     case "Ended":
       return { _tag: tag, ...common, status: statuses[n]! }
     case "Retried":
@@ -153,6 +184,39 @@ export const distinctIn = (said: ReadonlyArray<Said>): ReadonlyArray<Fact> => {
   })
 }
 
+const Act = Schema.Struct({
+  ...Said.fields,
+  tag: Schema.Literals([
+    "Allowed",
+    "Allowed",
+    "ApprovalAsked",
+    "ApprovalAsked",
+    "Approved",
+    "Rejected",
+    "ToolStarted",
+    "ToolStarted",
+    "ToolDeferred",
+    "ToolEnded",
+    "LimitsRaised",
+    "CancelRequested",
+    "Requested",
+    "Accepted",
+    "ResponseEnded"
+  ]),
+  incarnation: Schema.Literals([born]),
+  turn: Schema.Literals([0, 0, 0, 0, 1]),
+  name: Schema.Literals(["1"])
+})
+
+/** A first response that asks for calls, and what then happens to them: `actsIn` makes a journal of it. */
+export const AnyActs = Schema.Struct({ calls: small(1, 4), acts: Schema.Array(Act).check(Schema.isMaxLength(12)) })
+
+export const actsIn = ({ acts, calls }: typeof AnyActs.Type): ReadonlyArray<Fact> => {
+  const first = { callId: "a", incarnation: born, turn: 0, name: "1", n: 1, at: calls } as const
+  const opened = (["Requested", "Accepted", "ResponseEnded"] as const).map((tag) => ({ ...first, tag }))
+  return distinctIn([...opened, ...acts])
+}
+
 export const foldOf = (journal: ReadonlyArray<Fact>): RunState.RunState => RunState.fold({ incarnation: born, journal })
 
 /** Whose facts count: those of the last incarnation, and for each turn those of the last that opened it again. */
@@ -166,6 +230,11 @@ export const inForce = (journal: ReadonlyArray<Fact>) => {
   }
   return (one: Fact): boolean => one.incarnation === ("turn" in one ? ofTurn[one.turn] : incarnation)
 }
+
+/** Whether the order of two facts means something. */
+export const isOrdered = (a: Fact, b: Fact): boolean =>
+  (a._tag === "Retried" && b._tag === "Retried") ||
+  (a._tag === "Accepted" && b._tag === "Accepted" && a.turn === b.turn && a.incarnation === b.incarnation)
 
 const sorted = <A>(list: ReadonlyArray<A>): ReadonlyArray<A> =>
   list.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
@@ -183,22 +252,31 @@ export const AnyContext = Schema.Struct({
   onUnconfirmed: Schema.Literals(["fail", "restart"]),
   hasInput: Schema.Boolean,
   handled: Schema.Boolean,
-  underWay: Schema.Array(Schema.Literals(["1", "a", "resp 1 0 1", "resp 2 0 1"])).check(Schema.isMaxLength(2)),
-  needsApproval: Schema.Boolean,
-  runs: Schema.Boolean,
-  turns: small(0, 3)
+  background: Schema.Boolean,
+  underWay: Schema.Array(Schema.Literals(["1", "0:a", "0:b", "1:a", "resp 1 0 1", "resp 2 0 1"])).check(
+    Schema.isMaxLength(3)
+  ),
+  now: Schema.NullOr(small(0, 3)),
+  onCut: Schema.Literals(["again", "again", "wait", "fail"]),
+  atOnce: Schema.NullOr(small(0, 2)),
+  limit: Schema.NullOr(Schema.Literals(["turns", "toolCalls", "tokens", "time", "cost"])),
+  most: small(0, 3)
 })
 
 export const contextIn = ({
-  needsApproval,
-  runs,
-  turns,
+  atOnce,
+  limit,
+  most,
+  now,
+  onCut,
   underWay,
   ...rest
 }: typeof AnyContext.Type): RunEngine.Context => ({
   ...rest,
   underWay: new Set(underWay),
-  needsApproval: () => needsApproval,
-  runs: () => runs,
-  ...(turns === 0 ? {} : { limits: { turns } })
+  onCut: () => onCut,
+  cost: ({ inputTokens }) => inputTokens.total ?? 0,
+  ...(now === null ? {} : { now }),
+  ...(atOnce === null ? {} : { atOnce }),
+  ...(limit === null ? {} : { limits: { [limit]: most } })
 })
