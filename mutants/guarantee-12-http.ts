@@ -40,8 +40,8 @@ export default [
     edits: [
       {
         file: "packages/http/src/internal/viewer.ts",
-        find: "Stream.toPull(this.run.watch(this.after))",
-        replace: "Stream.toPull(Stream.bufferArray(this.run.watch(this.after), { capacity: 'unbounded' }))"
+        find: "const updates = this.run.watch(this.after)",
+        replace: "const updates = Stream.bufferArray(this.run.watch(this.after), { capacity: 'unbounded' })"
       }
     ],
     test: "test/http/Viewers.test.ts",

@@ -10,6 +10,7 @@ import type { AgentError } from "@effect-baton/core/AgentError"
 import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
 import { isOver, type RunStatus } from "@effect-baton/core/Run"
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -149,7 +150,9 @@ export class RunViewer implements Viewer {
     Effect.flatMap(Scope.fork(this.scope), (scope) => {
       const asked = Latch.makeUnsafe(true)
       this.upstream = { scope, asked }
-      const all = Effect.flatMap(Scope.provide(Stream.toPull(this.run.watch(this.after)), scope), (pull) => {
+      const updates = this.run.watch(this.after)
+      // `Stream.toPull` would provide its context again for each pull.
+      const all = Effect.flatMap(Channel.toPullScoped(Stream.toChannel(updates), scope), (pull) => {
         const once = Effect.map(
           Effect.flatMap(asked.await, () => pull),
           (page) => {
