@@ -140,7 +140,7 @@ export const itemObject = (item: OutputItem, reached: Reached): { readonly [key:
               name,
               description,
               input_schema: inputSchema,
-              annotations: null
+              annotations: { read_only: false }
             }))
           : [],
         ...(script.error === undefined || !over ? {} : { error: script.error })
