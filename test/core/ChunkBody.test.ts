@@ -12,7 +12,7 @@ type Update = AgentUpdate.AgentUpdate
 
 const runId = Run.RunId.make("r")
 const responseId = "resp_1"
-const origins = ["live", "replay", "snapshot"] as const
+const origins = ["live", "replay", "snapshot", "journal"] as const
 const start = ContinuationToken.start("analyst", runId, 1)
 
 const tokenAt = (offset: number, status: Run.RunStatus): Update["continuationToken"] =>
@@ -22,7 +22,9 @@ const tokenAt = (offset: number, status: Run.RunStatus): Update["continuationTok
 const Said = Schema.Struct({
   part: Schema.optionalKey(Response.StreamPart()),
   status: Run.RunStatus,
-  waitingFor: Schema.optionalKey(Schema.Literals(["approval", "deferred", "limit"])),
+  waitingFor: Schema.optionalKey(Run.WaitingFor),
+  limit: Schema.optionalKey(Run.LimitName),
+  turn: Schema.optionalKey(Schema.Natural),
   retried: Schema.optionalKey(Schema.Literal(true)),
   session: Schema.optionalKey(Session.Session)
 })
@@ -45,7 +47,7 @@ const asJson = (part: NonNullable<(typeof Said.Type)["part"]>): NonNullable<Upda
   decodePart(JSON.parse(JSON.stringify(encodePart(part))))
 
 const updateOf = (
-  { part, status, ...others }: typeof Said.Type,
+  { limit, part, status, ...others }: typeof Said.Type,
   from: number,
   index: number,
   origin: Update["origin"]
@@ -55,6 +57,8 @@ const updateOf = (
   text: part?.type === "text-delta" ? part.delta : "",
   status,
   ...others,
+  // Only an update that says that the run waits for a limit names one.
+  ...(limit === undefined || others.waitingFor !== "limit" ? {} : { limit }),
   runId,
   responseId,
   continuationToken: tokenAt(from + index + 1, status),
@@ -94,7 +98,7 @@ const body = (told: unknown, change: (head: Array<unknown>) => void = () => unde
     responseId,
     "live",
     "in_progress",
-    [1, 0, null, -1, 0, "in_progress", "stream", "-----0-0"],
+    [1, 0, null, -1, 0, "in_progress", "stream", "-----0-0", 0],
     [["text", "0"]]
   ]
   change(head)
@@ -202,6 +206,13 @@ describe("bodies of chunks", () => {
     ["a part of an unknown type", body([{ p: { type: "smell" } }])],
     ["a part that is null", body([{ p: null }])],
     ["an unknown reason to wait", body([{ w: "luck" }])],
+    ["an unknown limit", body([{ w: "limit", l: "patience" }])],
+    ["a turn that is negative", body([{ t: -1 }])],
+    ["a turn that is a text", body([{ t: "1" }])],
+    [
+      "a position without its number of results",
+      body([], (head) => (head[5] = (head[5] as ReadonlyArray<unknown>).slice(0, -1)))
+    ],
     ["a session that is a text", body([{ n: "a" }])],
     ["a lane of an unknown kind", body([[0, "a"]], (head) => (head[6] = [["smell", "0"]]))]
   ]
@@ -213,7 +224,7 @@ describe("bodies of chunks", () => {
   }
 
   it("with damaged rows have no position", () => {
-    const rows = opened(body([], (head) => (head[5] = [1, 0, null, -1, 0, "in_progress", "stream", "~-x"])))
+    const rows = opened(body([], (head) => (head[5] = [1, 0, null, -1, 0, "in_progress", "stream", "~-x", 0])))
     assert.isTrue(Result.isFailure(ChunkBody.positionAfter("analyst", runId, rows, 0)))
   })
 

@@ -1,24 +1,30 @@
-// Guarantees 4, 6, 7, 9, 10 and 14 at once: the real engine and a real store under random schedules. Workers die, stand
-// still and are stolen from, answers are lost at every operation of the store and the provider, and somebody cancels.
-import { Agent, BackgroundModel, Run, RunPolicy, RunState, Runs, TokenStore } from "@effect-baton/core"
+// Guarantees 4, 6 to 10 and 14 at once: the real engine and a real store under random schedules. Workers die, stand still
+// and are stolen from, answers are lost at every operation of the store and the provider, and somebody cancels. The calls
+// of a run are answered by a handler, or later by somebody else, or once they are approved.
+import {
+  Agent,
+  BackgroundModel,
+  Run,
+  RunPolicy,
+  type RunRecord,
+  RunState,
+  Runs,
+  TokenStore,
+  ToolCall,
+  ToolPolicy
+} from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, Scope, Stream } from "effect"
+import { Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, Scope, Stream } from "effect"
 import * as Chaos from "../support/chaos.ts"
 import { law } from "../support/law.ts"
 import { stores } from "../support/stores.ts"
 import { elapse } from "../support/time.ts"
+import { lookup, planner as agent, toolkit } from "../support/turns.ts"
 
 const { call, completed, disconnect, pause, text } = ScriptedModel
 
-const agent = Agent.make("analyst", { instructions: "Write reports.", background: true })
 const runId = Run.RunId.make("r")
-const lookup = "lookup"
-
-// The calls of this tool are Baton's; as there are no handlers yet, somebody else answers them.
-const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
-  defaultValue: () => () => true
-})
 
 const leaseTime = Duration.seconds(3)
 const policyOf = (onUnconfirmed: "fail" | "restart") =>
@@ -35,39 +41,66 @@ const policyOf = (onUnconfirmed: "fail" | "restart") =>
 
 const Plan = Schema.Struct({
   seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 })),
-  turns: Schema.Literals([1, 2]),
+  /** What the first response asks for: answered by its handler, or later, or run once it was approved. */
+  calls: Schema.Literals(["", "now", "later", "now later", "asked now"]),
   opens: Schema.Literals(["stream", "start", "run"]),
   onUnconfirmed: Schema.Literals(["fail", "restart"]),
   cancels: Schema.Boolean,
   thieves: Schema.Literals([0, 1, 4])
 })
 
+const wordsOf = (calls: string) => calls.split(" ").filter((word) => word !== "")
+
 const scriptOf =
-  (turns: number) =>
+  (calls: string) =>
   (request: BackgroundModel.ModelRequest): ReadonlyArray<ScriptedModel.Step> => {
-    const isLast = turns === 1 || request.previousResponseId !== undefined
     const words = [text("a"), pause("2 seconds"), text("b"), disconnect, pause("3 seconds"), text("c")]
-    return isLast ? [...words, completed] : [...words, call(lookup, { of: "sales" }), completed]
+    const asked = request.previousResponseId === undefined ? wordsOf(calls) : []
+    return [...words, ...asked.map((of) => call(lookup, { of })), completed]
   }
 
-/** Answers the calls of the run, as somebody outside does. */
+const ofParams = ({ params }: Pick<RunRecord.Call, "params">) => (params as { readonly of: string }).of
+
+/** Answers calls and approves them, as somebody outside does. */
 const answering = (store: TokenStore.TokenStore["Service"]) =>
   Effect.gen(function* () {
     const found = yield* store.read(runId)
     if (Option.isNone(found)) return
     const state = RunState.fold(found.value)
     for (const [turn, { calls }] of state.turns.entries()) {
-      for (const { callId, external, result } of calls) {
-        if (external || result !== undefined) continue
-        const { incarnation } = state
-        yield* store.record(
-          runId,
-          { _tag: "ToolEnded", incarnation, by: "outside", turn, callId, result: { sold: 3 }, isFailure: false },
-          0
-        )
+      for (const one of calls) {
+        const ofCall = { incarnation: state.incarnation, by: "outside", turn, callId: one.callId }
+        if (RunState.isUndecided(one)) yield* store.record(runId, { _tag: "Approved", ...ofCall }, 0)
+        if (ofParams(one) !== "later" || one.result !== undefined) continue
+        yield* store.record(runId, { _tag: "ToolEnded", ...ofCall, result: { sold: 3 }, isFailure: false }, 0)
       }
     }
   }).pipe(Effect.ignore, Effect.andThen(Effect.sleep("2 seconds")), Effect.forever)
+
+interface Handled {
+  readonly name: string
+  readonly call: RunState.CallState | undefined
+}
+
+/** The handler of `lookup` in a process; it notes what the store knows of each call that it gets. */
+const handlersIn = (process: Chaos.Process, store: TokenStore.TokenStore["Service"], handled: Array<Handled>) =>
+  Agent.toLayer(
+    agent,
+    toolkit.toLayer({
+      [lookup]: Effect.fnUntraced(function* ({ of }) {
+        const { attempt, callId, idempotencyKey, later, turn } = yield* ToolCall.ToolCall
+        if (process.dead) return yield* Effect.never
+        const known = Option.map(Option.flatten(yield* Effect.option(store.read(runId))), RunState.fold)
+        const { turns } = Option.getOrElse(known, (): Pick<RunState.RunState, "turns"> => ({ turns: [] }))
+        const found = turns[turn]?.calls.find((one) => one.callId === callId)
+        handled.push({ name: `${idempotencyKey}#${attempt}`, call: found })
+        if (of === "later") return yield* later()
+        yield* Effect.sleep("1500 millis")
+        return { sold: 7 }
+      })
+    }),
+    { policy: ({ params }) => Effect.succeed(ofParams({ params }) === "asked" ? ToolPolicy.ask() : ToolPolicy.allow) }
+  )
 
 const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
   const store = yield* TokenStore.TokenStore
@@ -77,12 +110,14 @@ const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
   const chaos: Chaos.Chaos = { next, on: true, longest: 2.5 * Duration.toMillis(leaseTime) }
   const world = yield* Scope.make()
   let count = 0
-  let handled = 0
+  const calls: Array<Handled> = []
 
   const inProcess = (name: string) => {
     const process: Chaos.Process = { name, dead: false }
-    const services = Layer.mergeAll(Chaos.layers(store, model, chaos, process), policyOf(plan.onUnconfirmed)).pipe(
-      Layer.provideMerge(Layer.succeed(ExternalCalls, (tool) => tool !== lookup))
+    const services = Layer.mergeAll(
+      Chaos.layers(store, model, chaos, process),
+      policyOf(plan.onUnconfirmed),
+      handlersIn(process, store, calls)
     )
     return { process, services }
   }
@@ -93,11 +128,7 @@ const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
       claimEvery: "500 millis",
       startJitter: "100 millis",
       maxAttempts: 1000,
-      handle: ({ updates }) =>
-        Effect.andThen(
-          Stream.runDrain(updates),
-          Effect.sync(() => void handled++)
-        )
+      handle: ({ updates }) => Stream.runDrain(updates)
     })
     return Effect.as(Effect.provide(Layer.launch(layer), services).pipe(Effect.forkIn(world)), process)
   }
@@ -157,11 +188,11 @@ const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
   const closing = yield* Effect.forkChild(Scope.close(world, Exit.void))
   while (closing.pollUnsafe() === undefined) yield* elapse(250, 250)
   yield* Fiber.join(closing)
-  return { record, entries, handled, retrieve: model.retrieve }
+  return { record, entries, calls, retrieve: model.retrieve }
 })
 
 const oracle = Effect.fnUntraced(function* (plan: typeof Plan.Type, played: Effect.Success<ReturnType<typeof play>>) {
-  const { entries, record, retrieve } = played
+  const { calls, entries, record, retrieve } = played
   if (record === undefined) {
     assert.strictEqual(entries.filter(({ operation }) => operation === "create").length, 0, "bought without a record")
     return
@@ -189,6 +220,22 @@ const oracle = Effect.fnUntraced(function* (plan: typeof Plan.Type, played: Effe
     assert.isTrue(isStopped || Run.isOver(status), `${responseId} is nobody's, and runs on`)
   }
   assert.deepStrictEqual(state.loose, [], "a loose response was left")
+  // Each start of a call is recorded before its handler gets the call, and no other handler gets it.
+  assert.strictEqual(new Set(calls.map(({ name }) => name)).size, calls.length, "a call was started twice at once")
+  for (const { call: known, name } of calls) {
+    assert.isAtLeast(known?.starts ?? 0, Number(name.split("#")[1]), "a handler got a call whose start is not recorded")
+    assert.isTrue(known?.allowed !== undefined || known?.decision?._tag === "Approved", "nobody allowed it")
+    if (known !== undefined && ofParams(known) === "asked") assert.isDefined(known.decision, "nobody approved it")
+  }
+  // The model is told the results that the journal has, whoever opens the next turn.
+  const results = (state.turns[0]?.calls ?? []).map(({ callId, result }) => [callId, result?.result])
+  for (const { operation, request } of entries) {
+    if (operation !== "create" || request?.previousResponseId === undefined) continue
+    const told = request.prompt.content
+      .flatMap((message) => (message.role === "tool" ? message.content : []))
+      .flatMap((part) => (part.type === "tool-result" ? [[part.id, part.result]] : []))
+    assert.deepStrictEqual(told, results, "the model was told other results")
+  }
   // The end is unique, and honest.
   assert.isAtMost(ends.length, 1)
   const isOpen = state.ended === undefined
@@ -201,7 +248,7 @@ const oracle = Effect.fnUntraced(function* (plan: typeof Plan.Type, played: Effe
   if (status === "completed") {
     const last = bought.find(({ responseId }) => responseId === winners.at(-1))
     assert.strictEqual(last?.status, "completed")
-    assert.strictEqual(winners.length, plan.turns)
+    assert.strictEqual(winners.length, plan.calls === "" ? 1 : 2)
   }
   if (status === "cancelled") {
     assert.isTrue(state.cancelled, "cancelled, though nobody asked for it")
@@ -229,7 +276,7 @@ describe.each(stores)("the engine over the $name store", ({ layer, name }) => {
       Effect.gen(function* () {
         const played = yield* play(plan)
         yield* oracle(plan, played)
-      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(scriptOf(plan.turns)), layer)), Effect.scoped),
+      }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(scriptOf(plan.calls)), layer)), Effect.scoped),
     { arbitrary: { runs: Number(process.env.MODEL_RUNS ?? (name === "memory" ? 60 : 10)) }, timeout: 600_000 }
   )
 })

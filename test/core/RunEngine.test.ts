@@ -46,7 +46,10 @@ const short = (journal: Journal, context?: Partial<RunEngine.Context>) => {
 
 const opened = [requested("1"), accepted("r0", "1")]
 const restart = { onUnconfirmed: "restart" } as const
-const calling = (...ids: ReadonlyArray<string>) => [...opened, responseEnded("r0", { calls: ids.map(call) })]
+const calling = (...ids: ReadonlyArray<string>) => [
+  ...opened,
+  responseEnded("r0", { calls: ids.map((id) => call(id)) })
+]
 /** A run whose first response asks for these calls, all of which may run. */
 const ready = (...ids: ReadonlyArray<string>) => [...calling(...ids), ...ids.map((id) => allowed(id))]
 const busy = (...ids: ReadonlyArray<string>) => ({ underWay: new Set(ids.map((id) => RunEngine.callName(0, id))) })
@@ -326,9 +329,9 @@ describe("the table", () => {
     assert.deepStrictEqual(short(two, { ...limits, ...busy("a", "b") }), ["Wait", "tools", 0])
     // Those that were cut were counted.
     assert.deepStrictEqual(short(two, limits), ["RunTools", 0, "a:2", "b:2"])
-    const ended = [...two, toolEnded("a", 1), toolEnded("b", 1)]
-    assert.deepStrictEqual(short(ended, limits), ["Wait", "limit", 0, "toolCalls"])
-    assert.deepStrictEqual(short([...ended, limitsRaised({ toolCalls: 3 })], limits), ["RunTools", 0, "c:1"])
+    const both = [...two, toolEnded("a", 1), toolEnded("b", 1)]
+    assert.deepStrictEqual(short(both, limits), ["Wait", "limit", 0, "toolCalls"])
+    assert.deepStrictEqual(short([...both, limitsRaised({ toolCalls: 3 })], limits), ["RunTools", 0, "c:1"])
     const late = [...calling("d"), approvalAsked("d", 70)]
     assert.deepStrictEqual(short(late, { limits: { toolCalls: 0 } }), ["Wait", "approval", 0, 70])
     const mixed = [...calling("d", "e"), approvalAsked("d", 70), allowed("e")]

@@ -80,7 +80,7 @@ describeSchedules((test) => {
     })
     const ofCall = { incarnation: record.incarnation, by: "W0", turn: 0, callId: "c" }
     const step = Effect.map(stateOf(runId), (state) =>
-      RunEngine.decide(state, { onUnconfirmed: "fail", hasInput: true, handled: false, runs: () => true })
+      RunEngine.decide(state, { onUnconfirmed: "fail", hasInput: true, handled: false })
     )
     const callNow = Effect.map(stateOf(runId), ({ turns }) => turns[0]?.calls[0])
     return { store, ofCall, step, callNow }
@@ -92,10 +92,12 @@ describeSchedules((test) => {
       const { ofCall, step, store } = yield* calling()
       const ttl = Duration.seconds(30)
       const w0 = yield* store.acquire(idOf(runId), { owner: "W0", ttl })
-      assert.strictEqual((yield* step)._tag, "RunTool")
-      yield* store.commit(w0.lease, { seen: 2, guard: true, facts: [{ _tag: "ToolStarted", ...ofCall, n: 1 }] })
-      yield* store.record(idOf(runId), { _tag: "ToolDeferred", ...ofCall }, 3)
-      yield* store.release(w0.lease, { seen: 4, due: Duration.infinity, attempt: "keep" })
+      assert.strictEqual((yield* step)._tag, "AskPolicy")
+      yield* store.commit(w0.lease, { seen: 2, guard: true, facts: [{ _tag: "Allowed", ...ofCall }] })
+      assert.strictEqual((yield* step)._tag, "RunTools")
+      yield* store.commit(w0.lease, { seen: 3, guard: true, facts: [{ _tag: "ToolStarted", ...ofCall, n: 1 }] })
+      yield* store.record(idOf(runId), { _tag: "ToolDeferred", ...ofCall }, 4)
+      yield* store.release(w0.lease, { seen: 5, due: Duration.infinity, attempt: "keep" })
       yield* store.acquire(idOf(runId), { owner: "W1", ttl })
       assert.deepStrictEqual(yield* step, { _tag: "Wait", for: "deferred", turn: 0 })
     })
@@ -130,7 +132,7 @@ describeSchedules((test) => {
       yield* store.record(idOf(runId), { _tag: "Rejected", ...ofCall, reason: "no" }, 0)
       assert.strictEqual((yield* callNow)?.decision?._tag, "Approved")
       assert.isFalse(yield* has("Rejected"))
-      assert.strictEqual((yield* step)._tag, "RunTool")
+      assert.strictEqual((yield* step)._tag, "RunTools")
     })
   )
 

@@ -1,10 +1,11 @@
 import { Agent, type AgentError, ContinuationToken, Run, SignedTokens, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option, Redacted, Schema, Stream } from "effect"
+import { Effect, Layer, Option, Redacted, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { analyst, count, recordOf, type Services, textOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
+import { answering, lookup, ownCalls, planner, thenTurn } from "../support/turns.ts"
 
 const { decode, encode } = ContinuationToken
 const key = (id: string) => ({ id, secret: Redacted.make(`secret ${id}, long enough to be one`) })
@@ -170,26 +171,54 @@ describe("tokens as objects", () => {
     }).pipe(Effect.provide(over(...steps)))
   )
 
-  // Agents have no tools yet: this is how the engine is told that it runs them.
-  const ExternalCalls = Context.Reference<(name: string) => boolean>("@effect-baton/core/ExternalCalls", {
-    defaultValue: () => () => true
-  })
-
   it.effect("those between two turns and of a run that waits are taken as well, if tokens are signed", () =>
     Effect.gen(function* () {
-      const updates = yield* passing(Stream.runCollect(Agent.stream(analyst, { input: "Hello", runId: "r" })))
+      const updates = yield* passing(Stream.runCollect(Agent.stream(planner, { input: "Hello", runId: "r" })))
       const [last, beforeIt] = updates.toReversed()
       assert.strictEqual(last?.status, "waiting")
       for (const update of [beforeIt!, last!]) {
         const continuationToken = Option.getOrThrow(update.continuationToken)
         assert.strictEqual(continuationToken.turn, 1)
-        const { status } = yield* Agent.poll(analyst, { continuationToken })
+        const { status } = yield* Agent.poll(planner, { continuationToken })
         assert.strictEqual(status, "waiting")
+        const { reason } = yield* Effect.flip(
+          Agent.poll(planner, { continuationToken: throughJson(continuationToken) })
+        )
+        assert.strictEqual(reason._tag === "TokenInvalid" && reason.kind, "signature")
       }
     }).pipe(
       Effect.provide(signed),
-      Effect.provide(over(text("a"), call("look", {}), completed)),
-      Effect.provideService(ExternalCalls, () => false)
+      Effect.provide(Layer.merge(over(text("a"), call(lookup, { of: "sales" }), completed), ownCalls))
+    )
+  )
+
+  it.effect("those between the results of calls are taken as well, if tokens are signed", () =>
+    Effect.gen(function* () {
+      const read = yield* passing(Stream.runCollect(Agent.stream(planner, { input: "Hello", runId: "r" })))
+      const results = read.filter(({ part }) => part?.type === "tool-result")
+      assert.deepStrictEqual(
+        results.map(({ continuationToken }) => Option.getOrThrow(continuationToken).results),
+        [1, 2]
+      )
+      for (const { continuationToken } of results) {
+        const given = Option.getOrThrow(continuationToken)
+        assert.deepStrictEqual(yield* decode(yield* encode(given)), given)
+        const rest = yield* passing(Stream.runCollect(Agent.watch(planner, { continuationToken: given })))
+        const after = read.slice(read.findIndex((update) => update.continuationToken === continuationToken) + 1)
+        assert.deepStrictEqual(
+          rest.map(({ part }) => part?.type),
+          after.map(({ part }) => part?.type)
+        )
+      }
+    }).pipe(
+      Effect.provide(signed),
+      Effect.provide(
+        Layer.mergeAll(
+          ScriptedModel.layer(thenTurn([call(lookup, { of: "costs" })], [text("three"), completed])),
+          answering(TokenStore.layerMemory),
+          ownCalls
+        )
+      )
     )
   )
 })

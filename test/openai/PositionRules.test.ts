@@ -342,6 +342,6 @@ describe("what else a token says", () => {
       yield* passing(Stream.runForEach(Agent.resume(planner, { runId: "r" }), keep))
       assert.isAbove(offsets.length, before)
       assert.isAbove(offsets[before]!, offsets[before - 1]!)
-    }).pipe(Effect.provide(Layer.merge(ScriptedModel.layer(script), TokenStore.layerMemory)))
+    }).pipe(Effect.provide(Layer.mergeAll(ScriptedModel.layer(script), TokenStore.layerMemory, ownCalls)))
   })
 })

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Stream } from "effect"
 import type { AiError } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { analyst, stateOf, statusOf } from "../support/runs.ts"
+import { analyst, type Services, stateOf, statusOf } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
 import { completed, created, delta, over, response, sse } from "./support.ts"
 
@@ -53,11 +53,7 @@ const provider = (...answers: ReadonlyArray<Answer>) => {
 }
 const posts = (requests: ReadonlyArray<string>) => requests.filter((request) => request === "POST /responses").length
 
-type Verb = Effect.Effect<
-  unknown,
-  AgentError.AgentError,
-  Effect.Services<ReturnType<typeof Agent.run>> | Effect.Services<ReturnType<typeof Agent.start>>
->
+type Verb = Effect.Effect<unknown, AgentError.AgentError, Services>
 const verbs: ReadonlyArray<readonly [string, Verb]> = [
   ["streamed", Stream.runDrain(Agent.stream(analyst, input))],
   ["started and left", Agent.start(analyst, input)]

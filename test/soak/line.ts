@@ -18,7 +18,7 @@ const Update = Schema.Struct({
   did: Schema.tag("update"),
   attempt,
   at: Schema.Number,
-  origin: Schema.Literals(["live", "replay", "snapshot"]),
+  origin: Schema.Literals(["live", "replay", "snapshot", "journal"]),
   sequence: Schema.optionalKey(Schema.Int),
   skip: Schema.Int,
   /** Of what one statement of an event becomes, only the offset tells the order. */

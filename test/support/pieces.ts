@@ -1,13 +1,14 @@
-import { Agent, type AgentUpdate } from "@effect-baton/core"
+import { Agent, type AgentError, type AgentUpdate } from "@effect-baton/core"
 import { Effect, Option, Stream } from "effect"
+import type { Services } from "./runs.ts"
 import { passing } from "./time.ts"
 
 /**
  * Reads a run in pieces of the given lengths, and then to its end; by its id, or by the token of the last update. That
  * the run failed is told by its updates.
  */
-export const inPieces = Effect.fnUntraced(function* (
-  agent: Agent.Agent,
+export const inPieces = Effect.fnUntraced(function* <A extends Agent.Any>(
+  agent: A,
   runId: string,
   cuts: ReadonlyArray<number>,
   by: "id" | "token"
@@ -15,7 +16,7 @@ export const inPieces = Effect.fnUntraced(function* (
   const read: Array<AgentUpdate.AgentUpdate> = []
   for (const cut of [...cuts, Number.POSITIVE_INFINITY]) {
     const token = Option.flatMap(Option.fromUndefinedOr(read.at(-1)), (update) => update.continuationToken)
-    const stream =
+    const stream: Stream.Stream<AgentUpdate.AgentUpdate, AgentError.AgentError, Services | Agent.HandlersOf<A>> =
       by === "token" && Option.isSome(token)
         ? Agent.resume(agent, { continuationToken: token.value })
         : Agent.stream(agent, { input: "Hello", runId })

@@ -7,7 +7,7 @@ import { changing } from "./stores.ts"
 /** The tool whose calls somebody else answers. */
 export const lookup = "lookup"
 
-const toolkit = Toolkit.make(
+export const toolkit = Toolkit.make(
   Tool.make(lookup, {
     parameters: Schema.Struct({ of: Schema.String }),
     success: Schema.Struct({ sold: Schema.Finite }),
