@@ -288,7 +288,7 @@ describe("version 2, read for ever", () => {
       // They are written so still, as they lie in pages and databases beside new ones.
       assert.deepStrictEqual(yield* Effect.forEach(positions, encode), tokens)
       const records = Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.Array(RunRecord.RunRecord)))
-      const [fresh, retried] = yield* records(JSON.parse(yield* read("records-v2.json")))
+      const [fresh, retried, waiting] = yield* records(JSON.parse(yield* read("records-v2.json")))
       const state = RunState.fold(fresh!)
       assert.strictEqual(state.turns[0]?.winner?.responseId, "resp_r-1")
       assert.strictEqual(RunState.statusOf(state, fresh!.position), "in_progress")
@@ -301,12 +301,27 @@ describe("version 2, read for ever", () => {
       const end = retried!.journal.find((fact) => fact._tag === "ResponseEnded")
       assert.strictEqual(end?.error?.reason._tag, "InternalProviderError")
       assert.strictEqual(end?.usage?.inputTokens.total, 12)
+      assert.deepStrictEqual(
+        end?.calls.map(({ external, provider = false }) => [external, provider]),
+        [
+          [false, false],
+          [false, true],
+          [true, false]
+        ]
+      )
+      const ends = retried!.journal.flatMap((fact) => (fact._tag === "ToolEnded" ? [fact.ends] : []))
+      assert.deepStrictEqual(ends, [undefined, "failed"])
+      assert.strictEqual(RunState.statusOfRecord(waiting!), "waiting")
+      const [done, asked] = RunState.fold(waiting!).turns[0]!.calls
+      assert.isTrue(RunState.isDone(done!) && RunState.isUndecided(asked!))
+      assert.deepInclude(waiting!.position, { turn: 1, results: 2 })
       // What is written of them is what was read.
       const written = yield* Schema.encodeEffect(Schema.toCodecJson(Schema.Array(RunRecord.RunRecord)))([
         fresh!,
-        retried!
+        retried!,
+        waiting!
       ])
-      assert.deepStrictEqual(yield* records(written), [fresh!, retried!])
+      assert.deepStrictEqual(yield* records(written), [fresh!, retried!, waiting!])
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })

@@ -68,6 +68,8 @@ export const positions: ReadonlyArray<ContinuationToken.ContinuationToken> = [
   },
   // In the third turn of a run with a log, before its response has a name.
   { ...start, incarnation: 2, turn: 2, offset: 77, epoch: 1_795_802_177_999, status: "in_progress" },
+  // Before the fourth turn of a run, after two results and an approval of calls of the third.
+  { ...start, turn: 3, offset: 91, results: 3, status: "in_progress" },
   // More was delivered than a token can hold.
   {
     ...start,
