@@ -20,6 +20,17 @@ export interface Shown {
 }
 
 /**
+ * The tokens that a response used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Used {
+  readonly input: number
+  readonly output: number
+}
+
+/**
  * The step that ends a script.
  *
  * @since 0.1.0
@@ -31,6 +42,7 @@ export interface End {
   readonly reason: Response.FinishReason
   readonly error?: AiError.AiError
   readonly shown?: Shown
+  readonly used?: Used
 }
 
 /**

@@ -13,9 +13,9 @@ import * as Stream from "effect/Stream"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import { attach, compile, type Entry, type Played, snapshot } from "./internal/playback.ts"
-import type { End, Shown, Step } from "./ScriptStep.ts"
+import type { End, Shown, Step, Used } from "./ScriptStep.ts"
 
-export type { End, Shown, Step } from "./ScriptStep.ts"
+export type { End, Shown, Step, Used } from "./ScriptStep.ts"
 
 /**
  * The model writes text: one event with one delta or several. `item` is the output item, if several are written in parallel.
@@ -181,6 +181,14 @@ export const failed = (description: string): End => ({
  * @category constructors
  */
 export const showing = (end: End, shown: Shown): End => ({ ...end, shown })
+
+/**
+ * An end that says how many tokens the response used.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const using = (end: End, used: Used): End => ({ ...end, used })
 
 /**
  * A request that the model received.

@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import type * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import * as Output from "./output.ts"
-import type { End, Step } from "../ScriptStep.ts"
+import type { End, Step, Used } from "../ScriptStep.ts"
 
 export interface Entry {
   readonly at: number
@@ -186,20 +186,27 @@ const behindAll = (steps: ReadonlyArray<Step>): number => {
   return named.reduce((next, index) => Math.max(next, index + 1), 0)
 }
 
-const finishOf = (reason: Response.FinishReason): Response.FinishPartEncoded => ({
+const finishOf = (reason: Response.FinishReason, used?: Used): Response.FinishPartEncoded => ({
   type: "finish",
   reason,
-  usage: { inputTokens: {}, outputTokens: {} }
+  usage:
+    used === undefined
+      ? { inputTokens: {}, outputTokens: {} }
+      : { inputTokens: { total: used.input }, outputTokens: { total: used.output } }
 })
 
-const ending = ({ background, responseId }: Heading, { error, reason, shown, status }: End, output: Output.Output) => {
+const ending = (
+  { background, responseId }: Heading,
+  { error, reason, shown, status, used }: End,
+  output: Output.Output
+) => {
   const items = Output.snapshotOf(output)
   const asks = items.some(({ lanes }) => lanes.some((lane) => lane.kind === "single" && isCall(lane)))
   const whole: BackgroundModel.ModelSnapshot = {
     responseId,
     status,
     items,
-    finish: finishOf(reason === "stop" && asks ? "tool-calls" : reason),
+    finish: finishOf(reason === "stop" && asks ? "tool-calls" : reason, used),
     ...(error === undefined ? {} : { error }),
     ...(background === undefined ? {} : { background })
   }

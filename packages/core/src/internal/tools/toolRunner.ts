@@ -166,8 +166,9 @@ export class ToolRunner {
       if (this.working.size === 0) return Effect.void
       const { closeTimeout } = this.run.policy
       const records = [...this.working.values()].map(({ whole }) => whole)
-      return Effect.timeoutOption(this.ended, closeTimeout).pipe(
-        Effect.andThen(Effect.timeoutOption(this.interrupt, closeTimeout)),
+      // The caller cannot be interrupted here: what must not take longer runs in fibers that can.
+      return Effect.timeoutOption(Effect.interruptible(this.ended), closeTimeout).pipe(
+        Effect.andThen(Effect.timeoutOption(Effect.interruptible(this.interrupt), closeTimeout)),
         Effect.andThen(Fiber.interruptAll(records))
       )
     })
@@ -187,7 +188,7 @@ export const make = Effect.fnUntraced(function* (
   held: HeldRun
 ): Effect.fn.Return<ToolRunner, never, Scope.Scope> {
   const runner = new ToolRunner(run, held)
-  yield* Effect.addFinalizer(() => Effect.interruptible(runner.leave))
+  yield* Effect.addFinalizer(() => runner.leave)
   yield* Effect.forkScoped(held.lost.whenFired(() => runner.interrupt))
   return runner
 })

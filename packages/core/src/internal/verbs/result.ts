@@ -31,7 +31,8 @@ export const resultOf = Effect.fnUntraced(function* (
   const look = yield* untilOver(run)
   yield* finishIfOver(run, look)
   if (look.response.status === "waiting") {
-    return yield* OpenRun.errorOf(run)(new RunWaiting({ waitingFor: look.response.waitingFor ?? "deferred" }))
+    const { limit, waitingFor = "deferred" } = look.response
+    return yield* OpenRun.errorOf(run)(new RunWaiting({ waitingFor, ...(limit === undefined ? {} : { limit }) }))
   }
   const record = run.record.logged === true ? yield* OpenRun.readAgain(run) : run.record
   return (yield* fromLog(run, record)) ?? (yield* honest(run, look))
