@@ -252,6 +252,10 @@ describe("the table", () => {
     assert.deepStrictEqual(short(deferred, { now: 79 }), ["Wait", "deferred", 0, 80])
     assert.deepStrictEqual(short(deferred, { now: 80 }), ["GiveUp", 0, "a", "expired"])
     assert.deepStrictEqual(short([...deferred, toolEnded("a", 1)], { now: 80 }), ["Open", 1])
+    // Also while another call runs.
+    const running = [...asked, toolStarted("b", 1)]
+    assert.deepStrictEqual(short(running, { now: 69, ...busy("b") }), ["Wait", "tools", 0, 70])
+    assert.deepStrictEqual(short(running, { now: 70, ...busy("b") }), ["GiveUp", 0, "a", "expired"])
     // Without a clock, nothing is too late.
     assert.deepStrictEqual(short(deferred), ["Wait", "deferred", 0, 80])
   })

@@ -279,8 +279,8 @@ const ofCalls = (
   const first = ready.filter(({ n }) => n === 1)
   const starts = [...again, ...first.slice(0, Math.max(0, left))].slice(0, Math.max(0, atOnce - busy.length))
   if (starts.length > 0) return { _tag: "RunTools", turn, starts }
-  if (busy.length > 0) return busyStep
   const timed = until === undefined ? {} : { until }
+  if (busy.length > 0) return { ...busyStep, ...timed }
   if (ready.length > 0) return { _tag: "Wait", for: "limit", turn, limit: "toolCalls", ...timed }
   return waits === undefined ? undefined : { _tag: "Wait", for: waits, turn, ...timed }
 }
