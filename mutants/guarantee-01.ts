@@ -174,8 +174,8 @@ export default [
     guarantee: 1,
     breaks: "the offset of a position goes on over a retry",
     file: "packages/core/src/internal/hold/heldRun.ts",
-    find: "fence, { turn, offset })",
-    replace: "fence, { turn })",
+    find: "state: this.state(), turn }, offset)",
+    replace: "state: this.state(), turn }, 0)",
     test: "test/openai/PositionRules.test.ts",
     title: "and before a retry"
   }

@@ -121,8 +121,8 @@ export default [
     guarantee: 5,
     breaks: "Agent.run answers with what was delivered if the end shows nothing",
     file: "packages/core/src/internal/verbs/complete.ts",
-    find: "if (ended.shows) return response",
-    replace: "return response",
+    find: "const shown = ended.shows ? snapshot :",
+    replace: "const shown = ended.shows || isFromStart ? snapshot :",
     test: "test/openai/Wholes.test.ts",
     title: "Agent.run answers with what was delivered"
   },
@@ -141,7 +141,7 @@ export default [
     guarantee: 5,
     breaks: "a text that nothing began begins with its first delta",
     file: "packages/core/src/internal/follow/telling.ts",
-    find: "this.tell(startOf(this.idOf(place, lane), kind, name, metadata), opened)",
+    find: "this.tell(startOf(this.idOf(place, lane), kind, begun), opened)",
     replace: "this.set(opened)",
     test: "test/openai/PositionRules.test.ts",
     title: "though no event told either"
@@ -251,8 +251,8 @@ export default [
     guarantee: 5,
     breaks: "a response with calls finishes for them",
     file: "packages/core/src/internal/follow/reader.ts",
-    find: 'calls && finish?.reason === "stop" ?',
-    replace: "calls && finish === undefined ?",
+    find: 'if (!calls || finish?.reason !== "stop") return finish',
+    replace: "if (!calls || finish !== undefined) return finish",
     test: "test/openai/Wholes.test.ts",
     title: "a call that was delivered makes the finish say so"
   },

@@ -118,9 +118,9 @@ export default [
     id: "unopened-is-stuck",
     guarantee: 7,
     breaks: "a run whose input is kept can be opened by anybody",
-    file: "packages/core/src/internal/run/openRun.ts",
-    find: "run.request !== undefined || input !== undefined",
-    replace: "run.request !== undefined",
+    file: "packages/core/src/internal/run/deciding.ts",
+    find: "hasInput: request !== undefined || input !== undefined",
+    replace: "hasInput: request !== undefined",
     test: "test/core/Enqueue.test.ts"
   },
   {

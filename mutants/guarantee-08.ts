@@ -6,8 +6,8 @@ export default [
     guarantee: 8,
     breaks: "a call that was deferred does not run again",
     file: "packages/core/src/RunEngine.ts",
-    find: "call.deferred !== undefined || !runs(call)",
-    replace: "!runs(call)",
+    find: "if (isUndecided(call) || call.deferred !== undefined || cut",
+    replace: "if (isUndecided(call) || cut",
     test: "test/core/SchedulesFacts.test.ts",
     title: "X11: a call that was deferred is not run again by the next worker"
   },

@@ -312,5 +312,15 @@ export default [
     find: 'Effect.mapError(Http.json(exchange), goneOr(responseId, "cancel"))',
     replace: "Effect.mapError(Http.json(exchange), () => new ResponseGone({ responseId }))",
     test: "test/openai/Operations.test.ts"
+  },
+  {
+    id: "cancel-beside-calls",
+    guarantee: 9,
+    breaks: "a cancelled run ends once its calls have been interrupted",
+    file: "packages/core/src/RunEngine.ts",
+    find: 'return isBusy ? { _tag: "Wait", for: "tools", turn } : end("cancelled", state.unresolved)',
+    replace: 'return isBusy ? end("cancelled", state.unresolved) : end("cancelled", state.unresolved)',
+    test: "test/core/RunEngine.test.ts",
+    title: "row 13"
   }
 ] satisfies ReadonlyArray<Mutant>

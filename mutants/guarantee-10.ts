@@ -98,7 +98,7 @@ export default [
     file: "packages/core/src/RunEngine.ts",
     find: "return turn === -1 ? step :",
     replace: "return turn < 9 ? step :",
-    test: "test/core/RunEngine.test.ts",
+    test: "test/core/RunEngineLaws.test.ts",
     title: "never ends a run while a response of it may run"
   },
   {
@@ -115,7 +115,7 @@ export default [
     id: "E14",
     guarantee: 10,
     breaks: "the session of a run that did not come to a good end is the one before",
-    file: "packages/core/src/internal/watch/lookAtRun.ts",
+    file: "packages/core/src/internal/watch/respond.ts",
     find: 'state.turns.findLast(({ end }) => end?.status === "completed" || end?.status === "incomplete")',
     replace: "state.turns.findLast(({ winner }) => winner !== undefined)",
     test: "test/core/SessionLeftBehind.test.ts",
@@ -374,5 +374,15 @@ export default [
     replace: "return reason === undefined ? Effect.andThen(lastWrite(run, held), told) : told",
     test: "test/core/EndedAlike.test.ts",
     title: "is recorded before it is told"
+  },
+  {
+    id: "waiting-until-late",
+    guarantee: 10,
+    breaks: "a run that is due only because an approval can be too late is listed as waiting",
+    file: "packages/core/src/RunState.ts",
+    find: "record.due === null || waitsForCalls(turns)",
+    replace: "record.due === null",
+    test: "test/core/RunState.test.ts",
+    title: "is waiting if the run is due only because"
   }
 ] satisfies ReadonlyArray<Mutant>

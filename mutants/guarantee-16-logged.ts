@@ -33,7 +33,7 @@ export default [
     guarantee: 16,
     breaks: "the last update of a response is appended after its end is recorded",
     file: advancing,
-    find: "return Effect.map(written, (): Meaning => {",
+    find: "return Effect.map(this.flushed, (): Meaning => {",
     replace: "return Effect.map(Effect.void, (): Meaning => {",
     ...schedules
   },
