@@ -24,6 +24,8 @@ describe("a response with everything", () => {
         "0/0 reasoning First, then second.",
         "0/1 reasoning",
         "0/1000 reasoning Thinking aloud",
+        "1/1 single",
+        "1/2 single",
         "2/0 text Hello, world",
         "2/1000 sources",
         "2/1 text I will not",
@@ -32,7 +34,11 @@ describe("a response with everything", () => {
         "3/1 single",
         "4/0 params ls -la",
         "4/1 single",
-        "5/0 single"
+        "5/1 single",
+        "5/0 single",
+        "5/2 single",
+        "6/1 single",
+        "6/2 single"
       ])
       assert.deepEqual<unknown>(lanes["0/1000"], {
         lane: 1000,
@@ -84,7 +90,7 @@ describe("a response with everything", () => {
           id: "call_2",
           name: "shell",
           params: "ls -la",
-          metadata: { openai: { itemId: "ct_1", custom: true } }
+          metadata: { openai: { itemId: "ct_1", type: "custom_tool_call" } }
         }
       })
       assert.deepEqual<unknown>(lanes["5/0"], {

@@ -57,6 +57,14 @@ const table = {
   "response.function_call_arguments.done": { event: { ...item, arguments: "{}" }, says: ["2/0 LaneEnded params {}"] },
   "response.custom_tool_call_input.delta": { event: { ...item, delta: "d" }, says: ["2/0 Delta params d"] },
   "response.custom_tool_call_input.done": { event: { ...item, input: "d" }, says: ["2/0 LaneEnded params d"] },
+  "response.mcp_call_arguments.delta": { event: { ...item, delta: "{" }, says: ["2/0 Delta params {"] },
+  "response.mcp_call_arguments.done": { event: { ...item, arguments: "{}" }, says: ["2/0 LaneEnded params {}"] },
+  "response.code_interpreter_call_code.delta": { event: { ...item, delta: "d" }, says: ["2/0 Delta params d"] },
+  "response.code_interpreter_call_code.done": { event: { ...item, code: "d" }, says: ["2/0 LaneEnded params d"] },
+  "response.image_generation_call.partial_image": {
+    event: { ...item, partial_image_index: 0, partial_image_b64: "aA==" },
+    says: ["2 Preliminary image_generation"]
+  },
   "response.output_item.added": { event: { output_index: 2, item: call }, says: ["2 ItemAdded 0:params"] },
   "response.output_item.done": {
     event: { output_index: 2, item: { ...call, arguments: "{}", status: "completed" } },
@@ -73,13 +81,11 @@ const table = {
   "response.refusal.done": { event: { ...content, refusal: "d" }, says: ["2/1 LaneEnded text d"] },
   "response.reasoning_summary_text.done": { event: { ...summary, text: "d" }, says: ["2/1 LaneEnded reasoning d"] },
   "response.reasoning_text.done": { event: { ...content, text: "d" }, says: ["2/1001 LaneEnded reasoning d"] },
-  // Passed on as they are: tools that the provider runs, and sound.
+  // Passed on as they are: the progress of tools that the provider runs, and sound.
   "response.audio.delta": raw,
   "response.audio.done": raw,
   "response.audio.transcript.delta": raw,
   "response.audio.transcript.done": raw,
-  "response.code_interpreter_call_code.delta": raw,
-  "response.code_interpreter_call_code.done": raw,
   "response.code_interpreter_call.completed": raw,
   "response.code_interpreter_call.in_progress": raw,
   "response.code_interpreter_call.interpreting": raw,
@@ -98,9 +104,6 @@ const table = {
   "response.image_generation_call.completed": raw,
   "response.image_generation_call.generating": raw,
   "response.image_generation_call.in_progress": raw,
-  "response.image_generation_call.partial_image": raw,
-  "response.mcp_call_arguments.delta": raw,
-  "response.mcp_call_arguments.done": raw,
   "response.mcp_call.completed": raw,
   "response.mcp_call.failed": raw,
   "response.mcp_call.in_progress": raw,

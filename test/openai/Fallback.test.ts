@@ -57,7 +57,8 @@ const inPieces = Effect.fnUntraced(function* (lengths: ReadonlyArray<number>) {
 const joined = (updates: ReadonlyArray<Update>) => {
   const all: Record<string, string> = {}
   for (const { part } of updates) {
-    if (part === undefined) continue
+    // No retrieval shows a preliminary result.
+    if (part === undefined || (part.type === "tool-result" && part.preliminary)) continue
     const { metadata: _, "~effect/ai/Content/Part": __, ...told } = part as unknown as Json
     const key = `${part.type.replace(/-(start|delta|end)$/, "")} ${"id" in part ? String(part.id) : ""}`
     all[key] = (all[key] ?? "") + ("delta" in part ? part.delta : `<${JSON.stringify(told)}>`)
@@ -73,7 +74,7 @@ describe("replay refused: polled, and exactly the rest delivered", () => {
   it.effect("of texts, reasoning, parameters, calls, files and sources alike, cut after any event", () =>
     Effect.gen(function* () {
       const expected = yield* whole
-      for (const kind of ["text", "reasoning", "tool-params", "tool-call", "file", "source", "finish"]) {
+      for (const kind of ["text", "reasoning", "tool-params", "tool-call", "tool-result", "file", "source", "finish"]) {
         assert.isTrue(
           Object.keys(expected).some((key) => key.startsWith(`${kind} `)),
           `there is a ${kind}`

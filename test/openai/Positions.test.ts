@@ -59,6 +59,12 @@ const tokenAfter = (updates: ReadonlyArray<AgentUpdate>, k: number) => {
   return Effect.runSync(ContinuationToken.decode(text))
 }
 
+/** What names a part: the provider's own calls have the ids of their items, which some servers change. */
+const nameOf = (part: NonNullable<AgentUpdate["part"]>): string => {
+  if (part.type === "tool-result" || (part.type === "tool-call" && part.providerExecuted)) return ` ${part.name}`
+  return part.type === "source" || part.type === "tool-call" ? ` ${part.id}` : ""
+}
+
 /** What a stream comes to: for each part its kind, id and text, the deltas of one id joined, and how it finished. */
 const outcome = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> => {
   const parts = new Map<string, string>()
@@ -67,19 +73,19 @@ const outcome = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> => 
     if (part === undefined) continue
     const id =
       "delta" in part || /-(start|end)$/.test(part.type) ? String((part as { id: string }).id) : `other ${others++}`
-    const said =
-      "delta" in part
-        ? part.delta
-        : `<${part.type}${part.type === "source" || part.type === "tool-call" ? ` ${part.id}` : ""}>`
+    const said = "delta" in part ? part.delta : `<${part.type}${nameOf(part)}>`
     parts.set(id, (parts.get(id) ?? "") + said)
   }
   return [...parts].map(([id, text]) => (id.startsWith("other") ? text : `${id} ${text}`)).toSorted()
 }
 
+/** Sources are found by their text, and the provider's own calls by their item. */
+const isFoundByPlace = (part: NonNullable<AgentUpdate["part"]>): boolean =>
+  /^(source|tool-result|reasoning)/.test(part.type) || (part.type === "tool-call" && part.providerExecuted)
+
 /** The same of a server that keeps reasoning to itself: what comes after it may come elsewhere then. */
 const outcomeWithoutReasoning = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> =>
-  // Sources are found by their text only.
-  outcome(updates.filter(({ part }) => part?.type !== "source" && part?.type.startsWith("reasoning") !== true))
+  outcome(updates.filter(({ part }) => part === undefined || !isFoundByPlace(part)))
     .map((said) => said.replaceAll(/\b\d+:\d+:\d+(:\d+)?/g, "").trim())
     // What holds nothing cannot be found again in another place.
     .filter((said) => !/^<[a-z-]+-start><[a-z-]+-end>$/.test(said))
@@ -100,7 +106,7 @@ const textsOf = (updates: ReadonlyArray<AgentUpdate>): ReadonlyArray<string> => 
 const bounded = (updates: ReadonlyArray<AgentUpdate>) => {
   const stages = new Map<string, "open" | "over">()
   for (const { part } of updates) {
-    if (part === undefined || !("id" in part) || part.type === "source" || part.type === "tool-call") continue
+    if (part === undefined || !("id" in part) || !/^(text|reasoning|tool-params)-/.test(part.type)) continue
     const id = String(part.id)
     const stage = stages.get(id)
     if (part.type.endsWith("-start")) {

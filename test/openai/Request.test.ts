@@ -219,7 +219,13 @@ describe("a prompt's messages", () => {
               { type: "text", text: "Let me see." },
               { type: "text", text: "" },
               { type: "tool-call", id: "c1", name: "f", params: { city: "Paris" } },
-              { type: "tool-call", id: "c2", name: "g", params: "ls", options: { openai: { custom: true } } },
+              {
+                type: "tool-call",
+                id: "c2",
+                name: "g",
+                params: "ls",
+                options: { openai: { type: "custom_tool_call" } }
+              },
               { type: "tool-call", id: "c3", name: "web", params: {}, providerExecuted: true },
               { type: "tool-result", id: "c3", name: "web", result: {}, isFailure: false, providerExecuted: true },
               { type: "tool-approval-request", approvalId: "a", toolCallId: "c1" }
@@ -248,7 +254,7 @@ describe("a prompt's messages", () => {
                 name: "g",
                 result: "x",
                 isFailure: true,
-                options: { openai: { custom: true } }
+                options: { openai: { type: "custom_tool_call" } }
               },
               { type: "tool-approval-response", approvalId: "mine", approved: true },
               { type: "tool-approval-response", approvalId: "mcpr_1", approved: false, reason: "no" }
@@ -270,7 +276,7 @@ describe("a prompt's messages", () => {
               { type: "input_image", detail: "auto", image_url: "data:image/png;base64,aGVsbG8=" }
             ]
           },
-          { type: "custom_tool_call_output", call_id: "c6", output: "x" },
+          { type: "custom_tool_call_output", call_id: "c6", output: '{"error":"x"}' },
           { type: "mcp_approval_response", approval_request_id: "mcpr_1", approve: false, reason: "no" }
         ]
       )

@@ -38,7 +38,7 @@ describe("one item that cannot be read takes nothing with it (C3, C4)", () => {
     ["nothing", {}, "unread"],
     ["no type", { id: "x", status: "completed" }, "unread"],
     ["a type that is none", { type: 7 }, "unread"],
-    ["a kind without lanes", { type: "web_search_call" }, ""],
+    ["a search without id", { type: "web_search_call" }, ""],
     ["an unknown kind", { type: "never_heard_of", call_id: 7 }, ""],
     ["a message without content", { type: "message" }, "unread"],
     ["a message with content that is a text", { type: "message", content: "x" }, "unread"],
@@ -78,16 +78,24 @@ describe("one item that cannot be read takes nothing with it (C3, C4)", () => {
     ["a call with parsed parameters", { ...output[3], arguments: { city: "Paris" } }, "0:unread, 1:single"],
     ["a custom call with parsed parameters", { ...output[4], input: {} }, "unread"],
     ["an image without id", { type: "image_generation_call", status: "completed", result: "aGVsbG8=" }, "0:single"],
-    ["an image of an unknown format", { ...output[5], output_format: { a: 1 } }, "0:single"],
-    ["an image of no base64", { ...output[5], result: "*hello*" }, "0:unread"],
-    ["an image cut short", { ...output[5], result: "aGVsbG8" }, "0:unread"],
-    ["an image that is a link", { ...output[5], result: "https://a.test/x.png" }, "0:unread"],
-    ["an image that is an object", { ...output[5], result: { b64: "aGVsbG8=" } }, "0:unread"],
-    ["an image as a data URL", { ...output[5], result: "data:image/gif;base64,aGVsbG8=" }, "0:single"],
-    ["an image as a data URL of no base64", { ...output[5], result: "data:image/svg+xml,<svg/>" }, "0:unread"],
-    ["an empty image", { ...output[5], result: "" }, ""],
-    ["an empty data URL", { ...output[5], result: "data:image/png;base64," }, ""],
-    ["an image that failed", output[6], ""]
+    ["an image of an unknown format", { ...output[5], output_format: { a: 1 } }, "1:single, 0:single, 2:single"],
+    ["an image of no base64", { ...output[5], result: "*hello*" }, "1:single, 0:unread, 2:single"],
+    ["an image cut short", { ...output[5], result: "aGVsbG8" }, "1:single, 0:unread, 2:single"],
+    ["an image that is a link", { ...output[5], result: "https://a.test/x.png" }, "1:single, 0:unread, 2:single"],
+    ["an image that is an object", { ...output[5], result: { b64: "aGVsbG8=" } }, "1:single, 0:unread, 2:single"],
+    [
+      "an image as a data URL",
+      { ...output[5], result: "data:image/gif;base64,aGVsbG8=" },
+      "1:single, 0:single, 2:single"
+    ],
+    [
+      "an image as a data URL of no base64",
+      { ...output[5], result: "data:image/svg+xml,<svg/>" },
+      "1:single, 0:unread, 2:single"
+    ],
+    ["an empty image", { ...output[5], result: "" }, "1:single, 2:single"],
+    ["an empty data URL", { ...output[5], result: "data:image/png;base64," }, "1:single, 2:single"],
+    ["an image that failed", output[6], "1:single, 2:single"]
   ]
 
   it.effect.each(items)("%s", ([, item, lanes]) =>

@@ -17,6 +17,7 @@ const Item = Schema.Struct({
     Message: { texts: Schema.Array(Pieces).check(Schema.isMaxLength(3)), cited: Flag },
     Reasoning: { texts: Schema.Array(Pieces).check(Schema.isMaxLength(2)) },
     Call: { input: Pieces, custom: Flag },
+    Code: { input: Pieces },
     Image: {},
     Search: {}
   }),
@@ -89,6 +90,15 @@ const finished = ({ what }: ItemOf, i: number, status: string): Json => {
         name: "tool",
         [what.custom ? "input" : "arguments"]: joined(what.input)
       }
+    case "Code":
+      return {
+        type: "code_interpreter_call",
+        id,
+        status,
+        code: joined(what.input),
+        container_id: "cntr_1",
+        outputs: [{ type: "logs", logs: "x" }]
+      }
     case "Image":
       return { type: "image_generation_call", id, status, result: image, output_format: "png" }
     case "Search":
@@ -106,6 +116,8 @@ const announced = (item: ItemOf, i: number): Json => {
       return { ...whole, summary: [] }
     case "Call":
       return { ...whole, [item.what.custom ? "input" : "arguments"]: "" }
+    case "Code":
+      return { ...whole, code: "", outputs: null }
     case "Image":
       return { ...whole, result: null }
     case "Search":
@@ -134,12 +146,14 @@ const eventsOf = (item: ItemOf, i: number, keeps: (what: keyof ItemOf["missing"]
         ? "output_text"
         : what._tag === "Reasoning"
           ? "reasoning_summary_text"
-          : what._tag === "Call" && what.custom
-            ? "custom_tool_call_input"
-            : "function_call_arguments"
+          : what._tag === "Code"
+            ? "code_interpreter_call_code"
+            : what._tag === "Call" && what.custom
+              ? "custom_tool_call_input"
+              : "function_call_arguments"
     const part = what._tag === "Message" ? "content_part" : "reasoning_summary_part"
     const partType = what._tag === "Message" ? "output_text" : "summary_text"
-    const hasPart = what._tag !== "Call"
+    const hasPart = what._tag === "Message" || what._tag === "Reasoning"
     if (hasPart && keeps("begins")) say(`${part}.added`, { ...at, part: { type: partType, text: "" } })
     const kept = keeps("deltas") ? (keeps("tail") ? pieces : pieces.slice(0, -1)) : []
     for (const delta of kept) say(`${name}.delta`, { ...at, delta })
@@ -149,8 +163,8 @@ const eventsOf = (item: ItemOf, i: number, keeps: (what: keyof ItemOf["missing"]
       }
     }
     if (keeps("ends")) {
-      const whole = what._tag === "Call" ? { [what.custom ? "input" : "arguments"]: text } : { text }
-      say(`${name}.done`, { ...at, ...whole })
+      const field = what._tag === "Code" ? "code" : what._tag !== "Call" ? "text" : what.custom ? "input" : "arguments"
+      say(`${name}.done`, { ...at, [field]: text })
       if (hasPart) say(`${part}.done`, { ...at, part: { type: partType, text } })
     }
   }

@@ -1,7 +1,7 @@
 import type { Metadata, ModelEvent, Statement, TextLane } from "@effect-baton/core/BackgroundModel"
 import type { RunStatus } from "@effect-baton/core/Run"
 import * as AiError from "effect/ai/AiError"
-import { isMissing, isRecord, type Json, recordOf, textOf } from "./fields.ts"
+import { defined, isMissing, isRecord, type Json, recordOf, textOf } from "./fields.ts"
 import * as Items from "./items.ts"
 import * as Lanes from "./lanes.ts"
 import { reasonOf } from "./reasons.ts"
@@ -121,6 +121,23 @@ const annotation = (raw: Json): ModelEvent => {
 const paramsEnded = (raw: Json, text: unknown): ModelEvent =>
   withStatements(raw, [laneEnded(raw, "params", 0, text, Lanes.metadata({ itemId: textOf(raw["item_id"]) }))])
 
+// No snapshot has an image that is not finished. A consumer that shows it replaces it with the next one, and with the file.
+const partialImage = (raw: Json): ModelEvent => {
+  const { background, item_id, output_format, partial_image_b64, partial_image_index, quality, size } = raw
+  if (typeof item_id !== "string" || typeof partial_image_b64 !== "string") return withStatements(raw, none)
+  const part = {
+    type: "tool-result",
+    id: item_id,
+    name: "image_generation",
+    result: defined({ partial_image_b64, partial_image_index, background, output_format, quality, size }),
+    isFailure: false,
+    providerExecuted: true,
+    preliminary: true,
+    metadata: Lanes.metadata({ itemId: item_id })
+  } as const
+  return withStatements(raw, [{ _tag: "Preliminary", ...itemOf(raw), part }])
+}
+
 const itemDone = (raw: Json): ModelEvent => {
   const lanes = Items.finished(raw["item"])
   const item = itemOf(raw)
@@ -179,6 +196,8 @@ export const decode = (raw: Json, context: Snapshot.Context): ModelEvent => {
       return delta(raw, "reasoning", laneAt(raw["content_index"], Lanes.second))
     case "response.function_call_arguments.delta":
     case "response.custom_tool_call_input.delta":
+    case "response.mcp_call_arguments.delta":
+    case "response.code_interpreter_call_code.delta":
       return delta(raw, "params", 0)
     case "response.output_item.added":
       return withStatements(raw, [{ _tag: "ItemAdded", ...itemOf(raw), lanes: Items.added(raw["item"]) }])
@@ -203,9 +222,14 @@ export const decode = (raw: Json, context: Snapshot.Context): ModelEvent => {
     case "response.output_text.annotation.added":
       return annotation(raw)
     case "response.function_call_arguments.done":
+    case "response.mcp_call_arguments.done":
       return paramsEnded(raw, raw["arguments"])
     case "response.custom_tool_call_input.done":
       return paramsEnded(raw, raw["input"])
+    case "response.code_interpreter_call_code.done":
+      return paramsEnded(raw, raw["code"])
+    case "response.image_generation_call.partial_image":
+      return partialImage(raw)
     case "keepalive":
       return { ...withStatements(raw, none), keepalive: true }
     case "response.created":

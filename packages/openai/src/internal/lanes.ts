@@ -6,13 +6,18 @@ import { defined, type Json, textOf } from "./fields.ts"
  *
  * - message: content part `j` is lane `j`, its citations are lane `1000 + j`
  * - reasoning: summary `k` is lane `k`, reasoning text `k` is lane `1000 + k`, the sealed content is lane 2000
- * - call: the parameters are lane 0, the call itself is lane 1
+ * - compaction: the sealed content is lane 2000
+ * - call: the parameters are lane 0, the call itself is lane 1, its result is lane 2, the request for its approval is lane 3
+ * - generated image: the file is lane 0, and the call and its result have the lanes of any call
+ * - output of a call: the result is lane 2
  *
  * Events and snapshots must use the same numbers, because stored tokens contain them.
  */
 export const second = 1000
 export const sealLane = 2000
 const callLane = 1
+const resultLane = 2
+const approvalLane = 3
 
 const mostItems = 1_000_000
 
@@ -37,23 +42,34 @@ export const textMetadata = (itemId: unknown, phase: unknown, refusal: boolean):
 export const reasoningMetadata = (itemId: unknown, lane: number): Metadata =>
   metadata({ itemId: textOf(itemId), reasoningText: lane < second ? undefined : true })
 
-/** A call that the caller carries out: of a function, or of a custom tool (whose input is a text). */
+/** A call of a tool. */
 export interface Call {
-  readonly itemId: string | undefined
   readonly callId: string
   readonly name: string
-  /** The parameters as text, unless the server sent them parsed. */
-  readonly input: string | undefined
   readonly params: unknown
-  readonly custom: boolean
+  /** Whether the provider runs the call. */
+  readonly provider: boolean
+  /** The metadata of its parts. */
+  readonly fields: Json
 }
 
-export const paramsLane = ({ callId, input, itemId, name }: Call): TextLane | UnreadLane =>
+/** The parameters as text. The server may have sent them parsed: then `input` is undefined. */
+export const paramsLane = (
+  { callId, fields, name, provider }: Omit<Call, "params">,
+  input: string | undefined
+): TextLane | UnreadLane =>
   input === undefined
     ? unread(0)
-    : { lane: 0, kind: "params", text: input, name, metadata: metadata({ callId, itemId }) }
+    : {
+        lane: 0,
+        kind: "params",
+        text: input,
+        name,
+        ...(provider ? { providerExecuted: true } : undefined),
+        metadata: metadata({ callId, itemId: fields["itemId"] })
+      }
 
-export const toolCall = ({ callId, custom, itemId, name, params }: Call): SingleLane => ({
+export const toolCall = ({ callId, fields, name, params, provider }: Call): SingleLane => ({
   lane: callLane,
   kind: "single",
   part: {
@@ -61,8 +77,35 @@ export const toolCall = ({ callId, custom, itemId, name, params }: Call): Single
     id: callId,
     name,
     params,
-    metadata: metadata({ itemId, custom: custom ? true : undefined })
+    ...(provider ? { providerExecuted: true } : undefined),
+    metadata: metadata(fields)
   }
+})
+
+/** The result of a call that the provider ran. */
+export const toolResult = (
+  { callId, fields, name }: Pick<Call, "callId" | "fields" | "name">,
+  result: object,
+  isFailure: boolean
+): SingleLane => ({
+  lane: resultLane,
+  kind: "single",
+  part: {
+    type: "tool-result",
+    id: callId,
+    name,
+    result: defined(result),
+    isFailure,
+    providerExecuted: true,
+    metadata: metadata(fields)
+  }
+})
+
+/** The request for the approval of a call. Both have the provider's id of the request. */
+export const approvalRequest = ({ callId, fields }: Pick<Call, "callId" | "fields">): SingleLane => ({
+  lane: approvalLane,
+  kind: "single",
+  part: { type: "tool-approval-request", approvalId: callId, toolCallId: callId, metadata: metadata(fields) }
 })
 
 export const imageFile = (itemId: string | undefined, mediaType: string, data: string): SingleLane => ({

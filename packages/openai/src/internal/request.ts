@@ -5,6 +5,7 @@ import type * as AiError from "effect/ai/AiError"
 import type { ResponseCreateParamsBase } from "openai/resources/responses/responses"
 import type { Params } from "../ResponseParams.ts"
 import { toInput } from "./prompt.ts"
+import { callTypes, toTools } from "./tools.ts"
 
 /** The key in a response's metadata that holds the id of its run. */
 const runIdKey = "baton_run_id"
@@ -17,12 +18,14 @@ export const build = (
 ): Effect.Effect<ResponseCreateParamsBase, AiError.AiErrorReason> => {
   // The type is open because core knows no provider. The provider refuses fields that it does not know.
   const own = request.options as Params | undefined
-  const tools = [...(params.tools ?? []), ...(own?.tools ?? [])]
+  const raw = [...(params.tools ?? []), ...(own?.tools ?? [])]
+  const { tools = [] } = request
+  const converted = Effect.all([toTools(tools, raw), toInput(request.prompt, callTypes(tools, raw))])
   const conversation = own?.conversation ?? params.conversation
-  return Effect.map(toInput(request.prompt), (input) => ({
+  return Effect.map(converted, ([allTools, input]) => ({
     ...params,
     ...own,
-    ...(tools.length === 0 ? undefined : { tools }),
+    ...(allTools.length === 0 ? undefined : { tools: allTools }),
     metadata: { ...params.metadata, ...own?.metadata, [runIdKey]: request.runId },
     ...(request.instructions === undefined ? undefined : { instructions: request.instructions }),
     // A conversation already contains the earlier responses, and the API refuses both fields together.

@@ -4,8 +4,10 @@ import * as Result from "effect/Result"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import { countOf, defined, isMissing, isRecord, type Json, recordOf, textOf, wordOf } from "./fields.ts"
+import type { Seen } from "./itemEnd.ts"
 import * as Items from "./items.ts"
 import { type ProviderError, reasonOf } from "./reasons.ts"
+import { waits } from "./waiting.ts"
 
 /** The context that decoding needs for its errors. */
 export interface Context {
@@ -49,7 +51,7 @@ const incompleteReason = (response: Json): string | undefined =>
   wordOf(recordOf(response["incomplete_details"])["reason"])
 
 const finishReason = (response: Json, status: RunStatus, output: ReadonlyArray<unknown>): Response.FinishReason => {
-  if (status === "completed") return Items.waits(output) ? "tool-calls" : "stop"
+  if (status === "completed") return waits(output) ? "tool-calls" : "stop"
   if (status === "failed") return "error"
   if (status !== "incomplete") return "other"
   const reason = incompleteReason(response)
@@ -110,7 +112,7 @@ const evident = (response: Json): RunStatus => {
   return isMissing(response["completed_at"]) && isMissing(response["usage"]) ? "in_progress" : "completed"
 }
 
-const seenAs = (status: RunStatus): Items.Seen => {
+const seenAs = (status: RunStatus): Seen => {
   if (!isOver(status)) return "under way"
   return status === "completed" ? "over" : "cut short"
 }
