@@ -135,26 +135,44 @@ describe("ai with @ai-sdk/openai", () => {
     }).pipe(server)
   )
 
-  it.live("takes custom tools, searches with sources, and code", () =>
+  it.live("takes custom tools, reasoning, searches with sources, and code", () =>
     Effect.gen(function* () {
       const provider = yield* openai
-      const result = yield* call(() =>
-        ai.generateText({
-          model: provider.responses("analyst"),
-          prompt: "search: rain -> It rains.\ncode: print(6*7)\nthink: Well.",
-          tools: { web_search: provider.tools.webSearch({}), code_interpreter: provider.tools.codeInterpreter({}) },
-          maxRetries: 0
-        })
+      const options = {
+        model: provider.responses("analyst"),
+        prompt: "think: Well.\nsearch: rain -> It rains.\ncode: print(6*7)\nthen call: note umbrella",
+        tools: {
+          web_search: provider.tools.webSearch({}),
+          code_interpreter: provider.tools.codeInterpreter({}),
+          note: {
+            ...provider.tools.customTool({ description: "Keep a memo." }),
+            execute: (input: string) => `noted: ${input}`
+          }
+        },
+        stopWhen: ai.isStepCount(3),
+        maxRetries: 0
+      }
+      const result = yield* call(() => ai.generateText(options))
+      includesAll(result.text, ["noted: umbrella"])
+      const [first] = result.steps
+      assert.deepEqual(
+        first?.toolCalls.map(({ toolName }) => toolName),
+        ["web_search", "code_interpreter", "note"]
       )
-      includesAll(result.text, ["It rains.", "42"])
-      assert.deepEqual(result.content.flatMap(({ type, url }) => (type === "source" ? [url] : [])).slice(-2), [
+      const searched = yield* call(() => ai.generateText({ ...options, prompt: "search: rain -> It rains." }))
+      assert.deepEqual(searched.content.flatMap(({ type, url }) => (type === "source" ? [url] : [])).slice(-2), [
         "https://example.com/rain",
         "https://example.com/rain/more"
       ])
-      assert.includeMembers(
-        result.content.map(({ type }) => type),
-        ["reasoning", "tool-call", "tool-result", "source", "text"]
-      )
+      const types = yield* call(async () => {
+        const seen: Array<string> = []
+        for await (const part of ai.streamText(options).fullStream) {
+          if (part.type === "error") return Promise.reject(part.error)
+          seen.push(part.type)
+        }
+        return seen
+      })
+      assert.includeMembers(types, ["reasoning-delta", "tool-call", "tool-result", "text-delta", "finish"])
     }).pipe(server)
   )
 

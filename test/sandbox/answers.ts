@@ -244,7 +244,20 @@ const repeated: ReadonlyArray<object> = [
       { type: "message", id: "msg_1", role: "assistant", content: [{ type: "output_text", text: "five" }] },
       { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "six" }] },
       { type: "function_call", call_id: "call_1", name: "weather", arguments: "{}" },
-      { type: "function_call_output", call_id: "call_1", output: "Rain." }
+      { type: "function_call_output", call_id: "call_1", output: "Rain." },
+      { type: "custom_tool_call", call_id: "call_2", name: "note", input: "milk" },
+      { type: "custom_tool_call_output", call_id: "call_2", output: "Noted." },
+      { type: "web_search_call", id: "ws_1", status: "completed", action: { type: "search", query: "rain" } },
+      {
+        type: "code_interpreter_call",
+        id: "ci_1",
+        status: "completed",
+        code: "1",
+        container_id: "cntr_1",
+        outputs: [{ type: "logs", logs: "1" }]
+      },
+      { type: "mcp_list_tools", id: "mcpl_1", server_label: "docs", tools: [] },
+      { type: "mcp_call", id: "mcp_1", server_label: "docs", name: "pay", arguments: "{}", output: "Paid." }
     ]
   }
 ]
@@ -258,6 +271,8 @@ const refusals: ReadonlyArray<object | string> = [
   { model: "echo", input: "x", stream: "yes" },
   { model: "unknown-9", input: "x" },
   { model: "transcript:none", input: "x" },
+  { model: "echo", input: "x", tools: [{ type: "computer" }] },
+  { model: "echo", input: [{ type: "item_reference", id: "msg_none" }] },
   { model: "echo", input: "x", previous_response_id: "resp_none" },
   { model: "echo", input: "x", previous_response_id: "resp_a", conversation: "conv_a" }
 ]

@@ -44,7 +44,7 @@ interface Provider {
     readonly mcp: (options: object) => unknown
     readonly webSearch: (options: object) => unknown
     readonly codeInterpreter: (options: object) => unknown
-    readonly customTool: (options: object) => unknown
+    readonly customTool: (options: object) => object
   }
 }
 

@@ -90,9 +90,33 @@ export class ResponsesServerError extends Schema.TaggedError<ResponsesServerErro
  * | names that begin with `unknown` | refused: there is no such model |
  * | any other name | the analyst (`SalesAnalyst`), or the model in the options |
  *
- * For all but `lorem`, `echo` and transcripts, a line `call: name {json}` in
- * the prompt calls the function tool of that name, if the request offers it.
- * `then call: name {json}` calls it in a later turn.
+ * For all but `lorem`, `echo` and transcripts, lines of the prompt ask for
+ * tools. A line counts if the request offers its tool:
+ *
+ * | line | what the model does |
+ * | --- | --- |
+ * | `call: name {json}` | calls the function; without JSON, with arguments made from its schema |
+ * | `call: name text` | calls the custom tool |
+ * | `search: words` | searches the web, with two sources and their citations |
+ * | `code: 6*7` | runs code; the sandbox computes arithmetic alone |
+ * | `mcp: tool {json}`, `mcp: server/tool {json}` | calls a tool of an MCP server, or asks for its approval |
+ * | `think: words` | thinks, as a summary of reasoning |
+ *
+ * A line that begins with `then`, such as `then call: name`, waits until all
+ * calls before it are answered. `search`, `code` and `mcp` lines can end with
+ * `-> text`: what the tool answers. `-> error: text` makes a call of an MCP
+ * server fail.
+ *
+ * Without such lines, the analyst calls a function or a custom tool by rules.
+ * It calls the tool that `tool_choice` names. It calls the tool that fits the
+ * prompt best: the prompt has the tool's name in it, or the words of its name,
+ * or two words of its description. If `tool_choice` is `required` and none
+ * fits, it calls the first. As soon as a call has its result, the model
+ * answers, even if a call is still required. A model in the options does not
+ * follow these rules: its script says what it calls.
+ *
+ * What the server does not run, it refuses: other types of tools, grammars of
+ * custom tools, and `include` values that it has nothing for.
  *
  * Routes are served under `/v1`, and for Azure under `/openai/v1`, `/openai`
  * and `/openai/deployments/{deployment}`; `GET /sandbox/ledger` gives the

@@ -63,7 +63,8 @@ export const placeOf = (id: string): { readonly responseId: string; readonly ind
     : { responseId: idPrefix + responseId, index: Number.parseInt(index, 16) }
 }
 
-const joined = (deltas: Deltas, count: number): string => {
+/** The text of the first `count` deltas. */
+export const joined = (deltas: Deltas, count = deltas.length): string => {
   const pieces: Array<string> = []
   for (let index = 0; index < count; index++) pieces.push(deltas.at(index) ?? "")
   return pieces.join("")

@@ -26,7 +26,7 @@ const operators: {
 }
 
 /** The value of an arithmetic expression as Python writes it, if the text is one. */
-export const valueOf = (text: string): Option.Option<number> => {
+const valueOf = (text: string): Option.Option<number> => {
   const tokens = tokensOf(text)
   if (tokens === undefined) return Option.none()
   let at = 0

@@ -1,5 +1,5 @@
 import type { ScriptItem } from "../../../ResponseScript.ts"
-import { deltasOf } from "../outputItem.ts"
+import { joined } from "../outputItem.ts"
 import { offeredOf, type ToolSettings } from "./offeredTool.ts"
 
 const isOffered = (item: ScriptItem, { tools }: ToolSettings): boolean => {
@@ -35,8 +35,7 @@ export const cited =
   (sources: ReadonlyArray<{ readonly title: string; readonly url: string }>) =>
   (item: ScriptItem): ScriptItem => {
     if (item.type !== "message" || item.citations !== undefined || sources.length === 0) return item
-    const deltas = deltasOf(item)
-    const text = Array.from({ length: deltas.length }, (_, index) => deltas.at(index) ?? "").join("")
+    const text = joined(item.deltas)
     const citations = sources.flatMap(({ title, url }) => {
       const link = `[${title}](${url})`
       const start = text.indexOf(link)
