@@ -222,7 +222,7 @@ describe("results and cancels", () => {
       yield* post(url, "alice", { agent: "analyst", input: "x" }, "slow")
       const early = yield* ask(`${url}/api/runs/slow/result`, { as: "alice" })
       assert.strictEqual(early.status, 202)
-      assert.isTrue(early.json.pending)
+      assert.strictEqual(early.json.status, "in_progress")
       assert.strictEqual(early.headers.get("retry-after"), "5")
       const cancelled = yield* ask(`${url}/api/runs/slow/cancel`, { as: "alice", method: "POST" })
       assert.strictEqual(cancelled.status, 200)

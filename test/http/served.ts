@@ -23,14 +23,24 @@ const bearerOf = (request: HttpServerRequest.HttpServerRequest) =>
   new URL(request.url, "http://here").searchParams.get("access") ??
   undefined
 
-/** Runs belong to those that started them. `guest` may see all of them, and read no content. */
+const mays: Readonly<Record<string, ReadonlyArray<RunAccess.Action>>> = {
+  guest: ["read"],
+  approver: ["read", "approve"],
+  robot: ["read", "complete"],
+  owner: ["read", "raise"]
+}
+
+/** Runs belong to those that started them. Some others may see all of them, and do one thing more at most. */
 const Access = RunAccess.layer({
   authenticate: (request) =>
     Effect.succeed(
-      Option.filter(Option.fromUndefinedOr(bearerOf(request)), (name) => ["alice", "bob", "guest"].includes(name))
+      Option.filter(Option.fromUndefinedOr(bearerOf(request)), (name) =>
+        ["alice", "bob", ...Object.keys(mays)].includes(name)
+      )
     ),
   labels: (user) => ({ owner: user }),
-  may: (user, action, run) => Effect.succeed(user === "guest" ? action === "read" : run.labels["owner"] === user)
+  name: (user) => `${user} of sales`,
+  may: (user, action, run) => Effect.succeed(mays[user]?.includes(action) ?? run.labels["owner"] === user)
 })
 
 export type Engine = BackgroundModel.BackgroundModel | TokenStore.TokenStore | UpdateLog.UpdateLog
@@ -42,12 +52,13 @@ export const engine = (script: Parameters<typeof ScriptedModel.layer>[0], option
 export interface Serving extends RunViewers.Options {
   readonly access?: Layer.Layer<RunAccess.RunAccess>
   readonly resultWait?: RunsServer.Options["resultWait"]
+  readonly agents?: RunsServer.Options["agents"]
 }
 
 /** The routes of the application, over the engine of the caller. */
-export const routes = ({ access = Access, resultWait = "20 seconds" }: Serving = {}) =>
+export const routes = ({ access = Access, agents = [], resultWait = "20 seconds" }: Serving = {}) =>
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide(RunsServer.layer(Api, { agents: [analyst, quiet], resultWait })),
+    Layer.provide(RunsServer.layer(Api, { agents: [analyst, quiet, ...agents], resultWait })),
     Layer.provide(access)
   )
 
@@ -79,9 +90,19 @@ interface Body {
   readonly background: boolean
   readonly labels: Readonly<Record<string, string>>
   readonly url: string
-  readonly pending: boolean
+  readonly waitingFor?: string
+  readonly limit?: string
+  readonly pending?: ReadonlyArray<{ readonly [name: string]: unknown; readonly url: string }>
+  readonly answer: string
+  readonly at: number
+  readonly ended: string
   readonly text: string
-  readonly content: ReadonlyArray<{ readonly text: string }>
+  readonly content: ReadonlyArray<{
+    readonly type: string
+    readonly text: string
+    readonly result?: unknown
+    readonly isFailure?: boolean
+  }>
   readonly finishReason: string
   readonly session: string
   readonly runs: ReadonlyArray<Body>

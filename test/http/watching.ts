@@ -5,6 +5,10 @@ import { Effect } from "effect"
 interface Said {
   readonly text: string
   readonly status: string
+  readonly part?: { readonly type: string; readonly [name: string]: unknown }
+  readonly turn?: number
+  readonly waitingFor?: string
+  readonly limit?: string
   readonly session?: string
   readonly reason?: string
   readonly after?: string

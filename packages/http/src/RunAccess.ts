@@ -20,11 +20,13 @@ import { Unauthenticated } from "./RunProblem.ts"
  * - `start`: create it. `cancel`: end it.
  * - `read`: see its status, also in listings.
  * - `watch`: see its updates. `result`: see its whole output.
+ * - `approve`: see its tool calls that wait, and approve or reject them. `complete`: see them, and give their results.
+ * - `raise`: raise its limits.
  *
  * @since 0.1.0
  * @category models
  */
-export type Action = "start" | "read" | "watch" | "result" | "cancel"
+export type Action = "start" | "read" | "watch" | "result" | "cancel" | "approve" | "complete" | "raise"
 
 /**
  * The run that a caller wants to do something with. `runId` is absent if a new run gets an id of its own.
@@ -57,6 +59,8 @@ export class RunAccess extends Context.Service<
     readonly may: (caller: unknown, action: Action, run: Subject) => Effect.Effect<boolean>
     /** The labels of all runs that a caller starts. They replace those of the request that have the same names. */
     readonly labels: (caller: unknown) => RunRecord.Labels
+    /** The name under which the answers of a caller to tool calls are recorded. */
+    readonly nameOf: (caller: unknown) => string
     /** The header `WWW-Authenticate` of answers to requests without a caller. */
     readonly challenge: string
   }
@@ -92,6 +96,8 @@ export class Authentication extends HttpApiMiddleware.Service<Authentication, { 
  * - `authenticate`: the caller of a request, from a header, a cookie or the query: `EventSource` sends no `Authorization`.
  * - `may`: whether a caller may do something with a run. It is asked for each run of a listing, so it should be fast.
  * - `labels`: labels that all runs of a caller get, whatever the request says: `may` can then go by them.
+ * - `name`: the name under which a caller's approvals, results and new limits are recorded. By default `a client`. The record
+ *   of the run keeps it; clients do not see it.
  * - `challenge`: the header `WWW-Authenticate` of a 401. By default `Bearer`.
  *
  * A run that a caller may not `read` does not exist for this caller: the answer is 404.
@@ -107,6 +113,7 @@ export class Authentication extends HttpApiMiddleware.Service<Authentication, { 
  * export const Access = RunAccess.layer({
  *   authenticate: (request) => userOf(request.cookies["session"]),
  *   labels: (user) => ({ owner: user }),
+ *   name: (user) => user,
  *   may: (user, _action, run) => Effect.succeed(run.labels["owner"] === user)
  * })
  * ```
@@ -118,6 +125,7 @@ export const layer = <Who, R1 = never, R2 = never>(options: {
   readonly authenticate: (request: HttpServerRequest) => Effect.Effect<Option.Option<Who>, never, R1>
   readonly may: (caller: Who, action: Action, run: Subject) => Effect.Effect<boolean, never, R2>
   readonly labels?: (caller: Who) => RunRecord.Labels
+  readonly name?: (caller: Who) => string
   readonly challenge?: string
 }): Layer.Layer<RunAccess, never, R1 | R2> =>
   Layer.effect(
@@ -128,6 +136,7 @@ export const layer = <Who, R1 = never, R2 = never>(options: {
         // The caller is one that `authenticate` returned.
         may: (caller, action, run) => Effect.provideContext(options.may(caller as Who, action, run), context),
         labels: (caller) => options.labels?.(caller as Who) ?? {},
+        nameOf: (caller) => options.name?.(caller as Who) ?? "a client",
         challenge: options.challenge ?? "Bearer"
       })
     )

@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import { Run } from "@effect-baton/core"
 import * as Schema from "effect/Schema"
 import * as HttpApiError from "effect/http-api/HttpApiError"
+import { PendingCall } from "./RunCall.ts"
 
 /**
  * The beginning of the `type` of each problem. The rest is the name of a section in the documentation.
@@ -75,6 +77,46 @@ export class RunNotFound extends HttpApiError.Problem<RunNotFound>()("RunNotFoun
 }) {}
 
 /**
+ * The run has no such tool call, or the call does not wait for this answer.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CallNotFound extends HttpApiError.Problem<CallNotFound>()("CallNotFound", {
+  type: `${types}call-not-found`,
+  status: 404,
+  title: "The run has no such call that waits for this"
+}) {}
+
+/**
+ * The call has another answer already, which counts. `at` is when it was given: milliseconds since the epoch.
+ *
+ * **Details**
+ *
+ * It does not say who gave that answer: the name may be that of a worker, or of another user. The record of the run has it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CallAnswered extends HttpApiError.Problem<CallAnswered>()(
+  "CallAnswered",
+  { type: `${types}call-answered`, status: 409, title: "The call has another answer already" },
+  { answer: Schema.Literals(["approved", "rejected", "completed"]), at: Schema.Number }
+) {}
+
+/**
+ * The run has ended with this status, so that nothing about it can be decided any more.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunOver extends HttpApiError.Problem<RunOver>()(
+  "RunOver",
+  { type: `${types}run-over`, status: 409, title: "The run has ended" },
+  { ended: Run.RunStatus }
+) {}
+
+/**
  * The `Idempotency-Key` is in use for another task: another agent, input or session.
  *
  * @since 0.1.0
@@ -112,6 +154,7 @@ export class RunBusy extends HttpApiError.Problem<RunBusy>()("RunBusy", {
 
 /**
  * The run waits for its caller: for an approval, for the result of a tool call, or because it reached a limit.
+ * `pending` are the tool calls that have no result yet.
  *
  * @since 0.1.0
  * @category errors
@@ -119,7 +162,11 @@ export class RunBusy extends HttpApiError.Problem<RunBusy>()("RunBusy", {
 export class RunWaiting extends HttpApiError.Problem<RunWaiting>()(
   "RunWaiting",
   { type: `${types}run-waiting`, status: 409, title: "The run waits for its caller" },
-  { waitingFor: Schema.Literals(["approval", "deferred", "limit"]) }
+  {
+    waitingFor: Run.WaitingFor,
+    limit: Schema.optionalKey(Run.LimitName),
+    pending: Schema.optionalKey(Schema.Array(PendingCall))
+  }
 ) {}
 
 /**
@@ -183,14 +230,14 @@ export class RunTruncated extends HttpApiError.Problem<RunTruncated>()(
 ) {}
 
 /**
- * The input is larger than this service takes: `limit` bytes.
+ * The body is larger than this service takes: `limit` bytes.
  *
  * @since 0.1.0
  * @category errors
  */
 export class InputTooLarge extends HttpApiError.Problem<InputTooLarge>()(
   "InputTooLarge",
-  { type: `${types}input-too-large`, status: 413, title: "The input is too large" },
+  { type: `${types}input-too-large`, status: 413, title: "The body is too large" },
   { limit: Schema.Number }
 ) {}
 

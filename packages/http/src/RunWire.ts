@@ -8,9 +8,8 @@ import * as Schema from "effect/Schema"
 import * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import { PendingCall } from "./RunCall.ts"
 import { Problem } from "./RunProblem.ts"
-
-const WaitingFor = Schema.Literals(["approval", "deferred", "limit"])
 
 /**
  * A conversation, sealed by the service: give it to the next run to continue the conversation.
@@ -89,6 +88,34 @@ export const RunInfo = Schema.Struct(fields).annotate({ identifier: "RunInfo" })
  */
 export type RunInfo = typeof RunInfo.Type
 
+const waiting = {
+  waitingFor: Schema.optionalKey(Run.WaitingFor),
+  limit: Schema.optionalKey(Run.LimitName),
+  pending: Schema.optionalKey(Schema.Array(PendingCall))
+}
+
+/**
+ * A run, and what it waits for.
+ *
+ * **Details**
+ *
+ * - `waitingFor`: what a run with status `waiting` waits for. `limit` is the limit that it has reached.
+ * - `pending`: the tool calls that have no result yet, if there are any. They are content of the run: only callers get them
+ *   that may `watch`, `approve` or `complete`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const RunView = Schema.Struct({ ...fields, ...waiting }).annotate({ identifier: "RunView" })
+
+/**
+ * The type of `RunView`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RunView = typeof RunView.Type
+
 /**
  * The answer to `mode: "start"`: the provider has accepted the run.
  *
@@ -158,7 +185,7 @@ export type RunResult = typeof RunResult.Type
  * @since 0.1.0
  * @category schemas
  */
-export const NotYet = Schema.Struct({ ...fields, pending: Schema.Literal(true) })
+export const NotYet = Schema.Struct({ ...fields, ...waiting })
   .annotate({ identifier: "NotYet" })
   .pipe(HttpApiSchema.status(202))
 
@@ -177,7 +204,9 @@ export const RunUpdate = Schema.Struct({
   text: Schema.String,
   status: Run.RunStatus,
   part: Schema.optionalKey(Schema.toCodecJson(Response.StreamPart())),
-  waitingFor: Schema.optionalKey(WaitingFor),
+  turn: Schema.optionalKey(Schema.Natural),
+  waitingFor: Schema.optionalKey(Run.WaitingFor),
+  limit: Schema.optionalKey(Run.LimitName),
   retried: Schema.optionalKey(Schema.Boolean),
   session: Schema.optionalKey(SealedSession)
 }).annotate({ identifier: "RunUpdate" })

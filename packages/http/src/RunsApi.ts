@@ -12,11 +12,12 @@ import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { Authentication } from "./RunAccess.ts"
+import * as Call from "./RunCall.ts"
 import * as Problem from "./RunProblem.ts"
 import * as Wire from "./RunWire.ts"
 
 /**
- * The middleware that limits what `POST /runs` reads. `RunsServer.layer` has it.
+ * The middleware that limits the bodies of requests. `RunsServer.layer` has it.
  *
  * @since 0.1.0
  * @category middleware
@@ -27,6 +28,9 @@ export class BodyLimit extends HttpApiMiddleware.Service<BodyLimit>()("@effect-b
 
 const params = { runId: Run.RunId }
 
+const natural = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
+const callParams = { ...params, turn: natural, callId: Schema.NonEmptyString }
+
 const reading = [
   Problem.InvalidRequest,
   Problem.Forbidden,
@@ -34,6 +38,10 @@ const reading = [
   Problem.ServerFault,
   Problem.Unavailable
 ] as const
+
+const deciding = [...reading, Problem.RunOver] as const
+
+const answering = [...deciding, Problem.CallNotFound, Problem.CallAnswered] as const
 
 const advancing = [
   ...reading,
@@ -88,9 +96,14 @@ const list = HttpApiEndpoint.get("list", "/runs", {
 
 const state = HttpApiEndpoint.get("state", "/runs/:runId", {
   params,
-  success: Wire.RunInfo,
+  success: Wire.RunView,
   error: reading
-}).annotateMerge(summary("Read a run", "The status of a run, without its input and output."))
+}).annotateMerge(
+  summary(
+    "Read a run",
+    "The status of a run, and its tool calls that have no result yet, if the caller may see them. Without its input and output."
+  )
+)
 
 const updates = HttpApiEndpoint.get("updates", "/runs/:runId/updates", {
   params,
@@ -122,6 +135,53 @@ const cancel = HttpApiEndpoint.post("cancel", "/runs/:runId/cancel", {
   summary("Cancel a run", "Records the cancel, and asks the provider. The run may still complete. It can be repeated.")
 )
 
+const approve = HttpApiEndpoint.post("approve", "/runs/:runId/turns/:turn/calls/:callId/approve", {
+  params: callParams,
+  success: Wire.RunInfo,
+  error: answering
+}).annotateMerge(
+  summary("Approve a tool call", "A worker then runs the call. It can be repeated. 409: it was rejected before.")
+)
+
+const reject = HttpApiEndpoint.post("reject", "/runs/:runId/turns/:turn/calls/:callId/reject", {
+  params: callParams,
+  payload: Call.Rejection,
+  success: Wire.RunInfo,
+  error: answering
+})
+  .middleware(BodyLimit)
+  .annotateMerge(
+    summary(
+      "Reject a tool call",
+      "The call does not run, and the model is told the reason. It can be repeated; the first reason counts. 409: it was " +
+        "approved before."
+    )
+  )
+
+const complete = HttpApiEndpoint.post("complete", "/runs/:runId/turns/:turn/calls/:callId/complete", {
+  params: callParams,
+  payload: Call.Answer,
+  success: Wire.RunInfo,
+  error: [...answering, Problem.RunStuck]
+})
+  .middleware(BodyLimit)
+  .annotateMerge(
+    summary(
+      "Give the result of a tool call",
+      "The result, or the failure, in JSON as the tool's schema encodes it. The same result can be sent again. 409: the call " +
+        "has another result."
+    )
+  )
+
+const raise = HttpApiEndpoint.post("raise", "/runs/:runId/raise", {
+  params,
+  payload: Call.Limits,
+  success: Wire.RunInfo,
+  error: deciding
+})
+  .middleware(BodyLimit)
+  .annotateMerge(summary("Raise the limits of a run", "Each limit is the new total. A lower one changes nothing."))
+
 /**
  * The endpoints of runs.
  *
@@ -139,6 +199,10 @@ const cancel = HttpApiEndpoint.post("cancel", "/runs/:runId/cancel", {
  * | `GET /runs/:runId/updates` | sends the updates of a run as Server-Sent Events |
  * | `GET /runs/:runId/result` | waits for the end of a run, and reads its whole output |
  * | `POST /runs/:runId/cancel` | cancels a run |
+ * | `POST /runs/:runId/turns/:turn/calls/:callId/approve` | approves a tool call |
+ * | `POST /runs/:runId/turns/:turn/calls/:callId/reject` | rejects a tool call |
+ * | `POST /runs/:runId/turns/:turn/calls/:callId/complete` | gives the result of a tool call |
+ * | `POST /runs/:runId/raise` | raises the limits of a run |
  *
  * **Example** (An API with runs below `/api`, and its OpenAPI document)
  *
@@ -155,7 +219,7 @@ const cancel = HttpApiEndpoint.post("cancel", "/runs/:runId/cancel", {
  * @category apis
  */
 export const group = HttpApiGroup.make("runs")
-  .add(start, list, state, updates, result, cancel)
+  .add(start, list, state, updates, result, cancel, approve, reject, complete, raise)
   .middleware(HttpApiMiddleware.ProblemDetails)
   .middleware(Authentication)
   .annotateMerge(OpenApi.annotations({ title: "Runs", description: "Runs of agents that outlive their viewers." }))

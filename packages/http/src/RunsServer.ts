@@ -13,6 +13,7 @@ import type * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import { approve, complete, raise, reject } from "./internal/calls.ts"
 import type { Engine, Served } from "./internal/known.ts"
 import { list } from "./internal/list.ts"
 import { authentication, bodyLimit } from "./internal/middleware.ts"
@@ -29,9 +30,10 @@ import type { RunViewers } from "./RunViewers.ts"
  *
  * **Details**
  *
- * - `agents`: the agents whose runs are served. A run of another agent is not there.
+ * - `agents`: the agents whose runs are served, with their tools: results of tool calls are decoded by the schemas of their
+ *   tools. Handlers are not needed here. A run of another agent is not there.
  * - `resultWait`: how long a request for a result waits before it is answered with 202. By default 25 seconds.
- * - `maxBody`: the largest body of a request that starts a run, in bytes. By default 4 MiB. `RunPolicy.maxInput` limits what
+ * - `maxBody`: the largest body of a request, in bytes. By default 4 MiB. `RunPolicy.maxInput` limits what
  *   is enqueued.
  * - `unsignedTokens`: for development: the server starts without a key. Clients can then change continuation tokens and
  *   sessions.
@@ -40,7 +42,7 @@ import type { RunViewers } from "./RunViewers.ts"
  * @category configuration
  */
 export interface Options {
-  readonly agents: ReadonlyArray<Agent.Agent>
+  readonly agents: ReadonlyArray<Agent.Any>
   readonly resultWait?: Duration.Input
   readonly maxBody?: number
   readonly unsignedTokens?: boolean
@@ -122,7 +124,11 @@ export const layer = <ApiId extends string, Groups extends HttpApiGroup.Constrai
         updates: ({ headers: { "last-event-id": lastEventId }, params, query, request }) =>
           given(updates(here, params.runId, { ...query, lastEventId }, request)),
         result: ({ params }) => given(result(here, params.runId, wait)),
-        cancel: ({ params }) => given(cancel(here, params.runId))
+        cancel: ({ params }) => given(cancel(here, params.runId)),
+        approve: ({ params }) => given(approve(here, params)),
+        reject: ({ params, payload }) => given(reject(here, params, payload)),
+        complete: ({ params, payload }) => given(complete(here, params, payload)),
+        raise: ({ params, payload }) => given(raise(here, params.runId, payload))
       })
     })
   )

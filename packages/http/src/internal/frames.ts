@@ -45,7 +45,9 @@ const written = (update: AgentUpdate, session: string | undefined): string => {
     text: update.text,
     status: update.status,
     ...(part === undefined ? undefined : { part }),
+    ...(update.turn === undefined ? undefined : { turn: update.turn }),
     ...(update.waitingFor === undefined ? undefined : { waitingFor: update.waitingFor }),
+    ...(update.limit === undefined ? undefined : { limit: update.limit }),
     ...(update.retried === undefined ? undefined : { retried: update.retried }),
     ...(session === undefined ? undefined : { session })
   })

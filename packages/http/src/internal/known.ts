@@ -1,4 +1,4 @@
-import type { Agent } from "@effect-baton/core/Agent"
+import type { Any as Agent } from "@effect-baton/core/Agent"
 import type { AgentError } from "@effect-baton/core/AgentError"
 import type { BackgroundModel } from "@effect-baton/core/BackgroundModel"
 import * as Runs from "@effect-baton/core/Runs"
@@ -22,7 +22,8 @@ export interface Served {
 /** What verbs need. */
 export type Engine = BackgroundModel | TokenStore
 
-const subjectOf = ({ agent, labels = {}, runId }: Pick<RunRecord, "agent" | "labels" | "runId">): Subject => ({
+/** A run, as `RunAccess` is asked about it. */
+export const subjectOf = ({ agent, labels = {}, runId }: Pick<RunRecord, "agent" | "labels" | "runId">): Subject => ({
   agent,
   runId,
   labels

@@ -11,6 +11,9 @@ export type OfReason =
   | Problem.InvalidRequest
   | Problem.TokenRefused
   | Problem.RunNotFound
+  | Problem.CallNotFound
+  | Problem.CallAnswered
+  | Problem.RunOver
   | Problem.RunConflict
   | Problem.RunBusy
   | Problem.RunWaiting
@@ -50,10 +53,12 @@ const table: {
   ToolFailed: () => new Problem.RunFailed({ detail: "A tool failed, and its failures end the run." }),
   ToolDefect: () => new Problem.RunFailed({ detail: "The handler of a tool has a bug." }),
   ToolMissing: () => new Problem.RunStuck({ detail: "The run asks for a tool that its workers do not have." }),
-  ToolNotFound: () => new Problem.RunNotFound(),
-  AlreadyAnswered: () => new Problem.RunConflict(),
-  RunOver: () => new Problem.RunConflict(),
-  RunWaiting: ({ waitingFor }) => new Problem.RunWaiting({ waitingFor }),
+  ToolNotFound: () => new Problem.CallNotFound(),
+  // Who answered may be a worker, or another user: the record has the name.
+  AlreadyAnswered: ({ answer, at }) => new Problem.CallAnswered({ answer, at }),
+  RunOver: ({ status }) => new Problem.RunOver({ ended: status }),
+  RunWaiting: ({ limit, waitingFor }) =>
+    new Problem.RunWaiting({ waitingFor, ...(limit === undefined ? {} : { limit }) }),
   RunNotOpened: () => new Problem.RunStuck({ detail: "The run was recorded, but never opened." }),
   Unconfirmed: () => new Problem.RunStuck({ detail: "A request for this run was never answered by the provider." }),
   AgentChanged: () => new Problem.RunStuck({ detail: "Another version of the agent started the run." }),
@@ -95,24 +100,43 @@ export const header = (name: string, value: string): Effect.Effect<void, never, 
 export const retryAfter = (seconds = patience) => header("retry-after", String(seconds))
 
 /** Fails with the problem of an error. The log has the whole error if the caller cannot help it. */
-export const refuse = Effect.fnUntraced(function* (
-  error: AgentError
-): Effect.fn.Return<never, OfReason, HttpServerRequest> {
+const tell = Effect.fnUntraced(function* (error: AgentError): Effect.fn.Return<never, OfReason, HttpServerRequest> {
   const problem = ofReason(error.reason)
   if (problem.status >= 500) yield* Effect.logError(error.message, Cause.fail(error))
   if (error.isRetryable) yield* retryAfter()
   return yield* Effect.fail(problem)
 })
 
+type Of<Tag> = Extract<OfReason, { readonly _tag: Tag }>
+
+const among =
+  <const Tags extends ReadonlyArray<OfReason["_tag"]>>(tags: Tags) =>
+  (problem: OfReason): problem is Of<Tags[number]> =>
+    tags.includes(problem._tag)
+
+/** Fails with these problems alone: an endpoint declares those that its verb has. */
+const only =
+  <Told extends OfReason>(isOne: (problem: OfReason) => problem is Told, otherwise: string) =>
+  (error: AgentError) =>
+    Effect.catch(tell(error), (problem) => Effect.fail(isOne(problem) ? problem : fault(otherwise)))
+
+const reading = ["RunNotFound", "InvalidRequest", "Unavailable", "ServerFault"] as const
+const isOfAnswer = among(["CallNotFound", "CallAnswered", "RunOver"])
+
+/** Fails with problems of verbs that start, end, or wait for a run. */
+export const refuse = only(
+  (problem): problem is Exclude<OfReason, Of<"CallNotFound" | "CallAnswered" | "RunOver">> => !isOfAnswer(problem),
+  "The run cannot go on."
+)
+
 /** Fails with problems of reading alone: a call that only reads has no others. */
-export const refuseRead = (error: AgentError) =>
-  Effect.catch(refuse(error), (problem) =>
-    Effect.fail(
-      problem._tag === "RunNotFound" ||
-        problem._tag === "InvalidRequest" ||
-        problem._tag === "Unavailable" ||
-        problem._tag === "ServerFault"
-        ? problem
-        : fault("The run cannot be read.")
-    )
-  )
+export const refuseRead = only(among(reading), "The run cannot be read.")
+
+/** Fails with problems of answers to tool calls. */
+export const refuseAnswer = only(
+  among([...reading, "CallNotFound", "CallAnswered", "RunOver"]),
+  "The answer cannot be recorded."
+)
+
+/** Fails with problems of new limits. */
+export const refuseRaise = only(among([...reading, "RunOver"]), "The limits cannot be recorded.")

@@ -1,0 +1,14 @@
+import type { Any as Agent } from "@effect-baton/core/Agent"
+import * as Schema from "effect/Schema"
+import * as Tool from "effect/ai/Tool"
+
+/** A tool of an agent; undefined if the agent has no tool of this name. */
+export const toolOf = ({ toolkit }: Pick<Agent, "toolkit">, name: string): Tool.Any | undefined =>
+  toolkit !== undefined && Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
+
+/** The codec of a tool's results, or of its failures, in JSON. */
+export const codecOf = (tool: Tool.Any, isFailure: boolean): Schema.Codec<unknown, Schema.Json> =>
+  Schema.toCodecJson(isFailure ? Tool.failureResultSchema(tool) : tool.successSchema) as unknown as Schema.Codec<
+    unknown,
+    Schema.Json
+  >
