@@ -287,6 +287,7 @@ describe("the table", () => {
     assert.deepStrictEqual(short(done, limits), ["Wait", "limit", 1, "turns"])
     assert.deepStrictEqual(short([...done, limitsRaised({ turns: 2 })], limits), ["Open", 1])
     assert.deepStrictEqual(short([...done, limitsRaised({ turns: 0 })], limits), ["Wait", "limit", 1, "turns"])
+    assert.deepStrictEqual(short([...done, limitsRaised({ turns: 1 })], { limits: { turns: 2 } }), ["Open", 1])
     assert.deepStrictEqual(short([...done, limitsRaised({ tokens: 9 })], limits), ["Wait", "limit", 1, "turns"])
     // The first turn has no limit, and a turn under way is not cut short.
     assert.deepStrictEqual(short([], { limits: { turns: 0, tokens: 0, time: 0, cost: 0 } }), ["Open", 0])

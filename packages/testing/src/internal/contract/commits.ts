@@ -178,25 +178,37 @@ export const commits = {
           finish: "tool-calls",
           usage,
           calls: [
-            { callId: "c-1", name: "search", external: false, params: { q: ["a", null, 1.5, { b: true }] } },
+            {
+              callId: "c-1",
+              name: "search",
+              external: false,
+              params: { q: ["a", null, 1.5, { b: true }] },
+              metadata: { openai: { itemId: "fc_1", namespace: null } }
+            },
+            { callId: "c-3", name: "read", external: false, params: {}, provider: true },
             { callId: "c-2", name: "ask", external: true }
           ]
         },
+        { _tag: "Allowed", ...call },
         { _tag: "ToolStarted", ...call, n: 1 },
         { _tag: "ToolDeferred", ...call, until: 12 },
         { _tag: "ToolEnded", ...call, result: [{ found: "é" }, 0, false, null], isFailure: true },
+        { _tag: "ToolEnded", ...call, turn: 1, result: "no", isFailure: true, ends: "failed" },
+        { _tag: "ToolEnded", ...call, turn: 2, result: null, isFailure: true, ends: "defect" },
         { _tag: "ApprovalAsked", ...call },
+        { _tag: "ApprovalAsked", ...call, turn: 1, until: 12.5 },
         { _tag: "Rejected", ...call, reason: "" },
         { _tag: "Approved", ...call, callId: "c-2" },
         facts.cancelRequested,
         facts.cancelSent("resp_1"),
         { _tag: "LimitsRaised", ...common, limits: { turns: 3, tokens: 0 } },
-        { _tag: "Ended", ...common, status: "incomplete", reason: "unconfirmed", unresolved: [{ turn: 1, try: "1" }] },
+        { _tag: "LimitsRaised", ...common, limits: { toolCalls: 9, time: 60_000, cost: 0.25 } },
+        { _tag: "Ended", ...common, status: "incomplete", reason: "tool", unresolved: [{ turn: 1, try: "1" }] },
         facts.delivered,
         { _tag: "Retried", incarnation: lease.fence, by: "a", turn: 0 }
       ]
-      yield* store.commit(lease, { seen: 0, facts: written.slice(0, 9) })
-      for (const fact of written.slice(9, -1)) yield* store.record(idOf("r-1"), fact, all)
+      yield* store.commit(lease, { seen: 0, facts: written.slice(0, 8) })
+      for (const fact of written.slice(8, -1)) yield* store.record(idOf("r-1"), fact, all)
       yield* store.commit(lease, { seen: all, facts: written.slice(-1) })
       const found = plain((yield* recordOf("r-1")).journal)
       for (const [i, fact] of written.entries()) yield* equal(found[i], fact, `the fact ${fact._tag}`)
