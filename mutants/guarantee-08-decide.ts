@@ -72,16 +72,6 @@ export default [
     title: "row 15: a call that was cut"
   },
   {
-    id: "call-deferred-is-cut",
-    guarantee: 8,
-    breaks: "a call that was deferred was not cut",
-    file: "packages/core/src/RunEngine.ts",
-    find: "call.starts > 0 && call.deferred === undefined",
-    replace: "call.starts > 0",
-    test: "test/core/RunEngine.test.ts",
-    title: "row 15: a call that was cut"
-  },
-  {
     id: "call-never-late",
     guarantee: 8,
     breaks: "an approval and a result are too late at their time",
