@@ -13,9 +13,8 @@ import {
 import { ScriptedModel } from "@effect-baton/testing"
 import { Cause, Data, Duration, Effect, Exit, Fiber, Layer, Option, Random, Schedule, Scope, Stream } from "effect"
 import * as Chaos from "../support/chaos.ts"
-import { analyst } from "../support/runs.ts"
 import { elapse } from "../support/time.ts"
-import { answering, lookup, ownCalls } from "../support/turns.ts"
+import { answering, lookup, ownCalls, planner } from "../support/turns.ts"
 import { type Faults, losable, makeProcess, type Shared } from "./chaos.ts"
 import type { Event } from "./history.ts"
 import { merged, Reader, type Recorder } from "./recording.ts"
@@ -129,7 +128,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
 
   const worker = () => {
     const { process, recorder, services } = inProcess("worker")
-    const layer = Runs.worker([analyst], {
+    const layer = Runs.worker([planner], {
       concurrency: 2,
       claimEvery: "500 millis",
       startJitter: "100 millis",
@@ -152,7 +151,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
         return Effect.forEach(now, (acknowledge) => acknowledge, { discard: true })
       })
       return Stream.runForEach(
-        Agent.resume(analyst, { runId, ifLeased, acknowledge: "manual" }),
+        Agent.resume(planner, { runId, ifLeased, acknowledge: "manual" }),
         ({ acknowledge, update }) =>
           Effect.suspend(() => {
             reader.sees(update)
@@ -173,7 +172,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
       yield* Effect.sleep(Math.ceil(next() * 15_000))
       let from = { offset: 0 } as { readonly offset: number; readonly epoch?: number }
       for (;;) {
-        const updates = Agent.watch(analyst, { runId, ...from })
+        const updates = Agent.watch(planner, { runId, ...from })
         const options = { owner: false, offset: from.offset, patient: next() < 0.5 }
         const { exit, reader } = yield* reading(recorder, name, updates, options)
         const how = howOf(exit, true)
@@ -186,12 +185,12 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
   }
 
   // With its input in the store, whoever takes the run can open it.
-  yield* Agent.enqueue(analyst, { input: "Hello", runId }).pipe(
+  yield* Agent.enqueue(planner, { input: "Hello", runId }).pipe(
     Effect.provide(Layer.merge(Layer.succeed(TokenStore.TokenStore, store), Layer.succeed(UpdateLog.UpdateLog, log))),
     Effect.orDie
   )
   const starter = inProcess("starter")
-  yield* reading(starter.recorder, "starter", Agent.stream(analyst, { input: "Hello", runId }), { owner: true }).pipe(
+  yield* reading(starter.recorder, "starter", Agent.stream(planner, { input: "Hello", runId }), { owner: true }).pipe(
     Effect.flatMap(({ exit }) => exit),
     Effect.retry({ times: 3, schedule: Schedule.spaced("1 second") }),
     Effect.provide(starter.services),
@@ -201,7 +200,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
   if (plan.cancels) {
     const other = inProcess("canceller")
     yield* Effect.sleep(Math.ceil(next() * 20_000)).pipe(
-      Effect.andThen(Agent.cancel(analyst, { runId, wait: false })),
+      Effect.andThen(Agent.cancel(planner, { runId, wait: false })),
       Effect.provide(other.services),
       Effect.ignore,
       Effect.forkIn(world)
@@ -213,7 +212,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan, faults: Faults | undefi
     const stolen =
       next() < 0.5
         ? Effect.asVoid(manual(recorder, ifLeased))
-        : Effect.asVoid(reading(recorder, "thief", Agent.resume(analyst, { runId, ifLeased }), { owner: true }))
+        : Effect.asVoid(reading(recorder, "thief", Agent.resume(planner, { runId, ifLeased }), { owner: true }))
     yield* Effect.sleep(Math.ceil(next() * 15_000)).pipe(
       Effect.andThen(stolen),
       Effect.provide(services),
