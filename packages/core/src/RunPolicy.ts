@@ -55,7 +55,7 @@ export interface Attachment {
  * | `onUnconfirmed` | whether a request that was never answered is left alone (`"fail"`) or sent again (`"restart"`) | `"fail"` |
  * | `onAgentChanged` | whether a run that another version of its agent started fails or goes on | `"fail"` |
  * | `maxUnacknowledged` | how many updates of a stream with manual acknowledgement may be unacknowledged at once | 4,096 |
- * | `logEvery` | with an update log: updates are appended after this long, or once there are 256 of them or 64 KB | 50 ms |
+ * | `logEvery` | with an update log: updates are appended after this long, or once there are 1,024 of them or 64 KB | 50 ms |
  * | `maxLog` | how large the log of one run may become, in bytes, before its oldest acknowledged updates are removed | 64 MiB |
  * | `maxToolResult` | the largest result of a tool call, in bytes of JSON; a larger one counts as a failure of the tool | 1 MiB |
  * | `maxInput` | the largest input of `Agent.enqueue`, in bytes of UTF-8 | 1 MiB |

@@ -42,13 +42,13 @@ interface Options {
 }
 
 // So many updates are appended at once, without waiting for more.
-const enough = 256
+const enough = 1024
 
 // One chunk takes so much, and so much waits for chunks before the provider's connection is no longer read. The chunk after
 // one that is being appended can grow, so the log takes more updates the more there are.
-const chunkUpdates = 1024
+const chunkUpdates = 2048
 const chunkBytes = 64 * 1024
-const mostUpdates = 2048
+const mostUpdates = 4096
 const mostBytes = 1024 * 1024
 
 // After a truncation the log has room again for this part of its limit.

@@ -14,7 +14,7 @@ export interface Entry {
 
 // Readers that are further behind read the log. A run whose updates come slowly holds no more than its last second.
 const mostEntries = 16
-const mostUpdates = 1024
+const mostUpdates = 4096
 
 /** The end of a log as this process knows it, and its newest updates, for everybody here who reads the run. */
 export class Feed {
