@@ -1,23 +1,9 @@
 import { RunId } from "@effect-baton/core/Run"
-import type { ModelRequest } from "@effect-baton/core/BackgroundModel"
-import type { OpenAiBackgroundModel } from "@effect-baton/openai"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Prompt, Response } from "effect/ai"
-import { chunks, create, created, heard, type Json, over, reasonOf, sse } from "./support.ts"
-
-/** The body of the create request, or the error that there was instead of one. */
-const asked = (request: Partial<ModelRequest>, options?: Partial<OpenAiBackgroundModel.Options>) =>
-  Effect.gen(function* () {
-    const bodies: Array<Json> = []
-    const fetch: Parameters<typeof over>[0] = (input, init) => {
-      bodies.push(JSON.parse(String(init?.body)) as Json)
-      return chunks(sse(created()))(input, init)
-    }
-    const { error } = yield* heard(create(request)).pipe(Effect.provide(over(fetch, options)))
-    assert.strictEqual(bodies.length, error === undefined ? 1 : 0)
-    return { body: bodies[0] ?? {}, error }
-  })
+import { asked } from "./asked.ts"
+import { type Json, reasonOf } from "./support.ts"
 
 const input = (...messages: ReadonlyArray<Prompt.MessageEncoded>) =>
   Effect.map(asked({ prompt: Prompt.make(messages) }), ({ body, error }) => error ?? body["input"])

@@ -4,8 +4,8 @@ import { Agent, type BackgroundModel, TokenStore } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
+import { analyst } from "../support/runs.ts"
 import { passing } from "../support/time.ts"
-import { planner } from "../support/turns.ts"
 import {
   added,
   callLane,
@@ -251,7 +251,7 @@ describe("C5: an end that shows nothing", () => {
 
   it.effect("Agent.run answers with what was delivered", () =>
     Effect.gen(function* () {
-      const { content, text: said } = yield* passing(Agent.run(planner, input))
+      const { content, text: said } = yield* passing(Agent.run(analyst, input))
       assert.strictEqual(said, "Hello")
       assert.strictEqual(content.length, 1)
     }).pipe(Effect.provide(over({ event: [], retrieve: [] })))
@@ -259,8 +259,8 @@ describe("C5: an end that shows nothing", () => {
 
   it.effect("of a run that another process began, a look tells", () =>
     Effect.gen(function* () {
-      yield* passing(Stream.runDrain(Stream.take(Agent.stream(planner, input), 4)))
-      assert.strictEqual((yield* passing(Agent.run(planner, input))).text, "Hello")
+      yield* passing(Stream.runDrain(Stream.take(Agent.stream(analyst, input), 4)))
+      assert.strictEqual((yield* passing(Agent.run(analyst, input))).text, "Hello")
     }).pipe(Effect.provide(over({ event: [] })))
   )
 })

@@ -35,7 +35,8 @@ export type { Params } from "./ResponseParams.ts"
  *
  * **Details**
  *
- * An agent's own options (`ModelRequest.options`) are `Params` too and override these. The tools of both are offered.
+ * An agent's own options (`ModelRequest.options`) are `Params` too and override these. The tools of both are offered, and
+ * those of the agent's toolkit. `params.include` is sent with each retrieval too.
  *
  * @since 0.1.0
  * @category models
@@ -90,6 +91,8 @@ const goneOr =
 const make = (client: OpenAiClient["Service"], options: Options): BackgroundModel["Service"] => {
   const { responses } = client.client
   const requested = paramsOf(options)
+  // What the provider shows only if it is asked must be the same in a stream and in a retrieval.
+  const include = requested.include == null ? undefined : { include: requested.include }
 
   const body = (request: ModelRequest, stream: boolean, method: string) =>
     Effect.mapError(Request.build(request, requested, stream), (reason) =>
@@ -130,7 +133,11 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
   const resume: BackgroundModel["Service"]["resume"] = (responseId, { after }) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const query = { stream: true, ...(after === undefined ? undefined : { starting_after: after }) } as const
+        const query = {
+          stream: true,
+          ...include,
+          ...(after === undefined ? undefined : { starting_after: after })
+        } as const
         const exchange = at("resume", "GET", `/${responseId}`, (signal) =>
           responses.retrieve(responseId, query, { signal }).asResponse()
         )
@@ -151,7 +158,7 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
 
   const retrieve = Effect.fn("OpenAiBackgroundModel.retrieve")(function* (responseId: string) {
     const exchange = at("retrieve", "GET", `/${responseId}`, (signal) =>
-      responses.retrieve(responseId, {}, { signal }).asResponse()
+      responses.retrieve(responseId, { ...include }, { signal }).asResponse()
     )
     const answer = yield* Effect.mapError(Http.json(exchange), goneOr(responseId, "retrieve"))
     const wait = pollAfter(answer.headers)
@@ -234,16 +241,17 @@ const make = (client: OpenAiClient["Service"], options: Options): BackgroundMode
  *
  * | part | fields |
  * | --- | --- |
- * | any part of an item | `itemId` |
+ * | any part of an item, but for sources | `itemId` |
  * | text | `phase`, `refusal` |
- * | reasoning | `encryptedContent` (on an empty part of its own, because it arrives last); `reasoningText` if it is not a summary |
+ * | reasoning | `encryptedContent` (on an empty part of its own, because it arrives last); `reasoningText` if it is not a summary; `type` for `compaction` |
  * | a call's parameters | `callId` |
- * | a call of a custom tool | `custom` |
+ * | a call that waits for the caller, and its approval request | `type`, the type of its item, unless it is a function; `caller` and `namespace`, if the provider gave them |
  * | source | `type`, `fileId`, `containerId`, indices |
  * | finish | `responseId`, `model`, `serviceTier`, `incompleteReason` |
  *
  * `Prompt.fromResponseParts` keeps this metadata, and the next request sends it back to the API: reasoning as the provider
- * sealed it, messages with their phase.
+ * sealed it, messages with their phase, results of calls as the output that belongs to their type. `docs/openai-items.md`
+ * lists the parts of each type of output item.
  *
  * **Example** (A model with the key from the environment)
  *
