@@ -41,7 +41,7 @@ export default [
     id: "C4",
     guarantee: 5,
     breaks: "an image that is a data URL is read",
-    file: "packages/openai/src/internal/items.ts",
+    file: "packages/openai/src/internal/providerCalls.ts",
     find: "result.slice(head?.[0].length ?? 0)",
     replace: "result",
     test: "test/openai/Snapshot.test.ts"
@@ -59,7 +59,7 @@ export default [
     id: "C9",
     guarantee: 5,
     breaks: "a response that waits for its caller says so",
-    file: "packages/openai/src/internal/items.ts",
+    file: "packages/openai/src/internal/waiting.ts",
     find: '"mcp_approval_request",',
     replace: "",
     test: "test/openai/Decode.test.ts"
@@ -68,7 +68,7 @@ export default [
     id: "C10",
     guarantee: 5,
     breaks: "a call that was cut short is none",
-    file: "packages/openai/src/internal/items.ts",
+    file: "packages/openai/src/internal/itemEnd.ts",
     find: 'isMissing(status) ? seen === "at its end" || seen === "over" :',
     replace: "isMissing(status) ? true :",
     test: "test/openai/Decode.test.ts"
@@ -87,8 +87,8 @@ export default [
     guarantee: 5,
     breaks: "the parts of one reasoning item go back as one",
     file: "packages/openai/src/internal/prompt.ts",
-    find: 'openai(other.options)["itemId"] === itemId',
-    replace: "other === part",
+    find: 'other.type === "reasoning" && optionsOf(other)["itemId"] === itemId',
+    replace: 'other.type === "reasoning" && other === part',
     test: "test/openai/WayBack.test.ts"
   },
   {

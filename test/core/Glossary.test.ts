@@ -67,7 +67,7 @@ const glossary: ReadonlyArray<Entry> = [
       [`${core}/RunIndex.ts`]: "whether a run has ended and nothing of it is left to do, as Retention.rest says",
       [`${core}/Retention.ts`]: "whether a run has ended and nothing of it is left to do",
       [`${core}/internal/follow/rows.ts`]: "whether an output item is finished",
-      "packages/openai/src/internal/items.ts": "whether an output item is finished",
+      "packages/openai/src/internal/itemEnd.ts": "whether an output item is finished",
       "packages/redis/src/internal/scripts/": "the field of a hash that holds the status of a run"
     }
   },
