@@ -11,6 +11,7 @@ const files = {
   "/icon.svg": ["image/svg+xml", "./icon.svg"],
   "/page.ts": ["text/javascript", "./page.ts"],
   "/blocks.ts": ["text/javascript", "./blocks.ts"],
+  "/calls.ts": ["text/javascript", "./calls.ts"],
   "/marked.js": ["text/javascript", "marked"],
   "/dompurify.js": ["text/javascript", "dompurify"],
   "/sales.csv": ["text/csv", "../sales.csv"]

@@ -1,4 +1,4 @@
-// `pnpm web [--port 8080]`: a page that asks for a report, and shows how it is written. Kill the process behind it, and go on.
+// `pnpm web [--port 8080]`: a page that asks for a report, shows how it is written, and asks before it is sent. Kill the process behind it, and go on.
 //
 // This process plays the provider, and starts the other one, which is web server and worker in one, again and again.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
@@ -8,6 +8,7 @@ import { Command, Flag } from "effect/cli"
 import { ChildProcess } from "effect/process"
 import { environmentOf, Sandbox } from "../model.ts"
 import { listen } from "./front.ts"
+import { model } from "./model.ts"
 
 class ServerEnded extends Data.TaggedError("ServerEnded")<{ readonly message: string }> {}
 
@@ -16,7 +17,7 @@ const Provider = Layer.unwrap(
   Effect.map(Config.option(Config.String("OPENAI_API_KEY")), (key) =>
     Option.isSome(key)
       ? Layer.succeed(Sandbox, Option.none())
-      : Layer.provide(Sandbox.own, ResponsesServer.layer({ pace: "15 millis", queueTime: "500 millis" }))
+      : Layer.provide(Sandbox.own, ResponsesServer.layer({ model, pace: "15 millis", queueTime: "500 millis" }))
   )
 )
 

@@ -2,6 +2,7 @@
 // in its address, so it can be loaded again, and as often as you like.
 import DOMPurify from "dompurify"
 import { type Change, makeBlocks } from "./blocks.ts"
+import { makeCalls } from "./calls.ts"
 
 const the = <E extends HTMLElement>(id: string) => document.querySelector<E>(`#${id}`)!
 
@@ -38,6 +39,8 @@ const takeOrder = async () => {
 const words: Readonly<Record<string, string>> = {
   queued: "Queued",
   in_progress: "Writing",
+  approval: "Waits for your approval",
+  waiting: "Waits",
   lost: "Connection lost, trying again",
   missing: "There is no such run",
   completed: "Complete",
@@ -50,11 +53,15 @@ const showRun = (run: string) => {
   let blocks = makeBlocks()
   let updates = 0
   let pid = 0
+  let state = "queued"
+  let turn = 0
+  // Responses of later turns begin with a paragraph of their own.
+  let gap = ""
 
-  const say = (state: string) => {
-    if (the("state").dataset["state"] === state) return
-    the("state").dataset["state"] = state
-    the("state").textContent = words[state] ?? state
+  const say = (now: string) => {
+    if (the("state").dataset["state"] === now) return
+    the("state").dataset["state"] = now
+    the("state").textContent = words[now] ?? now
   }
   const tell = (what: string) => {
     const time = document.createElement("time")
@@ -74,15 +81,26 @@ const showRun = (run: string) => {
     }
     if (atEnd) scrollTo(0, document.documentElement.scrollHeight)
   }
-  const finish = (state: string) => {
+  const finish = (end: string) => {
     source.close()
     show(blocks.end())
-    say(state)
+    calls.end()
+    say(end)
     report.ariaBusy = "false"
     for (const id of ["stop", "kill"]) the<HTMLButtonElement>(id).disabled = true
   }
 
   const path = `/runs/${encodeURIComponent(run)}`
+  const calls = makeCalls(async (of, callId, verb) => {
+    const answer = await ask(`${path}/turns/${of}/calls/${encodeURIComponent(callId)}/${verb}`, {
+      method: "POST",
+      ...(verb === "reject"
+        ? { headers: { "content-type": "application/json" }, body: JSON.stringify({ reason: "The reader said no." }) }
+        : {})
+    })
+    if (answer?.ok) return tell(`You said ${verb} to ${callId}.`)
+    return answer ? (await answer.json()).title : "There was no answer. Please try again."
+  })
   /** After an answer that is not a stream the browser does not try again by itself. */
   const again = async () => {
     const answer = await ask(path)
@@ -94,7 +112,7 @@ const showRun = (run: string) => {
   const on = (name: string, act: (event: MessageEvent<string>) => void) => source.addEventListener(name, act)
   source.addEventListener("open", async () => {
     const next = updates + 1
-    say(updates === 0 ? "queued" : "in_progress")
+    say(state)
     const found = await (await ask("/process"))?.json()
     if (!found || found.pid === pid) return
     tell(`Process ${(pid = found.pid)} sends the report, from update ${next} on.`)
@@ -109,17 +127,29 @@ const showRun = (run: string) => {
     if (source.readyState !== EventSource.CLOSED) say("lost")
   })
   on("update", ({ data, lastEventId }) => {
-    const { status, text } = JSON.parse(data)
+    const { part, status, text, turn: of = turn, waitingFor } = JSON.parse(data)
     const offset = Number(lastEventId.split(".")[0])
     if (offset !== updates + 1) tell(`Update ${offset} came after ${updates}.`)
     updates = offset
-    if (text) show(blocks.push(text))
-    say(status)
+    if (text) {
+      show(blocks.push(gap + text))
+      gap = ""
+    }
+    if (part?.type === "tool-call") calls.called(of, part)
+    if (part?.type === "tool-approval-request") calls.asked(of, part.toolCallId)
+    if (part?.type === "tool-result") calls.ended(of, part)
+    if (part?.type === "finish") {
+      turn = of + 1
+      if (report.hasChildNodes()) gap = "\n\n"
+    }
+    say((state = waitingFor === "approval" ? waitingFor : status))
   })
   on("reset", () => {
     blocks = makeBlocks()
-    updates = 0
+    updates = turn = 0
+    gap = ""
     report.replaceChildren()
+    calls.clear()
     tell("The log was lost and is written again: the report begins again.")
   })
   on("end", ({ data }) => {

@@ -1,12 +1,12 @@
 // Web server and worker in one process, over files: the one that is killed. Another process can then go on with its files.
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Runs, TokenStore, UpdateLog } from "@effect-baton/core"
 import { RunAccess, RunsApi, RunsServer, RunViewers } from "@effect-baton/http"
 import { Config, Effect, Layer, Stream } from "effect"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
 import { createServer } from "node:http"
-import { analyst } from "../analyst.ts"
 import { Model } from "../model.ts"
+import { analyst, Handlers } from "./analyst.ts"
 import { Page, ProcessRoutes } from "./files.ts"
 
 const Api = HttpApi.make("reports").add(RunsApi.group)
@@ -18,7 +18,9 @@ const Routes = HttpApiBuilder.layer(Api).pipe(
 )
 
 // What a run says goes into the log, so there is nothing more to do with it.
-const Worker = Runs.worker([analyst], { concurrency: 10, handle: ({ updates }) => Stream.runDrain(updates) })
+const Worker = Runs.worker([analyst], { concurrency: 10, handle: ({ updates }) => Stream.runDrain(updates) }).pipe(
+  Layer.provide(Layer.provide(Handlers, NodeServices.layer))
+)
 
 const Files = Layer.unwrap(
   Effect.map(Config.String("STORE_DIRECTORY"), (directory) =>

@@ -1,19 +1,8 @@
 // The page of examples/web in a real browser: what it shows in the end is what the provider wrote, whatever came between.
 import { assert, it } from "@effect/vitest"
-import { describeBrowser, openBrowser, type View } from "./browser.ts"
+import { describeBrowser, openBrowser } from "./browser.ts"
 import { startRelay } from "./relay.ts"
-import { order, ready, startWeb } from "./web.ts"
-
-const is = ({ page }: View, state: string) => page.locator(`#state[data-state="${state}"]`).waitFor()
-
-/** Goes on by the tabulator until the focus is there. */
-const tabTo = async ({ page }: View, what: string) => {
-  for (let i = 0; i < 20; i++) {
-    await page.keyboard.press("Tab")
-    if (await page.locator(`:focus-visible:is(${what})`).count()) return
-  }
-  assert.fail(`the keyboard does not reach ${what}`)
-}
+import { is, order, ready, startWeb, tabTo } from "./web.ts"
 
 describeBrowser("the page", () => {
   const start = startWeb()

@@ -42,11 +42,11 @@ export const startWeb = (model: ResponseScript.SandboxModel = SalesAnalyst.model
           Effect.runPromise
         ),
       /** Waits for the end of the report, and looks whether it is what the provider wrote, all of it and once. */
-      completes: async ({ faults, page }: View) => {
+      completes: async ({ faults, page }: View, responses = 1) => {
         await page.locator('#state[data-state="completed"]').waitFor()
-        const [response, ...others] = await bought()
-        assert.deepStrictEqual(others, [], "it was bought once")
-        const text = response!.outputText
+        const all = await bought()
+        assert.lengthOf(all, responses, "each response was bought once")
+        const text = all.flatMap(({ outputText }) => (outputText === "" ? [] : [outputText])).join("\n\n")
         assert.strictEqual(await shownOn(page), await rightOn(page, text))
         assert.strictEqual(letters(await page.locator("#report").innerText()), lettersOf(text))
         assert.notMatch(await page.locator("#events").innerText(), /came after|was lost/)
@@ -74,13 +74,26 @@ const rightOn = (page: View["page"], text: string) =>
     return purify.sanitize(toHtml(${JSON.stringify(text)}), { USE_PROFILES: { html: true } })
   })()`)
 
+/** Waits until the page says that the run is so. */
+export const is = ({ page }: View, state: string) => page.locator(`#state[data-state="${state}"]`).waitFor()
+
+/** Goes on by the tabulator until the focus is there. */
+export const tabTo = async ({ page }: View, what: string) => {
+  for (let i = 0; i < 20; i++) {
+    await page.keyboard.press("Tab")
+    if (await page.locator(`:focus-visible:is(${what})`).count()) return
+  }
+  assert.fail(`the keyboard does not reach ${what}`)
+}
+
 /** Waits until the figures stand in the form. */
 export const ready = ({ page }: View) =>
   page.waitForFunction(() => document.querySelector<HTMLTextAreaElement>("#figures")!.value !== "")
 
 /** Orders a report, and waits for its first table. */
-export const order = async (view: View) => {
+export const order = async (view: View, question?: string) => {
   await ready(view)
+  if (question !== undefined) await view.page.getByLabel("What do you want to know?").fill(question)
   await view.page.getByRole("button", { name: "Write the report" }).click()
   await view.page.locator("#report table").first().waitFor()
 }

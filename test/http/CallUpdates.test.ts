@@ -112,6 +112,26 @@ describe("updates of tool calls", () => {
     }).pipe(Effect.scoped, Effect.provide(clerks(afterCalls(call("refund", { order: "7" })))))
   )
 
+  it.live("end if the run is cancelled while it waits, with the status that the run then has", () =>
+    Effect.gen(function* () {
+      const url = yield* serving({ agents })
+      yield* advance(clerk, "r")
+      let waits = false
+      const viewer = yield* Effect.forkChild(
+        watch(url, "r", { onHeard: (now) => void (waits = told(now).includes("waiting  approval")) })
+      )
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => waits })
+      const { status } = yield* send(url, "r/cancel", "alice")
+      assert.strictEqual(status, 200)
+      yield* advance(clerk, "r")
+      const { heard } = yield* Fiber.join(viewer)
+      assert.deepInclude(heard.at(-1)!.data, { status: "cancelled" })
+      assert.match(heard.at(-1)?.data?.problem?.type ?? "", /#run-cancelled$/)
+      const late = yield* send(url, "r/turns/0/calls/call_1/approve", "alice")
+      assert.strictEqual(late.json.ended, "cancelled")
+    }).pipe(Effect.scoped, Effect.provide(clerks(afterCalls(call("refund", { order: "7" })))))
+  )
+
   it.live("are those of the typed client, which answers for calls too", () =>
     Effect.gen(function* () {
       const url = yield* serving({ agents })

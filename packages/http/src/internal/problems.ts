@@ -1,4 +1,5 @@
 import type { AgentError, AgentErrorReason } from "@effect-baton/core/AgentError"
+import type { RunStatus } from "@effect-baton/core/Run"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HttpEffect from "effect/http/HttpEffect"
@@ -81,6 +82,23 @@ const table: {
 
 /** The problem of a reason. */
 export const ofReason = (reason: AgentErrorReason): OfReason => table[reason._tag](reason as never)
+
+/** The status of a run that failed with this reason. Its record may not say so yet, as the log of a run is ended first. */
+export const statusOf = ({ _tag }: AgentErrorReason): RunStatus | undefined => {
+  switch (_tag) {
+    case "RunCancelled":
+      return "cancelled"
+    case "RunExpired":
+      return "expired"
+    case "RunFailed":
+    case "RunInterrupted":
+    case "ToolFailed":
+    case "ToolDefect":
+      return "failed"
+    default:
+      return undefined
+  }
+}
 
 /** What a problem says in an event. */
 export const plain = ({ detail, status, title, type }: OfReason): Problem.Problem => ({

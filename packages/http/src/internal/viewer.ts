@@ -25,7 +25,7 @@ import * as Stream from "effect/Stream"
 import type { RunViewers, Viewer } from "../RunViewers.ts"
 import * as Frames from "./frames.ts"
 import type { Engine } from "./known.ts"
-import { ofReason, plain } from "./problems.ts"
+import { ofReason, plain, statusOf } from "./problems.ts"
 
 /** The place after which a viewer begins. */
 export interface After {
@@ -217,12 +217,13 @@ export class RunViewer implements Viewer {
 
   private ended(error: AgentError | undefined): Pull.Pull<readonly [Uint8Array, ...Array<Uint8Array>]> {
     return Effect.gen({ self: this }, function* () {
-      const status = isOver(this.lastStatus)
-        ? this.lastStatus
-        : yield* this.run.status.pipe(
-            Effect.provideContext(this.context),
-            Effect.catch(() => Effect.succeed(this.lastStatus))
-          )
+      const told = isOver(this.lastStatus) ? this.lastStatus : error && statusOf(error.reason)
+      const status =
+        told ??
+        (yield* this.run.status.pipe(
+          Effect.provideContext(this.context),
+          Effect.catch(() => Effect.succeed(this.lastStatus))
+        ))
       const problem = error === undefined ? {} : { problem: plain(ofReason(error.reason)) }
       this.mode = "over"
       return yield* this.sent(Frames.end({ status, ...problem }))
