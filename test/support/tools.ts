@@ -79,7 +79,7 @@ export const handlers = ({ agent = analyst, answer, fail, policy }: Options<type
     })
   const made = Effect.map(Effect.context<Handled>(), (context) => {
     const of = (tool: string) => (params: { readonly month: string }) =>
-      Effect.provideContext(run(tool)(params), context as Context.Context<Handled>) as Effect.Effect<
+      Effect.provideService(run(tool)(params), Handled, Context.get(context, Handled)) as Effect.Effect<
         { readonly sold: number },
         never,
         ToolCall.ToolCall

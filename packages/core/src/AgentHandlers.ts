@@ -11,7 +11,7 @@ import type * as Toolkit from "effect/ai/Toolkit"
 import type { Agent, Any, ToolsOf } from "./AgentDefinition.ts"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentErrorReason, ToolFailed } from "./AgentErrorReason.ts"
-import { type Found, keyOf } from "./internal/tools/handlers.ts"
+import { type Found, keyOf, provided } from "./internal/tools/handlers.ts"
 import type { ToolCall } from "./ToolCall.ts"
 import type { ToolPolicy } from "./ToolPolicy.ts"
 
@@ -56,9 +56,11 @@ export type ToolFailure<A extends Any> = {
  * @since 0.1.0
  * @category utility types
  */
-export type ErrorOf<A extends Any> = [ToolFailure<A>] extends [never]
-  ? AgentError
-  : AgentError & { readonly reason: Exclude<AgentErrorReason, ToolFailed> | (ToolFailed & ToolFailure<A>) }
+export type ErrorOf<A extends Any> = A extends Any
+  ? [ToolFailure<A>] extends [never]
+    ? AgentError
+    : AgentError & { readonly reason: Exclude<AgentErrorReason, ToolFailed> | (ToolFailed & ToolFailure<A>) }
+  : never
 
 type Dependencies<Tools extends Record<string, Tool.Any>> = Exclude<Tool.HandlerServices<Tools[keyof Tools]>, ToolCall>
 
@@ -119,7 +121,8 @@ export const toLayer = <
       return {
         toolkit: toolkit as unknown as Found["toolkit"],
         context: context as Context.Context<never>,
-        policy: policy === undefined ? undefined : (request) => Effect.provideContext(policy(request), context)
+        policy:
+          policy === undefined ? undefined : (request) => provided(policy(request), context as Context.Context<never>)
       }
     })
   if (!Layer.isLayer(handlers)) return Layer.effect(key, service(handlers as Toolkit.WithHandler<Tools>)) as never

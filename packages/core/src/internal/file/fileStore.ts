@@ -1,13 +1,9 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
-import { constVoid } from "effect/Function"
-import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Result from "effect/Result"
@@ -17,13 +13,14 @@ import type { RunId } from "../../Run.ts"
 import { TokenStoreError } from "../../TokenStoreError.ts"
 import * as AppendLog from "./appendLog.ts"
 import * as DirectoryLock from "./directoryLock.ts"
+import * as GroupCommit from "./groupCommit.ts"
 import * as LogRecord from "./logRecord.ts"
 import { recover } from "./logRecovery.ts"
 import { momentOf } from "../store/memoryStore.ts"
 import { RunIndex } from "../../RunIndex.ts"
 import type * as RunKernel from "../../RunKernel.ts"
 import type { Change, Driver } from "../../StoreDriver.ts"
-import { fromPlatform, renamed, unforeseen } from "../store/storeFailure.ts"
+import { fromPlatform, renamed } from "../store/storeFailure.ts"
 
 /** The name of the log in its directory. */
 export const file = "runs.log"
@@ -33,18 +30,6 @@ const dead = 4
 const closeWithin = Duration.seconds(5)
 
 type Kept = { readonly row: RunKernel.Row; readonly bytes: number }
-
-/**
- * The lines that wait for one write, and the changes of runs that the write makes durable; `undefined` is a removed run.
- */
-interface Batch {
-  wanted: boolean
-  readonly lines: Array<string>
-  readonly changes: Map<RunId, Kept | undefined>
-  readonly done: Deferred.Deferred<void, TokenStoreError>
-}
-
-const emptyBatch = (): Batch => ({ wanted: false, lines: [], changes: new Map(), done: Deferred.makeUnsafe() })
 
 /**
  * A driver over a directory: a table in memory, and a log from which the table can be built again.
@@ -94,7 +79,6 @@ export const make = Effect.fnUntraced(function* (settings: {
 
   const durable = new RunIndex()
   const sizes = new Map<RunId, number>()
-  const pending = new Map<RunId, Kept | undefined>()
   let live = 0
   const applyRun = (id: RunId, kept: Kept | undefined) => {
     live += (kept?.bytes ?? 0) - (sizes.get(id) ?? 0)
@@ -102,17 +86,10 @@ export const make = Effect.fnUntraced(function* (settings: {
     if (kept === undefined) sizes.delete(id)
     else sizes.set(id, kept.bytes)
   }
-  const keptOf = (id: RunId): Kept | undefined => {
-    if (pending.has(id)) return pending.get(id)
-    const row = durable.get(id)
-    return row === undefined ? undefined : { row, bytes: sizes.get(id) ?? 0 }
-  }
   for (const { bytes, row } of rows) applyRun(row.record.runId, { row, bytes })
   let fence = known
-  let batch = emptyBatch()
   let open = true
   let compactAbove = smallest
-  const work = Latch.makeUnsafe()
 
   function* image(): Generator<string> {
     yield LogRecord.fence(fence)
@@ -141,51 +118,23 @@ export const make = Effect.fnUntraced(function* (settings: {
     })
   })
 
-  const applyBatch = (written: Batch) => {
-    for (const [id, kept] of written.changes) {
-      applyRun(id, kept)
-      if (pending.get(id) === kept) pending.delete(id)
-    }
-    Deferred.doneUnsafe(written.done, Exit.void)
-  }
-  const giveUp = (failing: Batch, error: TokenStoreError) => {
-    const waiting = batch
-    batch = emptyBatch()
-    pending.clear()
-    Deferred.doneUnsafe(failing.done, Exit.fail(error))
-    Deferred.doneUnsafe(waiting.done, Exit.fail(error))
-  }
-  const flush = Effect.suspend(() => {
-    const current = batch
-    batch = emptyBatch()
-    return log.append(current.lines).pipe(
-      Effect.matchCause({
-        onSuccess: () => applyBatch(current),
-        onFailure: (cause) => {
-          const error = Option.getOrElse(Cause.findErrorOption(cause), () => unforeseen(place, cause))
-          giveUp(current, error)
-        }
-      }),
-      Effect.andThen(compact)
-    )
+  const commits = yield* GroupCommit.make<string, Kept>({
+    path: place,
+    append: (lines) => Effect.asVoid(log.append(lines)),
+    onDurable: applyRun,
+    compact
   })
-  // Other operations that are about to write share this write.
-  const wanted = Effect.andThen(work.await, Effect.yieldNow)
-  const writer = yield* Effect.whileLoop({
-    while: () => open || batch.wanted,
-    body: () => {
-      if (batch.wanted) return flush
-      work.closeUnsafe()
-      return wanted
-    },
-    step: constVoid
-  }).pipe(Effect.forkDetach({ uninterruptible: true }))
+  const { pending } = commits
+  const keptOf = (id: RunId): Kept | undefined => {
+    if (pending.has(id)) return pending.get(id)
+    const row = durable.get(id)
+    return row === undefined ? undefined : { row, bytes: sizes.get(id) ?? 0 }
+  }
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       open = false
-      work.openUnsafe()
-      yield* Fiber.await(writer)
+      yield* commits.close
       yield* log.close
       yield* release
     }).pipe(
@@ -259,18 +208,14 @@ export const make = Effect.fnUntraced(function* (settings: {
           applyRun(id, kept)
           return Effect.fromResult(answer)
         }
-        if (line.success !== undefined) batch.lines.push(line.success)
-        batch.changes.set(id, kept)
-        pending.set(id, kept)
+        commits.queue(id, kept, line.success)
       } else if (!isPending) {
         return Effect.fromResult(answer)
       }
       // Waits even if this operation writes nothing: its result may depend on rows that are not durable yet, and the batch
       // is written after those.
-      const { done } = batch
-      batch.wanted = true
-      work.openUnsafe()
-      return Effect.flatMap(Effect.mapError(Deferred.await(done), renamed(operation)), () => Effect.fromResult(answer))
+      const written = commits.written()
+      return Effect.flatMap(Effect.mapError(written, renamed(operation)), () => Effect.fromResult(answer))
     })
 
   // Reads show durable rows only, so that no caller acts on a row that a failing disk loses.

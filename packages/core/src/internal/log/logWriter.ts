@@ -1,18 +1,11 @@
-import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import { constVoid } from "effect/Function"
-import * as Latch from "effect/Latch"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { RunId } from "../../Run.ts"
 import type { TokenStoreError } from "../../TokenStoreError.ts"
 import type { AppendLog } from "../file/appendLog.ts"
 import type { DirectoryLock } from "../file/directoryLock.ts"
-import { unforeseen } from "../store/storeFailure.ts"
+import * as GroupCommit from "../file/groupCommit.ts"
 import { type FiledRun, placesOf, type Step } from "./filedRun.ts"
 import * as Forgetting from "./forgetting.ts"
 import { linesOf, spansOf } from "./linesOf.ts"
@@ -23,17 +16,7 @@ const dead = 4
 // Whatever its size, a file is rewritten this long after a log was removed, so that the content of the log is gone.
 const eraseAfter = Duration.hours(1)
 
-/**
- * The steps that wait for one write, and the changes of logs that the write makes durable; `undefined` is a removed log.
- */
-interface Batch {
-  wanted: boolean
-  readonly steps: Array<Step & { readonly line: string }>
-  readonly changes: Map<RunId, FiledRun | undefined>
-  readonly done: Deferred.Deferred<void, TokenStoreError>
-}
-
-const emptyBatch = (): Batch => ({ wanted: false, steps: [], changes: new Map(), done: Deferred.makeUnsafe() })
+type Written = Step & { readonly line: string }
 
 /** The logs of a file, and the changes that are being written to it. */
 export interface LogWriter {
@@ -62,25 +45,12 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<LogWriter, never, Scope.Scope> {
   const { lock, log, onChange, path } = options
   const durable = new Map(options.runs)
-  const pending = new Map<RunId, FiledRun | undefined>()
-  let batch = emptyBatch()
-  let open = true
   // The size of the lines that a rewrite must copy.
   let live = 0
   for (const run of durable.values()) for (const { size } of placesOf(run)) live += size
   let compactAbove = smallest
   let { hasRemains } = options
   let mustErase = false
-  const work = Latch.makeUnsafe()
-  const wake = () => {
-    batch.wanted = true
-    work.openUnsafe()
-  }
-  const erase = () => {
-    if (!hasRemains) return
-    mustErase = true
-    wake()
-  }
 
   // Copies span by span, so that only one span is in memory.
   const compacted = Effect.suspend(() => {
@@ -137,55 +107,31 @@ export const make = Effect.fnUntraced(function* (options: {
     })
   })
 
-  const applyBatch = (written: Batch, starts: ReadonlyArray<number>) => {
-    for (const [i, { isKept, place }] of written.steps.entries()) {
+  const settle = (steps: ReadonlyArray<Written>, starts: ReadonlyArray<number>) => {
+    for (const [i, { isKept, place }] of steps.entries()) {
       place.at = starts[i]!
       place.size = starts[i + 1]! - place.at
       if (isKept) live += place.size
     }
-    for (const { needless } of written.steps) for (const { size } of needless) live -= size
-    if (written.steps.some(({ after }) => after === undefined)) hasRemains = true
-    for (const [runId, run] of written.changes) {
+    for (const { needless } of steps) for (const { size } of needless) live -= size
+    if (steps.some(({ after }) => after === undefined)) hasRemains = true
+  }
+  const commits = yield* GroupCommit.make<Written, FiledRun>({
+    path,
+    append: (steps) => Effect.map(log.append(steps.map(({ line }) => line)), (starts) => settle(steps, starts)),
+    onDurable: (runId, run) => {
       if (run === undefined) durable.delete(runId)
       else Forgetting.put(durable, runId, run)
-      if (pending.get(runId) === run) pending.delete(runId)
       onChange(runId)
-    }
-    Deferred.doneUnsafe(written.done, Exit.void)
-  }
-  const giveUp = (failing: Batch, error: TokenStoreError) => {
-    const waiting = batch
-    batch = emptyBatch()
-    pending.clear()
-    Deferred.doneUnsafe(failing.done, Exit.fail(error))
-    Deferred.doneUnsafe(waiting.done, Exit.fail(error))
-  }
-  const flush = Effect.suspend(() => {
-    const current = batch
-    batch = emptyBatch()
-    return log.append(current.steps.map(({ line }) => line)).pipe(
-      Effect.matchCause({
-        onSuccess: (starts) => applyBatch(current, starts),
-        onFailure: (cause) =>
-          giveUp(
-            current,
-            Option.getOrElse(Cause.findErrorOption(cause), () => unforeseen(path, cause))
-          )
-      }),
-      Effect.andThen(compact)
-    )
-  })
-  // Other operations that are about to write share this write.
-  const wanted = Effect.andThen(work.await, Effect.yieldNow)
-  const writer = yield* Effect.whileLoop({
-    while: () => open || batch.wanted,
-    body: () => {
-      if (batch.wanted) return flush
-      work.closeUnsafe()
-      return wanted
     },
-    step: constVoid
-  }).pipe(Effect.forkDetach({ uninterruptible: true }))
+    compact
+  })
+  const { pending } = commits
+  const erase = () => {
+    if (!hasRemains) return
+    mustErase = true
+    commits.wake()
+  }
   yield* Effect.sleep(eraseAfter).pipe(Effect.andThen(Effect.sync(erase)), Effect.forever, Effect.forkScoped)
 
   return {
@@ -194,20 +140,13 @@ export const make = Effect.fnUntraced(function* (options: {
       pending.has(runId) ? { run: pending.get(runId), isDurable: false } : { run: durable.get(runId), isDurable: true },
     queue: (runId, step) => {
       if (step.line === undefined) return
-      batch.steps.push({ ...step, line: step.line })
-      batch.changes.set(runId, step.after)
-      pending.set(runId, step.after)
-      wake()
+      commits.queue(runId, step.after, { ...step, line: step.line })
+      commits.wake()
     },
-    written: () => {
-      wake()
-      return Deferred.await(batch.done)
-    },
+    written: commits.written,
     close: Effect.suspend(() => {
-      open = false
       erase()
-      work.openUnsafe()
-      return Effect.asVoid(Fiber.await(writer))
+      return commits.close
     })
   }
 })

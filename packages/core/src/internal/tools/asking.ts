@@ -10,7 +10,7 @@ import type { CallState } from "../../RunState.ts"
 import * as ToolPolicy from "../../ToolPolicy.ts"
 import type { OwnFact } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, toolOf } from "./handlers.ts"
+import { type Found, provided, toolOf } from "./handlers.ts"
 
 /** Whoever cannot say whether a call may run asks a person. An interruption is no answer. */
 const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>
@@ -25,7 +25,7 @@ const decoded = (tool: Tool.Any, params: unknown, found: Found): Effect.Effect<O
   const schema: unknown = tool.parametersSchema
   if (!Schema.isSchema(schema)) return Effect.succeedSome(params)
   const decode = Schema.decodeUnknownEffect(schema as Schema.Codec<unknown>)(params)
-  return Effect.option(Effect.provideContext(decode, found.context))
+  return Effect.option(provided(decode, found.context))
 }
 
 const needsApproval = (
@@ -43,7 +43,7 @@ const needsApproval = (
       const answer = needs(given.value, { toolCallId: callId, messages })
       return Effect.isEffect(answer) ? (answer as Effect.Effect<boolean>) : Effect.succeed(answer)
     })
-    return orElse(Effect.provideContext(asked, found.context), true)
+    return orElse(provided(asked, found.context), true)
   })
 }
 

@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import type { Any } from "../../AgentDefinition.ts"
@@ -14,6 +15,16 @@ export interface Found {
 /** The key of the handlers of an agent. */
 export const keyOf = (agent: string): Context.Service<Found, Found> =>
   Context.Service<Found>(`@effect-baton/core/Agent/Handlers/${agent}`)
+
+/** Adds the services of the layer of handlers. Those of the caller count first: its span, above all. */
+export const provided = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  context: Context.Context<never>
+): Effect.Effect<A, E> =>
+  Effect.updateContext(
+    effect,
+    (caller: Context.Context<never>) => Context.merge(context, caller) as unknown as Context.Context<NoInfer<R>>
+  )
 
 /** A tool of an agent; undefined if the agent has no tool of this name. */
 export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.Any | undefined =>

@@ -1,5 +1,4 @@
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,7 +11,7 @@ import type * as Toolkit from "effect/ai/Toolkit"
 import type { CallState } from "../../RunState.ts"
 import { type LaterOptions, ToolCall } from "../../ToolCall.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, toolOf } from "./handlers.ts"
+import { type Found, provided, toolOf } from "./handlers.ts"
 import * as Recorded from "./recorded.ts"
 import { approvalId } from "./told.ts"
 
@@ -29,14 +28,31 @@ export interface Running {
 }
 
 // effect annotates the current span with the parameters of a call. They are content, which Baton keeps out of traces.
-const withoutParameters = (span: Tracer.Span): Tracer.Span =>
-  Object.create(span, {
-    attribute: {
-      value: (key: string, value: unknown) => {
-        if (key !== "parameters" && key !== "tool") span.attribute(key, value)
-      }
-    }
-  }) as Tracer.Span
+const withoutParameters = (span: Tracer.Span): Tracer.Span => ({
+  _tag: "Span",
+  name: span.name,
+  spanId: span.spanId,
+  traceId: span.traceId,
+  parent: span.parent,
+  annotations: span.annotations,
+  sampled: span.sampled,
+  kind: span.kind,
+  get status() {
+    return span.status
+  },
+  get attributes() {
+    return span.attributes
+  },
+  get links() {
+    return span.links
+  },
+  attribute: (key, value) => {
+    if (key !== "parameters" && key !== "tool") span.attribute(key, value)
+  },
+  end: (endTime, exit) => span.end(endTime, exit),
+  event: (name, startTime, attributes) => span.event(name, startTime, attributes),
+  addLinks: (links) => span.addLinks(links)
+})
 
 const final = (results: Stream.Stream<Tool.HandlerResult<Tool.Any>, unknown>, { onPreliminary }: Running) =>
   Stream.runFold(
@@ -75,7 +91,7 @@ export const runHandler = (run: OpenRun, found: Found, running: Running): Effect
   ) => ReturnType<Toolkit.WithHandler<Record<string, Tool.Any>>["handle"]>
   const handled = Effect.flatMap(handle(name, params, callId), (results) =>
     final(results as Stream.Stream<Tool.HandlerResult<Tool.Any>, unknown>, running)
-  ).pipe(Effect.provideContext(Context.add(found.context, ToolCall, service))) as Effect.Effect<
+  ).pipe(Effect.provideService(ToolCall, service), (effect) => provided(effect, found.context)) as Effect.Effect<
     Option.Option<Tool.HandlerResult<Tool.Any>>,
     unknown
   >
