@@ -56,9 +56,9 @@ export default [
     guarantee: 3,
     breaks: "what the file store reports is durable",
     file: "packages/core/src/internal/file/fileStore.ts",
-    find: "Effect.mapError(Deferred.await(done), renamed(operation))",
+    find: "Effect.mapError(written, renamed(operation))",
     replace:
-      "Effect.timeoutOrElse(Effect.mapError(Deferred.await(done), renamed(operation)), { duration: 0, orElse: () => Effect.void })",
+      "Effect.timeoutOrElse(Effect.mapError(written, renamed(operation)), { duration: 0, orElse: () => Effect.void })",
     test: "test/core/TokenStoreFileDisk.test.ts",
     title: "on a full disk operations fail, the state is the last durable one, and room makes it work again"
   },
