@@ -30,5 +30,14 @@ export default [
     replace: "${fact._tag} ${fact.turn} ${fact.callId}",
     test: "test/core/SchedulesFacts.test.ts",
     title: "X13: the first decision about a call counts"
+  },
+  {
+    id: "call-before-start",
+    guarantee: 8,
+    breaks: "a handler gets a call once its start is recorded",
+    file: "packages/core/src/internal/tools/acting.ts",
+    find: 'if ((yield* held.decide(facts)) === "moved") return',
+    replace: "yield* held.decide(facts)",
+    test: "test/core/Model.test.ts"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -77,6 +77,22 @@ const answering = (store: TokenStore.TokenStore["Service"]) =>
     }
   }).pipe(Effect.ignore, Effect.andThen(Effect.sleep("2 seconds")), Effect.forever)
 
+/** A store in which somebody often records a fact right before a decision, which must then be looked at again. */
+const crowded = (inner: TokenStore.TokenStore["Service"], chaos: Chaos.Chaos): TokenStore.TokenStore["Service"] => {
+  let turns = 100
+  return {
+    ...inner,
+    commit: (lease, commit) => {
+      const [fact] = commit.facts ?? []
+      if (commit.guard !== true || fact === undefined || !chaos.on || chaos.next() > 0.3)
+        return inner.commit(lease, commit)
+      const { incarnation } = fact
+      const raised = { _tag: "LimitsRaised", incarnation, by: "outside", limits: { turns: ++turns } } as const
+      return Effect.andThen(Effect.ignore(inner.record(lease.runId, raised, 0)), inner.commit(lease, commit))
+    }
+  }
+}
+
 interface Handled {
   readonly name: string
   readonly call: RunState.CallState | undefined
@@ -115,7 +131,7 @@ const play = Effect.fnUntraced(function* (plan: typeof Plan.Type) {
   const inProcess = (name: string) => {
     const process: Chaos.Process = { name, dead: false }
     const services = Layer.mergeAll(
-      Chaos.layers(store, model, chaos, process),
+      Chaos.layers(crowded(store, chaos), model, chaos, process),
       policyOf(plan.onUnconfirmed),
       handlersIn(process, store, calls)
     )
