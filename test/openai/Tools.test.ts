@@ -88,7 +88,7 @@ describe("functions", () => {
     Effect.gen(function* () {
       const [tool] = yield* written([Tool.make("f", { parameters })])
       assert.strictEqual(tool?.["strict"], false)
-      assert.deepEqual((tool?.["parameters"] as Json)["properties"], properties)
+      assert.deepInclude(tool?.["parameters"], { properties })
       const demanded = Tool.make("f", { parameters }).annotate(Tool.Strict, true)
       assert.include(yield* refused([demanded]), "strict mode")
     })
