@@ -13,7 +13,8 @@ import { lazily } from "../primitives/lazily.ts"
 //   [2, id, "new", record, input?]        a run is created
 //   [2, id, "set", fields, position?, facts?]
 //                                         fields of its record changed, fields of its position, and these facts came. The
-//                                         field `input` is null if the input is not kept any more
+//                                         field `input` is null if the input is not kept any more, and a field of the
+//                                         position if the position no longer has it
 //   [2, id, "gone"]                       it was removed
 //   [2, "", "fence", number]              no fence or incarnation above this one was given
 //
@@ -60,6 +61,9 @@ export const difference = (
   const position: Record<string, unknown> = {}
   for (const key of Struct.keys(after.position)) {
     if (after.position[key] !== before.position[key]) position[key] = after.position[key]
+  }
+  for (const key of Struct.keys(before.position)) {
+    if (after.position[key] === undefined) position[key] = null
   }
   if (after.journal.length > before.journal.length) {
     return Result.map(encodeFacts()(after.journal.slice(before.journal.length)), (facts) =>
@@ -157,7 +161,8 @@ export const replay = (): Replay => {
         }
         if (Predicate.isObject(second) && some(second)) {
           const { position } = run.fields
-          run.fields.position = { ...(Predicate.isObject(position) ? position : {}), ...second }
+          const changed = Object.entries({ ...(Predicate.isObject(position) ? position : {}), ...second })
+          run.fields.position = Object.fromEntries(changed.filter(([, value]) => value !== null))
         }
         if (Array.isArray(third)) {
           for (const fact of third) run.journal.push(fact)
