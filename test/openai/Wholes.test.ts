@@ -346,3 +346,29 @@ describe("a look at a response that goes on", () => {
     })
   )
 })
+
+describe("preliminary results", () => {
+  const preliminary = (k: number): Statement => ({
+    _tag: "Preliminary",
+    index: 0,
+    part: { type: "tool-result", id: "ig_1", name: "image", result: k, isFailure: false, preliminary: true }
+  })
+
+  it.effect("several of one event come once each, wherever the stream was cut", () =>
+    Effect.gen(function* () {
+      const events = told([added(0), [preliminary(0), preliminary(1)], delta("Hello", 1)], shown([]))
+      const updates = yield* readEverywhere(events)
+      const results = updates.flatMap(({ part }) => (part?.type === "tool-result" ? [part.result] : []))
+      assert.deepStrictEqual(results, [0, 1])
+    })
+  )
+
+  it.effect("do not count when a response is compared with what was delivered", () =>
+    Effect.gen(function* () {
+      const { updates } = yield* stream(told([preliminary(0), delta("Hello", 0)], shown([])))
+      const { failure, updates: tail } = yield* look(tokenAfter(updates, 3), shown([message("Hello world")]))
+      assert.isUndefined(failure)
+      assert.deepStrictEqual(joined([...updates.slice(0, 3), ...tail])["0:0:0"], whole("Hello world"))
+    })
+  )
+})
