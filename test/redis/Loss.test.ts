@@ -170,7 +170,8 @@ describeShared("what Redis lost, or this version cannot read", (server) => {
   // None of them leaves it where it is not queued and due.
   const touches: Readonly<Record<string, (store: Service) => Effect.Effect<unknown, unknown>>> = {
     read: (store) => store.read(idOf("r-1")),
-    taken: (store) => store.acquire(idOf("r-1"), { owner: "b", ttl: Duration.millis(10) }),
+    // The store gives up an answer that takes longer than a third of this.
+    taken: (store) => store.acquire(idOf("r-1"), { owner: "b", ttl: Duration.millis(300) }),
     recorded: (store) => Effect.flatMap(requested(store), (fact) => store.record(idOf("r-1"), fact, 0)),
     concluded: (store) =>
       Effect.flatMap(requested(store), (fact) =>
