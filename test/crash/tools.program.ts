@@ -43,10 +43,10 @@ interface Settings {
   readonly polled: boolean
   readonly life: string
   readonly reach: Reach
-  /** The file for which the handler of turn 1 waits. */
-  readonly gate: string | undefined
-  /** Whether handlers cannot be interrupted. */
-  readonly stubborn: boolean
+  /** Waits until the gate of this process is open, if it has one. */
+  readonly open: Effect.Effect<void>
+  /** Whether the result of turn 1 waits at the gate on its way to the store, in place of the handler. */
+  readonly stalls: boolean
   readonly leaseTime: Duration.Input
   readonly closeTimeout: Duration.Input
 }
@@ -55,14 +55,22 @@ const settings = Effect.gen(function* (): Effect.fn.Return<Settings, Config.Conf
   const directory = yield* Config.String("DIRECTORY")
   const life = yield* Config.String("LIFE")
   const place = yield* Config.String("DIE_AT").pipe(Config.withDefault(""))
+  const gate = yield* Config.option(Config.String("GATE"))
   return {
     directory,
     life,
     redis: Option.getOrUndefined(yield* Config.option(Config.String("REDIS"))),
     logged: (yield* Config.String("LOG")) === "yes",
     polled: (yield* Config.String("POLLED")) === "yes",
-    gate: Option.getOrUndefined(yield* Config.option(Config.String("GATE"))),
-    stubborn: (yield* Config.String("STUBBORN").pipe(Config.withDefault(""))) === "yes",
+    open: Option.match(gate, {
+      onNone: () => Effect.void,
+      onSome: (path) =>
+        Effect.repeat(
+          Effect.sync(() => existsSync(path)),
+          { until: (isThere) => isThere, schedule: Schedule.spaced("5 millis") }
+        )
+    }),
+    stalls: (yield* Config.String("STALLS").pipe(Config.withDefault("no"))) === "yes",
     leaseTime: Duration.millis(yield* Config.Int("LEASE_TIME").pipe(Config.withDefault(1200))),
     closeTimeout: Duration.millis(yield* Config.Int("CLOSE_TIMEOUT").pipe(Config.withDefault(60_000))),
     reach: (at) =>
@@ -76,8 +84,12 @@ const settings = Effect.gen(function* (): Effect.fn.Return<Settings, Config.Conf
 })
 
 /** The places around the facts of turns. `turnOf` says for which turn a request was announced last. */
-const around = (inner: TokenStore.TokenStore["Service"], reach: Reach) => {
+const around = (inner: TokenStore.TokenStore["Service"], { directory, open, reach, stalls }: Settings) => {
   let opened = 0
+  const stalled = Effect.andThen(
+    Effect.sync(() => reached.add(directory, { place: "stalls" })),
+    open
+  )
   const passing = <A, E>(
     facts: ReadonlyArray<RunRecord.NewFact>,
     write: Effect.Effect<A, E>,
@@ -92,8 +104,9 @@ const around = (inner: TokenStore.TokenStore["Service"], reach: Reach) => {
         },
         { discard: true }
       )
+    const isStalled = stalls && facts.some((fact) => fact._tag === "ToolEnded" && fact.turn === 1)
     return Effect.andThen(
-      pass("before"),
+      Effect.andThen(pass("before"), isStalled ? stalled : Effect.void),
       Effect.tap(write, (value) => (isWritten(value) ? pass("after") : Effect.void))
     )
   }
@@ -133,9 +146,9 @@ const opening = (
   }
 }
 
-/** The handler of all calls. In turn 1 it waits for a file, if it is told so. */
+/** The handler of all calls. In turn 1 it waits until its gate is open. */
 const handler =
-  ({ directory, gate, life, reach, stubborn }: Settings) =>
+  ({ directory, life, open, reach, stalls }: Settings) =>
   ({ part, turn }: { readonly turn: number; readonly part: string }) =>
     Effect.gen(function* () {
       const { attempt, callId, idempotencyKey: key, turn: of } = yield* ToolCall.ToolCall
@@ -144,19 +157,14 @@ const handler =
       const work = Effect.gen(function* () {
         yield* note("starts")
         yield* reach(`${turn} handler:before`)
-        if (gate !== undefined && turn === 1) {
-          yield* Effect.repeat(
-            Effect.sync(() => existsSync(gate)),
-            { until: (isOpen) => isOpen, schedule: Schedule.spaced("5 millis") }
-          )
-        }
+        if (turn === 1 && !stalls) yield* open
         yield* Effect.sleep(part === "b" ? "30 millis" : "5 millis")
         yield* reach(`${turn} handler:in`)
         yield* Effect.sleep("5 millis")
         yield* note("ends")
         yield* reach(`${turn} handler:after`)
       }).pipe(Effect.onInterrupt(() => note("is interrupted")))
-      yield* stubborn ? Effect.uninterruptible(work) : work
+      yield* work
       const result = { said: saidOf(turn, part), by: `${life}.${attempt}` }
       return yield* isFailing(turn) ? Effect.fail(result) : Effect.succeed(result)
     })
@@ -204,7 +212,7 @@ const program = Effect.gen(function* () {
   const recorder = recorderIn(join(directory, `history-${life}`), life)
   const Dying = Layer.unwrap(
     Effect.gen(function* () {
-      const { store, turnOf } = around(recordedStore(yield* TokenStore.TokenStore, recorder), reach)
+      const { store, turnOf } = around(recordedStore(yield* TokenStore.TokenStore, recorder), own)
       const model = opening(yield* BackgroundModel.BackgroundModel, { ...own, turnOf })
       const log = yield* Effect.serviceOption(UpdateLog.UpdateLog)
       return Layer.mergeAll(
@@ -212,7 +220,7 @@ const program = Effect.gen(function* () {
         Layer.succeed(BackgroundModel.BackgroundModel, model),
         Option.match(log, {
           onNone: () => Layer.empty,
-          onSome: (kept) => Layer.succeed(UpdateLog.UpdateLog, recordedLog(kept, recorder))
+          onSome: (inner) => Layer.succeed(UpdateLog.UpdateLog, recordedLog(inner, recorder))
         })
       )
     })
@@ -227,13 +235,17 @@ const program = Effect.gen(function* () {
           ({ exit }) => Effect.succeed(exit)
         )
       : Effect.exit(Stream.runForEach(updates, () => Effect.sleep("2 millis")))
-    let exit = yield* once
-    // A lease may end under its holder on a busy machine.
-    while (life !== "dies" && (isRetryable(exit) || isUnconfirmed(exit))) {
-      if (isUnconfirmed(exit)) yield* Agent.retry(agent, { runId, input, mayBuyTwice: true })
-      else yield* Effect.sleep("100 millis")
-      exit = yield* once
+    const again = (
+      exit: Exit.Exit<void, AgentError.AgentError>
+    ): Effect.Effect<typeof exit, AgentError.AgentError, Effect.Services<typeof once>> => {
+      if (life === "dies" || Exit.isSuccess(exit)) return Effect.succeed(exit)
+      // A lease may end under its holder on a busy machine.
+      if (isRetryable(exit)) return Effect.flatMap(Effect.andThen(Effect.sleep("100 millis"), once), again)
+      if (!isUnconfirmed(exit)) return Effect.succeed(exit)
+      const retried = Agent.retry(agent, { runId, input, mayBuyTwice: true })
+      return Effect.flatMap(Effect.andThen(retried, once), again)
     }
+    const exit = yield* Effect.flatMap(once, again)
     yield* exit
     yield* Fiber.await(viewer)
     const { content, status, text } = yield* Agent.result(agent, { runId })
@@ -255,5 +267,8 @@ const Policy = Layer.unwrap(
     })
   )
 )
+
+// The parent wants to know that the signal has come.
+process.on("SIGTERM", () => reached.add(process.env["DIRECTORY"] ?? "", { place: "SIGTERM" }))
 
 program.pipe(Effect.provide(Policy), NodeRuntime.runMain)
