@@ -238,10 +238,10 @@ const oracle = Effect.fnUntraced(function* (plan: typeof Plan.Type, played: Effe
   assert.deepStrictEqual(state.loose, [], "a loose response was left")
   // Each start of a call is recorded before its handler gets the call, and no other handler gets it.
   assert.strictEqual(new Set(calls.map(({ name }) => name)).size, calls.length, "a call was started twice at once")
-  for (const { call: known, name } of calls) {
-    assert.isAtLeast(known?.starts ?? 0, Number(name.split("#")[1]), "a handler got a call whose start is not recorded")
-    assert.isTrue(known?.allowed !== undefined || known?.decision?._tag === "Approved", "nobody allowed it")
-    if (known !== undefined && ofParams(known) === "asked") assert.isDefined(known.decision, "nobody approved it")
+  for (const { call: found, name } of calls) {
+    assert.isAtLeast(found?.starts ?? 0, Number(name.split("#")[1]), "a handler got a call whose start is not recorded")
+    assert.isTrue(found?.allowed !== undefined || found?.decision?._tag === "Approved", "nobody allowed it")
+    if (found !== undefined && ofParams(found) === "asked") assert.isDefined(found.decision, "nobody approved it")
   }
   // The model is told the results that the journal has, whoever opens the next turn.
   const results = (state.turns[0]?.calls ?? []).map(({ callId, result }) => [callId, result?.result])
