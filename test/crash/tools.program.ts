@@ -208,7 +208,7 @@ const isRetryable = (exit: Exit.Exit<void, AgentError.AgentError>) =>
 
 const program = Effect.gen(function* () {
   const own = yield* settings
-  const { directory, life, logged, reach } = own
+  const { directory, life, logged } = own
   const recorder = recorderIn(join(directory, `history-${life}`), life)
   const Dying = Layer.unwrap(
     Effect.gen(function* () {
