@@ -98,7 +98,7 @@ const showRun = (run: string) => {
         ? { headers: { "content-type": "application/json" }, body: JSON.stringify({ reason: "The reader said no." }) }
         : {})
     })
-    if (answer?.ok) return tell(`You said ${verb} to ${callId}.`)
+    if (answer?.ok) return tell(`You ${verb === "approve" ? "approved" : "rejected"} the call ${callId}.`)
     return answer ? (await answer.json()).title : "There was no answer. Please try again."
   })
   /** After an answer that is not a stream the browser does not try again by itself. */

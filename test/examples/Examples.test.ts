@@ -123,6 +123,24 @@ describe.concurrent("examples", () => {
     /--- 841 events, 3152 characters; the last: \{"status":"completed"\}\n/,
     /--- the server has stopped: retry-later \{"reason":"shutdown".*\n/
   )
+  works(
+    "23-tools.ts",
+    /tool: sales of North, attempt 1, key (plan:0:\S+)\nresult: \{"sold":150\}\n[^]*tool: forecast after 150, attempt 1, key (plan:1:\S+)\n/,
+    /--- the process was killed[^]*tool: forecast after 150, attempt 2, key plan:1:[^]*"expected":165/,
+    /--- the second process ended with 0\n/
+  )
+  works(
+    "24-approval.ts",
+    /asks for approval: refund-7:0:\S+\nthe run waits for approval\n/,
+    /--- a process: approve\nalice approves refund \{"order":"7","amount":20\}\n/,
+    /--- a process: go on\n[^]*tool: 20 euros for order 7\nanswer: [^]*paid/
+  )
+  works(
+    "25-later.ts",
+    /ticket sunday:0:\S+: May we open on Sunday\?[^]*the run waits: deferred\n/,
+    /the expert answers\n[^]*answer: [^]*from noon on/
+  )
+  works("26-mcp.ts", /tools of the server: stock\n[^]*result: [^]*left[^]*:5/)
   works("22-webhook.ts", /the webhook woke report\n/, /report: completed, 3813 characters\n/)
 
   tested.add("03-another-process.ts")

@@ -257,7 +257,7 @@ const ofCalls = (
   let until: number | undefined
   for (const call of open) {
     if (busy.includes(call)) continue
-    const isCut = call.starts > 0 && call.deferred === undefined
+    const isCut = call.starts > 0
     const cut = isCut ? onCut(call) : "again"
     if (isUndecided(call) || call.deferred !== undefined || cut === "wait") {
       const latest = isUndecided(call) ? call.asked?.until : call.deferred?.until

@@ -7,8 +7,9 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { AgentError } from "./AgentError.ts"
-import type { AgentResponse } from "./AgentResponse.ts"
+import type { AgentResponse, PendingCall } from "./AgentResponse.ts"
 import * as Find from "./internal/runs/find.ts"
+import * as Pending from "./internal/runs/pending.ts"
 import * as Results from "./internal/runs/results.ts"
 import type { RunRecord } from "./RunRecord.ts"
 import type { Counts, RunFilter, TokenStore } from "./TokenStore.ts"
@@ -70,6 +71,40 @@ export const list: (
  * @category verbs
  */
 export const get: (runId: string) => Effect.Effect<RunRecord, AgentError, TokenStore> = Find.get
+
+/**
+ * Returns the tool calls of a run that have no result yet: those that wait for approval or for a result, and those that a
+ * worker runs.
+ *
+ * **When to use**
+ *
+ * Use it in a process that approves calls or gives their results, and never talks to the provider. The runs that wait are
+ * those that `list({ status: ["waiting"] })` returns.
+ *
+ * **Details**
+ *
+ * A run that has ended has none. Fails with `RunNotFound`, with `InvalidInput`, and with `StoreFailed`.
+ *
+ * **Example** (Approving the calls of a run)
+ *
+ * ```ts
+ * import { Agent, Runs } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * const clerk = Agent.make("clerk")
+ *
+ * export const program = Effect.gen(function* () {
+ *   for (const { approvalId } of yield* Runs.pending("refund-7")) {
+ *     if (approvalId !== undefined) yield* Agent.approve(clerk, { runId: "refund-7", approvalId, by: "alice" })
+ *   }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category verbs
+ */
+export const pending: (runId: string) => Effect.Effect<ReadonlyArray<PendingCall>, AgentError, TokenStore> =
+  Pending.pending
 
 /**
  * A run that has ended, and its whole output; none if the update log does not have all of it.

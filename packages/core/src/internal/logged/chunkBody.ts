@@ -111,6 +111,7 @@ export const encode = Effect.fnUntraced(function* (
       "delta" in part &&
       update.status === status &&
       waitingFor === undefined &&
+      limit === undefined &&
       ofTurn === undefined &&
       retried !== true &&
       session === undefined &&

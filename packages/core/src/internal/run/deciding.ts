@@ -5,6 +5,7 @@ import type { ModelRequest } from "../../BackgroundModel.ts"
 import * as RunEngine from "../../RunEngine.ts"
 import type { Limits, RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
+import { optionsOf } from "../tools/handlers.ts"
 import type { RunPolicy } from "../../RunPolicy.ts"
 
 // What `decide` must know beside the state of a run.
@@ -34,7 +35,7 @@ export const contextOf = (
   background,
   ...(clock === undefined ? {} : { now: clock.currentTimeMillisUnsafe() }),
   ...(agent.toolConcurrency === undefined ? {} : { atOnce: agent.toolConcurrency }),
-  onCut: ({ name }) => agent.tools?.[name]?.onCut ?? "again",
+  onCut: ({ name }) => optionsOf(agent, name).onCut ?? "again",
   limits: limitsOf(agent),
   cost: agent.cost
 })

@@ -10,7 +10,7 @@ import type { CallState } from "../../RunState.ts"
 import * as ToolPolicy from "../../ToolPolicy.ts"
 import type { OwnFact } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, provided, toolOf } from "./handlers.ts"
+import { type Found, optionsOf, provided, toolOf } from "./handlers.ts"
 
 /** Whoever cannot say whether a call may run asks a person. An interruption is no answer. */
 const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>
@@ -78,7 +78,7 @@ export const ask = Effect.fnUntraced(function* (
     case "Reject":
       return { _tag: "Rejected", turn, callId, reason: decision.reason }
     case "Ask": {
-      const time = decision.time ?? run.agent.tools?.[name]?.approvalTime
+      const time = decision.time ?? optionsOf(run.agent, name).approvalTime
       if (time === undefined) return { _tag: "ApprovalAsked", turn, callId }
       const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(Duration.fromInputUnsafe(time))
       return { _tag: "ApprovalAsked", turn, callId, ...(Number.isFinite(until) ? { until } : {}) }

@@ -1,8 +1,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Tool from "effect/ai/Tool"
+import * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
-import type { Any } from "../../AgentDefinition.ts"
+import type { Any, ToolOptions } from "../../AgentDefinition.ts"
 import type { ToolPolicy } from "../../ToolPolicy.ts"
 
 /** The handlers of an agent's tools, and its policy, with the services that they need. */
@@ -26,12 +26,22 @@ export const provided = <A, E, R>(
     (caller: Context.Context<never>) => Context.merge(context, caller) as unknown as Context.Context<NoInfer<R>>
   )
 
-/** A tool of an agent; undefined if the agent has no tool of this name. */
-export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.Any | undefined =>
-  toolkit !== undefined && Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
+/**
+ * The tool of an agent that a call names; undefined if the agent has no such tool. Calls name a tool that the provider
+ * defines by the provider's name for it.
+ */
+export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.Any | undefined => {
+  if (toolkit === undefined) return undefined
+  if (Object.hasOwn(toolkit.tools, name)) return toolkit.tools[name]
+  return Object.values(toolkit.tools).find((tool) => Tool.isProviderDefined(tool) && tool.providerName === name)
+}
+
+/** How the calls of a tool run. */
+export const optionsOf = (agent: Pick<Any, "toolkit" | "tools">, name: string): ToolOptions =>
+  agent.tools?.[toolOf(agent, name)?.name ?? name] ?? {}
 
 /** Whether the handlers of an agent answer calls of this name. */
 export const answers = (agent: Pick<Any, "toolkit">, name: string): boolean => {
   const tool = toolOf(agent, name)
-  return tool !== undefined && (!("requiresHandler" in tool) || tool.requiresHandler === true)
+  return tool !== undefined && (!Tool.isProviderDefined(tool) || (tool.requiresHandler as boolean))
 }

@@ -11,7 +11,7 @@ import type * as Toolkit from "effect/ai/Toolkit"
 import type { CallState } from "../../RunState.ts"
 import { type LaterOptions, ToolCall } from "../../ToolCall.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, provided, toolOf } from "./handlers.ts"
+import { type Found, optionsOf, provided, toolOf } from "./handlers.ts"
 import * as Recorded from "./recorded.ts"
 import { approvalId } from "./told.ts"
 
@@ -89,7 +89,7 @@ export const runHandler = (run: OpenRun, found: Found, running: Running): Effect
     params: unknown,
     callId: string
   ) => ReturnType<Toolkit.WithHandler<Record<string, Tool.Any>>["handle"]>
-  const handled = Effect.flatMap(handle(name, params, callId), (results) =>
+  const handled = Effect.flatMap(handle(tool?.name ?? name, params, callId), (results) =>
     final(results as Stream.Stream<Tool.HandlerResult<Tool.Any>, unknown>, running)
   ).pipe(Effect.provideService(ToolCall, service), (effect) => provided(effect, found.context)) as Effect.Effect<
     Option.Option<Tool.HandlerResult<Tool.Any>>,
@@ -111,7 +111,7 @@ export const runHandler = (run: OpenRun, found: Found, running: Running): Effect
       }
     )
   })
-  const timeLimit = agent.tools?.[name]?.timeLimit
+  const { timeLimit } = optionsOf(agent, name)
   const limit = timeLimit === undefined ? undefined : Duration.fromInputUnsafe(timeLimit)
   const inTime =
     limit === undefined

@@ -182,7 +182,7 @@ export const completeTool = Effect.fn("Agent.completeTool")(function* (
   const { call, turn } = found
   const { callId } = call
   const unfit =
-    call.name !== ref.tool
+    toolOf(agent, call.name) !== toolOf(agent, ref.tool)
       ? `it is a call of tool '${call.name}', not of '${ref.tool}'.`
       : call.starts === 0 && call.decision?._tag !== "Rejected"
         ? "it was not started yet."

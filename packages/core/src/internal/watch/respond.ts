@@ -61,8 +61,8 @@ const callsOf = ({ calls }: RunState.TurnState, content: Content): Content => {
   ]
 }
 
-/** The calls that have no result yet. */
-const pendingOf = (runId: string, state: RunState.RunState): ReadonlyArray<PendingCall> => {
+/** The calls of a run that have no result yet. */
+export const pendingOf = (runId: string, state: RunState.RunState): ReadonlyArray<PendingCall> => {
   const turn = RunState.currentTurn(state)
   if (state.ended !== undefined) return []
   return (state.turns[turn]?.calls ?? [])
