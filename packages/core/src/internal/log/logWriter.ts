@@ -107,7 +107,7 @@ export const make = Effect.fnUntraced(function* (options: {
     })
   })
 
-  const settle = (steps: ReadonlyArray<Written>, starts: ReadonlyArray<number>) => {
+  const applySteps = (steps: ReadonlyArray<Written>, starts: ReadonlyArray<number>) => {
     for (const [i, { isKept, place }] of steps.entries()) {
       place.at = starts[i]!
       place.size = starts[i + 1]! - place.at
@@ -118,7 +118,7 @@ export const make = Effect.fnUntraced(function* (options: {
   }
   const commits = yield* GroupCommit.make<Written, FiledRun>({
     path,
-    append: (steps) => Effect.map(log.append(steps.map(({ line }) => line)), (starts) => settle(steps, starts)),
+    append: (steps) => Effect.map(log.append(steps.map(({ line }) => line)), (starts) => applySteps(steps, starts)),
     onDurable: (runId, run) => {
       if (run === undefined) durable.delete(runId)
       else Forgetting.put(durable, runId, run)
