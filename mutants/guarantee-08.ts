@@ -35,7 +35,7 @@ export default [
     id: "call-before-start",
     guarantee: 8,
     breaks: "a handler gets a call once its start is recorded",
-    file: "packages/core/src/internal/tools/acting.ts",
+    file: "packages/core/src/internal/calls/acting.ts",
     find: 'if ((yield* held.decide(facts)) === "moved") return',
     replace: "yield* held.decide(facts)",
     test: "test/core/Model.test.ts"

@@ -6,6 +6,8 @@
 import type * as Duration from "effect/Duration"
 import type * as Response from "effect/ai/Response"
 import type * as Tool from "effect/ai/Tool"
+import type { AgentError } from "./AgentError.ts"
+import type { AgentErrorReason, ToolFailed } from "./AgentErrorReason.ts"
 import type * as RunRecord from "./RunRecord.ts"
 
 /**
@@ -95,6 +97,53 @@ export interface Agent<
  * @category utility types
  */
 export type ToolsOf<A extends Any> = A extends { readonly toolkit?: { readonly tools: infer Tools } } ? Tools : never
+
+/**
+ * The handlers of the tools of the agent with this name. Handlers belong to an agent, not to the name of a tool: two agents
+ * may have different tools of one name.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export interface Handlers<in out Name extends string> {
+  readonly "~@effect-baton/core/Agent/Handlers": (name: Name) => Name
+}
+
+/**
+ * The handlers that verbs need which advance a run of this agent; `never` if no tool of the agent needs a handler.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type HandlersOf<A extends Any> = A extends Any
+  ? [Tool.HandlersFor<ToolsOf<A>>] extends [never]
+    ? never
+    : Handlers<A["name"]>
+  : never
+
+/**
+ * The typed failure of a tool whose failures end the run.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ToolFailure<A extends Any> = {
+  readonly [Name in keyof ToolsOf<A> & string]: [Tool.HandlerError<ToolsOf<A>[Name]>] extends [never]
+    ? never
+    : { readonly tool: Name; readonly error: Tool.HandlerError<ToolsOf<A>[Name]> }
+}[keyof ToolsOf<A> & string]
+
+/**
+ * The error of verbs for this agent: an `AgentError` whose reason `ToolFailed` has the types of the agent's tools.
+ *
+ * @since 0.1.0
+ * @category utility types
+ */
+export type ErrorOf<A extends Any> = A extends Any
+  ? [ToolFailure<A>] extends [never]
+    ? AgentError
+    : AgentError & { readonly reason: Exclude<AgentErrorReason, ToolFailed> | (ToolFailed & ToolFailure<A>) }
+  : never
 
 /**
  * Makes an agent.

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Response from "effect/ai/Response"
 import type { Lane, ModelSnapshot } from "./BackgroundModel.ts"
 import { ContinuationToken } from "./ContinuationToken.ts"
-import { waitingCalls } from "./internal/run/toolCalls.ts"
+import { waitingCalls } from "./internal/record/toolCalls.ts"
 import { LimitName, RunId, RunStatus, WaitingFor } from "./Run.ts"
 import { Session } from "./Session.ts"
 

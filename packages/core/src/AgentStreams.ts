@@ -4,8 +4,7 @@
  * @since 0.1.0
  */
 import type * as Stream from "effect/Stream"
-import type { Any } from "./AgentDefinition.ts"
-import type { ErrorOf, HandlersOf } from "./AgentHandlers.ts"
+import type { Any, ErrorOf, HandlersOf } from "./AgentDefinition.ts"
 import type { AgentUpdate, Delivery } from "./AgentUpdate.ts"
 import type { BackgroundModel } from "./BackgroundModel.ts"
 import * as Streaming from "./internal/verbs/stream.ts"

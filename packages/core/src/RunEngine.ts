@@ -5,7 +5,7 @@
  */
 import type * as AiError from "effect/ai/AiError"
 import type { RunStatus } from "./Run.ts"
-import * as Used from "./internal/run/used.ts"
+import * as Used from "./internal/record/used.ts"
 import type { FactOf, Limits, Try } from "./RunRecord.ts"
 import { type CallState, isDone, isUndecided, type RunState, type TurnState } from "./RunState.ts"
 

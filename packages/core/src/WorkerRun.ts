@@ -4,8 +4,7 @@
  * @since 0.1.0
  */
 import type * as Stream from "effect/Stream"
-import type { Agent, Any } from "./AgentDefinition.ts"
-import type { ErrorOf } from "./AgentHandlers.ts"
+import type { Agent, Any, ErrorOf } from "./AgentDefinition.ts"
 import type { AgentUpdate } from "./AgentUpdate.ts"
 import type { RunId } from "./Run.ts"
 

@@ -18,7 +18,7 @@ import { guarded, type Looked, Poll } from "./poll.ts"
 import { type Next, Reconnect } from "./reconnect.ts"
 import type { Ending } from "./reader.ts"
 import { send } from "./request.ts"
-import { toolCallsIn } from "../run/toolCalls.ts"
+import { toolCallsIn } from "../record/toolCalls.ts"
 
 type Answered = Effect.Effect<ReadonlyArray<Followed>, AgentError>
 

@@ -17,9 +17,6 @@ const utf8 = new TextEncoder()
 export const invalid = (description: string): AgentError =>
   new AgentError({ reason: new InvalidInput({ description }) })
 
-/** The length of a text in bytes of UTF-8. */
-export const bytesOf = (text: string): number => utf8.encode(text).length
-
 const PromptJson = Schema.toCodecJson(Prompt.Prompt)
 const encodePrompt = Schema.encodeEffect(PromptJson)
 const decodeInput = Schema.decodeEffect(Schema.fromJsonString(PromptJson))

@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as AiError from "effect/ai/AiError"
 import * as Tool from "effect/ai/Tool"
-import { bytesOf } from "../run/task.ts"
+import { bytesOf } from "../primitives/bytes.ts"
 
 // Results of tool calls as the journal keeps them: JSON, of a limited size.
 

@@ -3,8 +3,8 @@ import * as Response from "effect/ai/Response"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import { type ContinuationToken, start } from "../../ContinuationToken.ts"
 import type { Fact, FactOf, RunRecord } from "../../RunRecord.ts"
+import type { RunId } from "../../Run.ts"
 import type { CallState, RunState } from "../../RunState.ts"
-import type { OpenRun } from "../run/openRun.ts"
 import { minted } from "../token/minted.ts"
 
 // The results and approvals of tool calls come to a consumer as updates of their own. They are made from the facts of the
@@ -98,7 +98,7 @@ const isBetween = ({ responseId, sequenceNumber, turn }: ContinuationToken): boo
 
 /** The updates of tool calls that follow a position at the start of a turn, and the position after them. */
 export const updatesAfter = (
-  run: Pick<OpenRun, "agent" | "runId">,
+  run: { readonly agent: { readonly name: string }; readonly runId: RunId },
   { background, journal }: Pick<RunRecord, "background" | "journal">,
   state: RunState,
   position: ContinuationToken

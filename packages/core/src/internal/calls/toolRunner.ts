@@ -12,8 +12,8 @@ import type { CallState } from "../../RunState.ts"
 import type { LaterOptions } from "../../ToolCall.ts"
 import type { HeldRun, OwnFact } from "../hold/heldRun.ts"
 import { errorOf, type OpenRun } from "../run/openRun.ts"
-import type { Found } from "./handlers.ts"
-import type { Recorded } from "./recorded.ts"
+import type { Found } from "../tools/handlers.ts"
+import type { Recorded } from "../tools/recorded.ts"
 import { runHandler } from "./runHandler.ts"
 
 /** A preliminary result of a call that runs. */

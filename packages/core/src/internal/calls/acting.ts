@@ -11,8 +11,8 @@ import type { HeldRun, OwnFact } from "../hold/heldRun.ts"
 import { errorOf, type OpenRun } from "../run/openRun.ts"
 import { minted } from "../token/minted.ts"
 import * as Asking from "./asking.ts"
-import { answers, type Found } from "./handlers.ts"
-import { interrupted } from "./recorded.ts"
+import { answers, type Found } from "../tools/handlers.ts"
+import { interrupted } from "../tools/recorded.ts"
 import * as ToolRunner from "./toolRunner.ts"
 
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>

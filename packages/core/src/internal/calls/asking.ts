@@ -10,7 +10,7 @@ import type { CallState } from "../../RunState.ts"
 import * as ToolPolicy from "../../ToolPolicy.ts"
 import type { OwnFact } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, optionsOf, provided, toolOf } from "./handlers.ts"
+import { type Found, optionsOf, provided, toolOf } from "../tools/handlers.ts"
 
 /** Whoever cannot say whether a call may run asks a person. An interruption is no answer. */
 const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>

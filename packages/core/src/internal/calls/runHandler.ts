@@ -11,9 +11,9 @@ import type * as Toolkit from "effect/ai/Toolkit"
 import type { CallState } from "../../RunState.ts"
 import { type LaterOptions, ToolCall } from "../../ToolCall.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, optionsOf, provided, toolOf } from "./handlers.ts"
-import * as Recorded from "./recorded.ts"
-import { approvalId } from "./told.ts"
+import { type Found, optionsOf, provided, toolOf } from "../tools/handlers.ts"
+import * as Recorded from "../tools/recorded.ts"
+import { approvalId } from "../tools/told.ts"
 
 /** A call that runs. */
 export interface Running {
