@@ -2,6 +2,7 @@ import {
   AgentError,
   BackgroundModel,
   type ContinuationToken,
+  RunRecord,
   TokenStore,
   TokenStoreError,
   UpdateLog,
@@ -220,6 +221,32 @@ const lazy = logging((inner) => {
   }
 })
 
+/** A store in which the last result of a call counts, and not the first, for all of this process. */
+const lastResult = changing((inner) => {
+  const results = new Map<string, RunRecord.Fact>()
+  const keyOf = (runId: string, fact: RunRecord.NewFact) => `${runId} ${RunRecord.keyOf(fact)}`
+  const facts = (runId: string, all: ReadonlyArray<RunRecord.Fact>) =>
+    all.map((fact) => (fact._tag === "ToolEnded" ? (results.get(keyOf(runId, fact)) ?? fact) : fact))
+  const record = <R extends RunRecord.RunRecord>(of: R): R => ({ ...of, journal: facts(of.runId, of.journal) })
+  const keep = (runId: string, given: ReadonlyArray<RunRecord.NewFact> = []) =>
+    given.forEach((fact) => fact._tag === "ToolEnded" && results.set(keyOf(runId, fact), { ...fact, at: Date.now() }))
+  return {
+    read: (id) => Effect.map(inner.read(id), Option.map(record)),
+    acquire: (id, options) =>
+      Effect.map(inner.acquire(id, options), (taken) => ({ ...taken, record: record(taken.record) })),
+    commit: (lease, commit) =>
+      Effect.map(inner.commit(lease, commit), (answer) => {
+        if (answer.outcome === "written") keep(lease.runId, commit.facts)
+        return { ...answer, facts: facts(lease.runId, answer.facts) }
+      }),
+    record: (id, fact, seen) =>
+      Effect.map(inner.record(id, fact, seen), (answer) => {
+        keep(id, [fact])
+        return facts(id, answer)
+      })
+  }
+})
+
 const asIs = {
   store: changing(() => ({})),
   log: logging(() => ({})),
@@ -234,5 +261,6 @@ export const sabotages = (seed: string) => ({
   dedupe: { ...asIs, model: renumbered(seed) },
   "log-fence": { ...asIs, log: logging(unfenced) },
   "log-order": { ...asIs, log: lazy },
+  "tool-first": { ...asIs, store: lastResult },
   "log-end": { ...asIs, log: logging((inner) => endless.log!(inner)) }
 })

@@ -97,7 +97,16 @@ export const readView = (path: string): ReadonlyArray<ViewLine> =>
     .map((line) => decodeView(line))
 
 /** What can be broken on purpose. */
-export const sabotageNames = ["none", "dedupe", "ack", "fence", "log-fence", "log-order", "log-end"] as const
+export const sabotageNames = [
+  "none",
+  "dedupe",
+  "ack",
+  "fence",
+  "log-fence",
+  "log-order",
+  "log-end",
+  "tool-first"
+] as const
 
 /** What a worker finds left over when its life ends in order. */
 export const Leaks = Schema.fromJsonString(

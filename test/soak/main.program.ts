@@ -2,7 +2,7 @@
 // More than half of the runs have an update log, which viewers watch: over Redis, those of other workers.
 // What consumers and viewers kept in their own files is held against the ledger of the sandbox server.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { RedisServer, ResponsesServer, type SandboxLedger } from "@effect-baton/sandbox"
+import { RedisServer, type ResponseScript, ResponsesServer, type SandboxLedger } from "@effect-baton/sandbox"
 import { Console, Data, Duration, Effect, Exit, FileSystem, Layer, Option, Schedule, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
@@ -15,6 +15,8 @@ import { logFindings, placed } from "./logs.ts"
 import { kinds, planOf, refusals, scriptOf } from "./plan.ts"
 import { chance } from "./random.ts"
 import { type Left, redisInjections, redisTroubles, runsLeft } from "./stores.ts"
+import { scriptOf as toolScriptOf, type Told } from "./tools/plan.ts"
+import { judgeTools, toolInjections } from "./tools/total.ts"
 import { viewsPath } from "./viewing.ts"
 import { viewers } from "./viewers/main.ts"
 
@@ -109,8 +111,10 @@ const soak = Effect.fnUntraced(function* (options: {
   readonly seed: string
   readonly sabotage: Task["sabotage"]
   readonly store: "file" | "redis"
+  /** What the model was told of the results of tool calls. */
+  readonly told: ReadonlyArray<Told>
 }) {
-  const { minutes, sabotage, seed, store } = options
+  const { minutes, sabotage, seed, store, told } = options
   const fs = yield* FileSystem.FileSystem
   const server = yield* ResponsesServer.ResponsesServer
   const directory = yield* fs.makeTempDirectory({ prefix: "baton-soak-" })
@@ -251,10 +255,12 @@ const soak = Effect.fnUntraced(function* (options: {
       }
     }
   }
+  const tools = judgeTools({ seed, places, stored, told, responses, injected })
+  bad.push(...tools.bad)
   for (const runId of responses.keys()) bad.push(`${runId}: created, and in no file`)
   const crashed = crashes.reduce((sum, n) => sum + n, 0)
   if (crashed > 0) bad.push(`${crashed} workers ended by themselves`)
-  const expected = [...injections, ...kinds, ...(redis === undefined ? [] : redisInjections)]
+  const expected = [...injections, ...toolInjections(store), ...kinds, ...(redis === undefined ? [] : redisInjections)]
   const missing = expected.filter((kind) => !counts.has(kind))
   if (missing.length > 0) bad.push(`never injected: ${missing.join(", ")}`)
 
@@ -284,6 +290,11 @@ const soak = Effect.fnUntraced(function* (options: {
   yield* row("double creates", total.double)
   yield* row("wrong records", total.journals)
   yield* row("wrong logs or views", total.logs)
+  yield* row("runs with tools", tools.total.runs)
+  yield* row("tool calls", tools.total.calls)
+  yield* row("attempts of handlers", tools.total.attempts)
+  yield* row("updates of these runs", tools.total.updates)
+  yield* row("wrong runs with tools", tools.total.wrong)
   yield* row("lives looked at for leaks", leaks.lives)
   yield* row("leaked fibers", leaks.fibers)
   yield* row("leaked sockets", leaks.sockets)
@@ -304,6 +315,11 @@ const soak = Effect.fnUntraced(function* (options: {
 const linesOf = (path: string): ReadonlyArray<string> =>
   existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : []
 
+/** The server's model, of runs with tools and of others. */
+const modelOf = (request: ResponseScript.ModelRequest, told: Array<Told>): ResponseScript.ResponseScript =>
+  toolScriptOf(request, (one) => told.push(one)) ??
+  scriptOf(request.input.map((one) => ("text" in one ? one.text : "")).join(""))
+
 const command = Command.make(
   "soak",
   {
@@ -312,7 +328,8 @@ const command = Command.make(
     sabotage: Flag.Literals("sabotage", sabotageNames).pipe(
       Flag.withDescription(
         "A guarantee to break on purpose: must be found. The log takes chunks of outdated epochs (log-fence), says that " +
-          "chunks are stored before they are (log-order), or does not store that a run has ended (log-end)"
+          "chunks are stored before they are (log-order), or does not store that a run has ended (log-end). The last result " +
+          "of a tool call counts, and not the first (tool-first)"
       ),
       Flag.withDefault("none" as const)
     ),
@@ -322,15 +339,20 @@ const command = Command.make(
     )
   },
   ({ minutes, sabotage, seed, store }) =>
-    soak({ minutes, sabotage, store, seed: Option.getOrElse(seed, () => String(Date.now() % 1_000_000)) }).pipe(
-      Effect.onInterrupt(() => Console.log("soak: FAILED, interrupted from outside")),
-      Effect.scoped,
-      Effect.provide(
-        ResponsesServer.layer({
-          model: ({ input }) => Effect.succeed(scriptOf(input.map((one) => ("text" in one ? one.text : "")).join("")))
-        })
+    Effect.suspend(() => {
+      const told: Array<Told> = []
+      return soak({
+        minutes,
+        sabotage,
+        store,
+        told,
+        seed: Option.getOrElse(seed, () => String(Date.now() % 1_000_000))
+      }).pipe(
+        Effect.onInterrupt(() => Console.log("soak: FAILED, interrupted from outside")),
+        Effect.scoped,
+        Effect.provide(ResponsesServer.layer({ model: (request) => Effect.sync(() => modelOf(request, told)) }))
       )
-    )
+    })
 ).pipe(Command.withDescription("Runs under random troubles, held against the sandbox's ledger"))
 
 const watched = Command.make(

@@ -11,6 +11,8 @@ import { begunPath, finishedPath, Leaks, Task } from "./line.ts"
 import { planOf } from "./plan.ts"
 import { chance } from "./random.ts"
 import * as Stores from "./stores.ts"
+import { consumeAll } from "./tools/consumer.ts"
+import { outside } from "./tools/outside.ts"
 import { view } from "./viewing.ts"
 
 const policy = RunPolicy.layer({
@@ -75,10 +77,11 @@ const work = Effect.fnUntraced(function* (task: Task) {
     { concurrency: "unbounded", discard: true }
   )
   yield* Effect.andThen(
-    working,
+    Effect.zip(working, consumeAll(task, injected), { concurrent: true }),
     Effect.sync(() => writeFileSync(finishedPath(task), ""))
   ).pipe(
     Effect.zip(view(task, injected), { concurrent: true }),
+    Effect.zip(outside(task, injected), { concurrent: true }),
     Effect.provide([store, log, model, policy]),
     Effect.provideService(Clock.Clock, clock)
   )
