@@ -22,7 +22,7 @@ export interface Case {
 type Type = ResponseOutputItem["type"]
 
 /** Cases of items of one type. */
-export type CasesOf<T extends Type> = ReadonlyArray<
+type CasesOf<T extends Type> = ReadonlyArray<
   Case & {
     readonly item: Extract<ResponseOutputItem, { readonly type: T }>
     readonly announced: Partial<Extract<ResponseOutputItem, { readonly type: T }>>

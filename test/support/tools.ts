@@ -15,7 +15,7 @@ const parameters = Schema.Struct({ month: Schema.String })
 const success = Schema.Struct({ sold: Schema.Finite })
 
 /** A tool whose failures are told to the model. */
-export const sales = Tool.make("sales", {
+const sales = Tool.make("sales", {
   description: "The sales of a month",
   parameters,
   success,
@@ -25,7 +25,7 @@ export const sales = Tool.make("sales", {
 })
 
 /** A tool whose failures end the run. */
-export const refund = Tool.make("refund", {
+const refund = Tool.make("refund", {
   parameters,
   success,
   failure: Schema.Struct({ why: Schema.String }),
@@ -33,14 +33,14 @@ export const refund = Tool.make("refund", {
 })
 
 /** A tool that needs approval. */
-export const order = Tool.make("order", {
+const order = Tool.make("order", {
   parameters,
   success,
   dependencies: [ToolCall.ToolCall],
   needsApproval: true
 })
 
-export const toolkit = Toolkit.make(sales, refund, order)
+const toolkit = Toolkit.make(sales, refund, order)
 
 type Started = ToolCall.ToolCall["Service"] & { readonly tool: string; readonly month: string }
 type Answer = Effect.Effect<{ readonly sold: number }, never, ToolCall.ToolCall>
@@ -62,7 +62,7 @@ interface Options<Tools extends Record<string, Tool.Any>> {
 }
 
 /** The handlers of the agent. */
-export const handlers = ({ agent = analyst, answer, fail, policy }: Options<typeof toolkit.tools> = {}) => {
+const handlers = ({ agent = analyst, answer, fail, policy }: Options<typeof toolkit.tools> = {}) => {
   const handled = Layer.sync(Handled, () => ({
     started: [],
     answer: answer ?? (() => Effect.succeed({ sold: 3 })),

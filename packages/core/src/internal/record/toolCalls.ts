@@ -31,7 +31,7 @@ export const waitingCalls = <Part extends Told | { readonly type: string }>(
 }
 
 /** The parts of a response that are not texts, in order. */
-export const singlesIn = (items: ReadonlyArray<SnapshotItem>): ReadonlyArray<SingleLane["part"]> =>
+const singlesIn = (items: ReadonlyArray<SnapshotItem>): ReadonlyArray<SingleLane["part"]> =>
   items.flatMap(({ lanes }) => lanes.flatMap((lane) => (lane.kind === "single" ? [lane.part] : [])))
 
 /** The tool calls that a response asks for, in order. */

@@ -16,7 +16,7 @@ export const approvalId = (runId: string, turn: number, callId: string): string 
 type ToolPart = Extract<AgentUpdate["part"], { readonly type: "tool-result" | "tool-approval-request" }>
 
 /** The result of a call that was rejected, as the model gets it. */
-export const denied = ({ reason }: FactOf<"Rejected">) => ({ type: "execution-denied", reason }) as const
+const denied = ({ reason }: FactOf<"Rejected">) => ({ type: "execution-denied", reason }) as const
 
 /** The result of a call that has one. */
 export const resultOf = ({
@@ -65,7 +65,7 @@ const partsOf = (runId: string, turn: number, call: CallState): ReadonlyArray<re
 }
 
 /** The parts for the results and approvals of a turn's calls, in the order of the journal. */
-export const partsOfTurn = (
+const partsOfTurn = (
   runId: string,
   state: RunState,
   journal: RunRecord["journal"],
