@@ -12,18 +12,19 @@ import { analyst, Handled, told, turns, world } from "../support/tools.ts"
 
 const { call, completed, disconnect, incomplete, pause, text } = ScriptedModel
 
-const three = () => turns(
-  [
-    text("Let me "),
-    pause("300 millis"),
-    text("see."),
-    call("sales", { month: "1" }),
-    call("sales", { month: "2" }),
-    completed
-  ],
-  [disconnect, text("More."), call("sales", { month: "3" }), completed],
-  [text("Sold "), pause("300 millis"), text("3."), completed]
-)
+const three = () =>
+  turns(
+    [
+      text("Let me "),
+      pause("300 millis"),
+      text("see."),
+      call("sales", { month: "1" }),
+      call("sales", { month: "2" }),
+      completed
+    ],
+    [disconnect, text("More."), call("sales", { month: "3" }), completed],
+    [text("Sold "), pause("300 millis"), text("3."), completed]
+  )
 
 // Handlers that take their time end in another order than they began.
 const slow = ({ month }: { readonly month: string }) =>
