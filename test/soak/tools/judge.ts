@@ -94,8 +94,8 @@ export const toolFindings = (options: {
     else if (JSON.stringify(mine) !== `[${results.join()}]`) found.push("its answer has other results than its journal")
   }
   for (const { how, reader } of of("stop")) {
-    // A viewer may come before the run is there.
-    const isEarly = reader.startsWith("viewer") && how.startsWith("fatal RunNotFound")
+    // A viewer may come before the run is there, or was opened.
+    const isEarly = reader.startsWith("viewer") && /^fatal RunNot(Found|Opened)/.test(how)
     if (/^(fatal|defect)|rewritten/.test(how) && !isEarly) found.push(`${reader} stopped: ${how}`)
   }
   return [
