@@ -1,15 +1,15 @@
 // Pictures of the page for the README, into docs/images: `node test/browser/screenshot.program.ts`. They show a report that
 // goes on after its first process was killed: on a desk, and on a phone in the dark.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { SalesAnalyst } from "@effect-baton/sandbox"
 import { Console, Effect } from "effect"
+import { model } from "../../examples/web/model.ts"
 import { launch } from "./chromium.ts"
 import { served } from "./served.ts"
 
 const images = new URL("../../docs/images/", import.meta.url).pathname
 
 const program = Effect.gen(function* () {
-  const { provider, url } = yield* served(SalesAnalyst.model)
+  const { provider, url } = yield* served(model)
   yield* provider.setPace("25 millis")
   const browser = yield* Effect.acquireRelease(Effect.promise(launch), (open) => Effect.promise(() => open.close()))
   yield* Effect.promise(async () => {

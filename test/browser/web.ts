@@ -10,8 +10,11 @@ const letters = (text: string) => text.replaceAll(/[^\p{L}\p{N}]/gu, "")
 /** The letters and figures of a text in Markdown, without the numbers of its lists. */
 const lettersOf = (markdown: string) => letters(markdown.replaceAll(/^\d+\. /gm, ""))
 
+/** The sandbox's analyst, which calls no tools by rules if it is given as a model of the test. */
+const plain: ResponseScript.SandboxModel = (request) => SalesAnalyst.model(request)
+
 /** `pnpm web` for the tests of a file. */
-export const startWeb = (model: ResponseScript.SandboxModel = SalesAnalyst.model) => {
+export const startWeb = (model: ResponseScript.SandboxModel = plain) => {
   const scope = Scope.makeUnsafe()
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   let starting: Promise<Effect.Success<ReturnType<typeof served>>> | undefined
