@@ -110,6 +110,47 @@ describe("handlers", () => {
     )
   })
 
+  it.effect("where the provider keeps no response, each turn sends all turns before it", () =>
+    Effect.gen(function* () {
+      yield* passing(Agent.run(analyst, { ...input, background: false }))
+      const { ledger } = yield* ScriptedModel.ScriptedModel
+      const requests = (yield* ledger).flatMap(({ request }) => (request === undefined ? [] : [request]))
+      assert.deepStrictEqual(
+        requests.map(({ previousResponseId, prompt }) => [
+          previousResponseId,
+          ...prompt.content.flatMap(({ content, role }) =>
+            typeof content === "string" ? [role] : content.map(({ type }) => `${role} ${type}`)
+          )
+        ]),
+        [
+          [undefined, "user text"],
+          [undefined, "user text", "assistant text", "assistant tool-call", "tool tool-result"],
+          [
+            undefined,
+            "user text",
+            "assistant text",
+            "assistant tool-call",
+            "tool tool-result",
+            "assistant tool-call",
+            "tool tool-result"
+          ]
+        ]
+      )
+    }).pipe(
+      Effect.provide(
+        world(
+          memory,
+          ({ prompt }) => {
+            const turn = prompt.content.filter(({ role }) => role === "tool").length
+            if (turn === 2) return [text("done"), completed]
+            return [...(turn === 0 ? [text("Let me see.")] : []), call("sales", { month: String(turn) }), completed]
+          },
+          { model: { demands: () => ({ streamed: true, stored: false }) } }
+        )
+      )
+    )
+  )
+
   it.effect("give the model what the tool shows of a result", () => {
     const toolkit = Toolkit.make(
       Tool.make("chart", {

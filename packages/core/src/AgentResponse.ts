@@ -109,11 +109,7 @@ export const fromSnapshot = (
   run: Pick<AgentResponse, "runId" | "responseId" | "session" | "continuationToken" | "limit" | "waitingFor">,
   turn = 0
 ): AgentResponse => {
-  const content = snapshot.items.flatMap(({ lanes }, item) =>
-    lanes.flatMap((lane) =>
-      partsOf(lane, `${turn}:${item}:${lane.lane}`).flatMap((part) => Option.toArray(decodePart(part)))
-    )
-  )
+  const content = contentOf(snapshot.items, turn)
   const finish = snapshot.finish === undefined ? Option.none() : decodeFinish(snapshot.finish)
   return {
     ...run,
@@ -126,6 +122,19 @@ export const fromSnapshot = (
     )
   }
 }
+
+/**
+ * Returns the parts of the output of a turn's response. A part that cannot be read is left out.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const contentOf = (items: Shown["items"], turn = 0): AgentResponse["content"] =>
+  items.flatMap(({ lanes }, item) =>
+    lanes.flatMap((lane) =>
+      partsOf(lane, `${turn}:${item}:${lane.lane}`).flatMap((part) => Option.toArray(decodePart(part)))
+    )
+  )
 
 /** The complete parts of a lane, as in a response that was not streamed. */
 const partsOf = (lane: Lane, id: string): ReadonlyArray<unknown> => {

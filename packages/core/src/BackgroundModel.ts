@@ -291,8 +291,9 @@ export class ResponseGone extends Schema.TaggedError<ResponseGone>()("ResponseGo
  * - `cancel` asks the provider to cancel the response, which may still complete. Any refusal is an `AiError`: Baton then
  *   retrieves the response.
  * - `remove` deletes the response.
- * - `demands` says what the given options demand: `streamed: false` if the response must be opened by `submit`, and
- *   `window`, the time that the response may take if that is longer than usual.
+ * - `demands` says what the given options demand: `streamed: false` if the response must be opened by `submit`,
+ *   `window`, the time that the response may take if that is longer than usual, and `stored: false` if the provider keeps
+ *   no response, so that each turn of a run must be sent all turns before it.
  * - A stream may end without a terminal event, and often does: the caller then resumes it.
  *
  * Prove an implementation with `BackgroundModelContract.suite` of `@effect-baton/testing`.
@@ -315,6 +316,7 @@ export class BackgroundModel extends Context.Service<
     readonly demands: (options: ModelRequest["options"]) => {
       readonly streamed: boolean
       readonly window?: Duration.Duration
+      readonly stored?: boolean
     }
     readonly create: (request: ModelRequest) => Stream.Stream<ModelEvent, AiError.AiError | CreateUnconfirmed>
     readonly submit: (request: ModelRequest) => Effect.Effect<ModelSnapshot, AiError.AiError | CreateUnconfirmed>

@@ -119,6 +119,7 @@ const facts = {
     finish: Schema.optionalKey(Response.FinishReason),
     usage: Schema.optionalKey(Response.Usage),
     calls: Schema.Array(Call),
+    carry: Schema.optionalKey(Schema.String),
     error: Schema.optionalKey(AiError.AiError)
   },
   ToolStarted: { ...ofCall, n: Schema.Natural },
@@ -160,7 +161,8 @@ const facts = {
  * - `Accepted`: the provider opened a response for a turn. `streamed` says whether its stream can be resumed.
  * - `Refused`: a request bought nothing. `error` is the provider's reason, absent if the request was never sent. `final`
  *   means that the same request would be refused again.
- * - `ResponseEnded`: a response has ended. `calls` are the tool calls that it asks for.
+ * - `ResponseEnded`: a response has ended. `calls` are the tool calls that it asks for. `carry` is the output of a response
+ *   with calls that the provider does not keep: a prompt of `effect/ai` as JSON, which the next turn sends again.
  * - `CancelRequested`: somebody has cancelled the run. `CancelSent`: the provider accepted the cancel of a response.
  * - `ToolEnded`, `ToolDeferred`, `Approved`, `Rejected`: the result of a call, or a decision about it. `ends` says that the
  *   result ends the run: a failure of a tool with the failure mode `error`, or a defect. `LimitsRaised`: new limits.

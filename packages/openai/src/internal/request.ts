@@ -1,4 +1,4 @@
-import type { ModelRequest } from "@effect-baton/core/BackgroundModel"
+import type { BackgroundModel, ModelRequest } from "@effect-baton/core/BackgroundModel"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as AiError from "effect/ai/AiError"
@@ -40,13 +40,16 @@ export const build = (
 
 /**
  * How a request with these options must be opened. A response with a completion window (a lower price, for an answer within
- * hours) cannot be opened as a stream.
+ * hours) cannot be opened as a stream. With `store: false` the API keeps no response that a later one could continue.
  */
 export const demands = (
   options: ModelRequest["options"],
   params: Params
-): { readonly streamed: boolean; readonly window?: Duration.Duration } => {
+): ReturnType<BackgroundModel["Service"]["demands"]> => {
   const merged = { ...params, ...options } as Params
+  const kept = merged.store === false ? { stored: false } : {}
   const hours = /^([1-9]\d*)h$/.exec(merged.background_options?.completion_window ?? "")?.[1]
-  return hours === undefined ? { streamed: true } : { streamed: false, window: Duration.hours(Number(hours)) }
+  return hours === undefined
+    ? { streamed: true, ...kept }
+    : { streamed: false, window: Duration.hours(Number(hours)), ...kept }
 }

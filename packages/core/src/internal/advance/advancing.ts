@@ -143,7 +143,7 @@ export class Advancing implements Advance {
       const description = "tool calls were delivered, but the end of the response shows none"
       return this.fail(new RunDiverged({ description }))
     }
-    const fact = ResponseEnd.make({ turn, responseId }, ended, run.agent)
+    const fact = ResponseEnd.make({ turn, responseId }, ended, run)
     // The calls of the response come after it, whatever becomes of the run.
     if (hasCalls(fact)) {
       options.onEnd?.(ended)

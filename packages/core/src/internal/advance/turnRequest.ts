@@ -4,11 +4,11 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Tool from "effect/ai/Tool"
 import type { ModelRequest } from "../../BackgroundModel.ts"
-import type { AgentError } from "../../AgentError.ts"
-import type { CallState, RunState } from "../../RunState.ts"
+import { type AgentError, RunDiverged } from "../../AgentError.ts"
+import type { CallState, TurnState } from "../../RunState.ts"
 import type { HeldRun } from "../hold/heldRun.ts"
-import type { OpenRun } from "../run/openRun.ts"
-import { requestFields } from "../run/task.ts"
+import { errorOf, type OpenRun } from "../run/openRun.ts"
+import { promptOf, requestFields } from "../run/task.ts"
 import { toolOf } from "../tools/handlers.ts"
 import { codecOf } from "../tools/recorded.ts"
 import { resultOf } from "../tools/told.ts"
@@ -18,19 +18,53 @@ export const requestOf = (
   run: OpenRun,
   held: HeldRun,
   turn: number
-): Effect.Effect<ModelRequest | undefined, AgentError> =>
-  turn === 0 ? held.firstRequest() : Effect.sync(() => laterRequest(run, held.state(), turn))
-
-const laterRequest = (run: OpenRun, state: RunState, turn: number): ModelRequest | undefined => {
-  const before = state.turns[turn - 1]
-  if (before?.winner === undefined) return undefined
-  const content = before.calls.map((call) => answerOf(run, call))
-  return {
-    ...requestFields(run.agent, run.record),
-    prompt: Prompt.fromMessages([Prompt.makeMessage("tool", { content })]),
-    previousResponseId: before.winner.responseId
-  }
+): Effect.Effect<ModelRequest | undefined, AgentError> => {
+  if (turn === 0) return held.firstRequest()
+  const turns = held.state().turns.slice(0, turn)
+  return turns.some(({ end }) => end?.carry !== undefined)
+    ? Effect.flatMap(held.firstRequest(), (first) =>
+        first === undefined ? Effect.undefined : wholeRequest(run, turns, first)
+      )
+    : Effect.sync(() => laterRequest(run, turns.at(-1)))
 }
+
+/** A request that continues the last response, which the provider keeps. */
+const laterRequest = (run: OpenRun, before: TurnState | undefined): ModelRequest | undefined =>
+  before?.winner === undefined
+    ? undefined
+    : {
+        ...requestFields(run.agent, run.record),
+        prompt: Prompt.fromMessages([answersIn(run, before)]),
+        previousResponseId: before.winner.responseId
+      }
+
+/** A request with all turns before it, of which the provider keeps nothing. */
+const wholeRequest = (
+  run: OpenRun,
+  turns: ReadonlyArray<TurnState>,
+  first: ModelRequest
+): Effect.Effect<ModelRequest, AgentError> =>
+  Effect.map(
+    Effect.forEach(turns, (turn) =>
+      Effect.map(carriedIn(run, turn), (said) => [...said, ...(turn.calls.length === 0 ? [] : [answersIn(run, turn)])])
+    ),
+    (messages) => ({ ...first, prompt: Prompt.fromMessages([...first.prompt.content, ...messages.flat()]) })
+  )
+
+/** What a response said, as its fact has it. */
+const carriedIn = (run: OpenRun, { end }: TurnState): Effect.Effect<ReadonlyArray<Prompt.Message>, AgentError> =>
+  end?.carry === undefined
+    ? Effect.succeed([])
+    : promptOf(end.carry).pipe(
+        Effect.map(({ content }) => content),
+        Effect.mapError(() =>
+          errorOf(run)(new RunDiverged({ description: "an earlier response cannot be read again" }))
+        )
+      )
+
+/** The answers to the calls of a turn. */
+const answersIn = (run: OpenRun, { calls }: TurnState): Prompt.ToolMessage =>
+  Prompt.makeMessage("tool", { content: calls.map((call) => answerOf(run, call)) })
 
 /** The answer to a call, as the model gets it. */
 const answerOf = (run: OpenRun, call: CallState): Prompt.ToolMessagePart => {

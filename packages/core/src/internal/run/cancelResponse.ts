@@ -37,7 +37,7 @@ export const sendCancel = (
     model.retrieve(responseId).pipe(
       Effect.flatMap(({ snapshot }): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {
         if (!isOver(snapshot.status)) return Effect.fail(error)
-        const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run.agent)
+        const end = ResponseEnd.make(response, { ...snapshot, snapshot }, run)
         return Effect.succeed([{ ...end, incarnation, by }, sent])
       }),
       Effect.catchTag("ResponseGone", () => Effect.succeed([sent]))

@@ -1,16 +1,26 @@
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as AiError from "effect/ai/AiError"
+import * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
 import { toolCallsIn } from "../record/toolCalls.ts"
-import type { ModelSnapshot } from "../../BackgroundModel.ts"
+import type { BackgroundModel, ModelSnapshot } from "../../BackgroundModel.ts"
+import { contentOf } from "../../AgentResponse.ts"
 import type { RunStatus } from "../../Run.ts"
 import type { Any as Agent } from "../../AgentDefinition.ts"
 import type { Call } from "../../RunRecord.ts"
 import { answers } from "../tools/handlers.ts"
 import type { RunState } from "../../RunState.ts"
 
+const encodePrompt = Schema.encodeResult(Schema.toCodecJson(Prompt.Prompt))
 const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
+
+/** What an end of a response depends on. */
+interface Ending {
+  readonly agent: Pick<Agent, "options" | "toolkit">
+  readonly model: Pick<BackgroundModel["Service"], "demands">
+}
 
 /** The fact that records the end of a response. */
 export interface ResponseEnd {
@@ -21,6 +31,7 @@ export interface ResponseEnd {
   readonly finish?: Response.FinishReason
   readonly usage?: Response.Usage
   readonly calls: ReadonlyArray<Call>
+  readonly carry?: string
   readonly error?: AiError.AiError
 }
 
@@ -34,19 +45,31 @@ export const make = (
     /** The tool calls of the response, if the snapshot does not contain them. */
     readonly calls?: ReadonlyArray<Response.ToolCallPartEncoded>
   },
-  agent: Pick<Agent, "toolkit">
+  { agent, model }: Ending
 ): ResponseEnd => {
   const { calls = toolCallsIn(ending.snapshot?.items ?? []), error, snapshot, status } = ending
   const finish = Option.getOrUndefined(decodeFinish(snapshot?.finish))
+  const asked = status === "completed" ? callsOf(calls, agent) : []
+  const isKept = asked.every(({ external }) => external) || model.demands(agent.options).stored !== false
+  const carry = isKept || snapshot === undefined ? undefined : carried(snapshot.items)
   return {
     _tag: "ResponseEnded",
     turn: response.turn,
     responseId: response.responseId,
     status,
     ...(finish === undefined ? {} : { finish: finish.reason, usage: finish.usage }),
-    calls: status === "completed" ? callsOf(calls, agent) : [],
+    calls: asked,
+    ...(carry === undefined ? {} : { carry }),
     ...(error === undefined ? {} : { error })
   }
+}
+
+/** The output of a response, for a turn that must send it again; undefined if it cannot be written as JSON. */
+const carried = (items: ModelSnapshot["items"]): string | undefined => {
+  const prompt = Prompt.fromResponseParts(contentOf(items))
+  return Option.getOrUndefined(
+    Option.map(Result.getSuccess(encodePrompt(prompt)), (encoded) => JSON.stringify(encoded))
+  )
 }
 
 /** Whether a response ended well and the provider no longer has it: the rest of its output is lost, its end is not. */

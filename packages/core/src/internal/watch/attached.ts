@@ -44,7 +44,7 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
     }
     // A response that a viewer does not find has not ended for that: the viewer may use another API key.
     if (ended.status !== "expired" && ended.calls !== undefined) {
-      yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ended, run.agent)])
+      yield* learnInTime(run, record, [ResponseEnd.make({ turn, responseId }, ended, run)])
     }
     record = yield* readAgain(run).pipe(Effect.catch(() => Effect.succeed(record)))
     const state = RunState.fold(record)

@@ -108,9 +108,9 @@ export const glance = Effect.fnUntraced(function* (
   const isLeft = !record.background && record.lease === null && turn?.end === undefined && state.ended === undefined
   const later =
     isOver(snapshot.status) && isUnseen
-      ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.agent)])
+      ? yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run)])
       : isLeft
-        ? yield* learned(run, record, [ResponseEnd.make(winner, { status: "cancelled" }, run.agent)])
+        ? yield* learned(run, record, [ResponseEnd.make(winner, { status: "cancelled" }, run)])
         : state
   return {
     response: respond(run, record, later, snapshot),
