@@ -17,7 +17,7 @@ const dueDate = Tool.make("dueDate", {
   failureMode: "return",
   dependencies: [ToolCall.ToolCall]
 })
-export const toolkit = Toolkit.make(lookUp, refund, dueDate)
+const toolkit = Toolkit.make(lookUp, refund, dueDate)
 
 const options = { background: true, toolkit }
 export const clerk = Agent.make("clerk", options)
