@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 // What starts processes or servers, works a disk hard, plays thousands of cases, or looks at the memory of its process.
 const whole = [
   "examples/07-own-store.test.ts",
-  "test/browser/{Hostile,Page}.test.ts",
+  "test/browser/{Calls,Hostile,Page}.test.ts",
   "test/core/Checkpoint.test.ts",
   "test/core/Holding*.test.ts",
   "test/core/Model.test.ts",

@@ -233,6 +233,33 @@ describe("handlers", () => {
   })
 })
 
+describe("a process whose agent does not have the tools", () => {
+  // A page that shows how far a run is need not know the tools of the agent.
+  const bare = Agent.make("analyst", { background: true })
+  const script = () => turns([call("sales", { month: "1" }), completed], [text("done"), completed])
+
+  it.effect("may poll, and does not end the run", () =>
+    Effect.gen(function* () {
+      yield* passing(Agent.start(analyst, input))
+      const seen = yield* Agent.poll(bare, { runId: "r" })
+      assert.deepStrictEqual([seen.status, seen.pending?.map(({ tool }) => tool)], ["in_progress", ["sales"]])
+      const updates = yield* passing(Stream.runCollect(Agent.resume(analyst, { runId: "r" })))
+      assert.strictEqual(updates.at(-1)?.status, "completed")
+    }).pipe(Effect.provide(world(memory, script())))
+  )
+
+  it.effect("cannot go on with it, and parks it", () =>
+    Effect.gen(function* () {
+      yield* passing(Agent.start(analyst, input))
+      const { reason } = yield* passing(Effect.flip(Stream.runDrain(Agent.resume(bare, { runId: "r" }))))
+      assert.isTrue(reason._tag === "ToolMissing" && reason.tool === "sales")
+      assert.include((yield* recordOf("r")).parked?.reason, "'sales'")
+      yield* passing(Stream.runDrain(Agent.resume(analyst, { runId: "r" })))
+      assert.strictEqual((yield* stateOf("r")).ended?.status, "completed")
+    }).pipe(Effect.provide(world(memory, script())))
+  )
+})
+
 describe("onCut", () => {
   const cut = (onCut: "again" | "wait" | "fail") =>
     Agent.make("analyst", { background: true, toolkit: analyst.toolkit!, tools: { sales: { onCut } } })

@@ -103,6 +103,11 @@ export const NewRun = Schema.Struct({
   background: Schema.Boolean,
   session: Session,
   labels: Schema.optionalKey(Labels),
+  /**
+   * The names of the agent's tools when the run was recorded; absent if it had none. A call of one of these is never the
+   * caller's, even for a process whose agent does not have the tool.
+   */
+  tools: Schema.optionalKey(Schema.Array(Schema.String)),
   /** Whether the updates of the run are in an update log. */
   logged: Schema.optionalKey(Schema.Literal(true))
 })

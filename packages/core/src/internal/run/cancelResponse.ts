@@ -23,7 +23,7 @@ const untilTaken: Schedule.Schedule<unknown, unknown> = Schedule.min([
  * provider accepts it, or until the caller interrupts it.
  */
 export const sendCancel = (
-  run: Pick<OpenRun, "agent" | "model" | "policy" | "runId">,
+  run: Pick<OpenRun, "agent" | "model" | "policy" | "record" | "runId">,
   response: FactOf<"Accepted">,
   { by, schedule }: { readonly by: string; readonly schedule?: Schedule.Schedule<unknown> }
 ): Effect.Effect<ReadonlyArray<NewFact>, AiError.AiError> => {

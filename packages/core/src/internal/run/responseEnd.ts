@@ -9,7 +9,7 @@ import type { BackgroundModel, ModelSnapshot } from "../../BackgroundModel.ts"
 import { contentOf } from "../../AgentResponse.ts"
 import type { RunStatus } from "../../Run.ts"
 import type { Any as Agent } from "../../AgentDefinition.ts"
-import type { Call } from "../../RunRecord.ts"
+import type { Call, RunRecord } from "../../RunRecord.ts"
 import { answers } from "../tools/handlers.ts"
 import type { RunState } from "../../RunState.ts"
 
@@ -19,6 +19,7 @@ const decodeFinish = Schema.decodeUnknownOption(Response.FinishPart)
 /** What an end of a response depends on. */
 interface Ending {
   readonly agent: Pick<Agent, "options" | "toolkit">
+  readonly record: Pick<RunRecord, "tools">
   readonly model: Pick<BackgroundModel["Service"], "demands">
 }
 
@@ -45,11 +46,12 @@ export const make = (
     /** The tool calls of the response, if the snapshot does not contain them. */
     readonly calls?: ReadonlyArray<Response.ToolCallPartEncoded>
   },
-  { agent, model }: Ending
+  run: Ending
 ): ResponseEnd => {
   const { calls = toolCallsIn(ending.snapshot?.items ?? []), error, snapshot, status } = ending
   const finish = Option.getOrUndefined(decodeFinish(snapshot?.finish))
-  const asked = status === "completed" ? callsOf(calls, agent) : []
+  const { agent, model } = run
+  const asked = status === "completed" ? callsOf(calls, run) : []
   const isKept = asked.every(({ external }) => external) || model.demands(agent.options).stored !== false
   const carry = isKept || snapshot === undefined ? undefined : carried(snapshot.items)
   return {
@@ -82,15 +84,13 @@ export const isForgotten = (
   return ending.status === "expired" && (known === "completed" || known === "incomplete")
 }
 
-const callsOf = (
-  calls: ReadonlyArray<Response.ToolCallPartEncoded>,
-  agent: Pick<Agent, "toolkit">
-): ReadonlyArray<Call> =>
+const callsOf = (calls: ReadonlyArray<Response.ToolCallPartEncoded>, { agent, record }: Ending): ReadonlyArray<Call> =>
   calls.map((part): Call => {
     const { id: callId, metadata, name, params = null, providerExecuted } = part
     // The provider runs this call once somebody has approved it.
     const provider = providerExecuted === true
-    if (!provider && !answers(agent, name)) return { callId, name, external: true }
+    const isOwn = provider || answers(agent, name) || record.tools?.includes(name) === true
+    if (!isOwn) return { callId, name, external: true }
     return {
       callId,
       name,

@@ -40,8 +40,16 @@ export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.An
 export const optionsOf = (agent: Pick<Any, "toolkit" | "tools">, name: string): ToolOptions =>
   agent.tools?.[toolOf(agent, name)?.name ?? name] ?? {}
 
+const needsHandler = (tool: Tool.Any): boolean => !Tool.isProviderDefined(tool) || (tool.requiresHandler as boolean)
+
 /** Whether the handlers of an agent answer calls of this name. */
 export const answers = (agent: Pick<Any, "toolkit">, name: string): boolean => {
   const tool = toolOf(agent, name)
-  return tool !== undefined && (!Tool.isProviderDefined(tool) || (tool.requiresHandler as boolean))
+  return tool !== undefined && needsHandler(tool)
 }
+
+/** The names of the calls that the handlers of an agent answer. */
+export const namesOf = ({ toolkit }: Pick<Any, "toolkit">): ReadonlyArray<string> =>
+  Object.values(toolkit?.tools ?? {})
+    .filter(needsHandler)
+    .flatMap((tool) => (Tool.isProviderDefined(tool) ? [tool.name, tool.providerName] : [tool.name]))

@@ -159,7 +159,7 @@ const encoded = Effect.fnUntraced(function* (
   if (tool === undefined) {
     return yield* run.fail(new InvalidInput({ description: `The agent has no tool '${name}'.` }))
   }
-  const isFailure = failure !== undefined
+  const isFailure = "failure" in answer
   const refuse = (why: string) =>
     run.fail(new InvalidInput({ description: `The result of tool '${name}' cannot be used: ${why}` }))
   const value = yield* Schema.encodeUnknownEffect(Recorded.codecOf(tool, isFailure))(

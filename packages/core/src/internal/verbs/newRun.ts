@@ -26,6 +26,7 @@ import {
   unableOf
 } from "../run/openRun.ts"
 import { firstRequest, hash, invalid, readLabels, readTask } from "../run/task.ts"
+import { namesOf } from "../tools/handlers.ts"
 
 /** The checked arguments of a new run: its id, its task, its labels. */
 export interface Asked extends Pick<NewRun, "labels" | "runId" | "session"> {
@@ -66,6 +67,7 @@ export const record = Effect.fnUntraced(function* (
         background,
         session,
         ...(labels === undefined ? {} : { labels }),
+        ...toolsOf(agent),
         ...loggedBy(run)
       },
       options
@@ -78,6 +80,12 @@ export const record = Effect.fnUntraced(function* (
   }
   return answer
 })
+
+/** The tools of the agent, for processes whose agent does not have them. */
+const toolsOf = (agent: Agent): Pick<NewRun, "tools"> => {
+  const tools = namesOf(agent)
+  return tools.length === 0 ? {} : { tools }
+}
 
 /** Whether a new run is logged. */
 const loggedBy = ({ agent, log }: Pick<OpenRun, "agent" | "log">): Pick<NewRun, "logged"> =>
@@ -137,6 +145,7 @@ export const adopt = Effect.fnUntraced(function* (
         background: true,
         session: {},
         ...labels,
+        ...toolsOf(agent),
         ...loggedBy(run)
       },
       {
