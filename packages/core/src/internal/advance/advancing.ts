@@ -25,7 +25,7 @@ import * as ResponseEnd from "../run/responseEnd.ts"
 import { reasonOf } from "../run/runReason.ts"
 import * as Telemetry from "../telemetry/telemetry.ts"
 import { type Batch, type Meaning, meant, nextTurn, sourceOf, type Updates } from "../run/turnEnd.ts"
-import * as Acting from "../calls/acting.ts"
+import { Acting } from "../calls/acting.ts"
 import { updatesAfter } from "../tools/told.ts"
 import type { Advance, AdvanceOptions, RunLog } from "./advanceOptions.ts"
 import { requestOf } from "./turnRequest.ts"
@@ -76,7 +76,7 @@ interface Parts {
   readonly scope: Scope.Scope
   readonly telemetry: Telemetry.Telemetry
   readonly patience: Opening.Patience
-  readonly acting: Acting.Acting
+  readonly acting: Acting
   /** With a log, `pull` has the updates for the log, and the end of the run is recorded once the log has it. */
   readonly log: RunLog | undefined
 }
@@ -385,6 +385,6 @@ export const make = Effect.fnUntraced(function* (
     counts: (responseId) => held.state().turns.every(({ end }) => end?.responseId !== responseId)
   })
   const patience = yield* Opening.patience(run, held)
-  const acting = yield* Acting.make(run, held)
-  return new Advancing({ run, held, options, scope: yield* Scope.Scope, telemetry, patience, acting, log })
+  const scope = yield* Scope.Scope
+  return new Advancing({ run, held, options, scope, telemetry, patience, acting: new Acting(run, held, scope), log })
 })

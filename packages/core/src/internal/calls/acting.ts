@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Response from "effect/ai/Response"
 import { type AgentError, ToolMissing } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
@@ -13,7 +14,7 @@ import { minted } from "../token/minted.ts"
 import * as Asking from "./asking.ts"
 import { answers, type Found } from "../tools/handlers.ts"
 import { interrupted } from "../tools/recorded.ts"
-import * as ToolRunner from "./toolRunner.ts"
+import { ToolRunner } from "./toolRunner.ts"
 
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
 
@@ -21,14 +22,14 @@ type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
 export class Acting {
   private readonly run: OpenRun
   private readonly held: HeldRun
-  private readonly runner: ToolRunner.ToolRunner
+  private readonly runner: ToolRunner
   /** What the policy said about calls: it is asked once, also if its answer could not be recorded at first. */
   private readonly said = new Map<string, OwnFact>()
 
-  constructor(run: OpenRun, held: HeldRun, runner: ToolRunner.ToolRunner) {
+  constructor(run: OpenRun, held: HeldRun, scope: Scope.Scope) {
     this.run = run
     this.held = held
-    this.runner = runner
+    this.runner = new ToolRunner(run, held, scope)
   }
 
   /** Asks the policy about calls, and records its answers. */
@@ -49,6 +50,8 @@ export class Acting {
   /** Records that calls start, and runs their handlers. */
   start({ starts, turn }: StepOf<"RunTools">): Effect.Effect<void, AgentError> {
     const { held, runner } = this
+    // With a log, the run goes on beside its consumer until the end of the scope.
+    if (runner.leaves) return Effect.never
     return Effect.gen({ self: this }, function* () {
       const found = yield* this.handlers(starts.map(({ call }) => call.name))
       const facts = starts.map(({ call, n }): OwnFact => ({ _tag: "ToolStarted", turn, callId: call.callId, n }))
@@ -128,7 +131,3 @@ export class Acting {
     return Effect.fail(error)
   }
 }
-
-/** Makes it for the scope. */
-export const make = (run: OpenRun, held: HeldRun) =>
-  Effect.map(ToolRunner.make(run, held), (runner) => new Acting(run, held, runner))

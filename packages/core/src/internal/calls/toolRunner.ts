@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { type AgentError, RunNotFound, StoreFailed } from "../../AgentError.ts"
 import { callName, type Start } from "../../RunEngine.ts"
 import type { CallState } from "../../RunState.ts"
@@ -39,15 +39,19 @@ interface Work {
 export class ToolRunner {
   private readonly run: OpenRun
   private readonly held: HeldRun
+  private readonly scope: Scope.Scope
   private readonly working = new Map<string, Work>()
+  private isWatched = false
+  private isLeaving = false
   private preliminary: Array<Preliminary> = []
   private count = 0
   private latch: Latch.Latch | undefined
   private failure: AgentError | undefined
 
-  constructor(run: OpenRun, held: HeldRun) {
+  constructor(run: OpenRun, held: HeldRun, scope: Scope.Scope) {
     this.run = run
     this.held = held
+    this.scope = scope
   }
 
   /** A number that differs after a call has ended, or after a preliminary result. */
@@ -72,10 +76,15 @@ export class ToolRunner {
     return this.failure
   }
 
+  /** Whether the consumer leaves the run: no more calls may start. */
+  get leaves(): boolean {
+    return this.isLeaving
+  }
+
   /** The preliminary results since the last call. */
   take(): ReadonlyArray<Preliminary> {
     const { preliminary } = this
-    this.preliminary = []
+    if (preliminary.length > 0) this.preliminary = []
     return preliminary
   }
 
@@ -83,14 +92,33 @@ export class ToolRunner {
   start(found: Found, turn: number, starts: ReadonlyArray<Start>): Effect.Effect<void> {
     // Nothing may interrupt between the note that a call is under way and the fiber that removes it.
     return Effect.uninterruptible(
-      Effect.forEach(starts, ({ call, n }) => this.startOne(found, turn, call, n), { discard: true })
+      Effect.andThen(
+        this.watched,
+        Effect.forEach(starts, ({ call, n }) => this.startOne(found, turn, call, n), { discard: true })
+      )
     )
+  }
+
+  /** The end of the run's scope, and the loss of its lease, concern handlers only once there are some. */
+  private get watched(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.isWatched) return Effect.void
+      this.isWatched = true
+      return Effect.andThen(
+        Scope.addFinalizer(this.scope, this.leave),
+        Effect.forkIn(
+          this.held.lost.whenFired(() => this.interrupt),
+          this.scope
+        )
+      )
+    })
   }
 
   private startOne(found: Found, turn: number, call: CallState, attempt: number): Effect.Effect<void> {
     const { held, run, working } = this
-    const name = callName(turn, call.callId)
-    const { incarnation } = held.state()
+    const { callId } = call
+    const name = callName(turn, callId)
+    const record = this.recorder(held.state().incarnation)
     const later = Deferred.makeUnsafe<LaterOptions>()
     const handled = runHandler(run, found, {
       turn,
@@ -102,49 +130,46 @@ export class ToolRunner {
       },
       onLater: (options) => Deferred.doneUnsafe(later, Exit.succeed(options))
     })
-    const record = (fact: OwnFact) =>
-      held.observe({ ...held.own(fact), incarnation }).pipe(
-        Effect.interruptible,
-        Effect.catch((error) =>
-          Effect.sync(() => {
-            const { runId } = run
-            this.failure = errorOf(run)(error._tag === "Gone" ? new RunNotFound({ runId }) : new StoreFailed({ error }))
-          })
-        )
-      )
+    const over = Effect.sync(() => {
+      working.delete(name)
+      // A result that could not be recorded fails the stream. Until then the call must not start again.
+      if (this.failure === undefined) held.underWay.delete(name)
+      this.changes()
+    })
     return Effect.gen(function* () {
       held.underWay.add(name)
       const handler = yield* Effect.forkDetach(Effect.interruptible(handled))
       const ended = Effect.flatMap(Fiber.await(handler), (exit) =>
-        // A handler that was interrupted has no result: whoever holds the run next decides about the call.
-        Exit.isSuccess(exit) ? record({ _tag: "ToolEnded", turn, callId: call.callId, ...exit.value }) : Effect.void
+        // A handler that was interrupted has no result: the next worker decides about the call.
+        Exit.isSuccess(exit) ? record({ _tag: "ToolEnded", turn, callId, ...exit.value }) : Effect.void
       )
       const deferred = Effect.gen(function* () {
         const until = yield* expiryOf(yield* Deferred.await(later))
-        yield* record({ _tag: "ToolDeferred", turn, callId: call.callId, ...until })
+        yield* record({ _tag: "ToolDeferred", turn, callId, ...until })
         yield* Fiber.interrupt(handler)
       })
-      const isLater = Effect.as(Deferred.await(later), true)
-      const first = Effect.raceFirst(Effect.as(Fiber.await(handler), false), isLater)
-      const whole = Effect.flatMap(first, (answersLater) => (answersLater ? deferred : ended))
-      return { handler, whole }
-    }).pipe(
-      Effect.flatMap(({ handler, whole }) =>
-        Effect.map(
-          Effect.forkDetach(
-            Effect.ensuring(
-              whole,
-              Effect.sync(() => {
-                working.delete(name)
-                held.underWay.delete(name)
-                this.changes()
-              })
-            )
-          ),
-          (fiber) => void working.set(name, { handler, whole: fiber })
+      const answersLater = Effect.raceFirst(
+        Effect.as(Fiber.await(handler), false),
+        Effect.as(Deferred.await(later), true)
+      )
+      const whole = Effect.flatMap(answersLater, (isLater) => (isLater ? deferred : ended))
+      working.set(name, { handler, whole: yield* Effect.forkDetach(Effect.ensuring(whole, over)) })
+    })
+  }
+
+  /** Records facts about calls without the lease: a result counts also if this process has lost the run. */
+  private recorder(incarnation: number): (fact: OwnFact) => Effect.Effect<void> {
+    const { held, run } = this
+    const { runId } = run
+    return (fact) =>
+      held.observe({ ...held.own(fact), incarnation }).pipe(
+        Effect.interruptible,
+        Effect.catch((error) =>
+          Effect.sync(() => {
+            this.failure = errorOf(run)(error._tag === "Gone" ? new RunNotFound({ runId }) : new StoreFailed({ error }))
+          })
         )
       )
-    )
   }
 
   private get ended(): Effect.Effect<void> {
@@ -161,8 +186,9 @@ export class ToolRunner {
   }
 
   /** Gives the handlers `closeTimeout` to end, then interrupts them. */
-  get leave(): Effect.Effect<void> {
+  private get leave(): Effect.Effect<void> {
     return Effect.suspend(() => {
+      this.isLeaving = true
       if (this.working.size === 0) return Effect.void
       const { closeTimeout } = this.run.policy
       const records = [...this.working.values()].map(({ whole }) => whole)
@@ -177,18 +203,6 @@ export class ToolRunner {
 
 const expiryOf = ({ expires }: LaterOptions): Effect.Effect<{ readonly until?: number }> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    const until =
-      expires === undefined ? Number.POSITIVE_INFINITY : now + Duration.toMillis(Duration.fromInputUnsafe(expires))
-    return Number.isFinite(until) ? { until } : {}
+    const time = expires === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(Duration.fromInputUnsafe(expires))
+    return Number.isFinite(time) ? { until: now + time } : {}
   })
-
-/** Makes a runner for the scope. */
-export const make = Effect.fnUntraced(function* (
-  run: OpenRun,
-  held: HeldRun
-): Effect.fn.Return<ToolRunner, never, Scope.Scope> {
-  const runner = new ToolRunner(run, held)
-  yield* Effect.addFinalizer(() => runner.leave)
-  yield* Effect.forkScoped(held.lost.whenFired(() => runner.interrupt))
-  return runner
-})
