@@ -67,6 +67,8 @@ export const run = <A extends Any>(
  * its first update. With a `runId` the call can be repeated, and buys the run once. Fails with `BackgroundUnsupported` if
  * the model cannot run in the background.
  *
+ * The call runs no tools. If the model asks for some, the run goes on once a worker or `resume` takes it.
+ *
  * **Example** (Starting a run and reading its result later)
  *
  * ```ts
@@ -166,6 +168,11 @@ export const poll: (agent: Any, ref: RunRef) => Effect.Effect<AgentResponse, Age
  *
  * The call does not open the run, and runs no tools. Fails as the run did if it failed, was cancelled or expired, with
  * `RunWaiting` if the run waits for its caller, and with `RunExpired` if the provider no longer has the output.
+ *
+ * **Gotchas**
+ *
+ * A run that calls tools goes on only while something advances it: a worker, `Agent.stream`, `Agent.resume` or `Agent.run`.
+ * Without one of these, this waits.
  *
  * **Example** (Reading the whole report)
  *

@@ -23,8 +23,9 @@ type Requirements = BackgroundModel | TokenStore
  *
  * **Details**
  *
- * The stream ends if the run is `completed` or `incomplete`, or waits for its caller. It fails after its last update if the
- * run is `failed`, `cancelled` or `expired`. An update is acknowledged when the next one is pulled, unless `acknowledge` is
+ * The stream ends if the run is `completed` or `incomplete`, or waits for its caller: its last update then has the status
+ * `waiting`, and says for what. It fails after its last update if the run is `failed`, `cancelled` or `expired`. It runs the
+ * tool calls that the model asks for, and their results are updates, too: see `Agent.toLayer`. An update is acknowledged when the next one is pulled, unless `acknowledge` is
  * `"manual"`.
  *
  * Where an `UpdateLog` is provided, the updates are appended to it before they come here, and the stream reads the log. A

@@ -56,6 +56,7 @@ export class Acting {
       const found = yield* this.handlers(starts.map(({ call }) => call.name))
       const facts = starts.map(({ call, n }): OwnFact => ({ _tag: "ToolStarted", turn, callId: call.callId, n }))
       if ((yield* held.decide(facts)) === "moved") return
+      if (runner.leaves) return yield* Effect.never
       const gone = held.gone()
       if (gone !== undefined) return yield* gone
       // The answer may have shown a cancel, a result, or that the call was deferred.
