@@ -7,7 +7,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Tool from "effect/ai/Tool"
-import type * as Toolkit from "effect/ai/Toolkit"
+import * as Toolkit from "effect/ai/Toolkit"
 import type { Agent, Handlers } from "./AgentDefinition.ts"
 import { type Found, keyOf, provided } from "./internal/tools/handlers.ts"
 import type { ToolCall } from "./ToolCall.ts"
@@ -77,7 +77,6 @@ export const toLayer = <
       }
     })
   if (!Layer.isLayer(handlers)) return Layer.effect(key, service(handlers as Toolkit.WithHandler<Tools>)) as never
-  const toolkit = agent.toolkit as Toolkit.Toolkit<Tools> | undefined
-  const built = toolkit === undefined ? Effect.never : Effect.flatMap(toolkit, service)
-  return Layer.provide(Layer.effect(key, built), handlers) as never
+  const toolkit = (agent.toolkit ?? Toolkit.empty) as Toolkit.Toolkit<Tools>
+  return Layer.provide(Layer.effect(key, Effect.flatMap(toolkit, service)), handlers) as never
 }

@@ -12,7 +12,7 @@ import type { OwnFact } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
 import { type Found, optionsOf, provided, toolOf } from "../tools/handlers.ts"
 
-/** Whoever cannot say whether a call may run asks a person. An interruption is no answer. */
+/** If a check of a call fails, the answer is this one. An interruption is no answer. */
 const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>
   Effect.suspend(() => effect).pipe(
     Effect.catchCause((cause) =>
