@@ -1,15 +1,17 @@
 // The order of what happens to a call and of what the store knows of it.
 import {
   Agent,
+  type AgentUpdate,
   type RunRecord,
-  type TokenStore,
-  TokenStore as Store,
+  TokenStore,
   TokenStoreError,
-  ToolCall
+  ToolCall,
+  UpdateLog
 } from "@effect-baton/core"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
+import { Tool, Toolkit } from "effect/ai"
 import { recordOf, stateOf } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
@@ -17,7 +19,7 @@ import { errorOf, input, oneCall, untilStarted } from "../support/toolCases.ts"
 import { analyst, Handled, told, turns, world } from "../support/tools.ts"
 
 const { call, completed, text } = ScriptedModel
-const memory = Store.layerMemory
+const memory = TokenStore.layerMemory
 
 type Inner = TokenStore.TokenStore["Service"]
 
@@ -46,7 +48,7 @@ describe("what a handler does, and what is told of it", () => {
         ({ journal }) => Effect.sync(() => void journals.push([of, journal]))
       )
     return Effect.gen(function* () {
-      read = Effect.provideService(recordOf("r"), Store.TokenStore, yield* Store.TokenStore)
+      read = Effect.provideService(recordOf("r"), TokenStore.TokenStore, yield* TokenStore.TokenStore)
       yield* passing(
         Stream.runForEach(Agent.stream(analyst, input), ({ part }) =>
           part?.type === "tool-result" ? look("result") : Effect.void
@@ -192,6 +194,38 @@ describe("what a handler does, and what is told of it", () => {
               () => Effect.sync(() => void running--)
             )
         })
+      )
+    )
+  })
+
+  it.effect("is told by no preliminary result where a run has a log", () => {
+    const toolkit = Toolkit.make(Tool.make("slow", { success: Schema.Finite }))
+    const agent = Agent.make("slow", { background: true, toolkit })
+    const handlers = toolkit.toLayer({
+      slow: (_, { preliminary }) =>
+        Effect.gen(function* () {
+          for (let i = 1; i <= 5; i++) yield* Effect.andThen(preliminary(i), Effect.sleep("1 second"))
+          return 41
+        })
+    })
+    const offsetsIn = (updates: ReadonlyArray<AgentUpdate.AgentUpdate>) =>
+      updates.map(({ continuationToken }) => Option.getOrThrow(continuationToken).offset)
+    return Effect.gen(function* () {
+      const updates = yield* passing(Stream.runCollect(Agent.stream(agent, input)))
+      const results = updates.flatMap(({ part }) => (part?.type === "tool-result" ? [part.result] : []))
+      assert.deepStrictEqual(results, [41])
+      assert.deepStrictEqual(
+        offsetsIn(updates),
+        updates.map((_, i) => i + 1)
+      )
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(
+          ScriptedModel.layer(turns([call("slow", {}), completed], [text("done"), completed])),
+          memory,
+          UpdateLog.layerMemory,
+          Agent.toLayer(agent, handlers)
+        )
       )
     )
   })

@@ -24,6 +24,14 @@ const options: ReadonlyArray<readonly [string, { readonly store?: boolean }, boo
   ["with nothing stored", { store: false }, false]
 ]
 
+const model = Layer.unwrap(
+  Effect.map(ResponsesServer.ResponsesServer, ({ url }) =>
+    OpenAiBackgroundModel.layer({ model: "sales-analyst" }).pipe(
+      Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make("any"), baseUrl: url }))
+    )
+  )
+)
+
 describe.each(options)("a run of three turns, %s", (_, params, background) => {
   const analyst = Agent.make("analyst", { toolkit, background, options: params })
   const handlers = Agent.toLayer(
@@ -32,13 +40,6 @@ describe.each(options)("a run of three turns, %s", (_, params, background) => {
       sales: ({ region }) => Effect.succeed({ sold: region.length }),
       closed: () => Effect.fail("the shop is closed")
     })
-  )
-  const model = Layer.unwrap(
-    Effect.map(ResponsesServer.ResponsesServer, ({ url }) =>
-      OpenAiBackgroundModel.layer({ model: "sales-analyst" }).pipe(
-        Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make("any"), baseUrl: url }))
-      )
-    )
   )
 
   it.live("calls each tool once, and its answer has all results", () =>
@@ -58,6 +59,36 @@ describe.each(options)("a run of three turns, %s", (_, params, background) => {
       assert.lengthOf((yield* server.ledger).responses, 3)
     }).pipe(
       Effect.provide(Layer.mergeAll(model, TokenStore.layerMemory, handlers)),
+      Effect.provide([ResponsesServer.layer(), NodeServices.layer])
+    )
+  )
+})
+
+describe("a call of a server for MCP", () => {
+  const mcp = {
+    type: "mcp",
+    server_label: "docs",
+    server_url: "https://a.test/mcp",
+    require_approval: "always"
+  } as const
+  const payer = Agent.make("payer", { background: true, options: { tools: [mcp] } })
+  const run = { input: 'mcp: pay {"sum":5} -> Paid.', runId: "r" }
+
+  it.live.each([true, false])("waits for approval, and the provider gets the answer: %s", (isApproved) =>
+    Effect.gen(function* () {
+      const before = yield* Stream.runCollect(Agent.stream(payer, run))
+      assert.strictEqual(before.at(-1)?.waitingFor, "approval")
+      const { pending } = yield* Agent.poll(payer, { runId: "r" })
+      const ref = { runId: "r", callId: pending![0]!.callId }
+      yield* isApproved ? Agent.approve(payer, ref) : Agent.reject(payer, { ...ref, reason: "too dear" })
+      const after = yield* Stream.runCollect(Agent.resume(payer, { runId: "r" }))
+      assert.strictEqual(after.at(-1)?.status, "completed")
+      const results = after.filter(({ part }) => part?.type === "tool-result")
+      assert.lengthOf(results, isApproved ? 1 : 0)
+      const text = after.map((update) => update.text).join("")
+      assert.include(text, isApproved ? "Paid." : "pay was not approved: too dear")
+    }).pipe(
+      Effect.provide(Layer.mergeAll(model, TokenStore.layerMemory)),
       Effect.provide([ResponsesServer.layer(), NodeServices.layer])
     )
   )

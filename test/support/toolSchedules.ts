@@ -88,7 +88,11 @@ export const toolSchedules = (cases: ReadonlyArray<Case>): void =>
           yield* untilStarted(2)
           yield* Deferred.succeed(gates[0], undefined)
           yield* passing(
-            Effect.repeat(endsOf("r"), { schedule: Schedule.spaced("50 millis"), until: (ends) => ends.length > 0 })
+            Effect.repeat(endsOf("r"), {
+              schedule: Schedule.spaced("50 millis"),
+              until: (ends) => ends.length > 0,
+              times: 200
+            })
           )
           yield* Deferred.succeed(gates[1], undefined)
           const exit = yield* passing(Fiber.join(thief))
