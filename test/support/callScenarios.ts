@@ -110,7 +110,10 @@ export const callScenarios = (cases: ReadonlyArray<Case>): void =>
         Effect.provide(
           world(layer, oneCall(), {
             model,
-            answer: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++))
+            answer: () =>
+              Effect.onInterrupt(Effect.as(Effect.sleep("1 minute"), { sold: 3 }), () =>
+                Effect.sync(() => void interrupted++)
+              )
           })
         )
       )
@@ -205,7 +208,15 @@ export const callScenarios = (cases: ReadonlyArray<Case>): void =>
       return Effect.gen(function* () {
         const updates = yield* passing(Stream.runCollect(Agent.stream(timed, input)))
         assert.match(told(updates)[2]!, /^failure call_1 .*execution-interrupted.*10s/)
-      }).pipe(Effect.provide(world(layer, oneCall(), { model, agent: timed, answer: () => Effect.never })))
+      }).pipe(
+        Effect.provide(
+          world(layer, oneCall(), {
+            model,
+            agent: timed,
+            answer: () => Effect.as(Effect.sleep("1 minute"), { sold: 3 })
+          })
+        )
+      )
     })
 
     it.effect("a handler that is missing parks the run, and the next deploy goes on", () =>
