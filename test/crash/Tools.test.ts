@@ -27,7 +27,7 @@ const dying = (from: number, server: Effect.Effect<string | undefined>) =>
           assert.isUndefined(dead, `${place} was never reached`)
           const before = yield* at.record
 
-          assert.strictEqual(yield* run({ ...env, LIFE: "next" }), 0)
+          assert.strictEqual(yield* run({ ...env, LIFE: "next", IF_LEASED: "steal" }), 0)
           if (viewer !== undefined) yield* Fiber.join(viewer)
           else if (logged) yield* viewing(at)
           const isUnconfirmed = Walk.isUnconfirmedAt(place)

@@ -44,13 +44,10 @@ const ended = Effect.fnUntraced(function* (at: Setting) {
   return { result: results[0], attempts: starts.map(({ attempt, life }) => `${life}.${attempt}`), notes }
 })
 
-// Longer than a busy machine makes anybody wait.
-const longLease = { LEASE_TIME: "30000" }
-
 const stopping = (name: string, how: How, redis: Effect.Effect<string | undefined>) =>
   describe(name, () => {
     const told = Effect.fnUntraced(function* (at: Setting, more: Record<string, string>) {
-      const first = yield* spawn(envOf(at, "first", { ...longLease, ...more }))
+      const first = yield* spawn(envOf(at, "first", more))
       yield* noted(at.directory, isStarted("first"))
       yield* Effect.forkChild(Effect.ignore(first.kill({ killSignal: "SIGTERM" })))
       yield* hasReached(at, "SIGTERM")
@@ -84,7 +81,7 @@ const stopping = (name: string, how: How, redis: Effect.Effect<string | undefine
       () =>
         Effect.gen(function* () {
           const at = yield* setting(how, yield* redis)
-          const exit = yield* told(at, { CLOSE_TIMEOUT: "1500" })
+          const exit = yield* told(at, { LEASE_TIME: "20000", CLOSE_TIMEOUT: "1500" })
           yield* exit
           assert.isFalse(yield* hasResult(at))
           yield* open(at, "next")
@@ -119,10 +116,10 @@ describeShared("a process that runs a handler, over Redis", (server) => {
    */
   const paused = Effect.fnUntraced(function* (at: Setting, where: "handler" | "recording") {
     const stalls = where === "recording"
-    const first = yield* spawn(envOf(at, "first", { LEASE_TIME: "2000", STALLS: stalls ? "yes" : "no" }))
+    const first = yield* spawn(envOf(at, "first", { LEASE_TIME: "6000", STALLS: stalls ? "yes" : "no" }))
     yield* stalls ? hasReached(at, "stalls") : noted(at.directory, isStarted("first"))
     process.kill(first.pid, "SIGSTOP")
-    const next = yield* spawn(envOf(at, "next", longLease))
+    const next = yield* spawn(envOf(at, "next"))
     yield* noted(at.directory, isStarted("next"))
     const goesOn = Effect.sync(() => process.kill(first.pid, "SIGCONT"))
     return { goesOn, first: Effect.exit(first.exitCode), next: Effect.exit(next.exitCode) }

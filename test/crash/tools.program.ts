@@ -47,7 +47,10 @@ interface Settings {
   readonly open: Effect.Effect<void>
   /** Whether the result of turn 1 waits at the gate on its way to the store, in place of the handler. */
   readonly stalls: boolean
+  /** Longer than a busy machine stands still, unless a test is about a lease that ends. */
   readonly leaseTime: Duration.Input
+  /** Whoever follows on a process that is dead need not wait for its lease. */
+  readonly ifLeased: "steal" | "wait"
   readonly closeTimeout: Duration.Input
 }
 
@@ -71,7 +74,8 @@ const settings = Effect.gen(function* (): Effect.fn.Return<Settings, Config.Conf
         )
     }),
     stalls: (yield* Config.String("STALLS").pipe(Config.withDefault("no"))) === "yes",
-    leaseTime: Duration.millis(yield* Config.Int("LEASE_TIME").pipe(Config.withDefault(1200))),
+    ifLeased: (yield* Config.String("IF_LEASED").pipe(Config.withDefault("wait"))) === "steal" ? "steal" : "wait",
+    leaseTime: Duration.millis(yield* Config.Int("LEASE_TIME").pipe(Config.withDefault(60_000))),
     closeTimeout: Duration.millis(yield* Config.Int("CLOSE_TIMEOUT").pipe(Config.withDefault(60_000))),
     reach: (at) =>
       Effect.suspend(() => {
@@ -208,7 +212,7 @@ const isRetryable = (exit: Exit.Exit<void, AgentError.AgentError>) =>
 
 const program = Effect.gen(function* () {
   const own = yield* settings
-  const { directory, life, logged } = own
+  const { directory, ifLeased, life, logged } = own
   const recorder = recorderIn(join(directory, `history-${life}`), life)
   const Dying = Layer.unwrap(
     Effect.gen(function* () {
@@ -228,7 +232,7 @@ const program = Effect.gen(function* () {
 
   yield* Effect.gen(function* () {
     const viewer = yield* Effect.forkChild(logged ? watching(recorder, watched, runId, "viewer") : Effect.void)
-    const updates = Stream.tap(Agent.stream(agent, { input, runId, ifLeased: "wait" }), consumed(own))
+    const updates = Stream.tap(Agent.stream(agent, { input, runId, ifLeased }), consumed(own))
     const once = logged
       ? Effect.flatMap(
           reading(recorder, runId, "consumer", updates, { owner: true, finished: Effect.sleep("2 millis") }),
