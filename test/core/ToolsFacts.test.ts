@@ -230,3 +230,20 @@ describe("what a handler does, and what is told of it", () => {
     )
   })
 })
+
+describe("a run with a log that waits for approval", () => {
+  it.effect("has not ended for its viewers", () =>
+    Effect.gen(function* () {
+      yield* passing(Stream.runDrain(Agent.stream(analyst, input)))
+      const viewer = yield* Effect.forkChild(Stream.runCollect(Agent.watch(analyst, { runId: "r" })))
+      yield* elapse(60_000)
+      assert.isUndefined(viewer.pollUnsafe())
+      yield* Agent.approve(analyst, { runId: "r", callId: "call_1" })
+      yield* passing(Stream.runDrain(Agent.resume(analyst, { runId: "r" })))
+      assert.deepStrictEqual(told(yield* passing(Fiber.join(viewer))).slice(-2), [
+        'result call_1 {"sold":3}',
+        "finish completed"
+      ])
+    }).pipe(Effect.provide(world(Layer.merge(memory, UpdateLog.layerMemory), oneCall("order"))))
+  )
+})

@@ -10,7 +10,7 @@ import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 import { analyst, Handled, told, turns, world } from "../support/tools.ts"
 
-const { call, completed, disconnect, incomplete, pause, text } = ScriptedModel
+const { call, completed, disconnect, incomplete, pause, text, using } = ScriptedModel
 
 const three = () =>
   turns(
@@ -20,10 +20,10 @@ const three = () =>
       text("see."),
       call("sales", { month: "1" }),
       call("sales", { month: "2" }),
-      completed
+      using(completed, { input: 1, output: 10 })
     ],
-    [disconnect, text("More."), call("sales", { month: "3" }), completed],
-    [text("Sold "), pause("300 millis"), text("3."), completed]
+    [disconnect, text("More."), call("sales", { month: "3" }), using(completed, { input: 2, output: 20 })],
+    [text("Sold "), pause("300 millis"), text("3."), using(completed, { input: 4, output: 40 })]
   )
 
 // Handlers that take their time end in another order than they began.
@@ -125,6 +125,8 @@ describe.each(stores)("a run of three turns, over the $name store", ({ layer, na
         )
       }
       assert.strictEqual(streamed.text, "Sold 3.")
+      const { inputTokens, outputTokens } = Option.getOrThrow(streamed.usage)
+      assert.deepStrictEqual([inputTokens.total, outputTokens.total], [7, 70])
       assert.deepStrictEqual(
         streamed.content.map(({ type }) => type),
         ["tool-call", "tool-call", "tool-result", "tool-result", "tool-call", "tool-result", "text"]
