@@ -178,5 +178,35 @@ export default [
     replace: "state: this.state(), turn }, 0)",
     test: "test/openai/PositionRules.test.ts",
     title: "and before a retry"
+  },
+  {
+    id: "tool-results-in-order-of-calls",
+    guarantee: 1,
+    breaks: "results of calls come in the order of the journal",
+    file: "packages/core/src/internal/tools/told.ts",
+    find: ".toSorted((a, b) => a.at - b.at)",
+    replace: "",
+    test: "test/core/ToolsLaw.test.ts",
+    title: "cut at every update"
+  },
+  {
+    id: "tool-results-again-after-retry",
+    guarantee: 1,
+    breaks: "a retry does not deliver the results of the turn before again",
+    file: "packages/core/src/internal/tools/told.ts",
+    find: "results: turn === 0 ? 0 : partsOfTurn(runId, state, journal, turn - 1).length",
+    replace: "results: 0",
+    test: "test/core/Turns.test.ts",
+    title: "is retried from the turn that failed"
+  },
+  {
+    id: "tool-results-without-offset",
+    guarantee: 1,
+    breaks: "results of calls have positions of their own",
+    file: "packages/core/src/internal/tools/told.ts",
+    find: "offset: offset + results - known",
+    replace: "offset",
+    test: "test/core/ToolsMore.test.ts",
+    title: "send preliminary results to the stream alone"
   }
 ] satisfies ReadonlyArray<Mutant>

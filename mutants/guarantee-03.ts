@@ -141,5 +141,15 @@ export default [
     replace: "if (error !== undefined) return Effect.void",
     test: "test/core/StoreRefusals.test.ts",
     title: "E17: a fact that it refuses does not block positions"
+  },
+  {
+    id: "position-keeps-old-field",
+    guarantee: 3,
+    breaks: "the file store reads the position that was written, without fields of the one before",
+    file: "packages/core/src/internal/file/logRecord.ts",
+    find: "if (after.position[key] === undefined) position[key] = null",
+    replace: "",
+    test: "test/core/TokenStoreFile.test.ts",
+    title: "what was reported done is there after closing"
   }
 ] satisfies ReadonlyArray<Mutant>

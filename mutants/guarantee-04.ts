@@ -86,8 +86,8 @@ export default [
     guarantee: 4,
     breaks: "a completion window demands a request without a stream",
     file: "packages/openai/src/internal/request.ts",
-    find: "hours === undefined ? { streamed: true }",
-    replace: "hours !== undefined ? { streamed: true }",
+    find: "return hours === undefined ?",
+    replace: "return hours !== undefined ?",
     test: "test/openai/Operations.test.ts"
   },
   {

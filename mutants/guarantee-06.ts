@@ -265,9 +265,9 @@ export default [
     guarantee: 6,
     breaks: "a look does not take the run from who advances it",
     file: "packages/core/src/internal/watch/lookAtRun.ts",
-    find: "yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.agent)])",
+    find: "yield* learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run)])",
     replace:
-      "yield* Effect.andThen(Effect.scoped(acquire(run)), learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run.agent)]))",
+      "yield* Effect.andThen(Effect.scoped(acquire(run)), learned(run, record, [ResponseEnd.make(winner, { ...snapshot, snapshot }, run)]))",
     test: "test/core/PollsBesideResumes.test.ts",
     title: "E17: of 200 resumes none is told that a poll holds its run"
   }

@@ -322,5 +322,25 @@ export default [
     replace: 'return isBusy ? end("cancelled", state.unresolved) : end("cancelled", state.unresolved)',
     test: "test/core/RunEngine.test.ts",
     title: "row 13"
+  },
+  {
+    id: "tool-cancel-waits-for-handlers",
+    guarantee: 9,
+    breaks: "a cancel interrupts the handlers of the run",
+    file: "packages/core/src/internal/calls/acting.ts",
+    find: "if (held.state().cancelled) return runner.interrupt",
+    replace: "",
+    test: "test/core/ToolsScenarios.test.ts",
+    title: "cancel while a handler runs"
+  },
+  {
+    id: "tool-answer-while-leaving",
+    guarantee: 9,
+    breaks: "an answer that comes while the holder leaves makes the run due",
+    file: "packages/core/src/internal/hold/leaving.ts",
+    find: "{ seen: journal.seen, attempt:",
+    replace: "{ seen: Number.MAX_SAFE_INTEGER, attempt:",
+    test: "test/core/ToolsSchedules.test.ts",
+    title: "X9: an approval that comes while the holder leaves"
   }
 ] satisfies ReadonlyArray<Mutant>

@@ -16,8 +16,8 @@ export default [
     guarantee: 12,
     breaks: "labels of an adopted run come back",
     file: "packages/core/src/internal/verbs/newRun.ts",
-    find: "...labels,\n        ...loggedBy(run)",
-    replace: "...loggedBy(run)",
+    find: "...labels, ...toolsOf(agent), ...loggedBy(run) }, { facts",
+    replace: "...toolsOf(agent), ...loggedBy(run) }, { facts",
     test: "test/core/Labels.test.ts"
   },
   {

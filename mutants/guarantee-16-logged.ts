@@ -170,5 +170,25 @@ export default [
     find: "this.waiting.splice(0, some.length)",
     replace: "this.waiting = []",
     ...schedules
+  },
+  {
+    id: "tool-log-ends-waiting",
+    guarantee: 16,
+    breaks: "the log of a run that waits for its caller has not ended",
+    file: "packages/core/src/internal/advance/advancing.ts",
+    find: "!log.ended() && !this.isWaiting",
+    replace: "!log.ended()",
+    test: "test/core/ToolsFacts.test.ts",
+    title: "has not ended for its viewers"
+  },
+  {
+    id: "tool-preliminary-logged",
+    guarantee: 16,
+    breaks: "the log has no preliminary results",
+    file: "packages/core/src/internal/advance/advancing.ts",
+    find: "...(log === undefined ? acting.preliminary(position) : [])",
+    replace: "...acting.preliminary(position)",
+    test: "test/core/ToolsFacts.test.ts",
+    title: "is told by no preliminary result where a run has a log"
   }
 ] satisfies ReadonlyArray<Mutant>
