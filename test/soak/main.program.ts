@@ -126,7 +126,7 @@ const soak = Effect.fnUntraced(function* (options: {
   )
   const whole = minutes * 60_000
   const until = Date.now() + whole - Math.min(25_000, whole / 2)
-  const deadline = until + 60_000
+  const deadline = until + 120_000
   const places = Array.from({ length: workers }, (_, worker) => join(directory, `${worker}`))
   for (const place of places) yield* fs.makeDirectory(place)
   yield* Effect.forkScoped(
@@ -260,7 +260,7 @@ const soak = Effect.fnUntraced(function* (options: {
   for (const runId of responses.keys()) bad.push(`${runId}: created, and in no file`)
   const crashed = crashes.reduce((sum, n) => sum + n, 0)
   if (crashed > 0) bad.push(`${crashed} workers ended by themselves`)
-  const expected = [...injections, ...toolInjections(store), ...kinds, ...(redis === undefined ? [] : redisInjections)]
+  const expected = [...injections, ...toolInjections, ...kinds, ...(redis === undefined ? [] : redisInjections)]
   const missing = expected.filter((kind) => !counts.has(kind))
   if (missing.length > 0) bad.push(`never injected: ${missing.join(", ")}`)
 

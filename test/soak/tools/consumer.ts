@@ -101,7 +101,7 @@ const consume = Effect.fnUntraced(function* (options: {
 
   const attempt = Effect.fnUntraced(function* (isThief: boolean) {
     const reader = `${task.worker}.${life}.${++attempts}${isThief ? "r" : ""}`
-    const most = of.hits(0.3) ? of.between(1, 60) : Infinity
+    const length = of.hits(0.3) ? of.between(1, 60) : Infinity
     const limit = of.hits(0.2) ? of.between(100, 3000) : undefined
     const updates =
       !isThief && (!isKnown || of.hits(0.3))
@@ -110,7 +110,7 @@ const consume = Effect.fnUntraced(function* (options: {
     let last: AgentUpdate.AgentUpdate | undefined
     let taken = 0
     const reading = Stream.runForEach(updates, (update): Effect.Effect<void, Left> => {
-      if (taken++ === most) return new Left()
+      if (taken++ === length) return new Left()
       isKnown = true
       last = update
       keep(kept(update, { runId, life, reader }, logged))
@@ -154,12 +154,16 @@ const consume = Effect.fnUntraced(function* (options: {
     run.over = true
   })
 
+  const most = of.between(1, 4)
+  let stolen = 0
   const rivals = of.hits(steals)
     ? Effect.forever(
         Effect.andThen(
           Effect.sleep("700 millis"),
           Effect.suspend(() => {
-            if (run.over || !isKnown || !of.hits(0.5)) return Effect.void
+            // A long handler must be left to its end once.
+            if (run.over || !isKnown || stolen === most || !of.hits(0.5)) return Effect.void
+            stolen++
             injected("tools: stolen")
             return attempt(true)
           })

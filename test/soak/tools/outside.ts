@@ -15,27 +15,30 @@ const answer = Effect.fnUntraced(function* (task: Task, runId: string, injected:
   const polled = yield* Effect.option(Agent.poll(agent, { runId }))
   const { pending = [] } = Option.getOrUndefined(polled) ?? {}
   for (const { callId, params, turn, waitingFor } of pending) {
+    if (waitingFor === undefined) continue
     const { part } = params as { readonly part: string }
     const ref = { runId, callId, turn }
+    const of = chance(seed, runId, turn, callId, worker, life)
+    const send = Effect.fnUntraced(function* (did: "approve" | "reject" | "complete", by: string) {
+      const verb = {
+        approve: Agent.approve(agent, { ...ref, by }),
+        reject: Agent.reject(agent, { ...ref, reason: "no", by }),
+        complete: Agent.completeTool(agent, { ...ref, by, tool: "work", result: { said: saidOf(turn, part), by } })
+      }
+      const how = yield* verb[did].pipe(
+        Effect.as("done"),
+        Effect.catch(({ reason }) => Effect.succeed(reason._tag))
+      )
+      if (how === "done") injected(`tools: ${did} from outside`)
+      if (how === "AlreadyAnswered") injected("tools: already answered")
+      keep({ did, runId, life, call: `${turn}:${callId}`, by, how })
+    })
     const by = `outside ${worker}.${life}`
-    const of = chance(seed, runId, turn, callId, worker)
-    const [did, verb] =
-      waitingFor === "approval"
-        ? of.hits(0.7)
-          ? (["approve", Agent.approve(agent, { ...ref, by })] as const)
-          : (["reject", Agent.reject(agent, { ...ref, reason: "no", by })] as const)
-        : ([
-            "complete",
-            Agent.completeTool(agent, { ...ref, by, tool: "work", result: { said: saidOf(turn, part), by } })
-          ] as const)
-    if (waitingFor === undefined) continue
-    const how = yield* verb.pipe(
-      Effect.as("done"),
-      Effect.catch(({ reason }) => Effect.succeed(reason._tag))
-    )
-    if (how === "done") injected(`tools: ${did} from outside`)
-    if (how === "AlreadyAnswered") injected("tools: already answered")
-    keep({ did, runId, life, call: `${turn}:${callId}`, by, how })
+    const did = waitingFor === "deferred" ? "complete" : of.hits(0.7) ? "approve" : "reject"
+    yield* send(did, by)
+    // A second answer says something else, and must not count.
+    const other = did === "complete" ? did : did === "approve" ? "reject" : "approve"
+    if (of.hits(0.4)) yield* send(other, `${by} again`)
   }
 })
 

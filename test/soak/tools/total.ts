@@ -5,7 +5,7 @@ import { readLines, readRuns } from "./lines.ts"
 import type { Told } from "./plan.ts"
 
 /** What must have happened to runs with tools. */
-export const toolInjections = (store: "file" | "redis"): ReadonlyArray<string> => [
+export const toolInjections: ReadonlyArray<string> = [
   "tools: approve from outside",
   "tools: reject from outside",
   "tools: complete from outside",
@@ -14,7 +14,7 @@ export const toolInjections = (store: "file" | "redis"): ReadonlyArray<string> =
   "tools: attempt after a cut",
   "tools: answered later",
   "tools: stolen",
-  ...(store === "redis" ? ["tools: already answered"] : [])
+  "tools: already answered"
 ]
 
 /** Judges the runs with tools of all workers. Their responses are taken out of `responses`. */
