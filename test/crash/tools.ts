@@ -159,7 +159,6 @@ export type Seen = typeof Seen.Type
 
 /** What a run says when it has ended. */
 const Outcome = Schema.Struct({ status: Schema.String, text: Schema.String, content: Schema.Array(Schema.String) })
-export type Outcome = typeof Outcome.Type
 
 /** A file of lines, which outlives the processes that write it. The last line of a killed process may be cut. */
 const file = <S extends Schema.Codec<unknown, unknown>>(name: string, schema: S) => {
