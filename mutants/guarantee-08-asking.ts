@@ -32,16 +32,6 @@ export default [
     title: "comes after the record of it"
   },
   {
-    id: "tool-starts-cancelled",
-    guarantee: 8,
-    breaks: "a handler does not start if the record of its start shows a cancel",
-    file: "packages/core/src/internal/calls/acting.ts",
-    find: "if (state.cancelled || state.ended !== undefined) return",
-    replace: "if (state.ended !== undefined) return",
-    test: "test/core/ToolsFacts.test.ts",
-    title: "does not begin if a cancel came"
-  },
-  {
     id: "tool-starts-with-result",
     guarantee: 8,
     breaks: "a call with a result does not run again",

@@ -60,5 +60,15 @@ export default [
     replace: "state.turns.slice(0, 0).flatMap",
     test: "test/core/ToolsLaw.test.ts",
     title: "polled from outside"
+  },
+  {
+    id: "tool-interrupted-itself",
+    guarantee: 10,
+    breaks: "a handler that interrupts itself fails the run, and does not start again and again",
+    file: "packages/core/src/internal/calls/toolRunner.ts",
+    find: "this.isInterrupting ? undefined : interruptedItself",
+    replace: "this.isInterrupting || interruptedItself.isFailure ? undefined : interruptedItself",
+    test: "test/core/ToolsFacts.test.ts",
+    title: "is a defect if its handler interrupts itself"
   }
 ] satisfies ReadonlyArray<Mutant>

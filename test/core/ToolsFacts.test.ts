@@ -2,6 +2,7 @@
 import {
   Agent,
   type AgentUpdate,
+  RunPolicy,
   type RunRecord,
   TokenStore,
   TokenStoreError,
@@ -148,7 +149,8 @@ describe("what a handler does, and what is told of it", () => {
         world(memory, oneCall(), {
           answer: ({ attempt }) => counted(attempt === 1 ? Effect.never : ToolCall.later())
         })
-      )
+      ),
+      Effect.provide(RunPolicy.layer({ closeTimeout: "1 minute" }))
     )
   })
 
@@ -170,6 +172,22 @@ describe("what a handler does, and what is told of it", () => {
       assert.strictEqual(refused, 1)
       assert.lengthOf((yield* Handled).started, 1)
     }).pipe(Effect.provide(world(refusing, oneCall())))
+  })
+
+  it.effect("is a defect if its handler interrupts itself", () => {
+    let count = 0
+    return Effect.gen(function* () {
+      const exit = yield* passing(Effect.exit(Stream.runDrain(Agent.stream(analyst, input))))
+      assert.isTrue(Exit.isFailure(exit))
+      assert.lengthOf((yield* Handled).started, 1)
+      assert.strictEqual((yield* stateOf("r")).turns[0]?.calls[0]?.result?.ends, "defect")
+    }).pipe(
+      Effect.provide(
+        world(memory, oneCall(), {
+          answer: () => Effect.suspend(() => (++count < 5 ? Effect.interrupt : Effect.succeed({ sold: count })))
+        })
+      )
+    )
   })
 
   it.effect("is done by as many handlers at once as the agent allows", () => {

@@ -42,6 +42,7 @@ export class ToolRunner {
   private readonly scope: Scope.Scope
   private readonly working = new Map<string, Work>()
   private isWatched = false
+  private isInterrupting = false
   private isLeaving = false
   private preliminary: Array<Preliminary> = []
   private count = 0
@@ -136,13 +137,16 @@ export class ToolRunner {
       if (this.failure === undefined) held.underWay.delete(name)
       this.changes()
     })
+    // A handler that this process interrupts has no result: the next worker decides about the call.
+    const resultOf = (exit: Exit.Exit<Recorded>): Recorded | undefined =>
+      Exit.isSuccess(exit) ? exit.value : this.isInterrupting ? undefined : interruptedItself
     return Effect.gen(function* () {
       held.underWay.add(name)
       const handler = yield* Effect.forkDetach(Effect.interruptible(handled))
-      const ended = Effect.flatMap(Fiber.await(handler), (exit) =>
-        // A handler that was interrupted has no result: the next worker decides about the call.
-        Exit.isSuccess(exit) ? record({ _tag: "ToolEnded", turn, callId, ...exit.value }) : Effect.void
-      )
+      const ended = Effect.flatMap(Fiber.await(handler), (exit) => {
+        const result = resultOf(exit)
+        return result === undefined ? Effect.void : record({ _tag: "ToolEnded", turn, callId, ...result })
+      })
       const deferred = Effect.gen(function* () {
         const until = yield* expiryOf(yield* Deferred.await(later))
         yield* record({ _tag: "ToolDeferred", turn, callId, ...until })
@@ -180,9 +184,10 @@ export class ToolRunner {
 
   /** Interrupts all handlers, and waits until they have ended. A result that a handler has given already is recorded. */
   get interrupt(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      Effect.andThen(Fiber.interruptAll([...this.working.values()].map(({ handler }) => handler)), this.ended)
-    )
+    return Effect.suspend(() => {
+      this.isInterrupting = true
+      return Effect.andThen(Fiber.interruptAll([...this.working.values()].map(({ handler }) => handler)), this.ended)
+    })
   }
 
   /** Gives the handlers `closeTimeout` to end, then interrupts them. */
@@ -200,6 +205,9 @@ export class ToolRunner {
     })
   }
 }
+
+/** The result of a handler that was interrupted from within. Without one, its call would start again and again. */
+const interruptedItself: Recorded = { result: "the handler interrupted itself", isFailure: true, ends: "defect" }
 
 const expiryOf = ({ expires }: LaterOptions): Effect.Effect<{ readonly until?: number }> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
