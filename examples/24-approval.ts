@@ -1,11 +1,11 @@
 // A tool that needs approval. The run waits, and no process holds it: the one that ordered it has ended. A person approves
 // in another process, which has neither the model nor the tool, and a third one goes on.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Agent, Runs, TokenStore } from "@effect-baton/core"
-import { Config, Console, Effect, Layer, Schema, Stream } from "effect"
+import { Agent, Runs } from "@effect-baton/core"
+import { Console, Effect, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { Model } from "./model.ts"
-import { bySteps } from "./steps.ts"
+import { bySteps, Store } from "./steps.ts"
 
 const refund = Tool.make("refund", {
   description: "Pays money back to a customer",
@@ -31,10 +31,6 @@ const Handlers = Agent.toLayer(
 // The last line makes sure that the model calls the tool.
 const input = `The customer of order 7 wants 20 euros back. Please refund them.
 call: refund {"order": "7", "amount": 20}`
-
-const Store = Layer.unwrap(
-  Effect.map(Config.String("STORE_DIRECTORY"), (directory) => TokenStore.layerFile({ directory }))
-)
 
 const order = Agent.stream(clerk, { input, runId: "refund-7" }).pipe(
   Stream.runForEach(({ part, waitingFor }) =>

@@ -1,11 +1,11 @@
 // A tool that answers later: its handler hands the work over and ends, and the run waits without a process. When the answer
 // is there, minutes or days later, any process gives it to the run, and a worker or the next call goes on.
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Agent, Runs, TokenStore, ToolCall } from "@effect-baton/core"
-import { Config, Console, Effect, Layer, Schema, Stream } from "effect"
+import { Agent, Runs, ToolCall } from "@effect-baton/core"
+import { Console, Effect, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { Model } from "./model.ts"
-import { bySteps } from "./steps.ts"
+import { bySteps, Store } from "./steps.ts"
 
 const ask = Tool.make("ask_expert", {
   description: "Asks a person who knows",
@@ -36,10 +36,6 @@ const Handlers = Agent.toLayer(
 // The last line makes sure that the model calls the tool.
 const input = `Can we open the shop on Sunday?
 call: ask_expert {"question": "May we open on Sunday?"}`
-
-const Store = Layer.unwrap(
-  Effect.map(Config.String("STORE_DIRECTORY"), (directory) => TokenStore.layerFile({ directory }))
-)
 
 const order = Agent.stream(planner, { input, runId: "sunday" }).pipe(
   Stream.runForEach(({ waitingFor }) =>

@@ -1,7 +1,13 @@
 import type { NodeServices } from "@effect/platform-node"
-import { Config, Console, Effect, FileSystem, Option, Stream } from "effect"
+import { TokenStore } from "@effect-baton/core"
+import { Config, Console, Effect, FileSystem, Layer, Option, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { environmentOf, Sandbox } from "./model.ts"
+
+/** The store of these processes, in the directory that they share. */
+export const Store = Layer.unwrap(
+  Effect.map(Config.String("STORE_DIRECTORY"), (directory) => TokenStore.layerFile({ directory }))
+)
 
 /** The step that this process is to do; none in the process that was started by hand. */
 const step = Config.option(Config.String("STEP"))
@@ -20,8 +26,9 @@ const inProcesses = (program: string, steps: ReadonlyArray<string>) =>
         stderr: "inherit"
       })
       yield* Stream.runForEach(Stream.splitLines(Stream.decodeText(child.stdout)), (line) => Console.log(line))
-      const code = yield* child.exitCode
-      if (code !== 0) return yield* Effect.fail(`the process for '${name}' ended with ${code}`)
+      const code = Option.getOrUndefined(yield* Effect.option(child.exitCode))
+      if (code === undefined) yield* Console.log("--- it was killed")
+      else if (code !== 0) return yield* Effect.fail(`the process for '${name}' ended with ${code}`)
     }
   }).pipe(Effect.scoped, Effect.provide(Sandbox.layer))
 
