@@ -59,7 +59,17 @@ export default [
     find: "this.held.lost.whenFired(() => this.interrupt)",
     replace: "this.held.lost.whenFired(() => Effect.void)",
     test: "test/core/ToolsFacts.test.ts",
-    title: "ends if its process lost the run"
+    title: "the consumer has a result in hand"
+  },
+  {
+    id: "tool-leaves-slowly-after-loss",
+    guarantee: 8,
+    breaks: "a process that learns that it lost its lease gives its handlers no more time",
+    file: "packages/core/src/internal/calls/toolRunner.ts",
+    find: "Effect.raceFirst(this.ended, lost)",
+    replace: "this.ended",
+    test: "test/core/ToolsFacts.test.ts",
+    title: "the consumer takes updates"
   },
   {
     id: "tool-runs-after-deferral",

@@ -2,6 +2,7 @@
 import {
   Agent,
   type AgentUpdate,
+  Run,
   RunPolicy,
   type RunRecord,
   TokenStore,
@@ -128,31 +129,51 @@ describe("what a handler does, and what is told of it", () => {
     )
   )
 
-  it.effect("ends if its process lost the run, and if its result comes later", () => {
-    let interrupted = 0
-    const counted = <A, R>(effect: Effect.Effect<A, never, R>) =>
-      Effect.onInterrupt(effect, () => Effect.sync(() => void interrupted++))
-    return Effect.gen(function* () {
-      const old = yield* Effect.forkChild(Effect.exit(Stream.runDrain(Agent.stream(analyst, input))))
-      yield* untilStarted(1)
-      const thief = yield* passing(
-        Effect.exit(Stream.runCollect(Agent.resume(analyst, { runId: "r", ifLeased: "steal" })))
+  it.effect.each(["takes updates", "has a result in hand"])(
+    "ends if its process lost the run, and if its result comes later: the consumer %s",
+    (consumer) => {
+      const interrupted: Array<number> = []
+      const hold = consumer === "takes updates" ? Effect.void : Effect.never
+      return Effect.gen(function* () {
+        const old = yield* Effect.forkChild(
+          Effect.exit(
+            Stream.runForEach(Agent.stream(analyst, input), ({ part }) =>
+              part?.type === "tool-result" ? hold : Effect.void
+            )
+          )
+        )
+        yield* untilStarted(2)
+        yield* elapse(1000)
+        const thief = yield* passing(
+          Effect.exit(Stream.runCollect(Agent.resume(analyst, { runId: "r", ifLeased: "steal" })))
+        )
+        assert.isTrue(Exit.isSuccess(thief) && thief.value.at(-1)?.waitingFor === "deferred")
+        // The old holder learns that it lost the run when it renews its lease.
+        yield* elapse(15_000)
+        assert.sameMembers(interrupted, [1, 2], "that of the old holder, and that which answers later")
+        yield* Fiber.interrupt(old)
+      }).pipe(
+        Effect.provide(
+          world(
+            memory,
+            turns(
+              [call("sales", { month: "1" }), call("sales", { month: "2" }), completed],
+              [text("never"), completed]
+            ),
+            {
+              answer: ({ attempt, month }) =>
+                month === "1"
+                  ? Effect.succeed({ sold: 3 })
+                  : Effect.onInterrupt(attempt === 1 ? Effect.never : ToolCall.later(), () =>
+                      Effect.sync(() => void interrupted.push(attempt))
+                    )
+            }
+          )
+        ),
+        Effect.provide(RunPolicy.layer({ closeTimeout: "1 minute" }))
       )
-      assert.isTrue(Exit.isSuccess(thief) && thief.value.at(-1)?.waitingFor === "deferred")
-      assert.strictEqual(interrupted, 1, "the handler that answers later")
-      // The old holder learns that it lost the run when it renews its lease.
-      yield* elapse(15_000)
-      assert.strictEqual(interrupted, 2, "the handler of the old holder")
-      assert.isTrue(Exit.isFailure(yield* passing(Fiber.join(old))))
-    }).pipe(
-      Effect.provide(
-        world(memory, oneCall(), {
-          answer: ({ attempt }) => counted(attempt === 1 ? Effect.never : ToolCall.later())
-        })
-      ),
-      Effect.provide(RunPolicy.layer({ closeTimeout: "1 minute" }))
-    )
-  })
+    }
+  )
 
   it.effect("is not done again if the store refuses its result: the stream fails", () => {
     let refused = 0
@@ -256,12 +277,18 @@ describe("a run with a log that waits for approval", () => {
       const viewer = yield* Effect.forkChild(Stream.runCollect(Agent.watch(analyst, { runId: "r" })))
       yield* elapse(60_000)
       assert.isUndefined(viewer.pollUnsafe())
+      const log = yield* UpdateLog.UpdateLog
+      assert.isFalse((yield* log.read(Run.RunId.make("r"), { from: 0, limit: 1 })).ended)
       yield* Agent.approve(analyst, { runId: "r", callId: "call_1" })
       yield* passing(Stream.runDrain(Agent.resume(analyst, { runId: "r" })))
       assert.deepStrictEqual(told(yield* passing(Fiber.join(viewer))).slice(-2), [
         'result call_1 {"sold":3}',
         "finish completed"
       ])
-    }).pipe(Effect.provide(world(Layer.merge(memory, UpdateLog.layerMemory), oneCall("order"))))
+    }).pipe(
+      Effect.provide(
+        Layer.merge(world(Layer.merge(memory, UpdateLog.layerMemory), oneCall("order")), UpdateLog.layerMemory)
+      )
+    )
   )
 })

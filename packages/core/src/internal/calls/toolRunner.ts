@@ -190,15 +190,16 @@ export class ToolRunner {
     })
   }
 
-  /** Gives the handlers `closeTimeout` to end, then interrupts them. */
+  /** Gives the handlers `closeTimeout` to end, but no longer than it holds the run, then interrupts them. */
   private get leave(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.isLeaving = true
       if (this.working.size === 0) return Effect.void
       const { closeTimeout } = this.run.policy
       const records = [...this.working.values()].map(({ whole }) => whole)
+      const lost = this.held.lost.whenFired(() => Effect.void)
       // The caller cannot be interrupted here: what must not take longer runs in fibers that can.
-      return Effect.timeoutOption(Effect.interruptible(this.ended), closeTimeout).pipe(
+      return Effect.timeoutOption(Effect.interruptible(Effect.raceFirst(this.ended, lost)), closeTimeout).pipe(
         Effect.andThen(Effect.timeoutOption(Effect.interruptible(this.interrupt), closeTimeout)),
         Effect.andThen(Fiber.interruptAll(records))
       )
