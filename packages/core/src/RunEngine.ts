@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as AiError from "effect/ai/AiError"
+import type * as Response from "effect/ai/Response"
 import type { RunStatus } from "./Run.ts"
 import * as Used from "./internal/record/used.ts"
 import type { FactOf, Limits, Try } from "./RunRecord.ts"
@@ -120,7 +121,7 @@ export interface Context {
   readonly onCut?: (call: CallState) => "again" | "wait" | "fail"
   readonly atOnce?: number
   readonly limits?: Limits | undefined
-  readonly cost?: Used.Cost | undefined
+  readonly cost?: ((usage: Response.Usage) => number) | undefined
 }
 
 /**

@@ -5,7 +5,7 @@ import type { RunState } from "../../RunState.ts"
 // How much of its limits a run has used: a view of its state.
 
 /** The cost of one response, in a unit of the application's choice. */
-export type Cost = (usage: Response.Usage) => number
+type Cost = (usage: Response.Usage) => number
 
 interface Bounds {
   readonly limits?: Limits | undefined
