@@ -26,8 +26,8 @@ export default [
     guarantee: 8,
     breaks: "a handler gets closeTimeout to end if its stream is left",
     file: "packages/core/src/internal/calls/toolRunner.ts",
-    find: "return Effect.timeoutOption(Effect.interruptible(this.ended), closeTimeout).pipe(",
-    replace: "return Effect.void.pipe(",
+    find: "Effect.interruptible(Effect.raceFirst(this.ended, lost))",
+    replace: "Effect.void",
     test: "test/core/ToolsScenarios.test.ts",
     title: "cut during a tool: the handler gets closeTimeout"
   },
