@@ -150,8 +150,9 @@ describe("what a handler does, and what is told of it", () => {
         assert.isTrue(Exit.isSuccess(thief) && thief.value.at(-1)?.waitingFor === "deferred")
         // The old holder learns that it lost the run when it renews its lease.
         yield* elapse(15_000)
-        assert.sameMembers(interrupted, [1, 2], "that of the old holder, and that which answers later")
-        yield* Fiber.interrupt(old)
+        const soon = [...interrupted]
+        yield* passing(Fiber.interrupt(old))
+        assert.sameMembers(soon, [1, 2], "that of the old holder, and that which answers later")
       }).pipe(
         Effect.provide(
           world(
