@@ -17,6 +17,8 @@ describe("a policy", () => {
   const away: ReadonlyArray<readonly [string, ToolPolicy.ToolPolicy]> = [
     ["fails", () => Effect.fail("away")],
     ["dies", () => Effect.die("away")],
+    ["interrupts itself", () => Effect.interrupt],
+    ["answers nothing that it may", () => Effect.succeed(undefined as never)],
     [
       "throws",
       () => {

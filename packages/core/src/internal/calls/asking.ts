@@ -1,7 +1,8 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Prompt from "effect/ai/Prompt"
@@ -12,12 +13,11 @@ import type { OwnFact } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
 import { type Found, optionsOf, provided, toolOf } from "../tools/handlers.ts"
 
-/** If a check of a call fails, the answer is this one. An interruption is no answer. */
+/** If a check of a call fails, dies or interrupts itself, the answer is this one. */
 const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>
-  Effect.suspend(() => effect).pipe(
-    Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(otherwise)
-    )
+  // In a fiber of its own, an interruption of the check differs from one of the run.
+  Effect.flatMap(Effect.forkChild(Effect.suspend(() => effect)), (fiber) =>
+    Effect.map(Fiber.await(fiber), (exit) => (Exit.isSuccess(exit) ? exit.value : otherwise))
   )
 
 /** The decoded parameters of a call; none if they do not decode. A tool with a JSON Schema takes them as they are. */
@@ -68,20 +68,14 @@ export const ask = Effect.fnUntraced(function* (
   const decision =
     policy === undefined
       ? byItself
-      : yield* orElse(
+      : ((yield* orElse(
           Effect.suspend(() => policy(request)),
           ToolPolicy.ask()
-        )
-  switch (decision._tag) {
-    case "Allow":
-      return { _tag: "Allowed", turn, callId }
-    case "Reject":
-      return { _tag: "Rejected", turn, callId, reason: decision.reason }
-    case "Ask": {
-      const time = decision.time ?? optionsOf(run.agent, name).approvalTime
-      if (time === undefined) return { _tag: "ApprovalAsked", turn, callId }
-      const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(Duration.fromInputUnsafe(time))
-      return { _tag: "ApprovalAsked", turn, callId, ...(Number.isFinite(until) ? { until } : {}) }
-    }
-  }
+        )) ?? ToolPolicy.ask())
+  if (decision._tag === "Allow") return { _tag: "Allowed", turn, callId }
+  if (decision._tag === "Reject") return { _tag: "Rejected", turn, callId, reason: decision.reason }
+  const time = decision.time ?? optionsOf(run.agent, name).approvalTime
+  if (time === undefined) return { _tag: "ApprovalAsked", turn, callId }
+  const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(Duration.fromInputUnsafe(time))
+  return { _tag: "ApprovalAsked", turn, callId, ...(Number.isFinite(until) ? { until } : {}) }
 })
