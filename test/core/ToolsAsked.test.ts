@@ -8,7 +8,7 @@ import { stateOf } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
 import { errorOf, input, oneCall } from "../support/toolCases.ts"
-import { analyst, Handled, told, turns, world } from "../support/tools.ts"
+import { analyst, analystWith, Handled, told, turns, world } from "../support/tools.ts"
 
 const { call, completed, text } = ScriptedModel
 const memory = TokenStore.layerMemory
@@ -35,11 +35,7 @@ describe("a policy", () => {
   )
 
   it.effect("says how long a call waits for approval, above all what the agent says of its tools", () => {
-    const timed = Agent.make("analyst", {
-      background: true,
-      toolkit: analyst.toolkit!,
-      tools: { order: { approvalTime: "1 hour" } }
-    })
+    const timed = analystWith({ tools: { order: { approvalTime: "1 hour" } } })
     return Effect.gen(function* () {
       yield* passing(Stream.runDrain(Agent.stream(timed, input)))
       const { asked } = (yield* stateOf("r")).turns[0]!.calls[0]!

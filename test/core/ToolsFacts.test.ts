@@ -18,7 +18,7 @@ import { recordOf, stateOf } from "../support/runs.ts"
 import { changing } from "../support/stores.ts"
 import { elapse, passing } from "../support/time.ts"
 import { errorOf, input, oneCall, untilStarted } from "../support/toolCases.ts"
-import { analyst, Handled, told, turns, world } from "../support/tools.ts"
+import { analyst, analystWith, Handled, told, turns, world } from "../support/tools.ts"
 
 const { call, completed, text } = ScriptedModel
 const memory = TokenStore.layerMemory
@@ -213,7 +213,7 @@ describe("what a handler does, and what is told of it", () => {
   })
 
   it.effect("is done by as many handlers at once as the agent allows", () => {
-    const limited = Agent.make("analyst", { background: true, toolkit: analyst.toolkit!, toolConcurrency: 2 })
+    const limited = analystWith({ toolConcurrency: 2 })
     const calls = [1, 2, 3, 4, 5].map((month) => call("sales", { month: String(month) }))
     let running = 0
     let most = 0

@@ -7,7 +7,7 @@ import { Tool, Toolkit } from "effect/ai"
 import { recordOf, stateOf } from "../support/runs.ts"
 import { stores } from "../support/stores.ts"
 import { passing } from "../support/time.ts"
-import { analyst, turns, world } from "../support/tools.ts"
+import { analyst, analystWith, turns, world } from "../support/tools.ts"
 
 const { call, completed, text } = ScriptedModel
 const input = { input: "Hello", runId: "r" } as const
@@ -262,8 +262,7 @@ describe("a process whose agent does not have the tools", () => {
 })
 
 describe("onCut", () => {
-  const cut = (onCut: "again" | "wait" | "fail") =>
-    Agent.make("analyst", { background: true, toolkit: analyst.toolkit!, tools: { sales: { onCut } } })
+  const cut = (onCut: "again" | "wait" | "fail") => analystWith({ tools: { sales: { onCut } } })
 
   it.effect.each(["again", "wait", "fail"] as const)("%s: what happens to a call whose process died", (onCut) => {
     const agent = cut(onCut)

@@ -6,7 +6,7 @@ import { Deferred, Duration, Effect, Layer, Schedule, Stream } from "effect"
 import { recordOf, stateOf } from "./runs.ts"
 import { elapse, passing } from "./time.ts"
 import { type Case, errorOf, input, oneCall, resumed, streamed } from "./toolCases.ts"
-import { analyst, Handled, told, turns, world } from "./tools.ts"
+import { analyst, analystWith, Handled, told, turns, world } from "./tools.ts"
 
 const { call, completed, pause, text, using } = ScriptedModel
 
@@ -59,11 +59,7 @@ export const answerScenarios = (cases: ReadonlyArray<Case>): void =>
     )
 
     it.effect("an approval past its time is a rejection, and the run goes on by itself", () => {
-      const timed = Agent.make("analyst", {
-        background: true,
-        toolkit: analyst.toolkit!,
-        tools: { order: { approvalTime: "1 hour" } }
-      })
+      const timed = analystWith({ tools: { order: { approvalTime: "1 hour" } } })
       return Effect.gen(function* () {
         yield* passing(Stream.runDrain(Agent.stream(timed, input)))
         const record = yield* recordOf("r")
@@ -132,12 +128,7 @@ export const answerScenarios = (cases: ReadonlyArray<Case>): void =>
       "a run that reaches its limit of %s waits with a token, and goes on after it was raised",
       (limit) => {
         const limits = { turns: 1, toolCalls: 0, tokens: 10, time: 0, cost: 5 } as const
-        const limited = Agent.make("analyst", {
-          background: true,
-          toolkit: analyst.toolkit!,
-          limits: { [limit]: limits[limit] },
-          cost: () => 5
-        })
+        const limited = analystWith({ limits: { [limit]: limits[limit] }, cost: () => 5 })
         return Effect.gen(function* () {
           const before = yield* passing(Stream.runCollect(Agent.stream(limited, input)))
           const last = before.at(-1)!

@@ -6,7 +6,7 @@ import { Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { recordOf, stateOf } from "./runs.ts"
 import { passing } from "./time.ts"
 import { type Case, errorOf, input, oneCall, resumed, streamed, untilStarted } from "./toolCases.ts"
-import { analyst, Handled, told, turns, world } from "./tools.ts"
+import { analyst, analystWith, Handled, told, turns, world } from "./tools.ts"
 
 const { call, completed, disconnect, pause, text } = ScriptedModel
 
@@ -200,11 +200,7 @@ export const callScenarios = (cases: ReadonlyArray<Case>): void =>
     )
 
     it.effect("a tool that takes longer than its time limit is interrupted, and the model is told", () => {
-      const timed = Agent.make("analyst", {
-        background: true,
-        toolkit: analyst.toolkit!,
-        tools: { sales: { timeLimit: "10 seconds" } }
-      })
+      const timed = analystWith({ tools: { sales: { timeLimit: "10 seconds" } } })
       return Effect.gen(function* () {
         const updates = yield* passing(Stream.runCollect(Agent.stream(timed, input)))
         assert.match(told(updates)[2]!, /^failure call_1 .*execution-interrupted.*10s/)

@@ -7,7 +7,7 @@ import { recordOf, stateOf } from "./runs.ts"
 import { changing } from "./stores.ts"
 import { elapse, passing } from "./time.ts"
 import { type Case, input, oneCall, untilStarted } from "./toolCases.ts"
-import { analyst, Handled, told, world } from "./tools.ts"
+import { analyst, analystWith, Handled, told, world } from "./tools.ts"
 
 const endsOf = (runId: string) =>
   Effect.map(recordOf(runId), ({ journal }) =>
@@ -154,11 +154,7 @@ export const toolSchedules = (cases: ReadonlyArray<Case>): void =>
     })
 
     it.effect.each([-1, 0, 1])("an approval at the moment of its expiry (%d ms) is one decision for ever", (apart) => {
-      const timed = Agent.make("analyst", {
-        background: true,
-        toolkit: analyst.toolkit!,
-        tools: { order: { approvalTime: "1 hour" } }
-      })
+      const timed = analystWith({ tools: { order: { approvalTime: "1 hour" } } })
       return Effect.gen(function* () {
         yield* passing(Stream.runDrain(Agent.stream(timed, input)))
         const until = (yield* stateOf("r")).turns[0]!.calls[0]!.asked!.until!

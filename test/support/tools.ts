@@ -51,7 +51,15 @@ export class Handled extends Context.Service<
   { readonly started: Array<Started>; answer: (call: Started) => Answer; fail: (call: Started) => unknown }
 >()("test/Handled") {}
 
-export const analyst = Agent.make("analyst", { background: true, toolkit })
+/** The agent, with other settings for its tools or its limits. */
+export const analystWith = (
+  options: Pick<
+    NonNullable<Parameters<typeof Agent.make<"analyst", typeof toolkit.tools>>[1]>,
+    "cost" | "limits" | "toolConcurrency" | "tools"
+  >
+) => Agent.make("analyst", { background: true, toolkit, ...options })
+
+export const analyst = analystWith({})
 
 interface Options<Tools extends Record<string, Tool.Any>> {
   readonly agent?: Agent.Agent<"analyst", Tools>
