@@ -23,7 +23,12 @@ const Said = Schema.Struct({
     "Refused",
     "Accepted",
     "ResponseEnded",
+    "Allowed",
+    "ApprovalAsked",
+    "ToolStarted",
+    "ToolDeferred",
     "ToolEnded",
+    "LimitsRaised",
     "Approved",
     "Rejected",
     "CancelRequested",
@@ -134,6 +139,14 @@ const factOf = (id: string, incarnation: number, said: Said): RunRecord.NewFact 
       return { _tag: what, ...common, turn, try: name, responseId, streamed: true }
     case "ResponseEnded":
       return { _tag: what, ...common, turn, responseId, status: by === "x" ? "completed" : "failed", calls: [] }
+    case "Allowed":
+    case "ApprovalAsked":
+    case "ToolDeferred":
+      return { _tag: what, ...common, turn, callId: name }
+    case "ToolStarted":
+      return { _tag: what, ...common, turn, callId: "c", n: Number(name) }
+    case "LimitsRaised":
+      return { _tag: what, ...common, limits: { turns: turn, cost: Number(name) / 2 } }
     case "ToolEnded":
       return { _tag: what, ...common, turn, callId: "c", result: { by, name }, isFailure: false }
     case "Approved":
