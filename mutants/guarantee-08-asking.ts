@@ -116,8 +116,8 @@ export default [
     guarantee: 8,
     breaks: "a call waits for approval if its tool cannot say whether it needs it",
     file: "packages/core/src/internal/calls/asking.ts",
-    find: "return orElse(provided(asked, found.context), true)",
-    replace: "return orElse(provided(asked, found.context), false)",
+    find: "orElse(provided(asked, found.context), true)",
+    replace: "orElse(provided(asked, found.context), false)",
     test: "test/core/ToolsAsked.test.ts",
     title: "waits for a person"
   },

@@ -261,6 +261,33 @@ describe("a process whose agent does not have the tools", () => {
   )
 })
 
+describe("a cost function", () => {
+  const broken: ReadonlyArray<readonly [string, () => number]> = [
+    ["gives no number", () => Number.NaN],
+    [
+      "throws",
+      () => {
+        throw new Error("no price")
+      }
+    ]
+  ]
+  it.effect.each(broken)("that %s does not let the run spend more", ([, cost]) => {
+    const agent = analystWith({ limits: { cost: 5 }, cost })
+    return Effect.gen(function* () {
+      const updates = yield* passing(Stream.runCollect(Agent.stream(agent, input)))
+      assert.deepStrictEqual([updates.at(-1)?.waitingFor, updates.at(-1)?.limit], ["limit", "cost"])
+    }).pipe(
+      Effect.provide(
+        world(
+          memory,
+          turns([call("sales", { month: "1" }), ScriptedModel.using(completed, { input: 1, output: 1 })], [completed]),
+          { agent }
+        )
+      )
+    )
+  })
+})
+
 describe("onCut", () => {
   const cut = (onCut: "again" | "wait" | "fail") => analystWith({ tools: { sales: { onCut } } })
 
@@ -338,6 +365,10 @@ describe("answers to calls", () => {
       assert.strictEqual(yield* reasonOf(Agent.approve(analyst, { runId: "other", callId: "call_1" })), "RunNotFound")
       assert.strictEqual(yield* reasonOf(Agent.raise(analyst, { runId: "r" }, { turns: -1 })), "InvalidInput")
       assert.strictEqual(yield* reasonOf(Agent.raise(analyst, { runId: "r" }, {})), "InvalidInput")
+      for (const cost of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+        assert.strictEqual(yield* reasonOf(Agent.raise(analyst, { runId: "r" }, { cost })), "InvalidInput")
+      }
+      assert.strictEqual(yield* reasonOf(Agent.raise(analyst, { runId: "r" }, { time: "Infinity" })), "InvalidInput")
       yield* Agent.completeTool(analyst, { ...answer, result: { sold: 1 } })
       yield* Agent.completeTool(analyst, { ...answer, result: { sold: 1 } })
       assert.strictEqual(

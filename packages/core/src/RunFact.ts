@@ -38,6 +38,9 @@ export const Call = Schema.Struct({
  */
 export type Call = typeof Call.Type
 
+// A number that JSON cannot hold would make the record unreadable.
+const Amount = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+
 /**
  * Limits of a run. A run that reaches a limit waits. A limit that is absent does not apply.
  *
@@ -59,8 +62,8 @@ export const Limits = Schema.Struct({
   turns: Schema.optionalKey(Schema.Natural),
   toolCalls: Schema.optionalKey(Schema.Natural),
   tokens: Schema.optionalKey(Schema.Natural),
-  time: Schema.optionalKey(Schema.Number),
-  cost: Schema.optionalKey(Schema.Number)
+  time: Schema.optionalKey(Amount),
+  cost: Schema.optionalKey(Amount)
 })
 
 /**

@@ -303,7 +303,7 @@ export class Advancing implements Advance {
     this.position = position
     // Others read a run through its log, in which each update has an offset. Preliminary results have none.
     const some = [...updates, ...(log === undefined ? acting.preliminary(position) : [])]
-    return Arr.isReadonlyArrayNonEmpty(some) ? Effect.succeed(some as unknown as Batch) : undefined
+    return Arr.isReadonlyArrayNonEmpty(some) ? Effect.succeed(some) : undefined
   }
 
   private step(): Updates {

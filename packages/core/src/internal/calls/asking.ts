@@ -43,7 +43,8 @@ const needsApproval = (
       const answer = needs(given.value, { toolCallId: callId, messages })
       return Effect.isEffect(answer) ? (answer as Effect.Effect<boolean>) : Effect.succeed(answer)
     })
-    return orElse(provided(asked, found.context), true)
+    // Only a clear no means that nobody needs to approve.
+    return Effect.map(orElse(provided(asked, found.context), true), (answer) => answer !== false)
   })
 }
 

@@ -1,3 +1,4 @@
+import * as Result from "effect/Result"
 import type * as Response from "effect/ai/Response"
 import type { Limits } from "../../RunRecord.ts"
 import type { RunState } from "../../RunState.ts"
@@ -30,13 +31,22 @@ const used = ({ turns }: RunState, name: keyof Limits, cost: Cost | undefined): 
     case "tokens":
       return sum(usages, ({ inputTokens, outputTokens }) => (inputTokens.total ?? 0) + (outputTokens.total ?? 0))
     case "cost":
-      return cost === undefined ? 0 : sum(usages, cost)
+      return cost === undefined ? 0 : costOf(usages, cost)
     case "time":
       return covered(busy(turns))
   }
 }
 
 const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)
+
+/** The sum of the costs. A cost that cannot be computed reaches each limit: nobody knows what was spent. */
+const costOf = (usages: ReadonlyArray<Response.Usage>, cost: Cost): number => {
+  const total = Result.getOrElse(
+    Result.try(() => sum(usages, cost)),
+    () => Number.NaN
+  )
+  return Number.isNaN(total) ? Number.POSITIVE_INFINITY : total
+}
 
 type Interval = readonly [from: number, to: number]
 

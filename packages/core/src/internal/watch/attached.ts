@@ -104,7 +104,7 @@ export const makePull = Effect.fnUntraced(function* (run: OpenRun): Effect.fn.Re
     const { end, winner } = state.turns[position.turn] ?? {}
     const [results, after] = updatesAfter(run, record, state, position)
     position = after
-    if (Arr.isReadonlyArrayNonEmpty(results)) return Effect.succeed(results as unknown as Batch)
+    if (Arr.isReadonlyArrayNonEmpty(results)) return Effect.succeed(results)
     if (!record.background && winner !== undefined && end === undefined && record.lease === null) {
       // The look records that no process keeps the response alive.
       return Effect.andThen(Effect.andThen(glance(run), refreshed), next)

@@ -1,4 +1,4 @@
-/** A line of a prompt that asks for a tool. `answer` is what the tool shall answer. */
+/** A line of a prompt that asks for a tool. `answer` is what the tool answers. */
 export interface ToolLine {
   readonly kind: "call" | "search" | "mcp" | "code" | "think"
   readonly name: string
