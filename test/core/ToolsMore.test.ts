@@ -261,6 +261,14 @@ describe("a process whose agent does not have the tools", () => {
   )
 })
 
+it.effect.each([0, -1, Number.NaN])("an agent that could run no call (toolConcurrency: %d) is refused", (most) =>
+  Effect.gen(function* () {
+    const agent = analystWith({ toolConcurrency: most })
+    const { reason } = yield* Effect.flip(Stream.runDrain(Agent.stream(agent, input)))
+    assert.strictEqual(reason._tag, "InvalidInput")
+  }).pipe(Effect.provide(world(memory, [completed])))
+)
+
 describe("a cost function", () => {
   const broken: ReadonlyArray<readonly [string, () => number]> = [
     ["gives no number", () => Number.NaN],

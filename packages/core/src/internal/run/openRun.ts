@@ -159,12 +159,14 @@ export const known = (agent: Agent) =>
     known: { responseId: lastResponse(record) }
   }))
 
-/** Fails if the name of an agent cannot be used. */
+/** Fails if an agent cannot be used as it is. */
 export const checkAgent = (agent: Agent): Effect.Effect<void, AgentError> =>
   // The name is a part of every token, in which JSON writes a control character with six bytes.
   agent.name === "" || bytesOf(agent.name) > maxNameBytes || /\p{Cc}/u.test(agent.name)
     ? Effect.fail(invalid(`An agent's name must be a text of 1 to ${maxNameBytes} bytes without control characters.`))
-    : Effect.void
+    : (agent.toolConcurrency ?? 1) >= 1
+      ? Effect.void
+      : Effect.fail(invalid("An agent's toolConcurrency must be at least 1, or no call could ever run."))
 
 /** The services and settings for runs of this agent. */
 export const servicesOf = Effect.fnUntraced(function* (agent: Agent) {
