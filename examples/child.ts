@@ -1,7 +1,7 @@
 import { Runs, RunState } from "@effect-baton/core"
 import { Effect, Schedule, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { decodeLine } from "./line.ts"
+import { decodeLine, wholeLines } from "./line.ts"
 import { environmentOf, Sandbox } from "./model.ts"
 import { RedisPlace } from "./redis.ts"
 
@@ -17,7 +17,7 @@ export const startProgram = Effect.fnUntraced(function* (
   })
   const updates = child.stdout.pipe(
     Stream.decodeText(),
-    Stream.splitLines,
+    wholeLines,
     Stream.filter((line) => line.startsWith("{")),
     Stream.mapEffect((line) => decodeLine(line))
   )

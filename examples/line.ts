@@ -1,5 +1,5 @@
 import type { AgentUpdate } from "@effect-baton/core"
-import { Option, Schema } from "effect"
+import { Option, Schema, Stream } from "effect"
 
 /** An update as one process of the examples tells another: its run, its position in the run, and what it says. */
 export const Line = Schema.Struct({
@@ -30,3 +30,13 @@ export const encodeLine = (update: AgentUpdate.AgentUpdate) =>
 
 /** An update that comes again has the same position. */
 export const position = (line: Line) => `${line.sequenceNumber}.${line.skip}`
+
+const cutOff = "\0"
+
+/** The lines of a text. The last one is not among them if it has no end: a killed process could not finish it. */
+export const wholeLines = <E, R>(text: Stream.Stream<string, E, R>) =>
+  text.pipe(
+    Stream.concat(Stream.succeed(cutOff)),
+    Stream.splitLines,
+    Stream.filter((line) => !line.endsWith(cutOff))
+  )

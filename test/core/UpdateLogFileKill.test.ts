@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { UpdateLog } from "@effect-baton/core"
 import { Effect, FileSystem, Option, Random, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { wholeLines } from "../../examples/line.ts"
 import { all, idOf, temporary } from "../support/fileLogs.ts"
 import { program } from "../support/program.ts"
 
@@ -31,7 +32,7 @@ describe("file log: kill -9", () => {
           let said = 0
           yield* child.stdout.pipe(
             Stream.decodeText(),
-            Stream.splitLines,
+            wholeLines,
             Stream.runForEach((line) => {
               const match = /^(open|ack) (r-\d) (\d+)$/.exec(line)
               assert.isNotNull(match, line)

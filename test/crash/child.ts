@@ -1,5 +1,6 @@
 import { Effect, Exit, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
+import { wholeLines } from "../../examples/line.ts"
 import { program } from "../support/program.ts"
 import { decodeLine, type Line } from "./line.ts"
 
@@ -34,9 +35,8 @@ export const run = Effect.fnUntraced(function* (options: {
   let isSent = false
   yield* child.stdout.pipe(
     Stream.decodeText(),
-    Stream.splitLines,
-    // The last line of a killed child may be cut.
-    Stream.filter((line) => (line.startsWith("{") && line.endsWith("}")) || others.push(line) === 0),
+    wholeLines,
+    Stream.filter((line) => line.startsWith("{") || others.push(line) === 0),
     Stream.mapEffect((line) => decodeLine(line)),
     Stream.runForEach((line) => {
       said.push(line)
