@@ -16,7 +16,7 @@ export default [
     breaks: "nobody sees an update that is not in the log",
     file: writer,
     find: "const grown = yield* persistently(",
-    replace: "feed.push({ from, epoch, updates }, ended)\nconst grown = yield* persistently(",
+    replace: "feed.push({ from, epoch, updates, length: body.length }, ended)\nconst grown = yield* persistently(",
     ...schedules
   },
   {

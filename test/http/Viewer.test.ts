@@ -1,5 +1,5 @@
 // One viewer, read by hand under a clock that the test moves: what it is sent, and when.
-import { Agent, UpdateLog } from "@effect-baton/core"
+import { Agent, ContinuationToken, UpdateLog } from "@effect-baton/core"
 import { RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
@@ -66,6 +66,33 @@ describe("a viewer", () => {
       assert.deepEqual<unknown>(heard.at(-1), { event: "end", data: { status: "completed" } })
       assert.strictEqual(textOf(heard), large.join(""))
     }).pipe(Effect.scoped, Effect.provide(engine([...large.map((word) => text(word)), completed])))
+  )
+
+  it.live("shares the events of its updates, a sealed session among them, with the others at its place", () =>
+    Effect.gen(function* () {
+      const codec = yield* ContinuationToken.TokenCodec
+      let sealed = 0
+      const counting = ContinuationToken.TokenCodec.of({
+        ...codec,
+        seal: (payload) => {
+          if (payload.startsWith("session.")) sealed++
+          return Effect.andThen(Effect.yieldNow, codec.seal(payload))
+        }
+      })
+      yield* Agent.start(analyst, { input: "x", runId: "r", labels })
+      const viewers = yield* Effect.provideService(
+        Effect.all(Array.from({ length: 20 }, () => viewing)),
+        ContinuationToken.TokenCodec,
+        counting
+      )
+      const watching = yield* Effect.forEach(viewers, ({ read }) => Effect.forkChild(rest(read)))
+      yield* follow
+      const all = yield* Effect.forEach(watching, (fiber) => Fiber.join(fiber))
+      const sessions = new Set(all.map((heard) => updatesOf(heard).at(-1)?.data?.session))
+      assert.strictEqual(sessions.size, 1)
+      assert.isString([...sessions][0])
+      assert.strictEqual(sealed, 1)
+    }).pipe(Effect.scoped, Effect.provide(engine([text("Hello"), pause("50 millis"), completed])))
   )
 
   it.effect("that takes nothing for its time is sent away with the id of the last update that it got", () =>

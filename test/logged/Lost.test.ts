@@ -57,9 +57,9 @@ describe("the newest updates of a log", () => {
   it("are forgotten if others are written in their place", () => {
     const feed = new Feed(0, false)
     const updates = [{}, {}, {}] as never
-    feed.push({ from: 0, epoch: 1, updates }, false)
+    feed.push({ from: 0, epoch: 1, updates, length: 1 }, false)
     assert.isDefined(feed.at(0))
-    feed.push({ from: 1, epoch: 2, updates }, false)
+    feed.push({ from: 1, epoch: 2, updates, length: 1 }, false)
     assert.isUndefined(feed.at(0))
     assert.strictEqual(feed.at(1)?.epoch, 2)
   })
@@ -86,7 +86,7 @@ describe("a reader of a log that ends", () => {
       assert.lengthOf(yield* pull, chunk.count)
       // The log that has ended may have been written again after this reader read it.
       yield* log.append(runId, { ...chunk, epoch, ended: true })
-      feed.push({ from: chunk.count, epoch, updates: [] }, true)
+      feed.push({ from: chunk.count, epoch, updates: [], length: 0 }, true)
       feed.finish(Exit.void)
       const end = yield* Effect.flip(pull)
       assert.strictEqual(end._tag === "AgentError" ? end.reason._tag : end._tag, epoch === 1 ? "Done" : "TokenInvalid")

@@ -7,6 +7,24 @@ export interface Trouble {
   readonly why: string
 }
 
+// One process hears for all viewers. It first takes what has come for any of them, and reads it when nothing else waits, a
+// little at a time: else the time at which a piece came would be that at which the pieces before it were read.
+const unread: Array<() => void> = []
+let first = 0
+
+const readSome = () => {
+  const until = monotonic() + 1
+  while (first < unread.length && monotonic() < until) unread[first++]!()
+  if (first < unread.length) return void setImmediate(readSome)
+  unread.length = 0
+  first = 0
+}
+
+const later = (read: () => void) => {
+  unread.push(read)
+  if (unread.length === 1) setImmediate(readSome)
+}
+
 /** Somebody who watches a run over HTTP, as `EventSource` does: it comes again with its last id, at any of the servers. */
 export class Viewer {
   readonly troubles: Array<Trouble> = []
@@ -57,12 +75,14 @@ export class Viewer {
       let rest = ""
       response.setEncoding("utf8")
       response.on("data", (piece: string) => {
-        const blocks = (rest + piece).split("\n\n")
-        rest = blocks.pop() ?? ""
         const at = monotonic()
-        for (const block of blocks) this.hear(block, at, opened)
+        later(() => {
+          const blocks = (rest + piece).split("\n\n")
+          rest = blocks.pop() ?? ""
+          for (const block of blocks) this.hear(block, at, opened)
+        })
       })
-      response.on("close", again)
+      response.on("close", () => later(again))
       response.on("error", again)
     })
     this.current.on("error", again)

@@ -1,5 +1,6 @@
 import type { AgentUpdate } from "@effect-baton/core/AgentUpdate"
 import type { RunStatus } from "@effect-baton/core/Run"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -72,13 +73,26 @@ const write = (update: AgentUpdate, session?: string): string => {
 const updateFrame = (update: AgentUpdate): string | undefined =>
   known.get(update) ?? (update.session === undefined ? write(update) : undefined)
 
-/** Seals the session of an update, so that its event can be written. */
+const sealing = new WeakMap<AgentUpdate, Deferred.Deferred<void>>()
+
+/** Seals the session of an update, so that its event can be written. Viewers that come to it meanwhile wait for it. */
 export const seal = (update: AgentUpdate): Effect.Effect<void> =>
-  update.session === undefined
-    ? Effect.void
-    : Effect.map(Sealed.seal(update.session), (session) => {
-        write(update, session)
-      })
+  Effect.suspend(() => {
+    const { session } = update
+    if (session === undefined || known.has(update)) return Effect.void
+    const begun = sealing.get(update)
+    if (begun !== undefined) return Deferred.await(begun)
+    const sealed = Deferred.makeUnsafe<void>()
+    sealing.set(update, sealed)
+    return Sealed.seal(session).pipe(
+      Effect.map((text) => {
+        write(update, text)
+      }),
+      Effect.onExit((exit) => Deferred.done(sealed, exit)),
+      // Others wait for it.
+      Effect.uninterruptible
+    )
+  })
 
 /** Updates as they are sent at once. */
 export interface Piece {

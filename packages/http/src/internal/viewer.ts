@@ -198,7 +198,8 @@ export class RunViewer implements Viewer {
       this.taken = 0
       return this.some(exit.value)
     }
-    if (Pull.isDoneCause(exit.cause)) return this.ended(undefined)
+    // Every viewer gets its last updates before the connection of any is closed, which takes longer.
+    if (Pull.isDoneCause(exit.cause)) return Effect.andThen(Effect.yieldNowWith(1), this.ended(undefined))
     const failure = Cause.findErrorOption(exit.cause as Cause.Cause<AgentError>)
     if (Option.isNone(failure)) {
       return Effect.andThen(Effect.logError("A viewer's stream died.", exit.cause), this.sendAway("trouble"))

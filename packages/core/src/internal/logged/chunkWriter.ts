@@ -233,7 +233,7 @@ export class ChunkWriter {
         this.room = undefined
         room?.openUnsafe()
       }
-      feed.push({ from, epoch, updates }, ended)
+      feed.push({ from, epoch, updates, length: body.length }, ended)
     })
   }
 

@@ -10,11 +10,25 @@ export interface Entry {
   readonly from: number
   readonly epoch: number
   readonly updates: ReadonlyArray<AgentUpdate>
+  /** The length of the chunk that has them, in characters. */
+  readonly length: number
 }
 
-// Readers that are further behind read the log. A run whose updates come slowly holds no more than its last second.
-const mostEntries = 16
-const mostUpdates = 4096
+// What every feed keeps, and how many bytes it keeps at most. Readers that are further behind read the log.
+const leastEntries = 16
+const mostBytes = 1024 * 1024
+
+// What an update of a few letters takes in memory was measured: 213 bytes.
+const bytesOf = ({ length, updates }: Entry): number => length + updates.length * 200
+
+/** About how many bytes feeds may keep together, beyond what each of them keeps anyway. */
+export class Allowance {
+  left: number
+
+  constructor(bytes: number) {
+    this.left = bytes
+  }
+}
 
 /** The end of a log as this process knows it, and its newest updates, for everybody here who reads the run. */
 export class Feed {
@@ -26,13 +40,17 @@ export class Feed {
   exit: Exit.Exit<void, AgentError> | undefined
   private newest: Array<Entry> = []
   private size = 0
+  /** The bytes that it keeps of the allowance. */
+  private taken = 0
   /** What `from` made of the newest entries: many readers are late by the same number of them. */
   private readonly joined = new Map<Entry, Entry>()
   private next: Latch.Latch | undefined
+  private readonly allowance: Allowance | undefined
 
-  constructor(length: number, ended: boolean) {
+  constructor(length: number, ended: boolean, allowance?: Allowance) {
     this.length = length
     this.ended = ended
+    this.allowance = allowance
   }
 
   /** Adds the updates of a chunk, which may be none. */
@@ -44,10 +62,8 @@ export class Feed {
     if (entry.updates.length > 0) {
       this.joined.clear()
       this.newest.push(entry)
-      this.size += entry.updates.length
-      while (this.newest.length > (this.size > mostUpdates ? 1 : mostEntries)) {
-        this.size -= this.newest.shift()!.updates.length
-      }
+      this.size += bytesOf(entry)
+      this.trim()
     }
     this.tell()
   }
@@ -88,10 +104,32 @@ export class Feed {
     return Effect.suspend(() => (this.next ??= Latch.makeUnsafe(false)).await)
   }
 
-  private forget(): void {
+  /** Lets go of everything that it keeps. */
+  forget(): void {
     this.newest = []
     this.joined.clear()
     this.size = 0
+    this.take(0)
+  }
+
+  private trim(): void {
+    while (this.newest.length > 1 && this.size > mostBytes) this.drop()
+    while (this.newest.length > leastEntries && !this.take(this.size)) this.drop()
+    if (this.newest.length <= leastEntries) this.take(0)
+  }
+
+  private drop(): void {
+    this.size -= bytesOf(this.newest.shift()!)
+  }
+
+  /** Takes so many bytes of the allowance, in place of those that it has. Returns whether there are so many. */
+  private take(bytes: number): boolean {
+    const { allowance, taken } = this
+    if (allowance === undefined) return bytes === 0
+    if (bytes - taken > allowance.left) return false
+    allowance.left -= bytes - taken
+    this.taken = bytes
+    return true
   }
 
   private tell(): void {

@@ -103,7 +103,7 @@ export const entryOf = (logged: Logged, chunk: Chunk, incarnation?: number): Eff
       const offsets = new Offsets({ agent, runId, incarnation: known, epoch, sealed })
       return ChunkBody.decode(runId, body, from, (offset, status) => offsets.at(offset, status))
     }),
-    ({ updates }): Entry => ({ from, epoch, updates })
+    ({ updates }): Entry => ({ from, epoch, updates, length: chunk.body.length })
   )
 }
 

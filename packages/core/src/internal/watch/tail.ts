@@ -8,7 +8,7 @@ import { type AgentError, type LogFailed, LogNotFound } from "../../AgentError.t
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import type { Page } from "../../UpdateLog.ts"
-import { Feed } from "../logged/feed.ts"
+import { Allowance, Feed } from "../logged/feed.ts"
 import { entryOf, type Logged, lostEnd, pageSize, read } from "../logged/reading.ts"
 import { now, type OpenRun, readAgain } from "../run/openRun.ts"
 import { reasonOf } from "../run/runReason.ts"
@@ -21,6 +21,9 @@ const net = Duration.seconds(1)
 // How long the record of a run is not read whose log does not end, in milliseconds.
 const recordEvery = 5000
 
+// Who comes while a run goes on reads its beginning from memory, as long as all runs that are watched take no more bytes.
+const kept = new Allowance(16 * 1024 * 1024)
+
 const atEnd = Number.MAX_SAFE_INTEGER
 
 /** Follows the log of a run for all viewers in this process, as long as the scope lasts. */
@@ -29,7 +32,10 @@ export const make = Effect.fnUntraced(function* (
   logged: Logged
 ): Effect.fn.Return<Feed, AgentError, Scope.Scope> {
   const first = yield* readNew(logged, atEnd, 1)
-  const feed = new Feed(first?.length ?? 0, first?.ended ?? false)
+  const feed = yield* Effect.acquireRelease(
+    Effect.sync(() => new Feed(first?.length ?? 0, first?.ended ?? false, kept)),
+    (it) => Effect.sync(() => it.forget())
+  )
   const grown = Latch.makeUnsafe(false)
   yield* Effect.forkScoped(
     Stream.runForEach(logged.log.changes(run.runId), () => grown.open).pipe(
@@ -98,7 +104,7 @@ class Tail {
               feed.push(entry, seen.ended && isWhole && i === entries.length - 1)
             }
             if (entries.length === 0 && feed.ended !== seen.ended) {
-              feed.push({ from: feed.length, epoch: 0, updates: [] }, seen.ended)
+              feed.push({ from: feed.length, epoch: 0, updates: [], length: 0 }, seen.ended)
             }
             return !isWhole
           })
