@@ -16,7 +16,8 @@ export default [
     breaks: "nobody sees an update that is not in the log",
     file: writer,
     find: "const grown = yield* persistently(",
-    replace: "feed.push({ from, epoch, updates, length: body.length }, ended)\nconst grown = yield* persistently(",
+    replace:
+      "feed.push({ from, epoch, updates, length: body.length }, ended, true)\nconst grown = yield* persistently(",
     ...schedules
   },
   {
@@ -99,10 +100,20 @@ export default [
     guarantee: 16,
     breaks: "updates that were written again replace those that this process read",
     file: "packages/core/src/internal/logged/feed.ts",
-    find: "if (entry.from !== this.length || this.newest.at(-1)?.epoch !== entry.epoch) this.forget()",
+    find: "if (entry.from !== this.length || !follows) this.forget()",
     replace: "",
     test: "test/logged/Lost.test.ts",
     title: "are forgotten"
+  },
+  {
+    id: "logged-tail-trusts",
+    guarantee: 16,
+    breaks: "viewers are told if another worker's updates do not follow what they saw",
+    file: tail,
+    find: "onFailure: () => feed.push(entry, ends, false)",
+    replace: "onFailure: () => feed.push(entry, ends, true)",
+    test: "test/logged/Lost.test.ts",
+    title: "are told if it lost"
   },
   {
     id: "logged-stream-skips",

@@ -31,9 +31,9 @@ const textsFrom = (feed: Feed, offset: number) => {
 
 it("a late reader gets an entry with all that follow it, and a reader that is not late the last entry alone", () => {
   const feed = new Feed(0, false)
-  feed.push(entry(0, 1, "a", "b"), false)
-  feed.push(entry(2, 1, "c"), false)
-  feed.push(entry(3, 1, "d"), false)
+  feed.push(entry(0, 1, "a", "b"), false, true)
+  feed.push(entry(2, 1, "c"), false, true)
+  feed.push(entry(3, 1, "d"), false, true)
   assert.deepStrictEqual(textsFrom(feed, 0), ["a", "b", "c", "d"])
   assert.deepStrictEqual(textsFrom(feed, 2), ["c", "d"])
   assert.deepStrictEqual(textsFrom(feed, 3), ["d"])
@@ -42,15 +42,15 @@ it("a late reader gets an entry with all that follow it, and a reader that is no
 
 it("an entry of another epoch is not given together with those before it", () => {
   const feed = new Feed(0, false)
-  feed.push(entry(0, 1, "a"), false)
-  feed.push(entry(1, 2, "b"), false)
+  feed.push(entry(0, 1, "a"), false, true)
+  feed.push(entry(1, 2, "b"), false, false)
   assert.isUndefined(textsFrom(feed, 0), "the log is asked for it")
   assert.deepStrictEqual(textsFrom(feed, 1), ["b"])
 })
 
 it("keeps the newest entries alone", () => {
   const feed = new Feed(0, false)
-  for (let i = 0; i < 100; i++) feed.push(entry(i, 1, String(i)), false)
+  for (let i = 0; i < 100; i++) feed.push(entry(i, 1, String(i)), false, true)
   assert.isUndefined(textsFrom(feed, 83))
   assert.strictEqual(textsFrom(feed, 84)?.length, 16)
 })
@@ -59,7 +59,7 @@ it("keeps more as long as its allowance lasts, which it shares with others and g
   const allowance = new Allowance(100_000)
   const [one, other] = [new Feed(0, false, allowance), new Feed(0, false, allowance)]
   const push = (feed: Feed, from: number, to: number) => {
-    for (let i = from; i < to; i++) feed.push(entry(i, 1, String(i)), false)
+    for (let i = from; i < to; i++) feed.push(entry(i, 1, String(i)), false, true)
   }
   push(one, 0, 16)
   assert.strictEqual(allowance.left, 100_000)
@@ -81,7 +81,7 @@ it("keeps more as long as its allowance lasts, which it shares with others and g
 
 it("keeps no more than one entry of a large run", () => {
   const feed = new Feed(0, false, new Allowance(10_000_000))
-  for (let i = 0; i < 4; i++) feed.push({ ...entry(i, 1, String(i)), length: 600_000 }, false)
+  for (let i = 0; i < 4; i++) feed.push({ ...entry(i, 1, String(i)), length: 600_000 }, false, true)
   assert.isUndefined(textsFrom(feed, 2))
   assert.deepStrictEqual(textsFrom(feed, 3), ["3"])
 })

@@ -57,12 +57,74 @@ describe("the newest updates of a log", () => {
   it("are forgotten if others are written in their place", () => {
     const feed = new Feed(0, false)
     const updates = [{}, {}, {}] as never
-    feed.push({ from: 0, epoch: 1, updates, length: 1 }, false)
+    feed.push({ from: 0, epoch: 1, updates, length: 1 }, false, true)
     assert.isDefined(feed.at(0))
-    feed.push({ from: 1, epoch: 2, updates, length: 1 }, false)
+    feed.push({ from: 1, epoch: 2, updates, length: 1 }, false, true)
     assert.isUndefined(feed.at(0))
     assert.strictEqual(feed.at(1)?.epoch, 2)
   })
+})
+
+describe("viewers of a log that another worker goes on with", () => {
+  it.effect.each([
+    ["read on, and ask once for all whether it is as they saw it", false],
+    ["are told if it lost what they saw", true]
+  ] as const)("%s", ([, isLost]) =>
+    Effect.gen(function* () {
+      const inner = yield* UpdateLog.UpdateLog
+      const runId = Run.RunId.make("r")
+      yield* passing(Stream.runDrain(Agent.stream(analyst, { input: "Hello", runId: "written" })))
+      const [chunk] = (yield* inner.read(Run.RunId.make("written"), { from: 0, limit: 1 })).chunks
+      const { count } = chunk!
+      const append = (from: number, epoch: number) => inner.append(runId, { ...chunk!, from, epoch })
+
+      let looks = 0
+      const log: typeof inner = {
+        ...inner,
+        read: (id, options) => {
+          if (options.from === count - 1) looks++
+          return inner.read(id, options)
+        }
+      }
+      yield* Effect.gen(function* () {
+        yield* Agent.start(analyst, { input: "Hello", runId })
+        const seen = Array.from({ length: 5 }, () => [] as Array<string>)
+        const viewers = yield* Effect.forEach(seen, (texts) =>
+          Agent.watch(analyst, { runId }).pipe(
+            Stream.take(2 * count),
+            Stream.runForEach((update) => Effect.sync(() => void texts.push(update.text))),
+            Effect.exit,
+            Effect.forkChild
+          )
+        )
+        yield* elapse(100)
+        yield* inner.open(runId, 1)
+        yield* append(0, 1)
+        yield* elapse(2000)
+        for (const texts of seen) assert.lengthOf(texts, count)
+        looks = 0
+
+        if (isLost) {
+          yield* inner.remove(runId)
+          yield* inner.open(runId, 2)
+          yield* append(0, 2)
+        }
+        yield* append(count, 2)
+        const exits = yield* passing(Effect.forEach(viewers, (viewer) => Fiber.join(viewer)))
+        for (const exit of exits) {
+          if (!isLost) assert.isTrue(Exit.isSuccess(exit), String(exit))
+          else assert.match(String(exit), /TokenInvalid|rewritten|lost updates/)
+        }
+        for (const texts of seen) assert.lengthOf(texts, isLost ? count : 2 * count)
+        if (!isLost) assert.strictEqual(looks, 1)
+      }).pipe(Effect.provideService(UpdateLog.UpdateLog, log))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        Layer.mergeAll(ScriptedModel.layer([...script, completed]), TokenStore.layerMemory, UpdateLog.layerMemory)
+      )
+    )
+  )
 })
 
 describe("a reader of a log that ends", () => {
@@ -82,11 +144,11 @@ describe("a reader of a log that ends", () => {
       const logged: Logged = { log, runId, agent: "a", policy: RunPolicy.defaults, sealed: false, errorOf }
       const feed = new Feed(0, false)
       const { pull } = new LogPull(logged, feed, { offset: 0 })
-      feed.push(yield* entryOf(logged, chunk), false)
+      feed.push(yield* entryOf(logged, chunk), false, true)
       assert.lengthOf(yield* pull, chunk.count)
       // The log that has ended may have been written again after this reader read it.
       yield* log.append(runId, { ...chunk, epoch, ended: true })
-      feed.push({ from: chunk.count, epoch, updates: [], length: 0 }, true)
+      feed.push({ from: chunk.count, epoch, updates: [], length: 0 }, true, false)
       feed.finish(Exit.void)
       const end = yield* Effect.flip(pull)
       assert.strictEqual(end._tag === "AgentError" ? end.reason._tag : end._tag, epoch === 1 ? "Done" : "TokenInvalid")

@@ -233,7 +233,8 @@ export class ChunkWriter {
         this.room = undefined
         room?.openUnsafe()
       }
-      feed.push({ from, epoch, updates, length: body.length }, ended)
+      // One writer has one epoch.
+      feed.push({ from, epoch, updates, length: body.length }, ended, true)
     })
   }
 

@@ -53,10 +53,12 @@ export class Feed {
     this.allowance = allowance
   }
 
-  /** Adds the updates of a chunk, which may be none. */
-  push(entry: Entry, ended: boolean): void {
-    // Other updates may stand before those of another epoch than when this process read them.
-    if (entry.from !== this.length || this.newest.at(-1)?.epoch !== entry.epoch) this.forget()
+  /**
+   * Adds the updates of a chunk, which may be none. `follows` says whether what this feed keeps still stands before them.
+   * That must be known before those of another epoch: the log may have lost it, and have other updates there.
+   */
+  push(entry: Entry, ended: boolean, follows: boolean): void {
+    if (entry.from !== this.length || !follows) this.forget()
     this.length = entry.from + entry.updates.length
     this.ended = ended
     if (entry.updates.length > 0) {
@@ -81,6 +83,11 @@ export class Feed {
     this.tell()
   }
 
+  /** The epoch of the newest update, if this feed keeps it. */
+  get epoch(): number | undefined {
+    return this.newest.at(-1)?.epoch
+  }
+
   /** The entry with the update after this offset; undefined if it is not one of the newest. */
   at(offset: number): Entry | undefined {
     const first = this.newest[0]
@@ -88,13 +95,13 @@ export class Feed {
     return this.newest.findLast(({ from }) => from <= offset)
   }
 
-  /** An entry with all that follow it: a reader that is late catches up with one step, however many it missed. */
+  /** An entry with all of its epoch that follow it: a reader that is late catches up with one step. */
   from(entry: Entry): Entry {
-    const at = this.newest.indexOf(entry)
-    if (at === -1 || at === this.newest.length - 1) return entry
+    if (entry === this.newest.at(-1)) return entry
     const known = this.joined.get(entry)
     if (known !== undefined) return known
-    const made = { ...entry, updates: this.newest.slice(at).flatMap(({ updates }) => updates) }
+    const some = this.newest.slice(this.newest.indexOf(entry)).filter(({ epoch }) => epoch === entry.epoch)
+    const made = { ...entry, updates: some.flatMap(({ updates }) => updates) }
     this.joined.set(entry, made)
     return made
   }

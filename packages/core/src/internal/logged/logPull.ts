@@ -60,7 +60,7 @@ export class LogPull {
   private take(entry: Entry): Updates {
     const { epoch, from, updates } = entry
     const isOther = this.epoch !== undefined && this.epoch !== epoch
-    if (isOther && this.offset > 0) {
+    if (isOther && this.offset > 0 && this.epoch !== this.feed.at(this.offset - 1)?.epoch) {
       return Effect.flatMap(verify(this.logged, { offset: this.offset, epoch: this.epoch }), () => {
         this.epoch = undefined
         return this.take(entry)

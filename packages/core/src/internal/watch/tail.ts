@@ -8,8 +8,8 @@ import { type AgentError, type LogFailed, LogNotFound } from "../../AgentError.t
 import type { RunRecord } from "../../RunRecord.ts"
 import * as RunState from "../../RunState.ts"
 import type { Page } from "../../UpdateLog.ts"
-import { Allowance, Feed } from "../logged/feed.ts"
-import { entryOf, type Logged, lostEnd, pageSize, read } from "../logged/reading.ts"
+import { Allowance, type Entry, Feed } from "../logged/feed.ts"
+import { entryOf, type Logged, lostEnd, pageSize, read, verify } from "../logged/reading.ts"
 import { now, type OpenRun, readAgain } from "../run/openRun.ts"
 import { reasonOf } from "../run/runReason.ts"
 import { stuck } from "../run/stuck.ts"
@@ -97,20 +97,30 @@ class Tail {
           if (length < feed.length) feed.shrink(length)
           return Effect.succeed(false)
         }
-        return Effect.forEach(seen.chunks, (chunk) => entryOf(logged, chunk)).pipe(
-          Effect.map((entries) => {
-            const isWhole = entries.length < pageSize
-            for (const [i, entry] of entries.entries()) {
-              feed.push(entry, seen.ended && isWhole && i === entries.length - 1)
-            }
-            if (entries.length === 0 && feed.ended !== seen.ended) {
-              feed.push({ from: feed.length, epoch: 0, updates: [], length: 0 }, seen.ended)
-            }
-            return !isWhole
-          })
-        )
+        const { chunks, ended } = seen
+        const isWhole = chunks.length < pageSize
+        if (chunks.length === 0) {
+          const nothing = { from: feed.length, epoch: 0, updates: [], length: 0 }
+          return feed.ended === ended ? Effect.succeed(false) : Effect.as(this.push(nothing, ended), false)
+        }
+        return Effect.forEach(chunks, (chunk, i) =>
+          Effect.flatMap(entryOf(logged, chunk), (entry) =>
+            this.push(entry, ended && isWhole && i === chunks.length - 1)
+          )
+        ).pipe(Effect.as(!isWhole))
       })
     )
+  }
+
+  /** Adds an entry. Before one of another writer, the log is asked, once for all readers, whether it is as they know it. */
+  private push(entry: Entry, ends: boolean): Effect.Effect<void> {
+    const { feed, logged } = this
+    const { epoch, length } = feed
+    if (epoch === undefined || epoch === entry.epoch) return Effect.sync(() => feed.push(entry, ends, true))
+    return Effect.match(verify(logged, { offset: length, epoch }), {
+      onSuccess: () => feed.push(entry, ends, true),
+      onFailure: () => feed.push(entry, ends, false)
+    })
   }
 
   /** Whether nothing follows, because the run has ended. Fails as the run did, or if it can no longer go on. */
