@@ -50,9 +50,10 @@ export const batonWriter = async (storage = "redis"): Promise<Write> => {
   return async ({ id, input }, onOpen) => {
     let updates = 0
     await Agent.stream(agent, { runId: id, input }).pipe(
-      Stream.runForEach(() =>
+      Stream.runForEachArray((some) =>
         Effect.sync(() => {
-          if (updates++ === 0) onOpen()
+          if (updates === 0) onOpen()
+          updates += some.length
         })
       ),
       runtime.runPromise

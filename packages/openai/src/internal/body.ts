@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as AiError from "effect/ai/AiError"
+import { Alike } from "./alike.ts"
 import * as Events from "./events.ts"
 import * as Failures from "./failures.ts"
 import type { Json } from "./fields.ts"
@@ -52,6 +53,7 @@ class Body {
   private readonly reading: Reading
   private readonly source: Source
   private readonly splitter = new Sse.Splitter()
+  private readonly alike = new Alike()
   /** The texts of the last read. The first `decoded` of them are decoded. */
   private texts: ReadonlyArray<string> = []
   private decoded = 0
@@ -112,9 +114,16 @@ class Body {
         const text = texts[this.decoded++]!
         // Some servers that implement this API end their streams with this text. OpenAI does not.
         if (text === "[DONE]") continue
+        const known = this.alike.read(text)
+        if (known !== undefined) {
+          events.push(known)
+          continue
+        }
         const raw: unknown = JSON.parse(text)
         if (!isObject(raw)) return false
-        events.push(Events.decode(raw, reading))
+        const event = Events.decode(raw, reading)
+        this.alike.learn(text, raw, event)
+        events.push(event)
       }
       return true
     })

@@ -51,6 +51,8 @@ export const makePull = Effect.fnUntraced(function* (
     from,
     responseId: isOpen ? undefined : source.responseId,
     positioned: background || log !== undefined,
+    // No log has them.
+    raw: log === undefined,
     sealed
   })
   const errorOf = (reason: AgentError["reason"]) => {

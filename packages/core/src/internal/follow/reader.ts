@@ -77,17 +77,21 @@ export class Reader {
     TokenRows.lengthOf(delivered) <= this.room
 
   private readonly positioned: boolean
+  private readonly raw: boolean
 
   constructor(options: {
     readonly from: ContinuationToken
     readonly responseId: string | undefined
     /** Whether updates have positions. */
     readonly positioned: boolean
+    /** Whether updates have the events as the provider sent them. A model may have to parse an event for that. */
+    readonly raw: boolean
     /** Whether token objects are accepted only if this process made them. */
     readonly sealed: boolean
   }) {
     const { from, responseId } = options
     this.positioned = options.positioned
+    this.raw = options.raw
     this.position = Position.of(from, options.sealed)
     this.isFromStart = from.sequenceNumber < 0 && from.origin === "stream"
     this.room = roomOf(this.position.head)
@@ -170,7 +174,7 @@ export class Reader {
       continuationToken: this.positioned ? tokenAt(next) : Option.none(),
       origin
     }
-    if (event.raw !== undefined) update.raw = event.raw
+    if (this.raw && event.raw !== undefined) update.raw = event.raw
     updates.push(update)
     return true
   }
@@ -201,7 +205,7 @@ export class Reader {
     const underWay = terminal === undefined ? status : "in_progress"
     this.handOut(telling, updates, {
       origin,
-      raw: event.raw,
+      raw: this.raw ? event.raw : undefined,
       move: (told) => this.move(number, told.skip, underWay, how, told.delivered),
       finally: () => this.move(number, 0, status, how, telling.delivered)
     })
@@ -272,7 +276,7 @@ export class Reader {
     const underWay = isOver(snapshot.status) ? "in_progress" : snapshot.status
     this.handOut(telling, updates, {
       origin: "snapshot",
-      raw: snapshot.raw,
+      raw: this.raw ? snapshot.raw : undefined,
       move: (told) => this.move(sequenceNumber, 0, underWay, "snapshot", told.delivered),
       finally: () => this.move(sequenceNumber, 0, snapshot.status, "snapshot", telling.delivered)
     })

@@ -69,7 +69,6 @@ const kept = (update: AgentUpdate, continuationToken: AgentUpdate["continuationT
   // Nearly all updates are so. Spreading them would cost more than all else that is done here.
   if (isPlain) return { _tag: "Update", part, text, status, runId, responseId, continuationToken, origin }
   const made: Types.Mutable<AgentUpdate> = { ...update, continuationToken }
-  delete made.raw
   delete made.sequenceNumber
   return made
 }
