@@ -24,10 +24,9 @@ const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError 
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
 
-// The first update of a network read must not wait until the whole read is decoded. `few` events are decoded first, then
-// as many again as are decoded already, up to `many`.
+// The first update of a network read must not wait until the whole read is decoded, and few batches cost less than many.
 const few = 16
-const many = 256
+const many = 64
 
 const numberOf = (event: ModelEvent | undefined): number => event?.sequenceNumber ?? Number.NaN
 

@@ -177,6 +177,11 @@ export class Position {
     return (this.made ??= this.make())
   }
 
+  /** The same, as the value of an Option. */
+  get value(): ContinuationToken {
+    return this.token
+  }
+
   private make(): ContinuationToken {
     const { delivered, head, offset, origin, sequenceNumber, skip, status } = this
     const { agent, epoch, incarnation, responseId, runId, sealed, turn } = head
@@ -224,28 +229,18 @@ export class Offsets {
   }
 }
 
-class SomeToken {
-  readonly position: Position
-
-  constructor(position: Position) {
-    this.position = position
-  }
-
-  get value(): ContinuationToken {
-    return this.position.token
-  }
-}
-
-// Behaves as an Option whose value is made when it is read.
-Object.setPrototypeOf(SomeToken.prototype, Object.getPrototypeOf(Option.some(undefined)))
+// A position behaves as an Option whose value is made when it is read: updates need no other object for their token.
+Object.setPrototypeOf(Position.prototype, Object.getPrototypeOf(Option.some(undefined)))
 
 /** The token of a position, as an Option that makes it when it is read. */
 export const tokenAt = (position: Position): Option.Option<ContinuationToken> =>
-  new SomeToken(position) as unknown as Option.Option<ContinuationToken>
+  position as unknown as Option.Option<ContinuationToken>
 
 /** The position behind such an Option, or the token itself. Makes no token. */
-export const positionOf = (token: Option.Option<ContinuationToken>): Position | ContinuationToken | undefined =>
-  token instanceof SomeToken ? token.position : Option.getOrUndefined(token)
+export const positionOf = (token: Option.Option<ContinuationToken>): Position | ContinuationToken | undefined => {
+  const behind: unknown = token
+  return behind instanceof Position ? behind : Option.getOrUndefined(token)
+}
 
 /** The token of a position. */
 export const tokenOf = (position: Position | ContinuationToken): ContinuationToken =>
