@@ -13,8 +13,8 @@ import * as TokenRows from "../token/tokenRows.ts"
 
 // A body is JSON: `[version, at, response, origin, status, position, lanes, updates]`.
 //
-// Most updates are a piece of a text: `[lane, text]`, where `lanes` has the type and the id of the lane's parts. All others
-// are objects. Data that follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
+// Most updates are pieces of a text. Those that follow each other are one list: `[lane, text, text, ...]`, where `lanes` has
+// the type and the id of the lane's parts. All others are objects. Data that follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
 // The provider's raw events and their numbers are not stored either.
 
 const version = 1
@@ -101,6 +101,7 @@ export const encode = Effect.fnUntraced(function* (
   let lastId: string | undefined
   let lastType: string | undefined
   let lastLane = 0
+  let pieces: Array<unknown> | undefined
   const told: Array<unknown> = []
   for (const update of updates) {
     const { limit, part, retried, session, turn: ofTurn, waitingFor } = update
@@ -123,10 +124,13 @@ export const encode = Effect.fnUntraced(function* (
         known.set(name, lastLane)
         lastId = part.id
         lastType = part.type
+        pieces = undefined
       }
-      told.push([lastLane, part.delta])
+      if (pieces === undefined) told.push((pieces = [lastLane, part.delta]))
+      else pieces.push(part.delta)
       continue
     }
+    pieces = undefined
     told.push({
       ...(update.status === status ? {} : { s: update.status }),
       ...(part === undefined ? {} : { p: yield* encodePart()(part) }),
@@ -189,24 +193,27 @@ export const decode = (
   let offset = from
   const updates: Array<AgentUpdate> = []
   for (const one of told) {
-    offset++
     if (Array.isArray(one)) {
-      const delta: unknown = one[1]
       const lane = typeof one[0] === "number" ? lanes[one[0]] : undefined
-      if (lane === undefined || typeof delta !== "string") return invalid("a text does not decode")
+      if (lane === undefined || one.length < 2) return invalid("a text does not decode")
       const [kind, id] = lane
-      updates.push({
-        _tag: "Update",
-        part: deltaPart(id, kind, delta),
-        text: kind === "text" ? delta : "",
-        status,
-        runId,
-        responseId,
-        continuationToken: tokenAt(offset, status),
-        origin
-      })
+      for (let at = 1; at < one.length; at++) {
+        const delta: unknown = one[at]
+        if (typeof delta !== "string") return invalid("a text does not decode")
+        updates.push({
+          _tag: "Update",
+          part: deltaPart(id, kind, delta),
+          text: kind === "text" ? delta : "",
+          status,
+          runId,
+          responseId,
+          continuationToken: tokenAt(++offset, status),
+          origin
+        })
+      }
       continue
     }
+    offset++
     const other = decodeOther()(one)
     if (Result.isFailure(other)) return invalid("an update does not decode", other.failure)
     const { l: limit, n: session, p, r: retried, s: changed, t: turn, w: waitingFor } = other.success
