@@ -43,7 +43,7 @@ export default [
     guarantee: 16,
     breaks: "the next worker goes on after the last update of the log",
     file: writer,
-    find: "const position = last === undefined ? this.position : tokenOf(last.position)",
+    find: "const position = last === undefined ? this.position : tokenOf(last)",
     replace: "const position = last === undefined ? tokenOf(this.position) : this.position",
     ...schedules
   },

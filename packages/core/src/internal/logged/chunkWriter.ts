@@ -17,14 +17,6 @@ import * as ChunkBody from "./chunkBody.ts"
 import type { Feed } from "./feed.ts"
 import { type Logged, persistently } from "./reading.ts"
 
-/** An update that waits to be appended, and the position after it. */
-interface Waiting {
-  readonly update: AgentUpdate
-  readonly position: Position | ContinuationToken
-  /** Its approximate size in bytes. */
-  readonly size: number
-}
-
 interface Options {
   readonly logged: Logged
   readonly epoch: number
@@ -54,6 +46,7 @@ const mostBytes = 1024 * 1024
 // After a truncation the log has room again for this part of its limit.
 const freed = 1 / 4
 
+/** The approximate size of an update in bytes. */
 const sizeOf = ({ part }: AgentUpdate): number => {
   if (part === undefined) return 16
   if ("delta" in part) return part.delta.length + 16
@@ -83,7 +76,9 @@ export class ChunkWriter {
   private readonly options: Options
   private readonly one = Semaphore.makeUnsafe(1)
   private readonly every: number
-  private waiting: Array<Waiting> = []
+  /** The updates that wait to be appended, and the position after each of them. */
+  private waiting: Array<AgentUpdate> = []
+  private positions: Array<Position | ContinuationToken> = []
   private size = 0
   private length: number
   private bytes: number
@@ -125,13 +120,9 @@ export class ChunkWriter {
     const { offsets } = this.options
     for (const update of updates) {
       const offset = this.length + this.waiting.length + 1
-      const size = sizeOf(update)
-      this.waiting.push({
-        update: kept(update, offsets.at(offset, update.status)),
-        position: positionOf(update.continuationToken) ?? after,
-        size
-      })
-      this.size += size
+      this.waiting.push(kept(update, offsets.at(offset, update.status)))
+      this.positions.push(positionOf(update.continuationToken) ?? after)
+      this.size += sizeOf(update)
     }
     this.writer?.within(this.isEnough ? 0 : this.every)
     if (this.waiting.length < mostUpdates && this.size < mostBytes) return Effect.void
@@ -182,14 +173,14 @@ export class ChunkWriter {
   }
 
   /** The updates of the next chunk: they have one response and one origin. */
-  private next(): ReadonlyArray<Waiting> {
+  private next(): ReadonlyArray<AgentUpdate> {
     const [first] = this.waiting
     if (first === undefined) return []
-    const { origin, responseId } = first.update
+    const { origin, responseId } = first
     let size = 0
     let count = 0
-    for (const { update, size: more } of this.waiting) {
-      size += more
+    for (const update of this.waiting) {
+      size += sizeOf(update)
       if (count === chunkUpdates || (count > 0 && size > chunkBytes)) break
       if (update.origin !== origin || update.responseId !== responseId) break
       count++
@@ -197,15 +188,15 @@ export class ChunkWriter {
     return this.waiting.slice(0, count)
   }
 
-  private append(some: ReadonlyArray<Waiting>, ended: boolean): Effect.Effect<void, AgentError> {
+  private append(updates: ReadonlyArray<AgentUpdate>, ended: boolean): Effect.Effect<void, AgentError> {
     return Effect.gen({ self: this }, function* () {
       const { epoch, feed, logged } = this.options
       const { log, runId } = logged
       yield* this.makeRoom()
       const from = this.length
-      const updates = some.map(({ update }) => update)
-      const last = some.at(-1)
-      const position = last === undefined ? this.position : tokenOf(last.position)
+      const count = updates.length
+      const last = this.positions[count - 1]
+      const position = last === undefined ? this.position : tokenOf(last)
       const body = yield* ChunkBody.encode(
         {
           responseId: updates[0]?.responseId ?? position.responseId ?? "",
@@ -215,18 +206,19 @@ export class ChunkWriter {
         Math.floor(yield* Clock.currentTimeMillis),
         position
       ).pipe(Effect.mapError((cause) => logged.errorOf(new LogFailed({ error: notWritten(cause) }))))
-      const chunk = { from, count: some.length, epoch, ended, body }
+      const chunk = { from, count, epoch, ended, body }
       const grown = yield* persistently(
         logged,
         "updates of a run could not be appended to its log, and are not delivered until they are",
         log.append(runId, chunk)
       ).pipe(Effect.catch((error) => Effect.fail(this.refused(error))))
-      this.length = from + some.length
+      this.length = from + count
       this.bytes = grown.bytes
       if (this.saysEnd !== ended) this.setEnded(ended)
       this.position = position
-      this.waiting.splice(0, some.length)
-      for (const { size } of some) this.size -= size
+      this.waiting.splice(0, count)
+      this.positions.splice(0, count)
+      for (const update of updates) this.size -= sizeOf(update)
       if (this.waiting.length < mostUpdates && this.size < mostBytes) {
         const { room } = this
         this.room = undefined
