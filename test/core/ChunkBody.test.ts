@@ -146,7 +146,7 @@ describe("bodies of chunks", () => {
     })
   )
 
-  it.effect("a text that follows another one of its lane takes itself", () =>
+  it.effect("a text that follows another one of its lane takes itself and its length", () =>
     Effect.gen(function* () {
       const sizeOf = (count: number) =>
         Effect.map(
@@ -169,8 +169,8 @@ describe("bodies of chunks", () => {
           ({ length }) => length
         )
       const [none, one, five, six] = yield* Effect.all([sizeOf(0), sizeOf(1), sizeOf(5), sizeOf(6)])
-      // `," word"`
-      assert.strictEqual(six - five, 8)
+      // ` word` and `,5`
+      assert.strictEqual(six - five, 7)
       assert.isAtMost(one - none, 24)
       assert.isAtMost(five / 5, 60)
     })
@@ -199,7 +199,12 @@ describe("bodies of chunks", () => {
     ["a text of a lane as text", body([["0", "a"]])],
     ["a text that is a number", body([[0, 1]])],
     ["a text that is missing", body([[0]])],
-    ["a number among texts", body([[0, "a", 1, "b"]])],
+    ["pieces that are longer than their text", body([[0, "ab", [1, 2]]])],
+    ["pieces that are shorter than their text", body([[0, "ab", [1]]])],
+    ["a piece of a negative length", body([[0, "ab", [-1, 3]]])],
+    ["a piece of half a letter", body([[0, "ab", [0.5, 1.5]]])],
+    ["a length that is a text", body([[0, "ab", ["1", 1]]])],
+    ["lengths that are no list", body([[0, "ab", 2]])],
     ["a list in place of an update", body([[]])],
     ["an update that is null", body([null])],
     ["an update that is a text", body(["a"])],

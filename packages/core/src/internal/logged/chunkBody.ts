@@ -13,8 +13,8 @@ import * as TokenRows from "../token/tokenRows.ts"
 
 // A body is JSON: `[version, at, response, origin, status, position, lanes, updates]`.
 //
-// Most updates are pieces of a text. Those that follow each other are one list: `[lane, text, text, ...]`, where `lanes` has
-// the type and the id of the lane's parts. All others are objects. Data that follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
+// Most updates are pieces of a text. Pieces that follow each other are `[lane, text, lengths]`, and one piece alone is
+// `[lane, text]`, where `lanes` has the type and the id of the lane's parts. All other updates are objects. Data that follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
 // The provider's raw events and their numbers are not stored either.
 
 const version = 1
@@ -101,8 +101,13 @@ export const encode = Effect.fnUntraced(function* (
   let lastId: string | undefined
   let lastType: string | undefined
   let lastLane = 0
-  let pieces: Array<unknown> | undefined
+  let pieces: Array<string> = []
   const told: Array<unknown> = []
+  const tellPieces = () => {
+    if (pieces.length === 1) told.push([lastLane, pieces[0]])
+    else if (pieces.length > 1) told.push([lastLane, pieces.join(""), pieces.map(({ length }) => length)])
+    pieces = []
+  }
   for (const update of updates) {
     const { limit, part, retried, session, turn: ofTurn, waitingFor } = update
     const kind = part === undefined ? undefined : laneTypes[part.type]
@@ -119,18 +124,17 @@ export const encode = Effect.fnUntraced(function* (
       isEmpty(part.metadata)
     ) {
       if (part.id !== lastId || part.type !== lastType) {
+        tellPieces()
         const name = `${kind} ${part.id}`
         lastLane = known.get(name) ?? lanes.push([kind, part.id]) - 1
         known.set(name, lastLane)
         lastId = part.id
         lastType = part.type
-        pieces = undefined
       }
-      if (pieces === undefined) told.push((pieces = [lastLane, part.delta]))
-      else pieces.push(part.delta)
+      pieces.push(part.delta)
       continue
     }
-    pieces = undefined
+    tellPieces()
     told.push({
       ...(update.status === status ? {} : { s: update.status }),
       ...(part === undefined ? {} : { p: yield* encodePart()(part) }),
@@ -142,6 +146,7 @@ export const encode = Effect.fnUntraced(function* (
     })
     status = update.status
   }
+  tellPieces()
   const { delivered, incarnation, sequenceNumber, skip, turn } = position
   const place = [
     incarnation,
@@ -181,6 +186,19 @@ export const open = (body: string): Result.Result<Body, BodyInvalid> => {
 /** The incarnation in which a chunk was written. */
 export const incarnationOf = ({ head }: Body): number => head[5][0]
 
+/** The lengths of the pieces of a text; undefined if they are not those of its pieces. */
+const lengthsIn = ([, text, lengths]: ReadonlyArray<unknown>): ReadonlyArray<number> | undefined => {
+  if (typeof text !== "string") return undefined
+  if (lengths === undefined) return [text.length]
+  if (!Array.isArray(lengths)) return undefined
+  let sum = 0
+  for (const length of lengths) {
+    if (!Number.isInteger(length) || length < 0) return undefined
+    sum += length
+  }
+  return sum === text.length ? lengths : undefined
+}
+
 /** Reads the updates of a chunk. `tokenAt` makes the token of the update before an offset. */
 export const decode = (
   runId: RunId,
@@ -195,11 +213,15 @@ export const decode = (
   for (const one of told) {
     if (Array.isArray(one)) {
       const lane = typeof one[0] === "number" ? lanes[one[0]] : undefined
-      if (lane === undefined || one.length < 2) return invalid("a text does not decode")
+      const text: unknown = one[1]
+      const lengths = lengthsIn(one)
+      if (lane === undefined || typeof text !== "string" || lengths === undefined) {
+        return invalid("a text does not decode")
+      }
       const [kind, id] = lane
-      for (let at = 1; at < one.length; at++) {
-        const delta: unknown = one[at]
-        if (typeof delta !== "string") return invalid("a text does not decode")
+      let at = 0
+      for (const length of lengths) {
+        const delta = text.slice(at, (at += length))
         updates.push({
           _tag: "Update",
           part: deltaPart(id, kind, delta),
