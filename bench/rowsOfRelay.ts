@@ -26,17 +26,17 @@ const flatOut = (setting: Setting) =>
       { head: "viewer CPU us/delta", figure: "cpu", digits: 2 }
     ],
     [
-      { kind: "tight", variant: "one event for each write of the socket", deltas: 200_000 },
-      { kind: "flat", variant: "full reads", deltas: 200_000 }
+      { kind: "tight", variant: "one event for each write of the socket", deltas: 600_000 },
+      { kind: "flat", variant: "full reads", deltas: 600_000 }
     ].flatMap(({ deltas, kind, variant }) =>
       subjects.map(({ name, subject }) => {
-        // At a twentieth of the speed a stream of a tenth takes long enough.
-        const share = (subject === "events" ? deltas / 10 : deltas) / (setting.quick ? 20 : 1)
+        // At a twentieth of the speed, a twentieth takes as long.
+        const share = (subject === "events" ? deltas / 20 : deltas) / (setting.quick ? 20 : 1)
         return {
           name,
           variant,
           absent: setting.noRedis,
-          measure: figuresOf("relay", { args: [subject, kind, share, deltas / 10], env: setting.env })
+          measure: figuresOf("relay", { args: [subject, kind, share, share / 5], env: setting.env })
         }
       })
     ),

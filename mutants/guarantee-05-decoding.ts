@@ -1,6 +1,64 @@
 import type { Mutant } from "./Mutant.ts"
 
+const alike = { test: "test/openai/Alike.test.ts", title: "as if each were parsed" }
+
 export default [
+  {
+    id: "alike-rest-unread",
+    guarantee: 5,
+    breaks: "an event is not parsed only if everything else in it was in one that was parsed",
+    file: "packages/openai/src/internal/alike.ts",
+    find: "if (text.slice(at) !== after) return undefined",
+    replace: "",
+    ...alike
+  },
+  {
+    id: "alike-escapes-kept",
+    guarantee: 5,
+    breaks: "a text is what its JSON says",
+    file: "packages/openai/src/internal/alike.ts",
+    find: "if (code < space || code === backslash) return false",
+    replace: "if (code < space) return false",
+    ...alike
+  },
+  {
+    id: "alike-control-characters",
+    guarantee: 5,
+    breaks: "an event that is not JSON is damaged",
+    file: "packages/openai/src/internal/alike.ts",
+    find: "if (code < space || code === backslash) return false",
+    replace: "if (code === backslash) return false",
+    ...alike
+  },
+  {
+    id: "alike-numbers",
+    guarantee: 5,
+    breaks: "an event has the number that its JSON says",
+    file: "packages/openai/src/internal/alike.ts",
+    find: "&& (text.charCodeAt(from) !== zero || at === from + 1)",
+    replace: "",
+    ...alike
+  },
+  {
+    id: "alike-nested",
+    guarantee: 5,
+    breaks: "a text is that of the event, and not that of something in it",
+    file: "packages/openai/src/internal/alike.ts",
+    find: "if (at === -1 || text.includes(key, at + 1)) return undefined",
+    replace: "if (at === -1) return undefined",
+    test: "test/openai/Alike.test.ts",
+    title: "are not taken for what is in them"
+  },
+  {
+    id: "sse-part-cut",
+    guarantee: 5,
+    breaks: "a long read is decoded in parts of whole lines",
+    file: "packages/openai/src/internal/sse.ts",
+    find: "return feed === -1 || feed >= end ? end : feed + 1",
+    replace: "return feed === -1 || feed >= end ? end : from + mostBytes",
+    test: "test/openai/Alike.test.ts",
+    title: "is the same in one read"
+  },
   {
     id: "C1-decoded",
     guarantee: 5,

@@ -4,6 +4,16 @@ const viewers = "packages/http/src/RunViewers.ts"
 
 export default [
   {
+    id: "http-sealed-by-each",
+    guarantee: 12,
+    breaks: "what all viewers get is made once",
+    file: "packages/http/src/internal/frames.ts",
+    find: "if (begun !== undefined) return Deferred.await(begun)",
+    replace: "",
+    test: "test/http/Viewer.test.ts",
+    title: "shares the events"
+  },
+  {
     id: "http-pieces-grow",
     guarantee: 12,
     breaks: "a viewer is sent small pieces, however much there is",

@@ -3,6 +3,15 @@ import type { Mutant } from "./Mutant.ts"
 // The update log in Redis.
 export default [
   {
+    id: "redis-reads-unread",
+    guarantee: 16,
+    breaks: "whoever asks during a read gets what the next one shows",
+    file: "packages/redis/src/internal/shareReads.ts",
+    find: "return Effect.asVoid(Effect.forkDetach(Deferred.into(run(key, read), waiting)))",
+    replace: "return Effect.asVoid(Deferred.succeed(waiting, undefined as never))",
+    test: "test/redis/ShareReads.test.ts"
+  },
+  {
     id: "redis-log-open-unfenced",
     guarantee: 16,
     breaks: "a lower epoch cannot open a log in Redis",

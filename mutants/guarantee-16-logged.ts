@@ -178,7 +178,7 @@ export default [
     guarantee: 16,
     breaks: "what came before an append was answered is appended next",
     file: writer,
-    find: "this.waiting.splice(0, some.length)",
+    find: "this.waiting.splice(0, count)",
     replace: "this.waiting = []",
     ...schedules
   },

@@ -100,11 +100,19 @@ export const create = (more?: Partial<ModelRequest>) =>
 
 export const submit = Effect.flatMap(BackgroundModel, (model) => model.submit(request()))
 
+const plain = (event: ModelEvent): ModelEvent => ({
+  ...event,
+  // Some events make it when it is read.
+  ...(event.raw === undefined ? {} : { raw: event.raw })
+})
+
 /** What a create stream gave, and what it failed with, if it did. */
 export const heard = <E, R>(stream: Stream.Stream<ModelEvent, E, R>) =>
   Effect.gen(function* () {
     const events: Array<ModelEvent> = []
-    const exit = yield* Effect.result(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))))
+    const exit = yield* Effect.result(
+      Stream.runForEach(stream, (event) => Effect.sync(() => events.push(plain(event))))
+    )
     return { events, error: exit._tag === "Failure" ? exit.failure : undefined }
   })
 

@@ -50,16 +50,17 @@ type Delta = Statement & { readonly _tag: "Delta" }
 class AlikeDelta implements ModelEvent {
   readonly sequenceNumber: number
   readonly statements: ReadonlyArray<Statement>
-  private readonly text: string
+  // Not a field of the event.
+  readonly #text: string
 
   constructor(sequenceNumber: number, statement: Delta, text: string) {
     this.sequenceNumber = sequenceNumber
     this.statements = [statement]
-    this.text = text
+    this.#text = text
   }
 
   get raw(): unknown {
-    return JSON.parse(this.text)
+    return JSON.parse(this.#text)
   }
 }
 
