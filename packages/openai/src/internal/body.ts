@@ -24,7 +24,8 @@ const fail = (reading: Reading, reason: AiError.AiErrorReason): AiError.AiError 
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
 
-// The first update of a network read must not wait until the whole read is decoded, and few batches cost less than many.
+// The first update of a network read must not wait until the whole read is decoded. `few` events are decoded first, then as
+// many again as are decoded already, up to `many`: larger batches are slower, as memory is.
 const few = 16
 const many = 64
 
