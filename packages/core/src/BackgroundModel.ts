@@ -186,7 +186,7 @@ export interface ModelEvent {
   readonly background?: boolean
   readonly terminal?: ModelSnapshot
   readonly error?: AiError.AiError
-  /** The event as the provider sent it. */
+  /** The event as the provider sent it. A model can make it when it is read: nobody reads it in runs with an update log. */
   readonly raw?: unknown
 }
 
