@@ -5,7 +5,8 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Response from "effect/ai/Response"
-import type * as Tool from "effect/ai/Tool"
+import * as Schema from "effect/Schema"
+import * as Tool from "effect/ai/Tool"
 import type { AgentError } from "./AgentError.ts"
 import type { AgentErrorReason, ToolFailed } from "./AgentErrorReason.ts"
 import type * as RunRecord from "./RunRecord.ts"
@@ -193,3 +194,58 @@ export const make = <const Name extends string, Tools extends Record<string, Too
     readonly tools?: { readonly [Key in keyof NoInfer<Tools>]?: ToolOptions }
   } = {}
 ): Agent<Name, Tools> => ({ ...options, name }) as Agent<Name, Tools>
+
+/**
+ * The tool of an agent that a call names; undefined if the agent has no such tool.
+ *
+ * **When to use**
+ *
+ * Use it with the name in a `tool-call` part or of a pending call. Calls name a tool that the provider defines by the
+ * provider's name for it, which is not its key in the toolkit.
+ *
+ * **Example** (The description of a tool that waits for approval)
+ *
+ * ```ts
+ * import { Agent, Runs } from "@effect-baton/core"
+ * import { Effect } from "effect"
+ *
+ * export const waiting = (agent: Agent.Any, runId: string) =>
+ *   Effect.map(Runs.pending(runId), (calls) => calls.map(({ name }) => Agent.toolOf(agent, name)?.description ?? name))
+ * ```
+ *
+ * @since 0.1.0
+ * @category tools
+ */
+export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.Any | undefined => {
+  if (toolkit === undefined) return undefined
+  if (Object.hasOwn(toolkit.tools, name)) return toolkit.tools[name]
+  return Object.values(toolkit.tools).find((tool) => Tool.isProviderDefined(tool) && tool.providerName === name)
+}
+
+/**
+ * The codec between a tool's result, or its failure, and the JSON in which a run keeps it.
+ *
+ * **When to use**
+ *
+ * Use it where the answer to a call comes from another place as JSON, before `Agent.completeTool`.
+ *
+ * **Example** (An answer in JSON)
+ *
+ * ```ts
+ * import { Agent } from "@effect-baton/core"
+ * import { Schema } from "effect"
+ * import { Tool } from "effect/ai"
+ *
+ * const ask = Tool.make("ask", { success: Schema.String })
+ *
+ * export const answer = (json: unknown) => Schema.decodeUnknownEffect(Agent.resultCodec(ask, false))(json)
+ * ```
+ *
+ * @since 0.1.0
+ * @category tools
+ */
+export const resultCodec = (tool: Tool.Any, isFailure: boolean): Schema.Codec<unknown, Schema.Json> =>
+  Schema.toCodecJson(isFailure ? Tool.failureResultSchema(tool) : tool.successSchema) as unknown as Schema.Codec<
+    unknown,
+    Schema.Json
+  >

@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import type { Agent } from "@effect-baton/core"
+import { resultCodec, toolOf } from "@effect-baton/core/AgentDefinition"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { codecOf, toolOf } from "./internal/toolCodec.ts"
 
 /**
  * A tool call that has no result yet.
@@ -133,6 +133,6 @@ export const encodeAnswer = <A extends Agent.Any>(
   const tool = toolOf(agent, name)
   if (tool === undefined) return Effect.die(new Error(`The agent has no tool '${name}'.`))
   return "failure" in answer
-    ? Effect.map(Schema.encodeEffect(codecOf(tool, true))(failure), (json) => ({ failure: json }))
-    : Effect.map(Schema.encodeEffect(codecOf(tool, false))(result), (json) => ({ result: json }))
+    ? Effect.map(Schema.encodeEffect(resultCodec(tool, true))(failure), (json) => ({ failure: json }))
+    : Effect.map(Schema.encodeEffect(resultCodec(tool, false))(result), (json) => ({ result: json }))
 }

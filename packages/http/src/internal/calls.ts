@@ -11,7 +11,6 @@ import { CallNotFound, InvalidRequest, RunStuck } from "../RunProblem.ts"
 import type * as Wire from "../RunWire.ts"
 import { find, infoOf, may, type Served, subjectOf } from "./known.ts"
 import { refuseAnswer, refuseRaise, refuseRead } from "./problems.ts"
-import { codecOf, toolOf } from "./toolCodec.ts"
 
 /** The path parameters that name a call. */
 export interface CallPath {
@@ -102,12 +101,12 @@ export const complete = Effect.fnUntraced(function* (served: Served, path: CallP
   const by = yield* callerName
   const call = RunState.fold(record).turns[path.turn]?.calls.find(({ callId }) => callId === path.callId)
   if (call === undefined || call.external) return yield* new CallNotFound()
-  const tool = toolOf(agent, call.name)
+  const tool = Agent.toolOf(agent, call.name)
   if (tool === undefined) {
     return yield* new RunStuck({ detail: "The run asks for a tool that this service does not have." })
   }
   const isFailure = "failure" in answer
-  const given = yield* Schema.decodeUnknownEffect(codecOf(tool, isFailure))(
+  const given = yield* Schema.decodeUnknownEffect(Agent.resultCodec(tool, isFailure))(
     isFailure ? answer.failure : answer.result
   ).pipe(Effect.mapError(({ message }) => new InvalidRequest({ detail: `It does not fit the tool: ${message}` })))
   const typed = { ...path, by, tool: call.name, ...(isFailure ? { failure: given } : { result: given }) }

@@ -3,14 +3,13 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Tool from "effect/ai/Tool"
+import { resultCodec, toolOf } from "../../AgentDefinition.ts"
 import type { ModelRequest } from "../../BackgroundModel.ts"
 import { type AgentError, RunDiverged } from "../../AgentError.ts"
 import type { CallState, TurnState } from "../../RunState.ts"
 import type { HeldRun } from "../hold/heldRun.ts"
 import { errorOf, type OpenRun } from "../run/openRun.ts"
 import { promptOf, requestFields } from "../run/task.ts"
-import { toolOf } from "../tools/handlers.ts"
-import { codecOf } from "../tools/recorded.ts"
 import { resultOf } from "../tools/told.ts"
 
 /** The request that opens a turn. The first comes from the caller's or the store's input, later ones from the journal. */
@@ -96,7 +95,7 @@ const answerOf = (run: OpenRun, call: CallState): Prompt.ToolMessagePart => {
 const outputOf = (tool: Tool.Any | undefined, result: unknown): Prompt.ToolResultPart["modelOutput"] => {
   const { toModelOutput } = tool ?? {}
   if (tool === undefined || toModelOutput === undefined) return undefined
-  const decoded = Schema.decodeUnknownResult(codecOf(tool, false))(result)
+  const decoded = Schema.decodeUnknownResult(resultCodec(tool, false))(result)
   return Result.isFailure(decoded)
     ? undefined
     : Result.getOrElse(

@@ -1,8 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Response from "effect/ai/Response"
 import { type AgentError, ToolMissing } from "../../AgentError.ts"
 import type { AgentUpdate } from "../../AgentUpdate.ts"
 import type { ContinuationToken } from "../../ContinuationToken.ts"
@@ -10,10 +8,10 @@ import { callName, type Start, type Step } from "../../RunEngine.ts"
 import { isDone, isUndecided } from "../../RunState.ts"
 import type { HeldRun, OwnFact } from "../hold/heldRun.ts"
 import { errorOf, type OpenRun } from "../run/openRun.ts"
-import { minted } from "../token/minted.ts"
 import * as Asking from "./asking.ts"
 import { answers, type Found } from "../tools/handlers.ts"
 import { interrupted } from "../tools/recorded.ts"
+import { partOf, updateOf } from "../tools/told.ts"
 import { ToolRunner } from "./toolRunner.ts"
 
 type StepOf<Tag extends Step["_tag"]> = Extract<Step, { readonly _tag: Tag }>
@@ -99,26 +97,11 @@ export class Acting {
 
   /** Updates with preliminary results, which have no position of their own. */
   preliminary(position: ContinuationToken): ReadonlyArray<AgentUpdate> {
-    const { background } = this.held.record
-    return this.runner.take().map(({ call, encoded, turn }) => ({
-      _tag: "Update",
-      part: Response.makePart("tool-result", {
-        id: call.callId,
-        name: call.name,
-        result: encoded,
-        encodedResult: encoded,
-        isFailure: false,
-        providerExecuted: false,
-        preliminary: true
-      }) as AgentUpdate["part"] & object,
-      text: "",
-      status: "in_progress",
-      turn,
-      runId: this.run.runId,
-      responseId: this.held.state().turns[turn]?.winner?.responseId ?? "",
-      continuationToken: background ? Option.some(minted(position)) : Option.none(),
-      origin: "live"
-    }))
+    const { held, run } = this
+    return this.runner.take().map(({ call, encoded, turn }) => {
+      const part = partOf(call, { result: encoded, isFailure: false }, true)
+      return updateOf(run.runId, held.record, held.state(), { origin: "live", part, position, turn })
+    })
   }
 
   /** The handlers, which must have all of these tools. Without one, the run is parked: it has not failed. */

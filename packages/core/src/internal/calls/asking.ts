@@ -7,11 +7,12 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Tool from "effect/ai/Tool"
+import { toolOf } from "../../AgentDefinition.ts"
 import type { CallState } from "../../RunState.ts"
 import * as ToolPolicy from "../../ToolPolicy.ts"
 import type { OwnFact } from "../hold/heldRun.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, optionsOf, provided, toolOf } from "../tools/handlers.ts"
+import { type Found, optionsOf, provided } from "../tools/handlers.ts"
 
 /** If a check of a call fails, dies or interrupts itself, the answer is this one. */
 const orElse = <A, E>(effect: Effect.Effect<A, E>, otherwise: A): Effect.Effect<A> =>

@@ -8,10 +8,11 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
+import { resultCodec, toolOf } from "../../AgentDefinition.ts"
 import type { CallState } from "../../RunState.ts"
 import { type LaterOptions, ToolCall } from "../../ToolCall.ts"
 import type { OpenRun } from "../run/openRun.ts"
-import { type Found, optionsOf, provided, toolOf } from "../tools/handlers.ts"
+import { type Found, optionsOf, provided } from "../tools/handlers.ts"
 import * as Recorded from "../tools/recorded.ts"
 import { approvalId } from "../tools/told.ts"
 
@@ -100,7 +101,7 @@ export const runHandler = (run: OpenRun, found: Found, running: Running): Effect
     if (Option.isNone(result)) return Effect.die(new Error("the handler ended without a result"))
     const { isFailure, result: value } = result.value
     const encoded =
-      tool === undefined ? Effect.succeed(value) : Schema.encodeUnknownEffect(Recorded.codecOf(tool, isFailure))(value)
+      tool === undefined ? Effect.succeed(value) : Schema.encodeUnknownEffect(resultCodec(tool, isFailure))(value)
     return Effect.flatMap(
       Effect.mapError(encoded, ({ message }) => Recorded.unkept(name, message)),
       (encodedResult) => {

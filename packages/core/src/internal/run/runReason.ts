@@ -8,9 +8,8 @@ import {
   ToolFailed,
   Unconfirmed
 } from "../../AgentError.ts"
-import type { Any as Agent } from "../../AgentDefinition.ts"
+import { type Any as Agent, toolOf } from "../../AgentDefinition.ts"
 import * as RunState from "../../RunState.ts"
-import { toolOf } from "../tools/handlers.ts"
 import { errorIn } from "../tools/recorded.ts"
 
 /** The reason for which a run that has ended failed; undefined if it did not fail. */

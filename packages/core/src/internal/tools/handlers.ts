@@ -2,7 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
-import type { Any, ToolOptions } from "../../AgentDefinition.ts"
+import { type Any, type ToolOptions, toolOf } from "../../AgentDefinition.ts"
 import type { ToolPolicy } from "../../ToolPolicy.ts"
 
 /** The handlers of an agent's tools, and its policy, with the services that they need. */
@@ -25,16 +25,6 @@ export const provided = <A, E, R>(
     effect,
     (caller: Context.Context<never>) => Context.merge(context, caller) as unknown as Context.Context<NoInfer<R>>
   )
-
-/**
- * The tool of an agent that a call names; undefined if the agent has no such tool. Calls name a tool that the provider
- * defines by the provider's name for it.
- */
-export const toolOf = ({ toolkit }: Pick<Any, "toolkit">, name: string): Tool.Any | undefined => {
-  if (toolkit === undefined) return undefined
-  if (Object.hasOwn(toolkit.tools, name)) return toolkit.tools[name]
-  return Object.values(toolkit.tools).find((tool) => Tool.isProviderDefined(tool) && tool.providerName === name)
-}
 
 /** How the calls of a tool run. */
 export const optionsOf = (agent: Pick<Any, "toolkit" | "tools">, name: string): ToolOptions =>

@@ -3,7 +3,8 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as AiError from "effect/ai/AiError"
-import * as Tool from "effect/ai/Tool"
+import type * as Tool from "effect/ai/Tool"
+import { resultCodec } from "../../AgentDefinition.ts"
 import { bytesOf } from "../primitives/bytes.ts"
 
 // Results of tool calls as the journal keeps them: JSON, of a limited size.
@@ -37,13 +38,7 @@ export const unkept = (toolName: string, description: string): AiError.AiError =
     reason: new AiError.ToolResultEncodingError({ toolName, toolResult: null, description })
   })
 
-/** The codec of a tool's results in JSON. */
-export const codecOf = (tool: Tool.Any, isFailure: boolean): Schema.Codec<unknown> =>
-  Schema.toCodecJson(
-    isFailure ? Tool.failureResultSchema(tool) : tool.successSchema
-  ) as unknown as Schema.Codec<unknown>
-
-const encodeFailure = (tool: Tool.Any, error: unknown) => Schema.encodeUnknownEffect(codecOf(tool, true))(error)
+const encodeFailure = (tool: Tool.Any, error: unknown) => Schema.encodeUnknownEffect(resultCodec(tool, true))(error)
 
 /** The failure of a tool, as the journal keeps it. `ends` if failures of this tool end the run. */
 export const failureOf = Effect.fnUntraced(function* (
@@ -67,5 +62,5 @@ export const interrupted = (reason: string): Recorded => ({
 /** The failure in a fact as the tool's handler gave it; as the journal keeps it if it does not decode. */
 export const errorIn = (tool: Tool.Any | undefined, result: unknown): unknown => {
   if (tool === undefined) return result
-  return Result.getOrElse(Schema.decodeUnknownResult(codecOf(tool, true))(result), () => result)
+  return Result.getOrElse(Schema.decodeUnknownResult(resultCodec(tool, true))(result), () => result)
 }

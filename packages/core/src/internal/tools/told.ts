@@ -29,19 +29,26 @@ export const resultOf = ({
       ? undefined
       : { result: result.result, isFailure: result.isFailure }
 
+/** A part with a result of a call. */
+export const partOf = (
+  { callId, name }: Pick<CallState, "callId" | "name">,
+  { isFailure, result }: { readonly result: unknown; readonly isFailure: boolean },
+  preliminary: boolean
+) =>
+  Response.makePart("tool-result", {
+    id: callId,
+    name,
+    result,
+    encodedResult: result,
+    isFailure,
+    providerExecuted: false,
+    preliminary
+  }) as Extract<ToolPart, { readonly type: "tool-result" }>
+
 /** The part with the result of a call; undefined while it has none. The provider has the results of its own calls. */
 export const resultPart = (call: CallState): Extract<ToolPart, { readonly type: "tool-result" }> | undefined => {
   const ended = resultOf(call)
-  if (ended === undefined || call.provider === true) return undefined
-  return Response.makePart("tool-result", {
-    id: call.callId,
-    name: call.name,
-    result: ended.result,
-    encodedResult: ended.result,
-    isFailure: ended.isFailure,
-    providerExecuted: false,
-    preliminary: false
-  }) as Extract<ToolPart, { readonly type: "tool-result" }>
+  return ended === undefined || call.provider === true ? undefined : partOf(call, ended, false)
 }
 
 const partsOf = (runId: string, turn: number, call: CallState): ReadonlyArray<readonly [Fact, ToolPart]> => {
@@ -96,32 +103,51 @@ export const startAgain = (
 const isBetween = ({ responseId, sequenceNumber, turn }: ContinuationToken): boolean =>
   turn > 0 && sequenceNumber < 0 && responseId === undefined
 
+/** The update with a part about a call of a turn. It has the position after it, if the run has positions. */
+export const updateOf = (
+  runId: RunId,
+  { background }: Pick<RunRecord, "background">,
+  state: RunState,
+  {
+    origin,
+    part,
+    position,
+    turn
+  }: Pick<AgentUpdate, "origin"> & {
+    readonly part: ToolPart
+    readonly position: ContinuationToken
+    readonly turn: number
+  }
+): AgentUpdate => ({
+  _tag: "Update",
+  part,
+  text: "",
+  status: "in_progress",
+  turn,
+  runId,
+  responseId: state.turns[turn]?.winner?.responseId ?? "",
+  continuationToken: background ? Option.some(minted(position)) : Option.none(),
+  origin
+})
+
 /** The updates of tool calls that follow a position at the start of a turn, and the position after them. */
 export const updatesAfter = (
   run: { readonly agent: { readonly name: string }; readonly runId: RunId },
-  { background, journal }: Pick<RunRecord, "background" | "journal">,
+  record: Pick<RunRecord, "background" | "journal">,
   state: RunState,
   position: ContinuationToken
 ): readonly [updates: ReadonlyArray<AgentUpdate>, position: ContinuationToken] => {
   if (!isBetween(position)) return [[], position]
   const { incarnation, offset, results: known = 0, turn } = position
-  const parts = partsOfTurn(run.runId, state, journal, turn - 1).slice(known)
+  const parts = partsOfTurn(run.runId, state, record.journal, turn - 1).slice(known)
   const at = (results: number) =>
     start(run.agent.name, run.runId, incarnation, {
       turn,
       offset: offset + results - known,
       results
     })
-  const updates = parts.map((part, i): AgentUpdate => ({
-    _tag: "Update",
-    part,
-    text: "",
-    status: "in_progress",
-    turn: turn - 1,
-    runId: run.runId,
-    responseId: state.turns[turn - 1]?.winner?.responseId ?? "",
-    continuationToken: background ? Option.some(minted(at(known + i + 1))) : Option.none(),
-    origin: "journal"
-  }))
+  const updates = parts.map((part, i) =>
+    updateOf(run.runId, record, state, { origin: "journal", part, position: at(known + i + 1), turn: turn - 1 })
+  )
   return [updates, parts.length === 0 ? position : at(known + parts.length)]
 }

@@ -12,7 +12,7 @@ import {
   StoreFailed,
   ToolNotFound
 } from "../../AgentError.ts"
-import type { Any as Agent, Limits as GivenLimits } from "../../AgentDefinition.ts"
+import { type Any as Agent, type Limits as GivenLimits, resultCodec, toolOf } from "../../AgentDefinition.ts"
 import type { RunId } from "../../Run.ts"
 import type { CallRef, RunRef } from "../../RunInput.ts"
 import { RunPolicy } from "../../RunPolicy.ts"
@@ -23,7 +23,6 @@ import { record as observe } from "../hold/observe.ts"
 import { typedStore } from "../ports/typedStore.ts"
 import { limitsOf } from "../run/deciding.ts"
 import { decodeRunId, named, readToken } from "../run/openRun.ts"
-import { toolOf } from "../tools/handlers.ts"
 import * as Recorded from "../tools/recorded.ts"
 import { approvalId } from "../tools/told.ts"
 
@@ -162,7 +161,7 @@ const encoded = Effect.fnUntraced(function* (
   const isFailure = "failure" in answer
   const refuse = (why: string) =>
     run.fail(new InvalidInput({ description: `The result of tool '${name}' cannot be used: ${why}` }))
-  const value = yield* Schema.encodeUnknownEffect(Recorded.codecOf(tool, isFailure))(
+  const value = yield* Schema.encodeUnknownEffect(resultCodec(tool, isFailure))(
     isFailure ? failure : answer.result
   ).pipe(Effect.catch(({ message }) => refuse(message)))
   const { maxToolResult } = yield* RunPolicy
