@@ -210,7 +210,7 @@ export const make = <const Name extends string, Tools extends Record<string, Too
  * import { Effect } from "effect"
  *
  * export const waiting = (agent: Agent.Any, runId: string) =>
- *   Effect.map(Runs.pending(runId), (calls) => calls.map(({ name }) => Agent.toolOf(agent, name)?.description ?? name))
+ *   Effect.map(Runs.pending(runId), (calls) => calls.map(({ tool }) => Agent.toolOf(agent, tool)?.description ?? tool))
  * ```
  *
  * @since 0.1.0
