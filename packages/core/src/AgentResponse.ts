@@ -20,9 +20,9 @@ const Part = Response.Part()
  * **Details**
  *
  * `waitingFor` is absent while a worker runs the call, or is about to, and if the tool's `onCut: "wait"` holds a call whose
- * process died: the record does not name the agent's options. `Agent.completeTool` then gives the result. With `"approval"`, `Agent.approve` or `Agent.reject`
- * decides; with `"deferred"`, `Agent.completeTool` gives the result. After `until`, in milliseconds since the epoch, the
- * call counts as rejected, or as failed. `params` are as the model wrote them.
+ * process died: the record does not name the agent's options. `Agent.completeTool` then gives the result. With
+ * `"approval"`, `Agent.approve` or `Agent.reject` decides; with `"deferred"`, `Agent.completeTool` gives the result. After
+ * `until`, in milliseconds since the epoch, the call counts as rejected, or as failed. `params` are as the model wrote them.
  *
  * @since 0.1.0
  * @category schemas
