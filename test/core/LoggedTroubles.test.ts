@@ -33,13 +33,13 @@ const watched = Stream.runCollect(Agent.watch(analyst, ref))
 describe("a log that is away for a while", () => {
   it.effect("holds the updates back, and loses none", () => {
     let isAway = false
-    let appended = ""
+    let appended = 0
     const seen: Array<string> = []
     const log = changing((inner) => ({
       append: (id, chunk) =>
         Effect.suspend(() => {
           if (isAway) return Effect.fail(away("append"))
-          appended += chunk.body
+          appended += chunk.count
           return inner.append(id, chunk)
         })
     }))
@@ -47,8 +47,8 @@ describe("a log that is away for a while", () => {
       const consumer = yield* Effect.forkChild(
         Stream.runForEach(Agent.stream(analyst, input), (update) =>
           Effect.sync(() => {
-            if (update.text !== "") assert.include(appended, `"${update.text}"`, "it is in the log first")
             seen.push(update.text)
+            assert.isAtMost(seen.length, appended, "it is in the log first")
           })
         )
       )
