@@ -1,6 +1,6 @@
 // Deltas that differ from the one before in their text alone are not parsed. It must not show.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { law } from "../support/law.ts"
 import { chunks, completed, create, created, delta, heard, over, sse } from "./support.ts"
 
@@ -119,6 +119,15 @@ describe("deltas that are alike", () => {
     )
   }
 
+  for (const number of numbers) {
+    it.effect(`are read as if each were parsed: number ${number}`, () =>
+      Effect.gen(function* () {
+        const texts = ["1", number, "3"].map((of) => written(of, `"word"`))
+        assert.deepStrictEqual(yield* heardIn(texts), yield* alone(texts))
+      })
+    )
+  }
+
   for (const name of names) {
     it.effect.each(others[name])(`are read as if each were parsed, also beside another ${name}: %s`, (value) =>
       Effect.gen(function* () {
@@ -190,6 +199,25 @@ describe("a long body", () => {
       assert.deepStrictEqual(
         events.map(({ raw }) => JSON.stringify(raw)),
         texts
+      )
+    })
+  )
+})
+
+describe("events whose raw form is read", () => {
+  it.effect("are the same, read at once or at the end", () =>
+    Effect.gen(function* () {
+      const events = [created(), ...Array.from({ length: 200 }, (_, i) => delta(i + 1, `${i}`)), completed(201)]
+      const reads = events.map(sse)
+      const raws: Array<unknown> = []
+      yield* Stream.runForEach(create(), ({ raw }) => Effect.sync(() => raws.push(raw))).pipe(
+        Effect.provide(over(chunks(...reads)))
+      )
+      assert.deepStrictEqual(raws, events)
+      const { events: found } = yield* heard(create()).pipe(Effect.provide(over(chunks(...reads))))
+      assert.deepStrictEqual(
+        found.map(({ raw }) => raw),
+        events
       )
     })
   )

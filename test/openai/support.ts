@@ -110,10 +110,8 @@ const plain = (event: ModelEvent): ModelEvent => ({
 export const heard = <E, R>(stream: Stream.Stream<ModelEvent, E, R>) =>
   Effect.gen(function* () {
     const events: Array<ModelEvent> = []
-    const exit = yield* Effect.result(
-      Stream.runForEach(stream, (event) => Effect.sync(() => events.push(plain(event))))
-    )
-    return { events, error: exit._tag === "Failure" ? exit.failure : undefined }
+    const exit = yield* Effect.result(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))))
+    return { events: events.map(plain), error: exit._tag === "Failure" ? exit.failure : undefined }
   })
 
 /** The events of a body, without those that only say that the connection lives. */

@@ -46,20 +46,23 @@ const isPlain = (value: string): boolean => {
 
 type Delta = Statement & { readonly _tag: "Delta" }
 
-/** A delta that was not parsed. Whoever wants the event as it was sent parses it. */
+/** A delta that was not parsed, until somebody reads the event as it was sent. */
 class AlikeDelta implements ModelEvent {
   readonly sequenceNumber: number
   readonly statements: ReadonlyArray<Statement>
-  // Not a field of the event.
+  // Not fields of the event.
   readonly #text: string
+  readonly #of: Alike
 
-  constructor(sequenceNumber: number, statement: Delta, text: string) {
+  constructor(sequenceNumber: number, statement: Delta, text: string, of: Alike) {
     this.sequenceNumber = sequenceNumber
     this.statements = [statement]
     this.#text = text
+    this.#of = of
   }
 
   get raw(): unknown {
+    this.#of.isParsed = true
     return JSON.parse(this.#text)
   }
 }
@@ -123,13 +126,15 @@ const formOf = (text: string, raw: Json, { sequenceNumber }: ModelEvent, stateme
  * An event is read so only if everything else in it is, character by character, what stood in an event that was parsed.
  */
 export class Alike {
+  /** Whether somebody reads the events as they were sent: then reading them without parsing is work for nothing. */
+  isParsed = false
   private form: Form | undefined
   private different = 0
 
   /** Looks at an event that was parsed. */
   learn(text: string, raw: Json, event: ModelEvent): void {
     const [statement] = event.statements
-    if (statement?._tag !== "Delta" || this.different >= mostDifferent) return
+    if (statement?._tag !== "Delta" || this.isParsed || this.different >= mostDifferent) return
     this.different++
     this.form = formOf(text, raw, event, statement)
   }
@@ -137,7 +142,7 @@ export class Alike {
   /** Reads an event; undefined if it must be parsed. */
   read(text: string): ModelEvent | undefined {
     const { form } = this
-    if (form === undefined) return undefined
+    if (form === undefined || this.isParsed) return undefined
     const { after, before, fields, statement } = form
     let at = 0
     let sequenceNumber = 0
@@ -165,6 +170,6 @@ export class Alike {
     if (text.slice(at) !== after) return undefined
     this.different = 0
     const { _tag, index, itemId, kind, lane } = statement
-    return new AlikeDelta(sequenceNumber, { _tag, index, itemId, lane, kind, delta }, text)
+    return new AlikeDelta(sequenceNumber, { _tag, index, itemId, lane, kind, delta }, text, this)
   }
 }
