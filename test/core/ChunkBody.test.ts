@@ -146,6 +146,19 @@ describe("bodies of chunks", () => {
     })
   )
 
+  it.effect("read back, for a character that is cut in two, empty pieces and a piece alone", () =>
+    Effect.forEach([["\ud83d", "\ude00"], ["", "a", ""], [""], ["a"]], (deltas) =>
+      readsBack(
+        deltas.map((delta, i) =>
+          updateOf({ part: deltaOf({ type: "text-delta", id: "0", delta })!, status: "in_progress" }, 0, i, "live")
+        ),
+        0,
+        "live",
+        positions[1]!
+      )
+    )
+  )
+
   it.effect("a text that follows another one of its lane takes itself and its length", () =>
     Effect.gen(function* () {
       const sizeOf = (count: number) =>

@@ -3,7 +3,7 @@ import { Agent, ContinuationToken, UpdateLog } from "@effect-baton/core"
 import { RunViewers } from "@effect-baton/http"
 import { ScriptedModel } from "@effect-baton/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Pull, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Pull, Scope, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { passing } from "../support/time.ts"
@@ -93,6 +93,35 @@ describe("a viewer", () => {
       assert.isString([...sessions][0])
       assert.strictEqual(sealed, 1)
     }).pipe(Effect.scoped, Effect.provide(engine([text("Hello"), pause("50 millis"), completed])))
+  )
+
+  it.live("that leaves while the session of its update is sealed holds up no other", () =>
+    Effect.gen(function* () {
+      const codec = yield* ContinuationToken.TokenCodec
+      const begun = yield* Latch.make()
+      const goOn = yield* Latch.make()
+      const slow = ContinuationToken.TokenCodec.of({
+        ...codec,
+        seal: (payload) =>
+          payload.startsWith("session.")
+            ? Effect.andThen(begun.open, Effect.andThen(goOn.await, codec.seal(payload)))
+            : codec.seal(payload)
+      })
+      yield* Agent.start(analyst, { input: "x", runId: "r", labels })
+      const [first, second] = yield* Effect.provideService(
+        Effect.all([viewing, viewing]),
+        ContinuationToken.TokenCodec,
+        slow
+      )
+      const leaving = yield* Effect.forkChild(rest(first.read))
+      const following = yield* Effect.forkChild(follow)
+      yield* begun.await
+      const staying = yield* Effect.forkChild(rest(second.read))
+      yield* Fiber.interrupt(leaving)
+      yield* goOn.open
+      yield* Fiber.join(following)
+      assert.isString(updatesOf(yield* Fiber.join(staying)).at(-1)?.data?.session)
+    }).pipe(Effect.scoped, Effect.provide(engine([text("Hello"), completed])))
   )
 
   it.effect("that takes nothing for its time is sent away with the id of the last update that it got", () =>

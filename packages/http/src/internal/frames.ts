@@ -84,14 +84,15 @@ export const seal = (update: AgentUpdate): Effect.Effect<void> =>
     if (begun !== undefined) return Deferred.await(begun)
     const sealed = Deferred.makeUnsafe<void>()
     sealing.set(update, sealed)
-    return Sealed.seal(session).pipe(
+    const work = Sealed.seal(session).pipe(
       Effect.map((text) => {
         write(update, text)
       }),
-      Effect.onExit((exit) => Deferred.done(sealed, exit)),
-      // Others wait for it.
-      Effect.uninterruptible
+      // The next one tries again if it failed.
+      Effect.ensuring(Effect.sync(() => sealing.delete(update)))
     )
+    // In a fiber of its own, because the viewer that came first may leave, and the others still wait.
+    return Effect.andThen(Effect.forkDetach(Deferred.into(work, sealed)), Deferred.await(sealed))
   })
 
 /** Updates as they are sent at once. */

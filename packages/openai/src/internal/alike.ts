@@ -136,7 +136,9 @@ export class Alike {
     const [statement] = event.statements
     if (statement?._tag !== "Delta" || this.isParsed || this.different >= mostDifferent) return
     this.different++
-    this.form = formOf(text, raw, event, statement)
+    // What is cut out of the text itself would keep the whole network read in memory, as long as the body is read.
+    const copy: string = JSON.parse(JSON.stringify(text))
+    this.form = formOf(copy, raw, event, statement)
   }
 
   /** Reads an event; undefined if it must be parsed. */

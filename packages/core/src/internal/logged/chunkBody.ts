@@ -14,7 +14,8 @@ import * as TokenRows from "../token/tokenRows.ts"
 // A body is JSON: `[version, at, response, origin, status, position, lanes, updates]`.
 //
 // Most updates are pieces of a text. Pieces that follow each other are `[lane, text, lengths]`, and one piece alone is
-// `[lane, text]`, where `lanes` has the type and the id of the lane's parts. All other updates are objects. Data that follows from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
+// `[lane, text]`, where `lanes` has the type and the id of the lane's parts. All other updates are objects. Data that follows
+// from these, or from the place in the log, is not stored: texts, ids, offsets and tokens.
 // The provider's raw events and their numbers are not stored either.
 
 const version = 1
@@ -187,8 +188,7 @@ export const open = (body: string): Result.Result<Body, BodyInvalid> => {
 export const incarnationOf = ({ head }: Body): number => head[5][0]
 
 /** The lengths of the pieces of a text; undefined if they are not those of its pieces. */
-const lengthsIn = ([, text, lengths]: ReadonlyArray<unknown>): ReadonlyArray<number> | undefined => {
-  if (typeof text !== "string") return undefined
+const lengthsOf = (text: string, lengths: unknown): ReadonlyArray<number> | undefined => {
   if (lengths === undefined) return [text.length]
   if (!Array.isArray(lengths)) return undefined
   let sum = 0
@@ -214,10 +214,9 @@ export const decode = (
     if (Array.isArray(one)) {
       const lane = typeof one[0] === "number" ? lanes[one[0]] : undefined
       const text: unknown = one[1]
-      const lengths = lengthsIn(one)
-      if (lane === undefined || typeof text !== "string" || lengths === undefined) {
-        return invalid("a text does not decode")
-      }
+      if (lane === undefined || typeof text !== "string") return invalid("a text does not decode")
+      const lengths = lengthsOf(text, one[2])
+      if (lengths === undefined) return invalid("the pieces of a text are not its pieces")
       const [kind, id] = lane
       let at = 0
       for (const length of lengths) {
